@@ -1,0 +1,34 @@
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= runs/demo
+LOGGERS ?= tensorboard
+
+BIN := $(VENV)/bin
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+comma := ,
+EXTRAS := demo$(if $(findstring wandb,$(LOGGERS)),$(comma)wandb)
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.installed-$(EXTRAS)
+	$(BIN)/loss-logging demo --out $(OUT) --loggers $(LOGGERS)
+
+test: lint
+	$(BIN)/python -m pytest --quiet
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+clean:
+	rm -rf $(VENV) build dist runs *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+# A stamp per set of extras, so that a second call installs nothing.
+$(VENV)/.installed-%: setup.cfg pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e ".[$*]"
+	touch "$@"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,1 @@
+"""Logger backends: one file per tracker."""

@@ -1,0 +1,165 @@
+"""The TensorBoard backend."""
+
+from __future__ import annotations
+
+import itertools
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from loss_logging.backends import Requirements
+from loss_logging.integrations.loggers.cells import clean, shorten
+from loss_logging.report import LossReport, Table
+
+if TYPE_CHECKING:
+    from loss_logging.config import TrainConfig
+    from loss_logging.integrations.loggers.tensorboard_events import EventWriter
+
+__all__ = ["SummaryWriter", "TensorBoardBackend"]
+
+
+class SummaryWriter(Protocol):
+    """What the backend calls on a writer; torch's and tensorboardX's SummaryWriter have it."""
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> Any: ...
+    def add_histogram_raw(
+        self,
+        tag: str,
+        min: float,  # noqa: A002
+        max: float,  # noqa: A002
+        num: float,
+        sum: float,  # noqa: A002
+        sum_squares: float,
+        bucket_limits: Sequence[float],
+        bucket_counts: Sequence[float],
+        global_step: int,
+    ) -> Any: ...
+    def add_text(self, tag: str, text_string: str, global_step: int) -> Any: ...
+    def flush(self) -> Any: ...
+
+
+class TensorBoardBackend:
+    """Writes scalars, histograms, mean loss by timestep (drawn as a histogram) and tables (as text) to TensorBoard.
+
+    Args:
+        writer: a SummaryWriter of the trainer (torch's or tensorboardX's). It is written to and flushed, never closed.
+        log_dir: folder of event files of our own; not together with ``writer``. What an earlier run left there at or
+            after the first step written is hidden.
+        max_table_rows: most rows of a table.
+
+    Raises:
+        ValueError: not exactly one of ``writer`` and ``log_dir`` is given.
+    """
+
+    name = "tensorboard"
+
+    def __init__(
+        self, *, writer: SummaryWriter | None = None, log_dir: str | Path | None = None, max_table_rows: int = 500
+    ) -> None:
+        if (writer is None) == (log_dir is None):
+            raise ValueError("give either writer (a SummaryWriter of the trainer) or log_dir (a folder)")
+        self._borrowed = writer
+        self._log_dir = None if log_dir is None else Path(log_dir)
+        self._own: EventWriter | None = None
+        self._max_table_rows = max_table_rows
+
+    @classmethod
+    def from_config(
+        cls, config: TrainConfig, *, writer: SummaryWriter | None = None, log_dir: str | Path | None = None
+    ) -> TensorBoardBackend:
+        """``log_dir`` defaults to ``{save_root}/loss_logging/tensorboard/{job_name}``."""
+        if writer is None and log_dir is None:
+            log_dir = Path(config.save_root) / "loss_logging" / "tensorboard" / config.job_name
+        return cls(writer=writer, log_dir=log_dir, max_table_rows=config.max_table_rows)
+
+    @classmethod
+    def requirements(cls, *, writer: SummaryWriter | None = None, log_dir: str | Path | None = None) -> Requirements:
+        """The trainer's process for its ``writer``, else the tensorboard package."""
+        if writer is not None and log_dir is not None:
+            raise ValueError("give either writer (a SummaryWriter of the trainer) or log_dir (a folder)")
+        if writer is not None:
+            return Requirements(trainer_process=True)
+        return Requirements({"tensorboard": "loss_logging[tensorboard]"})
+
+    def write(self, report: LossReport) -> None:
+        """Write everything in the report under its own step, and flush."""
+        step = report.job.step
+        writer = self._open(step)
+        for name, value in report.scalars.items():
+            writer.add_scalar(clean(name), value, step)
+        for name, histogram in report.histograms.items():
+            _add_bars(writer, name, histogram.edges, [float(count) for count in histogram.counts], step)
+        for name, curve in report.curves.items():
+            _add_bars(writer, name, curve.edges, [mean or 0.0 for mean in curve.means], step)
+        for name, table in report.tables.items():
+            writer.add_text(clean(name), markdown_table(table, self._max_table_rows), step)
+        writer.flush()
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Write the values; in files of our own they are on disk at once."""
+        writer = self._open(step)
+        for name, value in scalars.items():
+            writer.add_scalar(clean(name), value, step)
+        if self._borrowed is None:
+            writer.flush()
+
+    def close(self) -> None:
+        """Close the files of our own."""
+        if self._own is not None:
+            self._own.close()
+
+    def _open(self, step: int) -> SummaryWriter:
+        if self._borrowed is not None:
+            return self._borrowed
+        if self._own is None:
+            from loss_logging.integrations.loggers.tensorboard_events import EventWriter
+
+            assert self._log_dir is not None
+            self._own = EventWriter(self._log_dir, purge_step=step)
+        return self._own
+
+
+def _add_bars(writer: SummaryWriter, name: str, edges: Sequence[float], heights: Sequence[float], step: int) -> None:
+    """Bars of given heights between given edges. The sums that the format also asks for take each bar at its centre."""
+    centers = [(left + right) / 2 for left, right in itertools.pairwise(edges)]
+    writer.add_histogram_raw(
+        clean(name),
+        min=edges[0],
+        max=edges[-1],
+        num=sum(heights),
+        sum=sum(h * c for h, c in zip(heights, centers, strict=True)),
+        sum_squares=sum(h * c * c for h, c in zip(heights, centers, strict=True)),
+        bucket_limits=edges[1:],
+        bucket_counts=heights,
+        global_step=step,
+    )
+
+
+def markdown_table(table: Table, max_rows: int) -> str:
+    """The table as markdown in which no cell is markup: text shows as it is, long text is cut.
+
+    >>> print(markdown_table(Table(["path", "score"], [["a_b.png", 0.25]]), max_rows=10))
+    | path | score |
+    | --- | --- |
+    | a&#95;b&#46;png | 0.25 |
+    """
+    lines = [_line(map(_cell, table.columns)), _line("---" for _ in table.columns)]
+    lines += [_line(map(_cell, row)) for row in table.rows[:max_rows]]
+    return "\n".join(lines)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+# A numeric entity is text to markdown and to HTML alike: nothing in a caption can become a link, an image or a column.
+_ENTITIES = {ord(character): f"&#{ord(character)};" for character in string.punctuation}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return shorten(" ".join(value.split())).translate(_ENTITIES)
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,67 @@
+"""loss_logging shows which training samples and captions hurt your model, while it trains.
+
+The public names are loaded on first use, so that ``import loss_logging`` stays cheap and pulls in no tracker, no torch
+and no column store.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from loss_logging.artifacts import read_report
+    from loss_logging.backends import LoggerBackend
+    from loss_logging.captions import flag_bad_captions
+    from loss_logging.capture import capture_per_example_loss
+    from loss_logging.config import TrainConfig
+    from loss_logging.evaluate import evaluate_dataset
+    from loss_logging.logger import LossLogger
+    from loss_logging.per_example import compute_per_example_loss, per_example_loss
+    from loss_logging.records import SampleRecord
+    from loss_logging.report import LossReport
+    from loss_logging.statistics import aggregate_by_dataset
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LoggerBackend",
+    "LossLogger",
+    "LossReport",
+    "SampleRecord",
+    "TrainConfig",
+    "aggregate_by_dataset",
+    "capture_per_example_loss",
+    "compute_per_example_loss",
+    "evaluate_dataset",
+    "flag_bad_captions",
+    "per_example_loss",
+    "read_report",
+]
+
+_HOME = {
+    "LoggerBackend": "backends",
+    "LossLogger": "logger",
+    "LossReport": "report",
+    "SampleRecord": "records",
+    "TrainConfig": "config",
+    "aggregate_by_dataset": "statistics",
+    "capture_per_example_loss": "capture",
+    "compute_per_example_loss": "per_example",
+    "evaluate_dataset": "evaluate",
+    "flag_bad_captions": "captions",
+    "per_example_loss": "per_example",
+    "read_report": "artifacts",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

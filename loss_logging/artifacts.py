@@ -1,0 +1,153 @@
+"""The files a report is kept in: one JSON per save step, and CSV. Written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import pyarrow as pa
+
+from loss_logging.errors import LossLoggingError
+from loss_logging.report import SCHEMA_NAME, DatasetReport, ItemStats, LossReport
+
+__all__ = ["ReportError", "read_report", "report_schema", "whole_file", "write_csv", "write_report"]
+
+_ITEM_FIELDS = ItemStats.__struct_fields__
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_encode = msgspec.json.encode
+
+
+class ReportError(LossLoggingError, ValueError):
+    """A file is no loss report, or one of another version."""
+
+
+def write_report(path: Path, report: LossReport, items: Iterable[pa.RecordBatch] = ()) -> None:
+    """Write the JSON artifact: a reader sees the whole file or none, and memory does not grow with the items.
+
+    Args:
+        path: where to; the folder exists.
+        report: all but the figures per item.
+        items: batches with the columns dataset, path and the fields of `ItemStats`, sorted by dataset.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; what was at ``path`` before is still there.
+    """
+    head = msgspec.to_builtins(report)
+    del head["datasets"], head["json_path"]
+    with whole_file(path) as file:
+        file.write(_encode(head)[:-1] + b',"datasets":{')
+        separator = b""
+        streams = _by_dataset(items)
+        name, members = next(streams, (None, b""))
+        for dataset, figures in report.datasets.items():
+            summary = _encode(figures.summary)
+            file.write(b'%b\n%b:{"summary":%b,"item_stats":{' % (separator, _encode(dataset), summary))
+            comma = b""
+            while name == dataset:
+                file.write(comma + members)
+                comma = b",\n"
+                name, members = next(streams, (None, b""))
+            file.write(b"}}")
+            separator = b","
+        file.write(b"}}\n")
+
+
+def _by_dataset(items: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, bytes]]:
+    """Runs of items of one dataset, as the members of a JSON object without its braces."""
+    for batch in items:
+        names = batch["dataset"].to_pylist()
+        paths = batch["path"].to_pylist()
+        figures = list(map(ItemStats, *(batch[field].to_pylist() for field in _ITEM_FIELDS)))
+        start = 0
+        while start < len(names):
+            end = start + 1
+            while end < len(names) and names[end] == names[start]:
+                end += 1
+            yield names[start], _encode(dict(zip(paths[start:end], figures[start:end], strict=True)))[1:-1]
+            start = end
+
+
+def read_report(path: str | Path) -> LossReport:
+    """Read a JSON artifact back, the figures of every item included.
+
+    Args:
+        path: a ``{job_name}_{step:09d}.json``.
+
+    Returns:
+        The report; its ``json_path`` is ``path``.
+
+    Raises:
+        ReportError: the file is no loss report, damaged, or of a version that this one cannot read.
+        OSError: the file cannot be read.
+    """
+    text = Path(path).read_bytes()
+    try:
+        name = msgspec.json.decode(text, type=_Head).schema_
+        if name != SCHEMA_NAME:
+            raise ReportError(f"{path} has schema {name!r}; this version of loss_logging reads {SCHEMA_NAME!r}")
+        report = msgspec.json.decode(text, type=LossReport)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ReportError(f"{path} is no loss report: {error}") from error
+    return msgspec.structs.replace(report, json_path=str(path))
+
+
+class _Head(msgspec.Struct, rename={"schema_": "schema"}):
+    schema_: str
+
+
+def report_schema() -> dict[str, Any]:
+    """The JSON Schema of the artifact. It also ships as the file ``loss_logging/report.schema.json``.
+
+    >>> report_schema()["$id"]
+    'loss_logging/report/1'
+    """
+    _, definitions = msgspec.json.schema_components([LossReport], ref_template="#/$defs/{name}")
+    for definition in definitions.values():
+        definition["description"] = inspect.cleandoc(definition["description"])
+        definition["required"] = list(definition["properties"])  # the writer leaves nothing out
+    report = definitions.pop("LossReport")
+    del report["properties"]["json_path"]  # known to the reader, not part of the file
+    report["required"].remove("json_path")
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, "$id": SCHEMA_NAME, **report, "$defs": definitions}
+
+
+def write_csv(path: str | Path, datasets: Mapping[str, DatasetReport]) -> None:
+    """Write one row per item: dataset, path and the fields of `ItemStats`.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe in front.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; what was at ``path`` before is still there.
+    """
+    with whole_file(Path(path), text=True) as file:
+        writer = csv.writer(file)
+        writer.writerow(["dataset", "path", *_ITEM_FIELDS])
+        for name, dataset in datasets.items():
+            for item, figures in dataset.item_stats.items():
+                writer.writerow([_cell(value) for value in (name, item, *msgspec.structs.astuple(figures))])
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+@contextmanager
+def whole_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
+    """A file that appears under its name when it is complete and on disk; an error leaves nothing behind."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    mode, options = ("w", {"encoding": "utf-8", "newline": ""}) if text else ("wb", {})
+    try:
+        with temporary.open(mode, **options) as file:  # type: ignore[call-overload]
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

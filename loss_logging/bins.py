@@ -1,0 +1,85 @@
+"""Bins on the logarithm of the loss: what they mean, and the figures read off their counts.
+
+Counts per bin add over ranks and save steps, which quantiles do not. `sql/samples.sql` puts a loss into its bin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from loss_logging.report import Histogram
+
+__all__ = ["bin_edges", "histogram", "quantiles"]
+
+_OFFSET = 70_000
+_PER_OCTAVE = 64
+_SHOWN = 64
+"""Most bins of a histogram that people look at; W&B takes no more than 512."""
+_LOW_TAIL = 0.001
+"""Share of losses at the low end that one shown bin may hold, so that a few tiny losses do not squeeze the rest."""
+
+
+def bin_edges(bins: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Lower and upper edge of each bin.
+
+    >>> low, high = bin_edges([70000, 70064, 0])
+    >>> low.tolist(), high.round(3).tolist()
+    ([1.0, 2.0, 0.0], [1.011, 2.022, 0.0])
+    """
+    signed = np.asarray(bins, dtype=np.int64)
+    octave = np.abs(signed) - _OFFSET
+    near, far = 2.0 ** (octave / _PER_OCTAVE), 2.0 ** ((octave + 1) / _PER_OCTAVE)
+    low = np.where(signed > 0, near, np.where(signed < 0, -far, 0.0))
+    high = np.where(signed > 0, far, np.where(signed < 0, -near, 0.0))
+    return low, high
+
+
+def quantiles(bins: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], at: Sequence[float]) -> list[float]:
+    """Quantiles from ascending bins, interpolated within a bin; off by at most the width of a bin, 1.1%.
+
+    >>> quantiles(np.array([0, 70000]), np.array([3, 1]), [0.5, 1.0])
+    [0.0, 1.0108892860517005]
+    """
+    low, high = bin_edges(bins)
+    above = np.cumsum(counts)
+    rank = np.asarray(at) * above[-1]
+    place = np.minimum(np.searchsorted(above, rank), len(bins) - 1)
+    inside = (rank - (above[place] - counts[place])) / counts[place]
+    return [float(value) for value in low[place] + inside * (high[place] - low[place])]
+
+
+def histogram(bins: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], lowest: float, highest: float) -> Histogram:
+    """At most 64 bins for people to look at; the counts add up to the number of finite losses.
+
+    Positive losses keep logarithmic bins whose edges are edges of the fine ones, so the counts are exact; the lowest
+    0.1% share the first. Where there are negative losses the bins are linear, and a loss counts where its fine bin's
+    centre is.
+
+    Args:
+        bins, counts: ascending fine bins and how many losses are in each.
+        lowest, highest: the smallest and largest finite loss.
+    """
+    if lowest < 0 or highest == 0:
+        return _linear(bins, counts, lowest, highest)
+    start = bins[np.searchsorted(np.cumsum(counts), _LOW_TAIL * counts.sum(), side="right")]
+    start = start if start > 0 else bins[bins > 0][0]
+    width = 1
+    while bins[-1] // width - start // width >= _SHOWN:
+        width *= 2
+    first, last = int(start // width), int(bins[-1] // width)
+    shown = np.zeros(last - first + 1, np.int64)
+    np.add.at(shown, np.maximum(bins // width, first) - first, counts)
+    edges, _ = bin_edges(np.arange(first, last + 2) * width)
+    edges[0] = min(edges[0], lowest)
+    edges[-1] = max(edges[-1], highest)
+    return Histogram(edges.tolist(), shown.tolist())
+
+
+def _linear(bins: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], lowest: float, highest: float) -> Histogram:
+    low, high = bin_edges(bins)
+    centres = np.clip(low / 2 + high / 2, lowest, highest)
+    shown, edges = np.histogram(centres, bins=_SHOWN, range=(lowest, highest), weights=counts)
+    return Histogram(edges.tolist(), shown.astype(np.int64).tolist())

@@ -1,0 +1,108 @@
+"""Caption: a caption as the rules see it, with the figures that several rules need."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from loss_logging.captions.config import CaptionConfig
+
+__all__ = ["READ_LIMIT", "Caption", "Style", "count_words", "guess_style", "quote", "tags"]
+
+Style = Literal["prose", "tags", "instance"]
+
+READ_LIMIT = 20_000
+"""Rules read no more than the first so many characters, which bounds their time. A longer caption is always `long`."""
+
+# Scripts written without spaces between words, by how many characters make up about one word. Korean has spaces, but
+# one of its words says what takes two or three in English, so that its syllables are counted instead.
+_WITHOUT_SPACES = (
+    (re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"), 2),
+    (re.compile(r"[\u0e00-\u109f\u1780-\u17ff]"), 4),  # Thai, Lao, Tibetan, Burmese, Khmer
+)
+
+_COMMA = re.compile(r"[,，、]")
+
+
+class Caption(msgspec.Struct, frozen=True, kw_only=True):
+    """A caption and what the rules may know about it.
+
+    Args:
+        text: the caption, cut at `READ_LIMIT` characters.
+        cut: whether something was cut off.
+        words: the number of words in ``text``, see `count_words`.
+        style: what kind of caption it is.
+        style_is_guessed: whether ``style`` was guessed from this caption rather than set by the user.
+        config: the user's settings.
+    """
+
+    text: str
+    cut: bool
+    words: int
+    style: Style
+    style_is_guessed: bool
+    config: CaptionConfig
+
+    @classmethod
+    def read(cls, caption: str, profile: Literal["auto"] | Style, config: CaptionConfig) -> Caption:
+        """Look at a caption of a dataset with the given profile; ``"auto"`` guesses the style from the caption."""
+        text = caption[:READ_LIMIT]
+        words = count_words(text)
+        return cls(
+            text=text,
+            cut=len(caption) > READ_LIMIT,
+            words=words,
+            style=guess_style(text, words) if profile == "auto" else profile,
+            style_is_guessed=profile == "auto",
+            config=config,
+        )
+
+
+def count_words(text: str) -> int:
+    """The number of words; where a script has no spaces, an estimate from the number of characters.
+
+    >>> count_words("a cat on a sofa"), count_words("一只猫坐在沙发上"), count_words("แมวนั่งอยู่บนโซฟา")
+    (5, 4, 5)
+    """
+    words = 0
+    if not text.isascii():
+        for script, characters_per_word in _WITHOUT_SPACES:
+            text, characters = script.subn(" ", text)
+            words += -(-characters // characters_per_word)
+    return words + len(text.split())
+
+
+def guess_style(text: str, words: int) -> Style:
+    """What kind of caption this is, from its own text alone.
+
+    One or two words may be an instance prompt ("sks dog"); three or more short phrases between commas are tags.
+
+    >>> guess_style("sks dog", 2), guess_style("1girl, solo, long hair", 4), guess_style("a cat on a sofa", 5)
+    ('instance', 'tags', 'prose')
+    """
+    if words <= 2:
+        return "instance"
+    phrases = len(_COMMA.findall(text)) + 1
+    return "tags" if phrases >= 3 and words <= 3 * phrases else "prose"
+
+
+def tags(text: str) -> list[str]:
+    """The tags of a comma-separated list, without case.
+
+    >>> tags("1girl, Solo,")
+    ['1girl', 'solo']
+    """
+    return [tag for tag in map(str.strip, _COMMA.split(text.casefold())) if tag]
+
+
+def quote(text: str) -> str:
+    """The text, shortened and in quotes, fit for a message: a lone surrogate or a control character is escaped.
+
+    >>> quote("loop " * 20)
+    "'loop loop loop loop loop loop loop loop...'"
+    """
+    text = text.strip()
+    return repr(text if len(text) <= 42 else text[:39].rstrip() + "...")

@@ -1,0 +1,137 @@
+"""flag_bad_captions: the bad captions among records, the worst first."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from heapq import nsmallest
+from typing import Any
+
+import msgspec
+
+from loss_logging.captions.checker import SEVERITIES, CaptionChecker, Verdict
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.errors import ConfigError
+from loss_logging.records import RecordLike
+from loss_logging.report import FlaggedCaption
+
+__all__ = ["FlaggedCaptions", "flag_bad_captions", "flagged_caption", "flagged_order"]
+
+_VERDICTS_KEPT = 65_536  # training sees each caption once an epoch; beyond so many it is checked again
+_CHUNK = 8_192  # rows that are Python objects at a time
+
+
+class FlaggedCaptions(msgspec.Struct, frozen=True):
+    """The worst captions, and how many records each rule objects to.
+
+    Args:
+        flagged: at most ``top_n``, in `flagged_order`; one for each item and caption, with the highest of its losses.
+        summary: number of flagged records by rule, over all records; most frequent first. A record that several rules
+            object to is counted by each.
+    """
+
+    flagged: list[FlaggedCaption]
+    summary: dict[str, int]
+
+
+def flag_bad_captions(
+    records: Iterable[RecordLike], config: CaptionConfig | Mapping[str, Any] | None = None, top_n: int = 20
+) -> FlaggedCaptions:
+    """Find empty, short, long, repetitive and damaged captions.
+
+    Regularisation images (``is_reg``) and records whose caption was dropped (``caption_dropped``) are left out. A
+    missing caption counts as empty.
+
+    Args:
+        records: SampleRecords, or mappings with at least path, dataset, caption, loss.
+        config: what counts as bad, as a `CaptionConfig` or a mapping of its fields; the defaults when None.
+        top_n: the most captions to list; 0 or more.
+
+    Raises:
+        ConfigError: ``config`` or ``top_n`` is impossible.
+        ValueError: a record lacks a required key, or a figure is not a number.
+        TypeError: a record is neither a SampleRecord nor a mapping.
+
+    Example:
+        >>> result = flag_bad_captions([
+        ...     {"path": "1.png", "dataset": "fruit", "caption": "a banana on a plate", "loss": 0.2},
+        ...     {"path": "2.png", "dataset": "fruit", "caption": "nan", "loss": 0.9},
+        ... ])
+        >>> [(f.path, f.reasons, f.severity) for f in result.flagged], result.summary
+        ([('2.png', ['empty'], 'error')], {'empty': 1})
+    """
+    top_n = _check_top_n(top_n)
+    check = lru_cache(_VERDICTS_KEPT)(CaptionChecker(_caption_config(config)).check)
+    summary: Counter[str] = Counter()
+    worst: dict[tuple[str, str, str], FlaggedCaption] = {}
+    for path, dataset, caption, loss in _captioned(records):
+        if (verdict := check(caption, dataset)) is None:
+            continue
+        summary.update(verdict.rules)
+        flagged = flagged_caption(path, dataset, caption, loss, verdict)
+        item = (dataset, path, caption)
+        if item not in worst or flagged_order(flagged) < flagged_order(worst[item]):
+            worst[item] = flagged
+    return FlaggedCaptions(nsmallest(top_n, worst.values(), key=flagged_order), dict(summary.most_common()))
+
+
+def _captioned(records: Iterable[RecordLike]) -> Iterator[tuple[str, str, str, float]]:
+    """Path, dataset, caption and loss of the records whose caption was meant to say something."""
+    from loss_logging.columns import table_from_records  # Arrow, which a configuration must not load
+
+    table = table_from_records(records).select(["path", "dataset", "caption", "loss", "is_reg", "caption_dropped"])
+    for batch in table.to_batches(max_chunksize=_CHUNK):
+        for *row, is_reg, dropped in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            if not (is_reg or dropped):
+                path, dataset, caption, loss = row
+                yield path, dataset, caption, loss
+
+
+def flagged_caption(path: str, dataset: str, caption: str, loss: float | None, verdict: Verdict) -> FlaggedCaption:
+    """What a report says about a caption that has a verdict; a loss that is not finite becomes None."""
+    return FlaggedCaption(
+        path=path,
+        dataset=dataset,
+        caption=caption,
+        loss=loss if loss is not None and math.isfinite(loss) else None,
+        reasons=verdict.rules,
+        score=verdict.score,
+        severity=verdict.severity,
+        details=list(verdict.reasons),
+    )
+
+
+def flagged_order(flagged: FlaggedCaption) -> tuple[int, float, bool, float, str, str, str]:
+    """Sort key: the gravest severity first, then the highest score, then the highest loss (none last), then by name."""
+    loss = flagged.loss
+    return (
+        -SEVERITIES.index(flagged.severity),
+        -flagged.score,
+        loss is None,
+        0.0 if loss is None else -loss,
+        flagged.path,
+        flagged.dataset,
+        flagged.caption,
+    )
+
+
+def _caption_config(config: CaptionConfig | Mapping[str, Any] | None) -> CaptionConfig:
+    if config is None or isinstance(config, CaptionConfig):
+        return config or CaptionConfig()
+    try:
+        return msgspec.convert(config, CaptionConfig)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"config: {error}") from error
+
+
+def _check_top_n(top_n: object) -> int:
+    try:
+        number = -1 if isinstance(top_n, bool) else operator.index(top_n)  # type: ignore[arg-type]
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise ConfigError(f"top_n is {top_n!r}; allowed: a whole number of captions, 0 or more")
+    return number

@@ -1,0 +1,54 @@
+"""empty: there is nothing to learn from."""
+
+from __future__ import annotations
+
+import string
+import unicodedata
+from typing import TYPE_CHECKING
+
+from loss_logging.report import Reason
+
+if TYPE_CHECKING:
+    from loss_logging.captions.caption import Caption
+
+__all__ = ["empty"]
+
+# fmt: off
+_NULL_WORDS = frozenset({
+    "none", "null", "nil", "nan", "na", "n/a", "undefined", "unknown", "not available", "not applicable",
+    "todo", "tbd", "fixme", "test", "testing", "placeholder", "lorem ipsum",
+    "untitled", "caption", "no caption", "no description",
+})
+# fmt: on
+_LONGEST_NULL = 24  # characters, with quotes and brackets
+
+# Letters and digits aside: pictographs, mathematical and currency signs, private use; what is broken is `suspicious`.
+_CONTENT_CATEGORIES = frozenset({"So", "Sm", "Sc", "Co", "Cs", "Cn"})
+
+
+def empty(caption: Caption) -> Reason | None:
+    """The whole caption is blank, punctuation, or a word that stands for a missing value.
+
+    Only the whole caption counts: "banana" and "a test tube" are fine. Emoji and other pictographs count as content.
+    """
+    if caption.cut:
+        return None
+    text = caption.text.strip()
+    if not text:
+        return _reason("The caption is empty: write one, or take the image out of the dataset.", None)
+    span = (start := caption.text.index(text[0]), start + len(text))
+    if len(text) <= _LONGEST_NULL:
+        word = " ".join(text.casefold().strip(string.punctuation + string.whitespace).split())
+        if word in _NULL_WORDS or word.replace(".", "") in _NULL_WORDS:
+            return _reason(f"The caption is only {text!r}, which stands for a missing value: write a real one.", span)
+    if not any(map(_is_content, text)):
+        return _reason("The caption holds no letter, digit or pictograph: write a real one.", span)
+    return None
+
+
+def _is_content(character: str) -> bool:
+    return character.isalnum() or (not character.isascii() and unicodedata.category(character) in _CONTENT_CATEGORIES)
+
+
+def _reason(message: str, span: tuple[int, int] | None) -> Reason:
+    return Reason("empty", "error", 1.0, message, span)

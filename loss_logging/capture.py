@@ -1,0 +1,155 @@
+"""capture_per_example_loss: the per-example losses of code that only returns their mean, without editing that code."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from loss_logging.dataflow import Mean, Opaque, Trace
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["CapturedLosses", "capture_per_example_loss"]
+
+
+class CapturedLosses:
+    """What :func:`capture_per_example_loss` found; complete once its block has ended."""
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self._trace = Trace(batch_size)
+        self._chosen: Mean | Opaque | None = None
+        self._verdict: tuple[torch.Tensor | None, str | None] | None = None
+
+    @property
+    def losses(self) -> torch.Tensor | None:
+        """(B,) float32, detached, on the device of the loss; its mean is the scalar. None: see :attr:`reason`.
+
+        Reading it waits for the device only after ``cross_entropy`` with class indices, whose ignored targets have to
+        be counted.
+        """
+        return self._judge()[0]
+
+    @property
+    def reason(self) -> str | None:
+        """Why ``losses`` is None; None when it is not."""
+        return self._judge()[1]
+
+    def check(self, loss: torch.Tensor) -> bool:
+        """Say which scalar the code returned, where several could be meant; ``losses`` is then about that one.
+
+        Returns:
+            True when the per-example losses of exactly this scalar are known.
+        """
+        unseen = Opaque("the scalar given to check() was not made by a torch call in the block", spreads=False)
+        self._chosen = self._trace.scalar(loss) or unseen
+        self._verdict = None
+        return self.losses is not None
+
+    def _end(self) -> None:
+        """Choose the scalar while the block's tensors are as it left them."""
+        if self._chosen is None:
+            self._chosen = self._trace.choose()
+
+    def _judge(self) -> tuple[torch.Tensor | None, str | None]:
+        if self._verdict is None:
+            if self._chosen is None:
+                return None, "the block has not ended, or it raised"
+            self._verdict = _verdict(self._chosen)
+        return self._verdict
+
+
+def _verdict(chosen: Mean | Opaque) -> tuple[torch.Tensor | None, str | None]:
+    if isinstance(chosen, Opaque):
+        return None, chosen.why
+    if chosen.factor is None:
+        return None, "the mean was multiplied or divided by a tensor; capture it before that, or use check(mean)"
+    if chosen.adds_up is not None and not bool(chosen.adds_up):
+        return None, (
+            "the examples have different numbers of targets that are not ignored, so the mean over all targets is not "
+            'the mean of the examples\' losses; use reduction="none" and average per example'
+        )
+    return (chosen.rows if chosen.factor == 1.0 else chosen.rows * chosen.factor).float(), None
+
+
+@contextmanager
+def capture_per_example_loss(batch_size: int) -> Iterator[CapturedLosses]:
+    """Obtain the per-example losses of code that only returns a scalar, without editing it.
+
+    Inside the block these reductions are recognised where they give a scalar: ``mean`` and ``sum`` of a tensor whose
+    first dimension is the batch (in one call, or per example first, with weights multiplied in between), and
+    ``mse_loss``, ``l1_loss``, ``smooth_l1_loss``, ``huber_loss`` and ``cross_entropy`` of ``torch.nn.functional``,
+    called directly or through their modules; also where (B, ...) was flattened before. Afterwards the scalar may be
+    cast, detached, and multiplied or divided by numbers, as for gradient accumulation.
+
+    ``captured.losses`` is (B,) and its mean equals the scalar, weights and factors included, to float32 accuracy or to
+    that of the scalar's dtype where it is less. Or it is None, and ``captured.reason`` says why. It is None rather than
+    wrong:
+
+    * when a term was added to the mean, or two means were summed (prior preservation): add the terms per example;
+    * when the block leaves several different scalars alive, such as a statistic kept for logging. Scalars that require
+      a gradient are preferred, and ``backward`` in the block must agree; ``captured.check(loss)`` names the one meant;
+    * when ``cross_entropy`` has class weights, or ignores more targets of one example than of another: a mean over all
+      tokens weighs examples by their length.
+
+    The scalar, the gradient and the random state are bit for bit what they are without the block. Autocast,
+    ``no_grad``, ``inference_mode``, ``backward`` in the block, compiled models and blocks within blocks work.
+
+    Limits: a tensor whose first dimension has length ``batch_size`` is taken to hold one row per example (transposing,
+    reordering and indexing along it are noticed, a matrix product over it is not). Calls in other threads and inside
+    ``torch.compile`` are not seen: compile the model and not the loss. Changing a scalar in place through ``.data`` is
+    not noticed. A scalar by which the code multiplies or divides a larger tensor, such as a learned gate, is not
+    expected to be the loss. The unreduced loss is computed a second time, without a graph, in pieces of at most 64 MiB of float32.
+
+    Args:
+        batch_size: B, the number of rows of the tensors that the loss is computed from.
+
+    Raises:
+        ValueError: ``batch_size`` is not a positive integer.
+
+    Example:
+        >>> import torch
+        >>> import torch.nn.functional as F
+        >>> prediction, target = torch.tensor([[1.0, 3.0], [0.0, 1.0]]), torch.zeros(2, 2)
+        >>> with capture_per_example_loss(batch_size=2) as captured:
+        ...     loss = F.mse_loss(prediction, target)
+        >>> loss, captured.losses
+        (tensor(2.7500), tensor([5.0000, 0.5000]))
+    """
+    if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size!r}; expected the number of examples, an integer of 1 or more")
+    captured = CapturedLosses(batch_size)
+    with _mode()(captured._trace):
+        yield captured
+    captured._end()
+
+
+@functools.cache
+def _mode() -> Callable[[Trace], Any]:
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class CaptureMode(TorchFunctionMode):
+        def __init__(self, trace: Trace) -> None:
+            super().__init__()
+            self.trace = trace
+
+        def __torch_function__(
+            self,
+            func: Callable[..., Any],
+            types: Any,
+            args: tuple[Any, ...] = (),
+            kwargs: Mapping[str, Any] | None = None,
+        ) -> Any:
+            kwargs = kwargs or {}
+            if torch.compiler.is_compiling():  # else the compiler traces the bookkeeping into the user's graph
+                return func(*args, **kwargs)
+            known = self.trace.known(args, kwargs)  # before the call: it may change its input in place
+            result = func(*args, **kwargs)
+            self.trace.observe(func, args, kwargs, known, result)
+            return result
+
+    return CaptureMode

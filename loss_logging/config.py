@@ -1,0 +1,283 @@
+"""TrainConfig: what a run logs, and where to."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.errors import ConfigError
+
+__all__ = ["TrainConfig"]
+
+Count: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1, description="a whole number, 1 or more")]
+Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a whole number, 0 or more")]
+Fraction: TypeAlias = Annotated[float, Meta(gt=0, le=1, description="a number above 0 and up to 1")]
+Scale: TypeAlias = Annotated[float, Meta(gt=0, le=1e9, description="a number above 0, such as 1 or 1000")]
+Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=86_400, description="seconds, above 0 and up to 86400")]
+MemorySize: TypeAlias = Annotated[
+    str,
+    Meta(pattern=r"^(?=.*[1-9])\d+(\.\d+)? ?[KMGT]i?B\Z", description='a size such as "512MB", "1.5GB" or "2GiB"'),
+]
+JobName: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!\.)(?!.*\.\.)[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+\Z",
+        description="a file name of 1 to 200 bytes without slash, backslash, '..', leading dot or control characters",
+    ),
+]
+Prefix: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\Z",
+        description="letters, digits, '_', '.', '-', in parts separated by single slashes",
+    ),
+]
+Reporter: TypeAlias = Literal["process", "inline"]
+
+
+class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run logs, and where to. Built from keywords, :meth:`from_dict` or :meth:`from_file`, all equal.
+
+    Args:
+        job_name: names the files of this run; a plain file name of at most 200 bytes.
+        save_root: folder of the training run; everything goes to ``save_root/loss_logging``. ``~`` is expanded.
+        loggers: trackers to write to, each a name (``"tensorboard"``, ``"wandb"``, ``"package.module:Class"``), a
+            mapping with ``name`` and the tracker's own options, or a :class:`~loss_logging.LoggerBackend`.
+        log_per_example: keep figures of every item.
+        log_per_dataset: keep figures of every dataset.
+        sample_fraction: share of the records that are kept, above 0 and up to 1; the same ones in every run of a seed.
+        max_records_per_step: most records kept of one step; None keeps all.
+        log_every: steps between two reports of each dataset's mean loss.
+        save_every: steps between two save steps, for trainers without a rhythm of their own.
+        top_k: highest losses kept per dataset.
+        max_table_rows: most rows of a table in a tracker. The JSON holds every item.
+        keep_reports: how many JSON reports to keep, the newest; None keeps all.
+        captions: what counts as a bad caption.
+        reporter: ``"process"`` computes and writes in a second process, ``"inline"`` in the caller (notebooks, tests).
+        memory_limit: most memory that the statistics may use, such as ``"512MB"``.
+        threads: threads that the statistics may use.
+        prefix: first part of every name in the trackers.
+        timestep_scale: the value of the last timestep, 1 or 1000 for instance; None decides by the first ones seen.
+        seed: decides which records ``sample_fraction`` keeps.
+        flush_seconds: longest time that records wait in memory before they are on disk.
+        close_timeout_seconds: longest time that closing may take.
+
+    Raises:
+        ConfigError: a key is unknown, or its value has the wrong type or is impossible; says what is allowed.
+        TypeError: an unknown or missing keyword argument.
+
+    Example:
+        >>> TrainConfig(job_name="cats", save_root="runs", log_every=10).report_path(250).name
+        'cats_000000250.json'
+        >>> TrainConfig.from_dict({"job_name": "cats", "save_root": "runs", "log_evry": 10})
+        Traceback (most recent call last):
+        loss_logging.errors.ConfigError: $.log_evry is no configuration key; did you mean log_every?
+    """
+
+    job_name: JobName
+    save_root: str | Path
+    loggers: list[Any] = msgspec.field(default_factory=lambda: ["tensorboard"])
+    log_per_example: bool = True
+    log_per_dataset: bool = True
+    sample_fraction: Fraction = 1.0
+    max_records_per_step: Count | None = None
+    log_every: Count = 50
+    save_every: Count = 250
+    top_k: Count = 10
+    max_table_rows: Count = 500
+    keep_reports: Count | None = None
+    captions: CaptionConfig = msgspec.field(default_factory=CaptionConfig)
+    reporter: Reporter = "process"
+    memory_limit: MemorySize = "1GB"
+    threads: Count = 1
+    prefix: Prefix = "loss_logging"
+    timestep_scale: Scale | None = None
+    seed: Seed = 0
+    flush_seconds: Seconds = 5.0
+    close_timeout_seconds: Seconds = 60.0
+
+    def __post_init__(self) -> None:
+        # msgspec checks types when it decodes, not here; the keyword form promises the same checks.
+        for name, hint in get_type_hints(type(self), include_extras=True).items():
+            check = _CHECKS.get(name, _convert)
+            msgspec.structs.force_setattr(self, name, check(getattr(self, name), hint, f"$.{name}"))
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> TrainConfig:
+        """Build from a mapping, such as :meth:`to_dict` gives."""
+        if not isinstance(config, Mapping):
+            raise ConfigError(f"$: got {_shown(config)}; allowed: a mapping of configuration keys to values")
+        _check_keys(cls, config, "$")
+        missing = [field.name for field in msgspec.structs.fields(cls) if field.required and field.name not in config]
+        if missing:
+            raise ConfigError(f"$.{missing[0]} is missing; a configuration needs at least job_name and save_root")
+        return cls(**config)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> TrainConfig:
+        """Build from a YAML (``.yaml``, ``.yml``) or JSON (``.json``) file with the keys at its top level.
+
+        Raises:
+            ConfigError: the file is not YAML or JSON, or holds no valid configuration; names the file and the key.
+            OSError: the file cannot be read.
+        """
+        path = Path(path)
+        try:
+            return cls.from_dict(_parse(path))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that JSON can hold. A backend given as an instance is shown by its name."""
+        plain: dict[str, Any] = msgspec.to_builtins(self, enc_hook=_plain)
+        return plain
+
+    @property
+    def enabled(self) -> bool:
+        """False when nothing is to be logged; then there is no thread, no process and no file."""
+        return self.log_per_example or self.log_per_dataset
+
+    @property
+    def out_dir(self) -> Path:
+        """Where everything is written: a sub-folder, because trainers take files in ``save_root`` for their own."""
+        return Path(self.save_root) / "loss_logging"
+
+    @property
+    def records_dir(self) -> Path:
+        """The folder of this run's record log."""
+        return self.out_dir / "records" / self.job_name
+
+    def report_path(self, step: int) -> Path:
+        """The JSON report of save step ``step``."""
+        return self.out_dir / f"{self.job_name}_{step:09d}.json"
+
+    def report_paths(self) -> list[Path]:
+        """The JSON reports that this run has written, by step."""
+        found = self.out_dir.glob(f"{glob.escape(self.job_name)}_*.json")
+        return sorted(path for path in found if path.stem.removeprefix(f"{self.job_name}_").isdecimal())
+
+
+def _parse(path: Path) -> Any:
+    if path.suffix not in (".yaml", ".yml", ".json"):
+        raise ConfigError(f"got a file of type {path.suffix!r}; allowed: .yaml, .yml, .json")
+    text = path.read_bytes()
+    if path.suffix == ".json":
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            raise ConfigError(f"is not JSON: {error}") from error
+    import yaml  # not needed by the other forms
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"is not YAML: {error}") from error
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    """``value`` as the type ``hint``, or a ConfigError that says what is allowed at ``where``."""
+    try:
+        return msgspec.convert(value, hint)
+    except msgspec.ValidationError as error:
+        close = _near(value, get_args(hint)) if get_origin(hint) is Literal else ""
+        raise ConfigError(f"{where}: got {_shown(value)}; allowed: {_allowed(hint)}{close}") from error
+
+
+def _check_job_name(value: Any, hint: Any, where: str) -> str:
+    name: str = _convert(value, hint, where)
+    if len(name.encode()) > 200:
+        raise ConfigError(f"{where}: got a name of {len(name.encode())} bytes; allowed: {_allowed(hint)}")
+    return name
+
+
+def _check_save_root(value: Any, _hint: Any, where: str) -> Path:
+    if not isinstance(value, (str, Path)) or not str(value) or "\0" in str(value):
+        raise ConfigError(f"{where}: got {_shown(value)}; allowed: the path of a folder")
+    return Path(value).expanduser()
+
+
+def _check_captions(value: Any, hint: Any, where: str) -> CaptionConfig:
+    if isinstance(value, Mapping):
+        _check_keys(CaptionConfig, value, where)
+    try:
+        config: CaptionConfig = msgspec.convert(value, hint)
+    except msgspec.ValidationError as error:
+        reason, _, inner = str(error).partition(" - at `$")
+        raise ConfigError(f"{where}{inner.rstrip('`')}: {reason}") from error
+    return config
+
+
+def _check_loggers(value: Any, _hint: Any, where: str) -> list[Any]:
+    if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
+        raise ConfigError(f'{where}: got {_shown(value)}; allowed: a list of loggers, such as ["tensorboard", "wandb"]')
+    return [_check_logger(logger, f"{where}[{i}]") for i, logger in enumerate(value)]
+
+
+def _check_logger(logger: Any, where: str) -> Any:
+    if isinstance(logger, Mapping):
+        if "name" not in logger:
+            keys = ", ".join(map(str, logger)) or "no keys"
+            raise ConfigError(f"{where}.name is missing (there is {keys})")
+        _check_logger_name(logger["name"], f"{where}.name")
+        return dict(logger)
+    if callable(getattr(logger, "write", None)) and callable(getattr(logger, "close", None)):
+        return logger
+    _check_logger_name(logger, where)
+    return logger
+
+
+def _check_logger_name(name: Any, where: str) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigError(
+            f'{where}: got {_shown(name)}; allowed: a name such as "tensorboard" or "package.module:Class", '
+            'a mapping such as {"name": "wandb", "project": "cats"}, or an object with write() and close()'
+        )
+
+
+_CHECKS: dict[str, Callable[[Any, Any, str], Any]] = {
+    "job_name": _check_job_name,
+    "save_root": _check_save_root,
+    "captions": _check_captions,
+    "loggers": _check_loggers,
+}
+
+
+def _check_keys(struct: type[msgspec.Struct], mapping: Mapping[Any, Any], where: str) -> None:
+    for key in mapping:
+        if key not in struct.__struct_fields__:
+            close = _near(key, struct.__struct_fields__) or f"; allowed: {', '.join(struct.__struct_fields__)}"
+            raise ConfigError(f"{where}.{key} is no configuration key{close}")
+
+
+def _allowed(hint: Any) -> str:
+    """What a value of type ``hint`` may be, in words."""
+    arguments = get_args(hint)
+    if get_origin(hint) is Annotated:
+        return str(arguments[1].description)
+    if get_origin(hint) is Literal:
+        return " or ".join(f'"{argument}"' for argument in arguments)
+    if arguments:
+        return " or ".join(map(_allowed, arguments))
+    return {bool: "true or false", NoneType: "null (None)"}[hint]
+
+
+def _near(given: Any, names: Iterable[str]) -> str:
+    match = difflib.get_close_matches(str(given), names, n=1)
+    return f"; did you mean {match[0]}?" if match else ""
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return f"{text if len(text) <= 80 else text[:77] + '...'} ({type(value).__name__})"
+
+
+def _plain(value: Any) -> str:
+    return str(value) if isinstance(value, Path) else str(getattr(value, "name", type(value).__name__))

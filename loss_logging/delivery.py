@@ -1,0 +1,256 @@
+"""Delivery: keeps a backend that is slow, broken or hung away from training.
+
+Each backend has its own daemon thread and bounded queue. Offering something never blocks and never raises; what could
+not be delivered is known by step.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from loss_logging.backends import BackendSpec, LoggerBackend, build_backend
+from loss_logging.report import LossReport
+
+if TYPE_CHECKING:
+    from loss_logging.config import TrainConfig
+
+__all__ = ["Delivery", "Dispatcher", "Undelivered"]
+
+logger = logging.getLogger("loss_logging")
+
+RETRY_DELAYS = (0.5, 2.0, 8.0)
+"""Seconds between the attempts at one call. Short when training ends: a closing backend does not wait."""
+
+_IDLE_SECONDS = 0.1
+
+
+class Undelivered(msgspec.Struct, frozen=True):
+    """What a backend did not deliver, and why. Its ``str`` is a sentence for the user."""
+
+    backend: str
+    report_steps: list[int]
+    scalar_rows: int
+    reason: str
+
+    def __str__(self) -> str:
+        parts = []
+        if self.report_steps:
+            s = "s" if len(self.report_steps) > 1 else ""
+            parts.append(f"the report{s} of step{s} {', '.join(map(str, self.report_steps))}")
+        if self.scalar_rows:
+            parts.append(f"{self.scalar_rows} row{'s' * (self.scalar_rows > 1)} of scalars")
+        what = " and ".join(parts) + " not delivered" if parts else "not closed properly"
+        return f"logger {self.backend!r}: {what}: {self.reason}"
+
+
+class _Row(NamedTuple):
+    step: int
+    payload: LossReport | dict[str, float]
+
+    @property
+    def is_report(self) -> bool:
+        return isinstance(self.payload, LossReport)
+
+    def __str__(self) -> str:
+        return f"the {'report' if self.is_report else 'scalars'} of step {self.step}"
+
+
+class _Ledger:
+    """What was offered and is not delivered yet: queued, in flight, failed or dropped."""
+
+    def __init__(self) -> None:
+        self.report_steps: list[int] = []
+        self.scalar_rows = 0
+
+    def offered(self, row: _Row) -> None:
+        if row.is_report:
+            self.report_steps.append(row.step)
+        else:
+            self.scalar_rows += 1
+
+    def delivered(self, row: _Row) -> None:
+        if row.is_report:
+            self.report_steps.remove(row.step)
+        else:
+            self.scalar_rows -= 1
+
+
+class Delivery:
+    """One backend behind its own daemon thread and bounded queue.
+
+    A call that raises is repeated after each of ``retry_delays`` (seconds); then its report or row counts as
+    undelivered and the next ones go on. Beyond ``max_scalar_rows`` queued rows of scalars, and ``max_reports`` queued
+    reports, what is offered counts as undelivered at once. The first error of each type is warned about.
+
+    Args:
+        backend: a backend, or the spec of one, which is built at the first write, on the delivery's thread.
+        config: what backends are built with.
+    """
+
+    def __init__(
+        self,
+        backend: LoggerBackend | BackendSpec,
+        config: TrainConfig,
+        *,
+        max_reports: int = 32,
+        max_scalar_rows: int = 2048,
+        retry_delays: Sequence[float] = RETRY_DELAYS,
+    ) -> None:
+        self.name = backend.name
+        self._given = backend
+        self._config = config
+        self._backend = None if isinstance(backend, BackendSpec) else backend
+        self._room = {True: max_reports, False: max_scalar_rows}
+        self._retry_delays = retry_delays
+        self._changed = threading.Condition()  # guards everything below
+        self._queue: deque[_Row] = deque()
+        self._ledger = _Ledger()
+        self._reason = ""
+        self._closing = self._abandoned = False
+        self._warned: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name=f"loss_logging {self.name}", daemon=True)
+        self._thread.start()
+
+    def write(self, report: LossReport) -> None:
+        """Offer a report."""
+        self._offer(_Row(report.job.step, report))
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Offer a row of scalars."""
+        self._offer(_Row(step, dict(scalars)))
+
+    def stop(self) -> None:
+        """Let the thread end once the queue is empty. Does not wait."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+
+    def close(self, timeout: float) -> Undelivered | None:
+        """Deliver what is queued and close the backend, for at most ``timeout`` seconds; then it is abandoned.
+
+        Returns:
+            what was not delivered since the start, or None when everything was.
+        """
+        self.stop()
+        self._thread.join(max(timeout, 0.0))
+        with self._changed:
+            if self._thread.is_alive() and not self._abandoned:
+                self._abandoned = True
+                self._reason = f"it did not return within {timeout:.3g} s"
+            if not (self._reason or self._ledger.report_steps or self._ledger.scalar_rows):
+                return None
+            return Undelivered(self.name, list(self._ledger.report_steps), self._ledger.scalar_rows, self._reason)
+
+    def _offer(self, row: _Row) -> None:
+        with self._changed:
+            self._ledger.offered(row)
+            if self._closing:
+                self._reason = self._reason or "it was offered after closing"
+            elif sum(queued.is_report == row.is_report for queued in self._queue) >= self._room[row.is_report]:
+                self._reason = self._reason or "its queue was full"
+                self._warn_once("full queue", f"its queue is full; {row} and those that follow are not delivered")
+            else:
+                self._queue.append(row)
+                self._changed.notify_all()
+
+    def _run(self) -> None:
+        while not self._abandoned:
+            with self._changed:
+                idle = getattr(self._backend, "idle", None)
+                self._changed.wait_for(lambda: self._queue or self._closing, _IDLE_SECONDS if idle else None)
+                row = self._queue.popleft() if self._queue else None
+                closing = self._closing
+            if row is not None:
+                self._deliver(row)
+            elif closing:
+                self._reason = self._attempt(self._close_backend, "closing", "it is not tried again") or self._reason
+                return
+            elif idle is not None:
+                self._attempt(idle, "what it holds back", "it is tried again")
+
+    def _deliver(self, row: _Row) -> None:
+        for attempt in range(len(self._retry_delays) + 1):
+            tries_left = len(self._retry_delays) - attempt
+            then = f"{tries_left} more tries follow" if tries_left else "it is not tried again"
+            error = self._attempt(lambda: self._write(row), str(row), then)
+            with self._changed:
+                if error is None:
+                    self._ledger.delivered(row)
+                    return
+                if self._abandoned or not tries_left:
+                    self._reason = error
+                    return
+                self._changed.wait_for(lambda: self._closing, self._retry_delays[attempt])
+
+    def _write(self, row: _Row) -> None:
+        if self._backend is None:
+            assert isinstance(self._given, BackendSpec)
+            self._backend = build_backend(self._given, self._config)
+        if isinstance(row.payload, LossReport):
+            self._backend.write(row.payload)
+        else:
+            self._backend.write_scalars(row.step, row.payload)
+
+    def _close_backend(self) -> None:
+        if self._backend is not None:
+            self._backend.close()
+
+    def _attempt(self, call: Callable[[], None], what: str, then: str) -> str | None:
+        """Call, and return what went wrong, warned about once."""
+        try:
+            call()
+        except BaseException as error:  # SystemExit too: an SDK that exits must not end the thread unseen
+            described = f"{type(error).__name__}: {error}"
+            self._warn_once(type(error).__qualname__, f"{what}: {described}; {then}")
+            logger.debug("logger %r: %s", self.name, what, exc_info=error)
+            return described
+        return None
+
+    def _warn_once(self, kind: str, message: str) -> None:
+        if kind not in self._warned:
+            self._warned.add(kind)
+            logger.warning("logger %r: %s. Training goes on; this kind is not warned about again.", self.name, message)
+
+
+class Dispatcher:
+    """Offers every report and row of scalars to several backends, each behind its own :class:`Delivery`.
+
+    Example:
+        >>> from loss_logging.memory_backend import MemoryBackend
+        >>> from loss_logging.config import TrainConfig
+        >>> memory = MemoryBackend()
+        >>> dispatcher = Dispatcher([memory], TrainConfig(job_name="cats", save_root="runs"))
+        >>> dispatcher.write_scalars(50, {"loss_logging/loss/cats": 0.25})
+        >>> dispatcher.close(timeout=10)
+        []
+        >>> memory.scalars
+        [(50, {'loss_logging/loss/cats': 0.25})]
+    """
+
+    def __init__(self, backends: Sequence[LoggerBackend | BackendSpec], config: TrainConfig) -> None:
+        self._deliveries = [Delivery(backend, config) for backend in backends]
+
+    def write(self, report: LossReport) -> None:
+        """Offer a report to every backend. Never blocks, never raises."""
+        for delivery in self._deliveries:
+            delivery.write(report)
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Offer a row of scalars to every backend. Never blocks, never raises."""
+        for delivery in self._deliveries:
+            delivery.write_scalars(step, scalars)
+
+    def close(self, timeout: float) -> list[Undelivered]:
+        """Close all backends at once, within ``timeout`` seconds in all; returns what was not delivered."""
+        deadline = time.monotonic() + timeout
+        for delivery in self._deliveries:
+            delivery.stop()
+        results = [delivery.close(deadline - time.monotonic()) for delivery in self._deliveries]
+        return [result for result in results if result is not None]

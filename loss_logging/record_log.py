@@ -1,0 +1,177 @@
+"""RecordLog: the append-only log of records, immutable Parquet shards in one folder.
+
+A shard is named ``rank00000-000000012-000000019.parquet``: the rank that wrote it and the first and last of the
+sequence numbers it holds. A freshly written shard holds one; a compacted one holds the run it replaced. That makes
+every step crash-safe without a manifest: files appear by rename, and a shard whose numbers lie within another's is left
+over from an interrupted compaction and is ignored.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from loss_logging.columns import SCHEMA
+
+__all__ = ["RecordLog", "Shard"]
+
+_TIERS = (4_096, 65_536, 1_048_576)
+"""Shards with fewer rows than a tier are merged with their neighbours once `_RUN` of them stand in a row."""
+_RUN = 16
+_ROW_GROUP = 131_072
+_DICTIONARY = ["step", "path", "dataset", "caption"]
+_FLOATS = ["loss", "timestep", "loss_empty"]
+
+
+class Shard(NamedTuple):
+    """One file of the log; sorts by rank, then by the order of writing."""
+
+    rank: int
+    first: int
+    last: int
+    path: Path
+
+    @classmethod
+    def parse(cls, path: Path) -> Shard | None:
+        """The shard at ``path``, or None when the name is not a shard's."""
+        parts = path.stem.removeprefix("rank").split("-")
+        if path.suffix != ".parquet" or not path.name.startswith("rank") or len(parts) != 3:
+            return None
+        if not all(part.isdecimal() for part in parts):
+            return None
+        rank, first, last = map(int, parts)
+        return cls(rank, first, last, path)
+
+    @staticmethod
+    def name(rank: int, first: int, last: int) -> str:
+        return f"rank{rank:05d}-{first:09d}-{last:09d}.parquet"
+
+
+class RecordLog:
+    """The log in ``folder``, read by any process and written by one per ``rank``.
+
+    Example:
+        >>> import tempfile
+        >>> from loss_logging import SampleRecord
+        >>> from loss_logging.columns import table_from_records
+        >>> log = RecordLog(Path(tempfile.mkdtemp()))
+        >>> _ = log.write(table_from_records([SampleRecord("a.png", "cats", "a cat", 0.5, step=1)]).to_batches())
+        >>> log.read().num_rows, [shard.name for shard in log.files()]
+        (1, ['rank00000-000000000-000000000.parquet'])
+    """
+
+    def __init__(self, folder: Path, rank: int = 0) -> None:
+        self.folder = folder
+        self.rank = rank
+        self._next = 1 + max((shard.last for shard in self._shards() if shard.rank == rank), default=-1)
+
+    def files(self) -> list[Path]:
+        """The files that hold the log's records, each record once, by rank and in the order of writing."""
+        return [shard.path for shard in self._shards()]
+
+    def read(self) -> pa.Table:
+        """The whole log in memory: for tests and small logs."""
+        return pa.concat_tables([SCHEMA.empty_table(), *(pq.read_table(path, schema=SCHEMA) for path in self.files())])
+
+    def write(self, batches: Iterable[pa.RecordBatch]) -> Path:
+        """Append one shard, durable when this returns.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written; the log is as it was before.
+        """
+        path = self.folder / Shard.name(self.rank, self._next, self._next)
+        self._write(path, batches)
+        self._next += 1
+        return path
+
+    def truncate(self, step: int) -> None:
+        """Forget every record after ``step``; records at ``step`` stay."""
+        for path in self.files():
+            steps = _step_range(path)
+            if steps is None or steps[0] > step:
+                path.unlink()
+            elif steps[1] > step:
+                self._write(path, (b.filter(pc.less_equal(b["step"], step)) for b in _batches(path)))
+
+    def compact(self) -> None:
+        """Merge runs of small shards, so that the number of files grows with the logarithm of the number of writes.
+
+        Readers that listed the files before see some of them vanish, and have to list them again.
+        """
+        for rows in _TIERS:
+            run: list[Shard] = []
+            for shard in self._shards():
+                follows = not run or (shard.rank == run[-1].rank and shard.first == run[-1].last + 1)
+                small = pq.read_metadata(shard.path).num_rows < rows
+                if run and not (follows and small):
+                    self._merge(run)
+                    run = []
+                run += [shard] if small else []
+            self._merge(run)
+
+    def _merge(self, run: list[Shard]) -> None:
+        if len(run) < _RUN:
+            return
+        merged = self.folder / Shard.name(run[0].rank, run[0].first, run[-1].last)
+        self._write(merged, (batch for shard in run for batch in _batches(shard.path)))
+        for shard in run:
+            shard.path.unlink()
+
+    def _shards(self) -> list[Shard]:
+        found = filter(None, map(Shard.parse, self.folder.glob("rank*.parquet")))
+        kept: list[Shard] = []
+        for shard in sorted(found, key=lambda shard: (shard.rank, shard.first, -shard.last)):
+            if kept and kept[-1].rank == shard.rank and shard.last <= kept[-1].last:
+                continue
+            kept.append(shard)
+        return kept
+
+    def _write(self, path: Path, batches: Iterable[pa.RecordBatch]) -> None:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                with pq.ParquetWriter(
+                    file,
+                    SCHEMA,
+                    compression="zstd",
+                    use_dictionary=_DICTIONARY,
+                    use_byte_stream_split=_FLOATS,
+                ) as writer:
+                    for table in _row_groups(batches):
+                        writer.write_table(table, row_group_size=_ROW_GROUP)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The same rows in tables of a row group or more, whatever the size of the batches that they came in."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(b.num_rows for b in held) >= _ROW_GROUP:
+            yield pa.Table.from_batches(held, SCHEMA)
+            held = []
+    yield pa.Table.from_batches(held, SCHEMA)
+
+
+def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_ROW_GROUP):
+            yield batch.cast(SCHEMA)
+
+
+def _step_range(path: Path) -> tuple[int, int] | None:
+    """The first and last step in a shard, from its footer alone; None for a shard without records."""
+    metadata = pq.read_metadata(path)
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    statistics = [group.column(0).statistics for group in groups if group.num_rows]
+    return (min(s.min for s in statistics), max(s.max for s in statistics)) if statistics else None

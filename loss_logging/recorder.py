@@ -1,0 +1,366 @@
+"""LossRecorder: the hot path of training, and the one small thread behind it.
+
+``append`` copies the figures, keeps references to the names, and returns; nothing else happens on the training thread.
+The small thread wakes every quarter of a second, turns what is pending into columns in slices with pauses between them
+(so that it never holds the interpreter for long), and writes a shard when it is time. Waking it for every batch would
+slow fast loops.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from operator import index
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from loss_logging.columns import SCHEMA, caption_array, dataset_array, float_array, text_array
+from loss_logging.warn import LOGGER, warn_once
+
+if TYPE_CHECKING:
+    from loss_logging.record_log import RecordLog
+
+__all__ = ["LossRecorder", "Unwritten"]
+
+_DRAIN_SECONDS = 0.25
+_PAUSE_SECONDS = 0.002
+_SLICE_BATCHES = 16
+_SHARD_ROWS = 131_072
+_MAX_PENDING_ROWS = 1_000_000
+"""Past this backlog ``append`` waits for the thread: memory stays bounded and no record is lost."""
+_MAX_HELD_ROWS = 2_000_000
+"""Rows kept in memory while the disk refuses them; past this the oldest are dropped and counted."""
+
+
+class Unwritten(NamedTuple):
+    """What a report has to say about records that are not in the log: rows still held in memory, and rows given up."""
+
+    held: int
+    dropped: int
+
+
+class _Batch(NamedTuple):
+    step: int
+    losses: Any
+    paths: tuple[object, ...]
+    datasets: tuple[object, ...] | str
+    captions: tuple[object, ...]
+    timesteps: Any
+    losses_empty: Any
+    components: dict[str, Any] | None
+    is_reg: Any
+    caption_dropped: Any
+
+
+class _Flush(NamedTuple):
+    """A marker in the queue: everything before it is on disk when ``then`` is called."""
+
+    then: Callable[[Unwritten], None]
+
+
+class LossRecorder:
+    """Collects batches from the training thread and appends them to a RecordLog.
+
+    Args:
+        log: where the records go.
+        keep: applied to each batch of records: the rows that are to be written.
+        flush_seconds: how old a record may get before it is on disk.
+        on_written: called in the small thread after each shard with the last step that it holds.
+    """
+
+    def __init__(
+        self,
+        log: RecordLog,
+        keep: Callable[[pa.RecordBatch], pa.RecordBatch],
+        flush_seconds: float,
+        on_written: Callable[[int], None],
+    ) -> None:
+        self._log = log
+        self._keep = keep
+        self._flush_seconds = flush_seconds
+        self._on_written = on_written
+        self._pending: deque[tuple[Any, ...] | _Flush | pa.Table] = deque()
+        self.appended = 0
+        self.last_step = 0
+        self._drained = 0
+        self._held: list[pa.RecordBatch] = []
+        self._dropped = 0
+        self._last_write = time.monotonic()
+        self._wake = threading.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="loss_logging-recorder", daemon=True)
+        self._thread.start()
+
+    def append(
+        self,
+        step: int,
+        losses: Any,
+        paths: Sequence[object],
+        datasets: Sequence[object] | str,
+        captions: Sequence[object],
+        timesteps: Any,
+        losses_empty: Any,
+        components: Mapping[str, Any] | None,
+        is_reg: Any,
+        caption_dropped: Any,
+    ) -> None:
+        """Take one batch of (B,) figures and B names. The tensors are copied without synchronising their device."""
+        if not hasattr(losses, "shape"):
+            losses = np.asarray(losses, dtype=np.float64)
+        shape = losses.shape
+        size = shape[0] if len(shape) == 1 else _not_per_example(shape)
+        if not (
+            len(paths) == len(captions) == size
+            and (type(datasets) is str or len(datasets) == size)
+            and type(paths) is not str
+            and type(captions) is not str
+        ):
+            _raise_lengths(size, paths=paths, datasets=datasets, captions=captions)
+        step = index(step)
+        if step < self.last_step:
+            _check_order(step, self.last_step)
+        self._pending.append(
+            (  # a _Batch in all but name: the plain tuple costs a tenth
+                step,
+                _hold(losses),
+                tuple(paths),
+                datasets if type(datasets) is str else tuple(datasets),
+                tuple(captions),
+                None if timesteps is None else _hold_sized("timesteps", timesteps, size),
+                None if losses_empty is None else _hold_sized("losses_empty", losses_empty, size),
+                None
+                if components is None
+                else {name: _hold_sized(f"components[{name!r}]", value, size) for name, value in components.items()},
+                None if is_reg is None else _hold_sized("is_reg", is_reg, size),
+                None if caption_dropped is None else _hold_sized("caption_dropped", caption_dropped, size),
+            )
+        )
+        self._count(step, size)
+
+    def append_table(self, step: int, table: pa.Table) -> None:
+        """Take records that are in columns already; they get this step."""
+        step = index(step)
+        if step < self.last_step:
+            _check_order(step, self.last_step)
+        self._pending.append(table.set_column(0, SCHEMA.field(0), pa.array(np.full(table.num_rows, step))))
+        self._count(step, table.num_rows)
+
+    def flush(self, then: Callable[[Unwritten], None]) -> None:
+        """Have everything that was appended so far written, then ``then`` called in the small thread."""
+        self._pending.append(_Flush(then))
+        self._wake.set()
+
+    def close(self, timeout: float) -> Unwritten:
+        """Write what is left and end the thread; returns what could not be written within ``timeout`` seconds."""
+        self._closed = True
+        self._wake.set()
+        self._thread.join(timeout)
+        return Unwritten(sum(b.num_rows for b in list(self._held)) + self.appended - self._drained, self._dropped)
+
+    def _count(self, step: int, rows: int) -> None:
+        self.last_step = step
+        self.appended += rows
+        while self.appended - self._drained > _MAX_PENDING_ROWS and self._thread.is_alive():
+            self._wake.set()
+            time.sleep(_PAUSE_SECONDS)
+
+    # --- the small thread ---------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(_DRAIN_SECONDS)
+            self._wake.clear()
+            closing = self._closed  # read before draining: what was appended before close() is drained after this line
+            self._drain()
+            if closing or time.monotonic() - self._last_write >= self._flush_seconds:
+                self._write()
+            if closing:
+                return
+
+    def _drain(self) -> None:
+        while self._pending:
+            batches: list[_Batch] = []
+            while self._pending and len(batches) < _SLICE_BATCHES and type(self._pending[0]) is tuple:
+                batches.append(_Batch(*self._pending.popleft()))
+            if batches:
+                self._hold_rows([_columns(batches)])
+            elif self._pending:
+                self._take(self._pending.popleft())
+            time.sleep(_PAUSE_SECONDS)
+
+    def _take(self, entry: object) -> None:
+        if isinstance(entry, _Flush):
+            self._write()
+            entry.then(Unwritten(sum(batch.num_rows for batch in self._held), self._dropped))
+        elif isinstance(entry, pa.Table):
+            self._hold_rows(entry.to_batches())
+
+    def _hold_rows(self, batches: list[pa.RecordBatch]) -> None:
+        self._drained += sum(batch.num_rows for batch in batches)
+        self._held += [kept for kept in map(self._keep, batches) if kept.num_rows]
+        if sum(batch.num_rows for batch in self._held) >= _SHARD_ROWS:
+            self._write()
+
+    def _write(self) -> None:
+        self._last_write = time.monotonic()
+        if not self._held:
+            return
+        try:
+            self._log.write(self._held)
+        except OSError as error:
+            self._keep_within_bounds(error)
+            return
+        last_step = self._held[-1]["step"][-1].as_py()
+        self._held = []
+        self._on_written(last_step)
+
+    def _keep_within_bounds(self, error: OSError) -> None:
+        warn_once(
+            "record log",
+            f"cannot write records to {self._log.folder}: {error}. Training goes on; up to {_MAX_HELD_ROWS:,} records "
+            "are kept in memory and written when the disk takes them again.",
+        )
+        while sum(batch.num_rows for batch in self._held) > _MAX_HELD_ROWS:
+            lost = self._held.pop(0).num_rows
+            self._dropped += lost
+            LOGGER.debug("dropped the %d oldest records held in memory", lost)
+
+
+def _columns(batches: list[_Batch]) -> pa.RecordBatch:
+    """The records of a few batches as columns of `SCHEMA`."""
+    sizes = [len(batch.paths) for batch in batches]
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(np.repeat([batch.step for batch in batches], sizes)),
+            text_array([path for batch in batches for path in batch.paths]),
+            dataset_array(
+                [
+                    name
+                    for batch, size in zip(batches, sizes, strict=True)
+                    for name in ([batch.datasets] * size if isinstance(batch.datasets, str) else batch.datasets)
+                ]
+            ),
+            caption_array([caption for batch in batches for caption in batch.captions]),
+            pa.array(_concatenate([batch.losses for batch in batches], sizes, np.nan)),
+            float_array(_concatenate([batch.timesteps for batch in batches], sizes, np.nan)),
+            float_array(_concatenate([batch.losses_empty for batch in batches], sizes, np.nan)),
+            _components(batches, sizes),
+            pa.array(_concatenate([batch.is_reg for batch in batches], sizes, 0.0) != 0.0),
+            pa.array(_concatenate([batch.caption_dropped for batch in batches], sizes, 0.0) != 0.0),
+        ],
+        schema=SCHEMA,
+    )
+
+
+def _concatenate(columns: list[Any], sizes: list[int], missing: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """One float64 column from the batches' (B,) figures; a batch that has none is filled with ``missing``."""
+    if all(column is None for column in columns):
+        return np.full(sum(sizes), missing)
+    read = [column.read() if isinstance(column, _Pinned) else column for column in columns]
+    if all(hasattr(column, "detach") for column in read):  # one call for all of them: a tenth of the time
+        return _to_numpy(sys.modules["torch"].cat(read))
+    parts = [
+        np.full(size, missing) if column is None else _to_numpy(column)
+        for column, size in zip(read, sizes, strict=True)
+    ]
+    return np.concatenate(parts)
+
+
+def _to_numpy(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    if hasattr(values, "detach"):
+        values = values.double().cpu().numpy()  # bfloat16 has no NumPy twin; float64 holds every float exactly
+    return np.asarray(values, dtype=np.float64)
+
+
+def _components(batches: list[_Batch], sizes: list[int]) -> pa.Array:
+    """One map per record; a batch without components gives null ones."""
+    kind = SCHEMA.field("components").type
+    if not any(batch.components for batch in batches):
+        return pa.nulls(sum(sizes), kind)
+    parts = []
+    for batch, size in zip(batches, sizes, strict=True):
+        if not batch.components:
+            parts.append(pa.nulls(size, kind))
+            continue
+        names = list(batch.components)
+        values = np.stack([_concatenate([batch.components[name]], [size], np.nan) for name in names], axis=1)
+        offsets = np.arange(size + 1, dtype=np.int32) * len(names)
+        parts.append(pa.MapArray.from_arrays(pa.array(offsets), pa.array(names * size), pa.array(values.ravel())))
+    return pa.chunked_array(parts, kind).combine_chunks()
+
+
+# --- figures in flight ------------------------------------------------------------------------------------------
+
+
+class _Pinned(NamedTuple):
+    """A copy from the device that is under way: ``host`` may be read once ``copied`` has passed."""
+
+    host: Any
+    copied: Any
+
+    def read(self) -> Any:
+        while not self.copied.query():
+            time.sleep(_PAUSE_SECONDS)
+        return self.host
+
+
+def _hold(values: Any) -> Any:
+    """A private copy that later in-place changes by the trainer do not reach, made without waiting for the device."""
+    if not hasattr(values, "detach"):
+        return np.array(values, dtype=np.float64)
+    if values.requires_grad:
+        values = values.detach()
+    return _hold_cuda(values) if values.is_cuda else values.clone()
+
+
+def _hold_cuda(values: Any) -> _Pinned:
+    import torch
+
+    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)  # from the caching host allocator
+    host.copy_(values, non_blocking=True)
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record(torch.cuda.current_stream(values.device))
+    return _Pinned(host, copied)
+
+
+def _hold_sized(name: str, values: Any, size: int) -> Any:
+    held = _hold(values)
+    shape = tuple((held.host if isinstance(held, _Pinned) else held).shape)
+    if shape == (size,):
+        return held
+    raise ValueError(f"{name} has shape {shape} but the batch has {size} losses; expected shape ({size},)")
+
+
+# --- errors -----------------------------------------------------------------------------------------------------
+
+
+def _not_per_example(shape: Sequence[int]) -> int:
+    raise ValueError(
+        f"per_example has shape {tuple(shape)}; expected one loss per example, shape (B,). "
+        'Compute the loss with reduction="none" and reduce it with loss_logging.per_example_loss(loss).'
+    )
+
+
+def _check_order(step: int, last_step: int) -> None:
+    if step < 0:
+        raise ValueError(f"step is {step}; expected 0 or more")
+    warn_once(
+        "step went back",
+        f"step {step} was logged after step {last_step}. Both are kept; for a run that went back to a checkpoint, "
+        "make a new LossLogger and call resume(step) before the first batch.",
+    )
+
+
+def _raise_lengths(size: int, **names: Sequence[object] | str) -> None:
+    for name, values in names.items():
+        if isinstance(values, str) and name != "datasets":
+            raise TypeError(f"{name} is the text {values[:40]!r}; expected a sequence of {size}, one for each loss")
+        if not isinstance(values, str) and len(values) != size:
+            raise ValueError(
+                f"{name} has {len(values)} elements but the batch has {size} losses; expected one for each loss"
+            )

@@ -1,0 +1,250 @@
+"""LossReport: the immutable, host-only snapshot that the JSON artifact, the backends and the pages show.
+
+Tracker names are decided here, once, so that every tracker shows the same ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+__all__ = [
+    "SCHEMA_NAME",
+    "DatasetReport",
+    "FlaggedCaption",
+    "Histogram",
+    "ItemStats",
+    "Job",
+    "LossReport",
+    "Reason",
+    "Severity",
+    "Summary",
+    "Table",
+    "TimestepCurve",
+    "TopRecord",
+    "Worst",
+    "WorstItem",
+    "loss_scalar_name",
+]
+
+SCHEMA_NAME = "loss_logging/report/1"
+
+Severity = Literal["info", "warning", "error"]
+
+
+class Histogram(msgspec.Struct, frozen=True):
+    """Counts of finite losses between consecutive ``edges``; ``len(edges) == len(counts) + 1``, edges ascend."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+class TimestepCurve(msgspec.Struct, frozen=True):
+    """Mean loss per timestep bin; None for a bin without records. ``edges`` are in the trainer's own timestep scale."""
+
+    edges: list[float]
+    counts: list[int]
+    means: list[float | None]
+
+
+class TopRecord(msgspec.Struct, frozen=True):
+    """One of the highest losses of a dataset; at most one per item."""
+
+    path: str
+    caption: str
+    loss: float
+    step: int
+    timestep: float | None = None
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The losses of one dataset, or of all.
+
+    ``count`` counts every record, the ``non_finite`` ones (NaN, infinity) included; every other figure is over the
+    finite ones and None where there are none. ``std`` is the population standard deviation. ``quantiles`` maps "0.05",
+    "0.25", "0.5", "0.75", "0.95", "0.99" to values; ``quantile_method`` says whether they (and ``median``) are exact or
+    read off bins at most 1.1% wide.
+    """
+
+    count: int
+    mean: float | None
+    median: float | None
+    min: float | None
+    max: float | None
+    std: float | None
+    non_finite: int
+    quantiles: dict[str, float | None]
+    quantile_method: Literal["exact", "binned"] = "exact"
+    histogram: Histogram | None = None
+    loss_by_timestep: TimestepCurve | None = None
+    top_k: list[TopRecord] = []
+
+
+class ItemStats(msgspec.Struct, frozen=True):
+    """The losses of one item over the whole run. ``count`` includes ``non_finite``; the rest is over finite losses."""
+
+    count: int
+    average_loss: float | None
+    min_loss: float | None
+    max_loss: float | None
+    std_loss: float | None
+    last_loss: float | None
+    hard: float | None
+    caption_mismatch: float | None
+    caption: str
+    non_finite: int = 0
+
+
+class DatasetReport(msgspec.Struct, frozen=True):
+    """One dataset. ``item_stats`` (by path) lives in the JSON artifact; it is empty in what backends receive."""
+
+    summary: Summary
+    item_stats: dict[str, ItemStats] = {}
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """What one rule objects to in a caption. ``rule`` is its public name, ``score`` is in (0, 1], ``message`` tells a
+    person what to do, ``span`` is the ``(start, end)`` of the offending characters or None for the whole caption."""
+
+    rule: str
+    severity: Severity
+    score: float
+    message: str
+    span: tuple[int, int] | None = None
+
+
+class FlaggedCaption(msgspec.Struct, frozen=True):
+    """A caption that a rule objects to. ``severity`` is the highest of its reasons; ``score`` is in (0, 1]."""
+
+    path: str
+    dataset: str
+    caption: str
+    loss: float | None
+    reasons: list[str]
+    score: float
+    severity: Severity
+    details: list[Reason] = []
+
+
+class WorstItem(msgspec.Struct, frozen=True):
+    """An item in one of the two rankings. ``count`` is the number of records behind ``score``; ``standard_error`` and
+    ``t`` belong to caption_mismatch and are None in the hard ranking."""
+
+    dataset: str
+    path: str
+    caption: str
+    score: float
+    count: int
+    average_loss: float | None
+    standard_error: float | None = None
+    t: float | None = None
+
+
+class Worst(msgspec.Struct, frozen=True):
+    """The two rankings, worst first."""
+
+    hard: list[WorstItem] = []
+    caption_mismatch: list[WorstItem] = []
+
+
+class Job(msgspec.Struct, frozen=True):
+    """Which run and save step a report belongs to. ``created`` is ISO 8601 in UTC."""
+
+    name: str
+    step: int
+    created: str
+    world_size: int = 1
+    resumed_from: int | None = None
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A small table; each column holds one type (and None)."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+def loss_scalar_name(prefix: str, dataset: str) -> str:
+    """The tracker name of a dataset's mean loss since the last time it was reported.
+
+    >>> loss_scalar_name("loss_logging", "cats")
+    'loss_logging/loss/cats'
+    """
+    return f"{prefix}/loss/{dataset}"
+
+
+class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema", "global_": "global"}):
+    """Everything that is known at one save step, except the per-item figures, which are in the JSON at ``json_path``.
+
+    ``timestep_scale`` is the last timestep of the scale that timesteps are on. ``recent`` maps dataset names to the mean
+    loss since the last time a scalar was reported. ``warnings`` are sentences about what a reader must know to trust the
+    figures (dropped records, missing ranks). ``scalars``, ``histograms``,
+    ``curves`` and ``tables`` are what a backend writes, by their names in the tracker.
+    """
+
+    schema_: str = SCHEMA_NAME
+    job: Job
+    config: dict[str, Any] = {}
+    global_: Summary
+    datasets: dict[str, DatasetReport] = {}
+    flagged: list[FlaggedCaption] = []
+    flagged_summary: dict[str, int] = {}
+    worst: Worst = Worst()
+    timestep_scale: float | None = None
+    recent: dict[str, float] = {}
+    warnings: list[str] = []
+    json_path: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        """First part of every name in the trackers."""
+        return str(self.config.get("prefix", "loss_logging"))
+
+    @property
+    def scalars(self) -> dict[str, float]:
+        """Mean loss per dataset since the last time, and the number of flagged captions per reason."""
+        losses = {loss_scalar_name(self.prefix, name): value for name, value in self.recent.items()}
+        return losses | {f"{self.prefix}/flags/{reason}": float(n) for reason, n in self.flagged_summary.items()}
+
+    @property
+    def histograms(self) -> dict[str, Histogram]:
+        """Loss histogram per dataset, over the whole run."""
+        return {
+            f"{self.prefix}/loss_histogram/{name}": dataset.summary.histogram
+            for name, dataset in self.datasets.items()
+            if dataset.summary.histogram is not None
+        }
+
+    @property
+    def curves(self) -> dict[str, TimestepCurve]:
+        """Mean loss by timestep per dataset, over the whole run."""
+        return {
+            f"{self.prefix}/loss_by_timestep/{name}": dataset.summary.loss_by_timestep
+            for name, dataset in self.datasets.items()
+            if dataset.summary.loss_by_timestep is not None
+        }
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """The two rankings and the flagged captions. A ranking that nothing can be said about is left out."""
+        tables = {
+            f"{self.prefix}/worst/hard": _worst_table(self.worst.hard, "hard"),
+            f"{self.prefix}/worst/caption_mismatch": _worst_table(self.worst.caption_mismatch, "caption_mismatch"),
+            f"{self.prefix}/flagged_captions": _flagged_table(self.flagged),
+        }
+        return {name: table for name, table in tables.items() if table.rows}
+
+
+def _worst_table(items: list[WorstItem], score: str) -> Table:
+    columns = ["dataset", "path", "caption", score, "count", "average_loss"]
+    rows: list[list[Any]] = [[i.dataset, i.path, i.caption, i.score, i.count, i.average_loss] for i in items]
+    if score == "caption_mismatch":
+        columns += ["standard_error", "t"]
+        rows = [[*row, i.standard_error, i.t] for row, i in zip(rows, items, strict=True)]
+    return Table(columns, rows)
+
+
+def _flagged_table(flagged: list[FlaggedCaption]) -> Table:
+    rows = [[f.dataset, f.path, f.caption, ", ".join(f.reasons), f.severity, f.score, f.loss] for f in flagged]
+    return Table(["dataset", "path", "caption", "reasons", "severity", "score", "loss"], rows)

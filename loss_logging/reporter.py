@@ -1,0 +1,188 @@
+"""Reporter: log -> statistics -> report -> JSON -> backends.
+
+It runs in a process of its own, ``python -m loss_logging.reporter``, so that none of its work holds the trainer's
+interpreter; or inline in the caller. Either way the record log on disk is all that it reads.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+import msgspec
+
+from loss_logging.artifacts import write_report
+from loss_logging.captions import CaptionChecker
+from loss_logging.config import TrainConfig
+from loss_logging.delivery import Dispatcher
+from loss_logging.messages import Close, Closed, Command, Failed, Notice, Reply, Save, Saved, Scalars, Start
+from loss_logging.record_log import RecordLog
+from loss_logging.report import DatasetReport, Job, LossReport, Summary, Worst, loss_scalar_name
+from loss_logging.statistics import RunStatistics
+from loss_logging.warn import LOGGER, warn_once
+
+__all__ = ["Reporter", "main"]
+
+_COMPACT_FILES = 64
+_NICENESS = 10
+_ORPHAN_SECONDS = 60.0
+"""How long the backends may take when the trainer died and nobody waits."""
+
+
+class Reporter:
+    """Answers `Command` with `Reply`, and hands reports and scalars to its own backends.
+
+    Args:
+        start: the run's configuration and where it stands.
+        reply: called with each reply, in order.
+    """
+
+    def __init__(self, start: Start, reply: Callable[[Reply], None]) -> None:
+        self._start = start
+        self._config = TrainConfig.from_dict(start.config | {"loggers": []})
+        self._reply = reply
+        self._scalars_through = start.scalars_through
+        self._log = RecordLog(self._config.records_dir)
+        self._statistics = RunStatistics(
+            self._log,
+            block_steps=self._config.save_every,
+            timestep_scale=self._config.timestep_scale,
+            memory_limit=self._config.memory_limit,
+            threads=self._config.threads,
+            spill_folder=self._config.records_dir / ".spill",
+        )
+        self._checker = CaptionChecker(self._config.captions)
+        self._backends = Dispatcher(start.backends, self._config)
+
+    def handle(self, command: Command) -> None:
+        """Do what the command says; whatever goes wrong becomes a `Failed` reply or a warning, never an exception."""
+        try:
+            if isinstance(command, Notice):
+                every = self._config.log_every
+                self._report_scalars((command.step - 1) // every * every)  # the step itself may not be complete yet
+                self._compact()
+            elif isinstance(command, Save):
+                self._save(command)
+            else:
+                self._close(command)
+        except Exception as error:  # noqa: BLE001 the boundary between reporting and training: nothing passes it
+            LOGGER.debug("%s failed", command, exc_info=True)
+            reason = f"{type(error).__name__}: {error}"
+            if isinstance(command, Save):
+                self._reply(Failed(command.step, reason))
+            else:
+                warn_once(f"reporter {type(error).__name__}", f"the reporter could not do {command}: {reason}")
+
+    def _save(self, command: Save) -> None:
+        windows = self._windows(command.step)
+        # The means of the window that ends here go with the report; trackers would show two points for one step else.
+        recent = windows.pop()[1] if windows and windows[-1][0] == command.step else {}
+        self._send_scalars(windows, command.step)
+        report = self._build(command.step, recent, command.warnings)
+        path = self._config.report_path(command.step)
+        write_report(path, report, self._statistics.items() if self._config.log_per_example else ())
+        self._backends.write(report)
+        self._reply(Saved(command.step, str(path), report if self._start.forward else None))
+        self._prune()
+
+    def _build(self, step: int, recent: dict[str, float], warnings: list[str]) -> LossReport:
+        config, statistics = self._config, self._statistics
+        statistics.advance(step)
+        summaries = statistics.summaries(config.top_k if config.log_per_example else 0)
+        if not config.log_per_dataset:
+            summaries = {name: _without_figures(summary) for name, summary in summaries.items()}
+        overall = summaries.pop(None)
+        if config.log_per_example:
+            statistics.check_captions(self._checker)
+        return LossReport(
+            job=Job(
+                name=config.job_name,
+                step=step,
+                created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                world_size=self._start.world_size,
+                resumed_from=self._start.resumed_from,
+            ),
+            config=self._start.config,
+            global_=overall,
+            datasets={str(name): DatasetReport(summary) for name, summary in summaries.items()},
+            flagged=statistics.flagged(config.max_table_rows) if config.log_per_example else [],
+            flagged_summary=statistics.flagged_summary() if config.log_per_example else {},
+            worst=Worst(statistics.worst_hard(config.top_k), statistics.worst_caption_mismatch(config.top_k))
+            if config.log_per_example
+            else Worst(),
+            timestep_scale=statistics.timestep_scale,
+            recent=recent,
+            warnings=warnings,
+            json_path=str(config.report_path(step)),
+        )
+
+    def _report_scalars(self, through: int) -> None:
+        if through > self._scalars_through:
+            self._send_scalars(self._windows(through), through)
+
+    def _windows(self, through: int) -> list[tuple[int, dict[str, float]]]:
+        """Mean loss per dataset of each window of steps since the last one reported, as (last step, means)."""
+        if not self._config.log_per_dataset:
+            return []
+        return self._statistics.recent(self._scalars_through, through, self._config.log_every)
+
+    def _send_scalars(self, windows: list[tuple[int, dict[str, float]]], through: int) -> None:
+        rows = [
+            (step, {loss_scalar_name(self._config.prefix, dataset): mean for dataset, mean in means.items()})
+            for step, means in windows
+        ]
+        for row in rows:
+            self._backends.write_scalars(*row)
+        self._scalars_through = max(through, self._scalars_through)
+        self._reply(Scalars(self._scalars_through, rows if self._start.forward else []))
+
+    def _close(self, command: Close) -> None:
+        self._report_scalars(command.step)
+        undelivered = self._backends.close(command.timeout)
+        self._statistics.close()
+        self._reply(Closed(list(map(str, undelivered))))
+
+    def _compact(self) -> None:
+        if len(self._log.files()) > _COMPACT_FILES:
+            self._log.compact()
+
+    def _prune(self) -> None:
+        if self._config.keep_reports is not None:
+            for path in self._config.report_paths()[: -self._config.keep_reports]:
+                path.unlink(missing_ok=True)
+
+
+def _without_figures(summary: Summary) -> Summary:
+    return msgspec.structs.replace(summary, histogram=None, loss_by_timestep=None)
+
+
+def main() -> None:
+    """Run a Reporter on the commands that arrive on standard input, until `Close` or until the trainer is gone."""
+    # Replies get standard output for themselves: a tracker's SDK that prints must not break the protocol.
+    replies = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    os.nice(_NICENESS)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to handle; it closes us in order
+
+    def reply(message: Reply) -> None:
+        try:
+            replies.write(msgspec.json.encode(message) + b"\n")
+        except BrokenPipeError:  # the trainer is gone; what it asked for is still worth finishing
+            LOGGER.debug("no one reads %s", type(message).__name__)
+
+    start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
+    reporter = Reporter(start, reply)
+    decoder = msgspec.json.Decoder(Command)
+    last: Command = Notice(start.scalars_through)
+    for line in sys.stdin.buffer:
+        last = decoder.decode(line)
+        reporter.handle(last)
+    if not isinstance(last, Close):
+        reporter.handle(Close(last.step, _ORPHAN_SECONDS))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Which records are kept when a run does not keep them all: the same ones whenever the run is repeated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+__all__ = ["Sampler", "uniform"]
+
+
+def uniform(*keys: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Numbers in [0, 1) that depend on the integer keys alone, one for each position of the broadcast keys.
+
+    The keys go through the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
+    generators", 2014), which spreads neighbouring integers over the whole range.
+
+    >>> uniform(0, [1, 2, 3]).round(3).tolist()
+    [0.166, 0.51, 0.976]
+    """
+    mixed: Any = np.uint64(0)
+    with np.errstate(over="ignore"):
+        for key in keys:
+            mixed = mixed + np.asarray(key).astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+            mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            mixed = mixed ^ (mixed >> np.uint64(31))
+    return np.asarray((mixed >> np.uint64(11)) * 2.0**-53)
+
+
+class Sampler:
+    """Keeps a fraction of the records of each step, and at most so many of a step.
+
+    A record is known by its step and its place within it, so every item is kept in its turn, and a repeated or resumed
+    run keeps the same records.
+
+    Args:
+        fraction: the share of records to keep, in (0, 1].
+        per_step: how many records of one step to keep at most, after sampling; None for no limit.
+        seed: another seed keeps other records.
+    """
+
+    def __init__(self, fraction: float, per_step: int | None, seed: int) -> None:
+        self._fraction = fraction
+        self._per_step = per_step
+        self._seed = seed
+        self._step = -1
+        self._seen = 0
+        self._kept = 0
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows of ``batch`` that are kept."""
+        if (self._fraction >= 1 and self._per_step is None) or not batch.num_rows:
+            return batch
+        steps = batch["step"].to_numpy()
+        goes_on = (steps == steps[0]) & (steps[0] == self._step)  # rows of the step that the last batch ended in
+        place = _place_in_step(steps) + np.where(goes_on, self._seen, 0)
+        keep = uniform(self._seed, steps, place) < self._fraction
+        if self._per_step is not None:
+            keep &= _place_in_step(steps, keep) + np.where(goes_on, self._kept, 0) < self._per_step
+        last = steps == steps[-1]
+        self._kept = int(np.count_nonzero(keep & last)) + (self._kept if goes_on[-1] else 0)
+        self._seen = int(place[-1]) + 1
+        self._step = int(steps[-1])
+        return batch.filter(pa.array(keep))
+
+
+def _place_in_step(steps: Any, keep: Any = None) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """For each row, how many (kept) rows of the same run of equal steps stand before it."""
+    ones = np.ones(len(steps), np.int64) if keep is None else keep.astype(np.int64)
+    before = np.cumsum(ones) - ones
+    starts = np.flatnonzero(np.r_[True, steps[1:] != steps[:-1]])
+    place: np.ndarray[Any, np.dtype[np.int64]] = before - np.repeat(before[starts], np.diff(np.r_[starts, len(steps)]))
+    return place

@@ -1,0 +1,31 @@
+-- Every item's figures, as they stand in the JSON artifact.
+--
+-- hard = sum(z) / (n + 5): the 5 pulls items seen a few times towards zero.
+-- caption_mismatch = sum(loss - loss_empty) / sum(loss_empty); its standard error is that of a ratio of sums by the delta
+-- method (Cochran, "Sampling Techniques", 1977, section 6.4).
+WITH ratio AS (
+    SELECT *, CASE WHEN sum_empty > 0 THEN sum_difference / sum_empty END AS caption_mismatch FROM items
+)
+SELECT
+    dataset,
+    path,
+    count,
+    mean AS average_loss,
+    lowest AS min_loss,
+    highest AS max_loss,
+    sqrt(m2 / nullif(n, 0)) AS std_loss,
+    last_loss,
+    CASE WHEN n_z > 0 THEN sum_z / (n_z + 5) END AS hard,
+    caption_mismatch,
+    coalesce(caption, '') AS caption,
+    count - n AS non_finite,
+    n_paired,
+    CASE
+        WHEN n_paired > 1 THEN sqrt(
+            greatest(
+                sum_difference2 - 2 * caption_mismatch * sum_product + caption_mismatch ** 2 * sum_empty2, 0
+            ) * n_paired / (n_paired - 1)
+        ) / sum_empty
+    END AS standard_error,
+    caption IS NOT NULL AND NOT is_reg AS checkable
+FROM ratio

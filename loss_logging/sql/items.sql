@@ -1,0 +1,59 @@
+-- Partial sums per item over the steps in ($after, $through]; what merge_items.sql adds up.
+--
+-- `z` is the loss standardised among the losses of the same timestep bin and block of steps. Where fewer than 8 records share
+-- both, the whole block stands in; where those do not vary either, there is no z.
+WITH
+in_cell AS NOT MATERIALIZED (
+    SELECT block, timestep_bin, count(*) AS n, avg(loss) AS mean, stddev_pop(loss) AS std
+    FROM samples
+    WHERE loss IS NOT NULL AND step > $after AND step <= $through
+    GROUP BY block, timestep_bin
+),
+in_block AS NOT MATERIALIZED (
+    SELECT block, avg(loss) AS mean, stddev_pop(loss) AS std
+    FROM samples
+    WHERE loss IS NOT NULL AND step > $after AND step <= $through
+    GROUP BY block
+),
+baseline AS (
+    SELECT
+        block,
+        timestep_bin,
+        CASE WHEN in_cell.n >= 8 AND in_cell.std > 0 THEN in_cell.mean ELSE in_block.mean END AS mean,
+        CASE WHEN in_cell.n >= 8 AND in_cell.std > 0 THEN in_cell.std ELSE nullif(in_block.std, 0) END AS std
+    FROM in_cell
+    JOIN in_block USING (block)
+),
+scored AS NOT MATERIALIZED (
+    SELECT
+        samples.*,
+        (loss - baseline.mean) / baseline.std AS z,
+        loss - loss_empty AS difference
+    FROM samples
+    LEFT JOIN baseline USING (block, timestep_bin)
+    WHERE step > $after AND step <= $through
+)
+SELECT
+    dataset,
+    path,
+    count(*) AS count,
+    count(loss) AS n,
+    avg(loss) AS mean,
+    var_pop(loss) * count(loss) AS m2,
+    min(loss) AS lowest,
+    max(loss) AS highest,
+    arg_max(step, loss) AS highest_step,
+    arg_max(timestep, loss) AS highest_timestep,
+    arg_max(loss, step) AS last_loss,
+    coalesce(sum(z), 0) AS sum_z,
+    count(z) AS n_z,
+    count(difference) AS n_paired,
+    coalesce(sum(loss_empty) FILTER (difference IS NOT NULL), 0) AS sum_empty,
+    coalesce(sum(difference), 0) AS sum_difference,
+    coalesce(sum(difference * difference), 0) AS sum_difference2,
+    coalesce(sum(difference * loss_empty), 0) AS sum_product,
+    coalesce(sum(loss_empty * loss_empty) FILTER (difference IS NOT NULL), 0) AS sum_empty2,
+    arg_max(caption, step) FILTER (NOT caption_dropped) AS caption,
+    bool_and(is_reg) AS is_reg
+FROM scored
+GROUP BY dataset, path

@@ -1,0 +1,13 @@
+-- Mean and sum of squared deviations of two disjoint sets, either of which may be missing (NULL) or empty.
+CREATE OR REPLACE TEMP MACRO merged_mean(n_a, mean_a, n_b, mean_b) AS
+    CASE
+        WHEN coalesce(n_a, 0) = 0 THEN mean_b
+        WHEN coalesce(n_b, 0) = 0 THEN mean_a
+        ELSE mean_a + (mean_b - mean_a) * n_b / (n_a + n_b)
+    END;
+CREATE OR REPLACE TEMP MACRO merged_m2(n_a, mean_a, m2_a, n_b, mean_b, m2_b) AS
+    CASE
+        WHEN coalesce(n_a, 0) = 0 THEN m2_b
+        WHEN coalesce(n_b, 0) = 0 THEN m2_a
+        ELSE m2_a + m2_b + (mean_b - mean_a) ** 2 * n_a * n_b / (n_a + n_b)
+    END;

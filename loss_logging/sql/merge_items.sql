@@ -1,0 +1,26 @@
+-- Items of the closed steps and of newer ones as one; `b` is the newer.
+SELECT
+    dataset,
+    path,
+    coalesce(a.count, 0) + coalesce(b.count, 0) AS count,
+    coalesce(a.n, 0) + coalesce(b.n, 0) AS n,
+    merged_mean(a.n, a.mean, b.n, b.mean) AS mean,
+    merged_m2(a.n, a.mean, a.m2, b.n, b.mean, b.m2) AS m2,
+    least(a.lowest, b.lowest) AS lowest,
+    greatest(a.highest, b.highest) AS highest,
+    CASE WHEN a.highest IS NULL OR b.highest > a.highest THEN b.highest_step ELSE a.highest_step END AS highest_step,
+    CASE WHEN a.highest IS NULL OR b.highest > a.highest THEN b.highest_timestep ELSE a.highest_timestep END
+        AS highest_timestep,
+    coalesce(b.last_loss, a.last_loss) AS last_loss,
+    coalesce(a.sum_z, 0) + coalesce(b.sum_z, 0) AS sum_z,
+    coalesce(a.n_z, 0) + coalesce(b.n_z, 0) AS n_z,
+    coalesce(a.n_paired, 0) + coalesce(b.n_paired, 0) AS n_paired,
+    coalesce(a.sum_empty, 0) + coalesce(b.sum_empty, 0) AS sum_empty,
+    coalesce(a.sum_difference, 0) + coalesce(b.sum_difference, 0) AS sum_difference,
+    coalesce(a.sum_difference2, 0) + coalesce(b.sum_difference2, 0) AS sum_difference2,
+    coalesce(a.sum_product, 0) + coalesce(b.sum_product, 0) AS sum_product,
+    coalesce(a.sum_empty2, 0) + coalesce(b.sum_empty2, 0) AS sum_empty2,
+    coalesce(b.caption, a.caption) AS caption,
+    coalesce(a.is_reg, true) AND coalesce(b.is_reg, true) AS is_reg
+FROM closed_items AS a
+FULL JOIN new_items AS b USING (dataset, path)

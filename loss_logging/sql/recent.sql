@@ -1,0 +1,6 @@
+-- Mean finite loss per dataset over each window of $every steps in ($after, $through]; the last window ends at $through.
+SELECT least((step + $every - 1) // $every * $every, $through)::BIGINT AS step, dataset, avg(loss) AS mean
+FROM samples
+WHERE loss IS NOT NULL AND step > $after AND step <= $through
+GROUP BY ALL
+ORDER BY ALL

@@ -1,0 +1,414 @@
+"""Every figure that anyone sees: short SQL files over the record log, run by DuckDB.
+
+`aggregate_by_dataset` runs them over records in memory, `RunStatistics` over the log of a run. The queries are the same
+ones, so the figures are too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from loss_logging import bins
+from loss_logging.columns import SCHEMA, table_from_records
+from loss_logging.errors import ConfigError
+from loss_logging.record_log import RecordLog
+from loss_logging.records import RecordLike
+from loss_logging.report import FlaggedCaption, Reason, Summary, TimestepCurve, TopRecord, WorstItem
+
+if TYPE_CHECKING:
+    from loss_logging.captions import CaptionChecker
+
+__all__ = ["Aggregates", "RunStatistics", "aggregate_by_dataset"]
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+_EXACT_RECORDS = 2_000_000
+"""Up to so many finite losses quantiles are exact; above, they are read off bins, at a cost that does not grow."""
+_TIMESTEP_BINS = 20
+_STATE = ("cells", "bins", "items")
+_FLAGGED = pa.schema(
+    {
+        "dataset": pa.string(),
+        "caption": pa.string(),
+        "reasons": pa.list_(pa.string()),
+        "severity": pa.int64(),
+        "score": pa.float64(),
+        "verdict": pa.binary(),
+    }
+)
+_FOREVER = 2**62
+
+
+@cache
+def _sql(name: str) -> str:
+    return files("loss_logging").joinpath(f"sql/{name}.sql").read_text("utf-8")
+
+
+class Aggregates(msgspec.Struct, frozen=True):
+    """What `aggregate_by_dataset` returns: a `Summary` for each dataset (by name) and for all records together."""
+
+    datasets: dict[str, Summary]
+    overall: Summary
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data with the keys ``dataset_summary`` and ``global``."""
+        return {"dataset_summary": msgspec.to_builtins(self.datasets), "global": msgspec.to_builtins(self.overall)}
+
+
+def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, top_k: int = 10) -> Aggregates:
+    """Count, mean, median, min, max, std, quantiles and the highest losses, per dataset and over all.
+
+    Args:
+        records: SampleRecords, or mappings with at least path, dataset, caption, loss; or a `RecordLog`; or a table
+            of its columns.
+        top_k: how many of the highest losses to list, each item once; 0 or more.
+
+    Returns:
+        `Aggregates`; ``count`` includes the ``non_finite`` losses, every other figure leaves them out. ``std`` is the
+        population standard deviation. Without records, ``overall`` has count 0 and None for the figures.
+
+    Raises:
+        ConfigError: ``top_k`` is not a whole number of 0 or more.
+        ValueError: a record lacks a required key, or a figure is not a number.
+        TypeError: a record is neither a SampleRecord nor a mapping.
+
+    Example:
+        >>> result = aggregate_by_dataset([
+        ...     {"path": "1.png", "dataset": "cats", "caption": "a cat", "loss": 0.25},
+        ...     {"path": "2.png", "dataset": "cats", "caption": "a cat", "loss": 0.75},
+        ...     {"path": "3.png", "dataset": "dogs", "caption": "a dog", "loss": float("nan")},
+        ... ])
+        >>> result.datasets["cats"].mean, result.datasets["cats"].top_k[0].path, result.overall.count
+        (0.5, '2.png', 3)
+        >>> result.datasets["dogs"].non_finite, result.datasets["dogs"].mean
+        (1, None)
+    """
+    if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 0:
+        raise ConfigError(f"top_k is {top_k!r}; allowed: a whole number, 0 or more")
+    with _Queries() as queries:
+        if isinstance(records, RecordLog):
+            queries.read(records.files())
+        else:
+            queries.read(records if isinstance(records, pa.Table) else table_from_records(records))
+        queries.table("cells", _sql("cells"), after=-1, through=_FOREVER)
+        queries.view("peaks", "SELECT * FROM samples WHERE loss IS NOT NULL")
+        summaries = _summaries(queries, _FOREVER, top_k, with_bins=False)
+    overall = summaries.pop(None, _empty_summary())
+    return Aggregates({str(name): summary for name, summary in summaries.items()}, overall)
+
+
+class _Queries:
+    """A DuckDB connection whose view ``samples`` is over a table in memory or over the files of a log."""
+
+    def __init__(
+        self,
+        memory_limit: str = "4GB",
+        threads: int = 1,
+        spill_folder: Path | None = None,
+        timestep_scale: float = 1.0,
+        block_steps: int = 1,
+    ) -> None:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": memory_limit,
+            "threads": threads,
+            "preserve_insertion_order": True,
+            "autoinstall_known_extensions": False,
+        }
+        if spill_folder is not None:
+            config["temp_directory"] = str(spill_folder)
+        self._connection = duckdb.connect(config=config)
+        self.set("timestep_scale", timestep_scale)
+        self.set("block_steps", block_steps)
+        self._connection.execute(_sql("macros"))
+        self.read(SCHEMA.empty_table())
+
+    def __enter__(self) -> _Queries:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def set(self, variable: str, value: float) -> None:
+        self._connection.execute(f"SET VARIABLE {variable} = {value!r}")
+
+    def read(self, source: pa.Table | Sequence[Path]) -> None:
+        """Make ``source`` what the queries are about."""
+        if not isinstance(source, pa.Table):
+            source = self._connection.read_parquet(list(map(str, source))) if source else SCHEMA.empty_table()
+        relation = self._connection.from_arrow(source) if isinstance(source, pa.Table) else source
+        relation.create_view("records", replace=True)
+        self._connection.execute(_sql("samples"))
+
+    def table(self, name: str, select: str, **parameters: object) -> None:
+        """Create or replace the table ``name``; the query may read the one that it replaces."""
+        self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS {select}", parameters or None)
+
+    def view(self, name: str, select: str) -> None:
+        """Create or replace the view ``name``."""
+        self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
+
+    def drop(self, name: str) -> None:
+        self._connection.execute(f"DROP TABLE {name}")
+
+    def rows(self, name: str, **parameters: object) -> list[tuple[Any, ...]]:
+        """All rows of the query in ``sql/{name}.sql``."""
+        return self._connection.execute(_sql(name), parameters or None).fetchall()
+
+    def value(self, query: str, **parameters: object) -> Any:
+        row = self._connection.execute(query, parameters or None).fetchone()
+        return row[0] if row else None
+
+    def batches(self, query: str, rows: int) -> Iterator[pa.RecordBatch]:
+        """The result of a query as a stream of record batches on a cursor of its own."""
+        yield from self._connection.cursor().sql(query).to_arrow_reader(rows)
+
+    def insert(self, name: str, rows: pa.Table) -> None:
+        """Append rows to the table ``name``, which the first call creates."""
+        self._connection.register("incoming", rows)
+        self._connection.execute(f"CREATE TABLE IF NOT EXISTS {name} AS FROM incoming LIMIT 0")
+        self._connection.execute(f"INSERT INTO {name} FROM incoming")
+        self._connection.unregister("incoming")
+
+
+class RunStatistics:
+    """The statistics of one run, over a log that grows.
+
+    Sums per item, per dataset and per loss bin are carried forward, so that a save step costs what is new plus what is
+    shown, and not the length of the run. They are carried in whole blocks of ``block_steps`` steps; the rows of the
+    last, unfinished block are read from the log each time. Figures therefore do not depend on when they were asked for.
+    When the log changes behind what was carried (a resumed run, records that came late), everything is computed anew.
+
+    Args:
+        log: the run's records.
+        block_steps: how many steps `hard` standardises over.
+        timestep_scale: the last timestep; None decides by the first ones seen.
+        memory_limit, threads, spill_folder: what DuckDB may use.
+    """
+
+    def __init__(
+        self,
+        log: RecordLog,
+        *,
+        block_steps: int,
+        timestep_scale: float | None,
+        memory_limit: str,
+        threads: int,
+        spill_folder: Path | None = None,
+    ) -> None:
+        self._log = log
+        self._block_steps = block_steps
+        self.timestep_scale = timestep_scale
+        self._queries = _Queries(memory_limit, threads, spill_folder, timestep_scale or 1.0, block_steps)
+        self._queries.insert("checked_captions", pa.table({"caption_hash": pa.array([], pa.uint64())}))
+        self._queries.insert("flagged_captions", _FLAGGED.empty_table())
+        self._closed = -1
+        self._through = -1
+        self._forget()
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._queries.__exit__()
+
+    def recent(self, after: int, through: int, every: int) -> list[tuple[int, dict[str, float]]]:
+        """Mean loss per dataset in each window of ``every`` steps in (after, through], as (last step, means).
+
+        Windows without a finite loss are left out.
+        """
+        self._queries.read(self._log.files())
+        windows: defaultdict[int, dict[str, float]] = defaultdict(dict)
+        for step, dataset, mean in self._queries.rows("recent", after=after, through=through, every=every):
+            windows[step][dataset] = mean
+        return sorted(windows.items())
+
+    def advance(self, through: int) -> None:
+        """Bring every figure up to step ``through``; the other methods then answer for the steps up to it."""
+        self._queries.read(self._log.files())
+        self._decide_timestep_scale()
+        if through < self._closed or self._carried() != self._count_through(self._closed):
+            self._forget()
+        boundary = through - through % self._block_steps
+        if boundary > self._closed:
+            self._fold("closed", after=self._closed, through=boundary)
+            self._closed = boundary
+        if through > boundary:
+            self._fold("open", after=boundary, through=through)
+        shown = "open" if through > boundary else "closed"
+        for name in _STATE:
+            self._queries.view(name, f"FROM {shown}_{name}")
+        self._queries.view("item_statistics", _sql("item_statistics"))
+        self._queries.view(
+            "peaks",
+            "SELECT dataset, path, coalesce(caption, '') AS caption, highest AS loss, "
+            "highest_step AS step, highest_timestep AS timestep FROM items WHERE n > 0",
+        )
+        self._through = through
+
+    def summaries(self, top_k: int) -> dict[str | None, Summary]:
+        """Figures per dataset, and under None over all of them."""
+        curves = self._timestep_curves()
+        summaries = _summaries(self._queries, self._through, top_k, with_bins=True)
+        return {
+            name: msgspec.structs.replace(summary, loss_by_timestep=curves.get(name))
+            for name, summary in (summaries or {None: _empty_summary()}).items()
+        }
+
+    def worst_hard(self, k: int) -> list[WorstItem]:
+        """The ``k`` items whose loss is highest for their timestep and time of training."""
+        return [WorstItem(*row) for row in self._queries.rows("worst_hard", k=k)]
+
+    def worst_caption_mismatch(self, k: int) -> list[WorstItem]:
+        """The ``k`` items, of 4 paired records or more, whose caption helps least against the empty one."""
+        return [WorstItem(*row) for row in self._queries.rows("worst_caption_mismatch", k=k)]
+
+    def items(self) -> Iterator[pa.RecordBatch]:
+        """Every item's dataset, path and the figures of `ItemStats`, by dataset and path."""
+        return self._queries.batches(_sql("items_by_dataset"), rows=2_048)
+
+    def check_captions(self, checker: CaptionChecker) -> None:
+        """Apply the caption rules to every caption that they have not seen yet."""
+        from loss_logging.captions import SEVERITIES
+
+        for batch in self._queries.batches(_sql("unchecked_captions"), rows=8_192):
+            flagged = []
+            for dataset, caption in zip(batch["dataset"].to_pylist(), batch["caption"].to_pylist(), strict=True):
+                if (verdict := checker.check(caption, dataset)) is not None:
+                    severity = SEVERITIES.index(verdict.severity)
+                    encoded = msgspec.msgpack.encode(verdict.reasons)
+                    flagged.append((dataset, caption, verdict.rules, severity, verdict.score, encoded))
+            self._queries.insert("checked_captions", pa.Table.from_batches([batch.select(["caption_hash"])]))
+            if flagged:
+                columns = [
+                    pa.array(column, kind)
+                    for column, kind in zip(zip(*flagged, strict=True), _FLAGGED.types, strict=True)
+                ]
+                self._queries.insert("flagged_captions", pa.Table.from_arrays(columns, schema=_FLAGGED))
+
+    def flagged(self, k: int) -> list[FlaggedCaption]:
+        """The first ``k`` items with a flagged caption, in the order in which a person should look at them."""
+        from loss_logging.captions import Verdict, flagged_caption
+
+        decode = msgspec.msgpack.Decoder(tuple[Reason, ...]).decode
+        return [
+            flagged_caption(path, dataset, caption, loss, Verdict(decode(reasons)))
+            for path, dataset, caption, loss, reasons in self._queries.rows("flagged", k=k)
+        ]
+
+    def flagged_summary(self) -> dict[str, int]:
+        """How many items each caption rule objects to; most frequent first."""
+        return dict(self._queries.rows("flagged_summary"))
+
+    def _fold(self, target: str, after: int, through: int) -> None:
+        for name in _STATE:
+            self._queries.table(f"new_{name}", _sql(name), after=after, through=through)
+            self._queries.table(f"{target}_{name}", _sql(f"merge_{name}"))
+            self._queries.drop(f"new_{name}")
+
+    def _forget(self) -> None:
+        """Start from nothing carried."""
+        for name in _STATE:
+            self._queries.table(f"closed_{name}", _sql(name), after=0, through=-1)
+        self._closed = -1
+
+    def _carried(self) -> int:
+        return int(self._queries.value("SELECT coalesce(sum(count), 0) FROM closed_cells"))
+
+    def _count_through(self, step: int) -> int:
+        return int(self._queries.value("SELECT count(*) FROM records WHERE step <= $step", step=step))
+
+    def _decide_timestep_scale(self) -> None:
+        if self.timestep_scale is not None:
+            return
+        first = self._queries.value(
+            "SELECT max(timestep) "
+            "FROM (SELECT timestep FROM records WHERE timestep IS NOT NULL ORDER BY step LIMIT 1000)"
+        )
+        if first is not None:
+            self.timestep_scale = 1.0 if first <= 1 else 1000.0 if first <= 1000 else float(first)
+            self._queries.set("timestep_scale", self.timestep_scale)
+
+    def _timestep_curves(self) -> dict[str | None, TimestepCurve]:
+        counts: defaultdict[str | None, list[int]] = defaultdict(lambda: [0] * _TIMESTEP_BINS)
+        means: defaultdict[str | None, list[float | None]] = defaultdict(lambda: [None] * _TIMESTEP_BINS)
+        for dataset, place, n, mean in self._queries.rows("timestep_curves"):
+            counts[dataset][place] = n
+            means[dataset][place] = mean
+        edges = np.linspace(0, self.timestep_scale or 1.0, _TIMESTEP_BINS + 1).tolist()
+        return {name: TimestepCurve(edges, counts[name], means[name]) for name in counts}
+
+
+def _summaries(queries: _Queries, through: int, top_k: int, *, with_bins: bool) -> dict[str | None, Summary]:
+    """The figures of every dataset, from the tables ``cells`` and ``peaks`` (and ``bins``)."""
+    rows = queries.rows("summaries")
+    finite = sum(row[2] for row in rows if row[0] is None)
+    fine = _fine_bins(queries) if with_bins else {}
+    exact = finite <= _EXACT_RECORDS or not with_bins
+    found: Mapping[str | None, list[float]]
+    if exact:
+        found = dict(queries.rows("quantiles", through=through))
+    else:
+        found = {name: bins.quantiles(*counts, QUANTILES) for name, counts in fine.items()}
+    top = _top_k(queries, top_k, rows)
+    return {
+        name: Summary(
+            count=count,
+            mean=_finite(mean),
+            median=found[name][2] if n else None,
+            min=lowest,
+            max=highest,
+            std=_finite(std),
+            non_finite=count - n,
+            quantiles=dict(zip(map(str, QUANTILES), found.get(name) or [None] * len(QUANTILES), strict=True)),
+            quantile_method="exact" if exact else "binned",
+            histogram=bins.histogram(*fine[name], lowest, highest) if name in fine else None,
+            top_k=top.get(name, []),
+        )
+        for name, count, n, mean, lowest, highest, std in rows
+    }
+
+
+def _empty_summary() -> Summary:
+    return Summary(0, None, None, None, None, None, 0, dict.fromkeys(map(str, QUANTILES)))
+
+
+def _finite(value: float | None) -> float | None:
+    """None for a figure that overflowed: losses near 1e308 are finite, the sum of two is not."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _top_k(queries: _Queries, k: int, summaries: list[tuple[Any, ...]]) -> dict[str | None, list[TopRecord]]:
+    """The items with the highest losses; looks at a few candidates first, at all records where those repeat items."""
+    if k == 0 or not summaries:
+        return {}
+    top = _group_top(queries.rows("top_k", k=k, candidates=2 * k))
+    finite = {name: n for name, _, n, *_ in summaries}
+    if any(len(top.get(name, [])) < k and n > 2 * k for name, n in finite.items() if name is not None):
+        top = _group_top(queries.rows("top_k", k=k, candidates=None))
+    everywhere = [(record.loss, name or "", record) for name, records in top.items() for record in records]
+    everywhere.sort(key=lambda entry: (-entry[0], entry[1], entry[2].path))
+    top[None] = [record for *_, record in everywhere[:k]]
+    return top
+
+
+def _group_top(rows: list[tuple[Any, ...]]) -> dict[str | None, list[TopRecord]]:
+    top: defaultdict[str | None, list[TopRecord]] = defaultdict(list)
+    for dataset, *record in rows:
+        top[dataset].append(TopRecord(*record))
+    return dict(top)
+
+
+def _fine_bins(queries: _Queries) -> dict[str | None, tuple[Any, Any]]:
+    """Ascending fine bins and their counts, per dataset and over all."""
+    grouped: defaultdict[str | None, list[tuple[int, int]]] = defaultdict(list)
+    for dataset, place, n in queries.rows("bins_by_dataset"):
+        grouped[dataset].append((place, n))
+    return {name: tuple(np.array(pairs, np.int64).T) for name, pairs in grouped.items()}

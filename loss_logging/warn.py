@@ -1,0 +1,21 @@
+"""One clear warning per kind of trouble, on the logger "loss_logging", from whatever thread it happens in."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+__all__ = ["LOGGER", "warn_once"]
+
+LOGGER = logging.getLogger("loss_logging")
+
+_seen: set[str] = set()
+_lock = threading.Lock()
+
+
+def warn_once(kind: str, message: str) -> None:
+    """Log ``message`` as a warning the first time that this process meets ``kind``, and at the debug level later."""
+    with _lock:
+        first = kind not in _seen
+        _seen.add(kind)
+    LOGGER.log(logging.WARNING if first else logging.DEBUG, message)

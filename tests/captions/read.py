@@ -1,0 +1,11 @@
+"""A caption as the rules see it, for their tests."""
+
+from __future__ import annotations
+
+from loss_logging.captions import CaptionConfig
+from loss_logging.captions.caption import Caption
+
+
+def read(text: str, config: CaptionConfig | None = None) -> Caption:
+    config = config or CaptionConfig()
+    return Caption.read(text, config.default_profile, config)

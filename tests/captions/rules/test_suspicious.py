@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from loss_logging.captions.rules.suspicious import suspicious
+
+from ..read import read
+
+
+@pytest.mark.parametrize(
+    ("token", "severity"),
+    [
+        *((token, "error") for token in ["<unk>", "<UNK>", "<s>", "</s>", "<pad>", "<|endoftext|>", "<|im_start|>"]),
+        *(
+            (token, "error")
+            for token in ["[INST]", "[/INST]", "[MASK]", "<<SYS>>", "<extra_id_0>", "<0x0A>", "<image>"]
+        ),
+        *((token, "error") for token in ["\ufffd", "\ud800", "\\ud800", "\\u00e9", "\\xe9", "\\U0001f431"]),
+        *((token, "warning") for token in ["###", "#####", "```", "\x00", "\x07", "\x7f", "\x9d", "\ufeff"]),
+    ],
+)
+def test_left_overs_are_found_and_marked(token: str, severity: str) -> None:
+    """The span is exactly the token, and the message can be written as UTF-8."""
+    reason = suspicious(read(f"a dog {token} in the snow"))
+    assert reason is not None
+    assert (reason.rule, reason.severity) == ("suspicious", severity)
+    assert reason.span == (6, 6 + len(token))
+    reason.message.encode()
+
+
+def test_the_worst_left_over_is_reported() -> None:
+    """A lost character matters more than a heading that stands before it."""
+    reason = suspicious(read("### a caf\ufffd in the snow"))
+    assert reason is not None
+    assert (reason.severity, reason.span) == ("error", (9, 10))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<o>_<o>, <|>_<|>, \\m/, saber \\(fate\\), \\o/",
+        "<s0><s1> dog, <my-cat>, <sks>",
+        "a ##2 pencil, #hashtag, C# and 5 > 3",
+        "line one\nline two\r\n\tline three",
+        "👩‍👩‍👧 a family, नमस्ते, می‌خواهم",
+        "[INSTANT] camera, [masked] man, image of a pad",
+    ],
+)
+def test_what_people_write_on_purpose_is_fine(text: str) -> None:
+    """Emoticon tags, escaped brackets, trigger tokens, joiners and line breaks are no damage."""
+    assert suspicious(read(text)) is None

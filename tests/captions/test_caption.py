@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loss_logging.captions import CaptionConfig
+from loss_logging.captions.caption import READ_LIMIT, Caption, count_words, guess_style, quote, tags
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("a black cat sleeps on a blue sofa", 8, 8),
+        ("一只黑猫睡在蓝色的沙发上", 5, 9),
+        ("青いソファの上で黒猫が眠っています", 6, 11),
+        ("파란 소파 위에서 검은 고양이가 자고 있다", 7, 12),
+        ("แมวดำนอนหลับอยู่บนโซฟาสีน้ำเงิน", 6, 11),
+        ("một con mèo đen đang ngủ trên ghế", 8, 8),
+        ("猫cat犬", 2, 3),
+        ("", 0, 0),
+    ],
+)
+def test_words_are_counted_in_every_script(text: str, least: int, most: int) -> None:
+    """A caption has about as many words as its English translation, with or without spaces between them."""
+    assert least <= count_words(text) <= most
+
+
+@pytest.mark.parametrize(
+    ("text", "style"),
+    [
+        ("sks", "instance"),
+        ("sks dog", "instance"),
+        ("猫", "instance"),
+        ("1girl, solo, long hair, looking at viewer", "tags"),
+        ("女孩，长发，蓝天", "tags"),
+        ("a cat on a sofa", "prose"),
+        ("On a small wooden table stands a vase, next to it lies an open book, and a cat watches", "prose"),
+        ("a man, who is wearing a large red hat", "prose"),
+    ],
+)
+def test_style_is_guessed_from_the_caption(text: str, style: str) -> None:
+    """One or two words may be an instance prompt, short phrases between commas are tags, the rest is prose."""
+    assert guess_style(text, count_words(text)) == style
+
+
+def test_a_declared_profile_wins_over_the_guess() -> None:
+    """What the user says about a dataset is not second-guessed."""
+    declared = Caption.read("1girl, solo, long hair", "prose", CaptionConfig())
+    guessed = Caption.read("1girl, solo, long hair", "auto", CaptionConfig())
+    assert (declared.style, declared.style_is_guessed) == ("prose", False)
+    assert (guessed.style, guessed.style_is_guessed) == ("tags", True)
+
+
+def test_a_huge_caption_is_cut() -> None:
+    """No rule ever sees more than READ_LIMIT characters, and each can tell that there were more."""
+    caption = Caption.read("a " * READ_LIMIT, "auto", CaptionConfig())
+    assert (len(caption.text), caption.cut) == (READ_LIMIT, True)
+    assert not Caption.read("a" * READ_LIMIT, "auto", CaptionConfig()).cut
+
+
+def test_tags_are_compared_without_case_and_empty_ones_are_none() -> None:
+    """A trailing comma adds no tag."""
+    assert tags("Solo, long hair,, 空、") == ["solo", "long hair", "空"]
+
+
+@given(st.text(st.characters()))
+def test_a_quotation_can_always_be_written_as_utf8(text: str) -> None:
+    """Whatever a caption holds, its quotation is short and can be encoded."""
+    assert len(quote("\ud800" + text)) <= 42 * len("\\U0010ffff") + 2
+    quote("\ud800" + text).encode()

@@ -1,0 +1,158 @@
+"""The TensorBoard backend, read back from its event files."""
+
+from __future__ import annotations
+
+import html
+import re
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sample_report import HOSTILE
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from loss_logging.config import TrainConfig
+from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
+from loss_logging.report import LossReport
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # of the html5lib that TensorBoard brings along
+    from tensorboard.plugin_util import markdown_to_safe_html
+
+MakeReport = Callable[[int], LossReport]
+
+
+def read(log_dir: Path) -> EventAccumulator:
+    events = EventAccumulator(str(log_dir), size_guidance={"scalars": 0, "histograms": 0, "tensors": 0})
+    events.Reload()
+    return events
+
+
+def scalars(events: EventAccumulator, tag: str) -> list[tuple[int, float]]:
+    return [(event.step, pytest.approx(event.value)) for event in events.Scalars(tag)]
+
+
+def text(events: EventAccumulator, tag: str, index: int = -1) -> str:
+    (value,) = events.Tensors(f"{tag}/text_summary")[index].tensor_proto.string_val
+    return str(value, "utf-8")
+
+
+def check_everything(events: EventAccumulator, reports: list[LossReport]) -> None:
+    assert scalars(events, "loss_logging/flags/short") == [(report.job.step, 7.0) for report in reports]
+    shown = events.Histograms("loss_logging/loss_histogram/cats")
+    assert [event.step for event in shown] == [report.job.step for report in reports]
+    for event, report in zip(shown, reports, strict=True):
+        histogram = report.histograms["loss_logging/loss_histogram/cats"]
+        assert event.histogram_value.bucket == histogram.counts
+        assert [event.histogram_value.min, *event.histogram_value.bucket_limit] == histogram.edges
+    curve = events.Histograms("loss_logging/loss_by_timestep/cats")[-1].histogram_value
+    assert curve.bucket == [0.25, 0.0, 0.75 + reports[-1].job.step]
+    assert curve.bucket_limit == [250, 500, 1000]
+    assert "| cats | 1&#46;png | a cat | 2.5 | 3 | 0.75 |" in text(events, "loss_logging/worst/hard")
+
+
+def test_own_files_hold_what_was_logged(config: TrainConfig, make_report: MakeReport) -> None:
+    """Scalars, histograms, curves and tables come back from the default folder with the logged values and steps."""
+    backend = TensorBoardBackend.from_config(config)
+    backend.write_scalars(50, {"loss_logging/loss/cats": 0.25})
+    backend.write_scalars(100, {"loss_logging/loss/cats": 0.125})
+    reports = [make_report(150), make_report(300)]
+    for report in reports:
+        backend.write(report)
+    backend.close()
+    events = read(Path(config.save_root) / "loss_logging" / "tensorboard" / "cats")
+    assert scalars(events, "loss_logging/loss/cats") == [(50, 0.25), (100, 0.125), (150, 150.5), (300, 300.5)]
+    check_everything(events, reports)
+
+
+def test_a_report_is_on_disk_before_the_backend_is_closed(config: TrainConfig, make_report: MakeReport) -> None:
+    """What was written survives a kill: it can be read while the backend is still open."""
+    backend = TensorBoardBackend.from_config(config)
+    backend.write(make_report(10))
+    backend.write_scalars(20, {"loss_logging/loss/cats": 0.25})
+    events = read(Path(config.save_root) / "loss_logging" / "tensorboard" / "cats")
+    check_everything(events, [make_report(10)])
+    assert scalars(events, "loss_logging/loss/cats")[-1] == (20, 0.25)
+    backend.close()
+
+
+def test_a_resumed_run_replaces_what_came_after(config: TrainConfig) -> None:
+    """After resuming at step 20 the steps that the first run wrote from there on are gone, the earlier ones stay."""
+    first = TensorBoardBackend.from_config(config)
+    for step in (10, 20, 30):
+        first.write_scalars(step, {"x": 1.0})
+    first.close()
+    resumed = TensorBoardBackend.from_config(config)
+    for step in (20, 25):
+        resumed.write_scalars(step, {"x": 2.0})
+    resumed.close()
+    events = read(Path(config.save_root) / "loss_logging" / "tensorboard" / "cats")
+    assert scalars(events, "x") == [(10, 1.0), (20, 2.0), (25, 2.0)]
+
+
+@pytest.mark.parametrize("module", ["torch.utils.tensorboard", "tensorboardX"])
+def test_borrowed_writer_stays_the_trainers(module: str, tmp_path: Path, make_report: MakeReport) -> None:
+    """In the trainer's SummaryWriter our values appear, its own rows are intact, and it stays open after our close."""
+    writer_class: Any = pytest.importorskip(module).SummaryWriter
+    writer = writer_class(str(tmp_path / "runs"))
+    backend = TensorBoardBackend(writer=writer)
+    reports = [make_report(2), make_report(4)]
+    for step in range(5):
+        writer.add_scalar("train/loss", 1.0 / (step + 1), step)
+        if step in (2, 4):
+            backend.write(reports[step // 2 - 1])
+    backend.close()
+    writer.add_scalar("train/loss", 0.5, 5)
+    writer.close()
+    events = read(tmp_path / "runs")
+    expected = [(step, 1.0 / (step + 1)) for step in range(5)]
+    assert scalars(events, "train/loss") == [*expected, (5, 0.5)]
+    check_everything(events, reports)
+
+
+def test_hostile_captions_are_inert_and_shown(config: TrainConfig, make_report: MakeReport) -> None:
+    """As TensorBoard renders the table, a caption is plain text in its own cell, cut where it is long."""
+    backend = TensorBoardBackend.from_config(config)
+    backend.write(make_report(1))
+    backend.close()
+    events = read(Path(config.save_root) / "loss_logging" / "tensorboard" / "cats")
+    source = text(events, "loss_logging/flagged_captions")
+    assert len(source) < 20_000
+    rendered = str(markdown_to_safe_html(source))
+    assert set(re.findall(r"<(\w+)", rendered)) == {"table", "thead", "tbody", "tr", "th", "td"}
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", rendered, re.DOTALL)[1:]]
+    captions = [html.unescape(row[2]) for row in rows]
+    assert len(captions) == config.max_table_rows
+    assert captions[:4] == [" ".join(caption.split()) for caption in HOSTILE[:4]]
+    assert captions[4] == "lone \ufffd surrogate, nul \ufffd, markers \ufffdklzzwxh:0000\ufffd"
+    assert captions[5] == "x" * 999 + "…"
+
+
+def test_a_dataset_name_that_cannot_be_encoded_is_written(config: TrainConfig) -> None:
+    """A lone surrogate in a dataset's name is replaced instead of raising."""
+    backend = TensorBoardBackend.from_config(config)
+    backend.write_scalars(1, {"loss_logging/loss/\udcff my cats": 0.5})
+    backend.close()
+    events = read(Path(config.save_root) / "loss_logging" / "tensorboard" / "cats")
+    assert scalars(events, "loss_logging/loss/\ufffd my cats") == [(1, 0.5)]
+
+
+def test_own_files_need_neither_torch_nor_tensorflow(tmp_path: Path) -> None:
+    """Writing files of our own imports no framework, however many are installed."""
+    code = (
+        "import sys; from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend as B; "
+        f"b = B(log_dir={str(tmp_path)!r}); b.write_scalars(1, {{'a': 1.0}}); b.close(); "
+        "print(sorted({'torch', 'tensorflow', 'tensorboardX'} & set(sys.modules)))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+@pytest.mark.parametrize("options", [{}, {"writer": object(), "log_dir": "x"}])
+def test_one_destination(options: dict[str, Any]) -> None:
+    """Neither or both of writer and log_dir is an error that names them."""
+    with pytest.raises(ValueError, match=r"writer .* or log_dir"):
+        TensorBoardBackend(**options)

@@ -1,0 +1,273 @@
+"""The W&B backend, read back from offline runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_report import HOSTILE
+from wandb_file import OfflineRun
+
+from loss_logging.config import TrainConfig
+from loss_logging.delivery import Delivery
+from loss_logging.integrations.loggers.wandb import WandbBackend, coarsen
+from loss_logging.report import Histogram, LossReport
+
+wandb = pytest.importorskip("wandb")
+
+MakeReport = Callable[[int], LossReport]
+LOSS = "loss_logging/loss/cats"
+STEP = "loss_logging/step"
+
+
+@pytest.fixture
+def trainers_run(tmp_path: Path) -> Iterator[Any]:
+    """An active run that the training script began."""
+    run = wandb.init(project="trainer", mode="offline", dir=tmp_path)
+    yield run
+    run.finish()
+
+
+def finished(run: Any) -> OfflineRun:
+    folder = run.dir
+    run.finish()
+    return OfflineRun(folder)
+
+
+def check_report(found: OfflineRun, row: dict[str, Any], report: LossReport) -> None:
+    assert row[STEP] == report.job.step
+    assert row[LOSS] == report.recent["cats"]
+    assert (row["loss_logging/flags/short"], row["loss_logging/flags/url"]) == (7, 8)
+    histogram = report.histograms["loss_logging/loss_histogram/cats"]
+    shown = row["loss_logging/loss_histogram/cats"]
+    assert (shown["bins"], shown["values"]) == (histogram.edges, histogram.counts)
+    curve = row["loss_logging/loss_by_timestep/cats"]
+    assert (curve["bins"], curve["values"]) == ([0, 250, 500, 1000], [0.25, 0.0, 0.75 + report.job.step])
+    worst = found.table(row["loss_logging/worst/hard"])
+    assert worst["columns"] == report.tables["loss_logging/worst/hard"].columns
+    assert worst["data"] == report.tables["loss_logging/worst/hard"].rows
+
+
+def charted_and_tabled(found: OfflineRun) -> list[tuple[int, float]]:
+    """Every (step, loss) of ours in the run, from the history's rows and from the table of uncharted ones."""
+    pairs = [(row[STEP], row[LOSS]) for row in found.rows_with(LOSS)]
+    for row in found.rows_with("loss_logging/uncharted"):
+        table = found.table(row["loss_logging/uncharted"])
+        step, loss = table["columns"].index("step"), table["columns"].index(LOSS)
+        pairs += [(values[step], values[loss]) for values in table["data"]]
+    return sorted(pairs)
+
+
+def test_own_run_holds_what_was_logged(config: TrainConfig, make_report: MakeReport) -> None:
+    """Scalars, histograms, curves, tables and the JSON artifact come back with the logged values, one row each."""
+    backend = WandbBackend.from_config(config, project="ours", mode="offline", tags=["a"], group="g")
+    delivery = Delivery(backend, config)
+    reports = [make_report(150), make_report(300)]
+    delivery.write_scalars(50, {LOSS: 0.25})
+    delivery.write_scalars(100, {LOSS: 0.125})
+    for report in reports:
+        delivery.write(report)
+    assert delivery.close(timeout=60) is None
+    found = OfflineRun(Path(config.save_root) / "loss_logging")
+    assert (found.run.project, found.run.display_name, found.run.run_group, list(found.run.tags)) == (
+        "ours",
+        "cats",
+        "g",
+        ["a"],
+    )
+    assert found.exit_code == 0
+    assert [row[STEP] for row in found.rows] == [50, 100, 150, 300]
+    assert [row[LOSS] for row in found.rows] == [0.25, 0.125, 150.5, 300.5]
+    for row, report in zip(found.rows[2:], reports, strict=True):
+        check_report(found, row, report)
+    artifacts = [artifact for artifact in found.artifacts if artifact.type == "loss_report"]
+    assert [(a.name, json.loads(a.metadata)) for a in artifacts] == [
+        ("cats-loss-report", {"step": 150}),
+        ("cats-loss-report", {"step": 300}),
+    ]
+    assert [[Path(e.path).name for e in a.manifest.contents] for a in artifacts] == [
+        ["cats_000000150.json"],
+        ["cats_000000300.json"],
+    ]
+
+
+def test_charts_have_our_step_as_axis(config: TrainConfig, make_report: MakeReport) -> None:
+    """Every metric of ours is drawn over the step of the training, which is itself hidden."""
+    backend = WandbBackend.from_config(config, project="ours", mode="offline")
+    backend.write(make_report(1))
+    backend.close()
+    metrics = OfflineRun(Path(config.save_root) / "loss_logging").metrics
+    assert [(m.name, m.glob_name, m.step_metric, m.options.hidden) for m in metrics] == [
+        (STEP, "", "", True),
+        ("", "loss_logging/*", STEP, False),
+    ]
+
+
+def test_own_run_beside_the_trainers(config: TrainConfig, trainers_run: Any, make_report: MakeReport) -> None:
+    """With a project, a run that the trainer has open in the same process is neither written to nor finished."""
+    trainers_run.log({"train/loss": 1.0})
+    backend = WandbBackend.from_config(config, project="ours", mode="offline", dir=Path(config.save_root) / "own")
+    backend.write(make_report(1))
+    backend.close()
+    assert wandb.run is trainers_run
+    trainers_run.log({"train/loss": 2.0})
+    found = finished(trainers_run)
+    assert [(row["_step"], row["train/loss"]) for row in found.rows] == [(0, 1.0), (1, 2.0)]
+    assert not found.rows_with(STEP)
+    assert len(OfflineRun(Path(config.save_root) / "own").rows_with(LOSS)) == 1
+
+
+def test_hostile_captions_are_cut_and_keep_the_column_type(config: TrainConfig, make_report: MakeReport) -> None:
+    """A table has at most max_table_rows rows; captions arrive as they are, but for long ones and what is no text."""
+    backend = WandbBackend.from_config(config, project="ours", mode="offline")
+    backend.write(make_report(1))
+    backend.close()
+    found = OfflineRun(Path(config.save_root) / "loss_logging")
+    captions = [row[2] for row in found.table(found.rows[0]["loss_logging/flagged_captions"])["data"]]
+    assert len(captions) == config.max_table_rows
+    assert captions[:4] == HOSTILE[:4]
+    assert captions[4] == "lone \ufffd surrogate, nul \ufffd, markers \ufffdklzzwxh:0000\ufffd"
+    assert captions[5] == "x" * 999 + "…"
+
+
+def explicit_steps(run: Any, step: int) -> None:
+    run.log({"train/loss": 1.0 / step}, step=step)
+    run.log({"train/lr": 0.1 * step}, step=step)
+
+
+def own_counter(run: Any, step: int) -> None:
+    run.log({"train/loss": 1.0 / step, "train/lr": 0.1 * step})
+
+
+def two_calls_a_row(run: Any, step: int) -> None:
+    run.log({"train/loss": 1.0 / step}, commit=False)
+    run.log({"train/lr": 0.1 * step})
+
+
+@pytest.mark.parametrize("every", [1, 10], ids=["often", "rarely"])
+@pytest.mark.parametrize("log", [explicit_steps, own_counter, two_calls_a_row])
+def test_trainers_rows_and_ours_all_survive(
+    log: Callable[[Any, int], None], every: int, config: TrainConfig, trainers_run: Any, make_report: MakeReport
+) -> None:
+    """In the trainer's run every row of the trainer keeps its step and values, and every value of ours arrives.
+
+    Ours come in bursts of five from another thread, as the reporter sends them, while the trainer logs every step, or
+    every tenth.
+    """
+    delivery = Delivery(WandbBackend(run=trainers_run), config)
+    report = make_report(200)
+    ours = []
+    for step in range(1, 201):
+        time.sleep(0.002)
+        if step % every == 0:
+            log(trainers_run, step)
+        if step % 5 == 0:
+            ours += [(s, float(s)) for s in range(step - 4, step + 1)]
+            for s in range(step - 4, step + 1):
+                delivery.write_scalars(s, {LOSS: float(s)})
+    delivery.write(report)
+    assert delivery.close(timeout=30) is None
+    final_step = {"step": 200} if log is explicit_steps else {}
+    trainers_run.log({"train/final": 1.0}, **final_step)  # what scripts do once the training is over
+
+    found = finished(trainers_run)
+    steps = range(every, 201, every)
+    rows = found.rows_with("train/loss")
+    assert [(row["train/loss"], row["train/lr"]) for row in rows] == [(1.0 / s, pytest.approx(0.1 * s)) for s in steps]
+    assert [row["_step"] for row in rows] == (list(steps) if log is explicit_steps else list(range(len(steps))))
+    assert len(found.rows_with("train/final")) == 1
+    assert charted_and_tabled(found) == sorted([*ours, (200, report.recent["cats"])])
+    assert found.rows_with("loss_logging/loss_histogram/cats")
+    assert found.rows_with("loss_logging/flagged_captions")
+    charted = [row[STEP] for row in found.rows_with(LOSS)]
+    assert charted == sorted(charted), "the x axis runs backwards"
+
+
+def test_bursts_are_spread_over_the_trainers_rows(config: TrainConfig, trainers_run: Any) -> None:
+    """Where the trainer logs as often as we do, every row of ours gets into the charts, however late it comes."""
+    delivery = Delivery(WandbBackend(run=trainers_run), config)
+    for step in range(1, 16):
+        trainers_run.log({"train/loss": float(step)}, step=step)
+        if step == 5:
+            for s in range(1, 6):
+                delivery.write_scalars(s, {LOSS: float(s)})
+        time.sleep(0.15)
+    assert delivery.close(timeout=30) is None
+    found = finished(trainers_run)
+    assert [(row[STEP], row[LOSS]) for row in found.rows_with(LOSS)] == [(s, float(s)) for s in range(1, 6)]
+    assert [row["train/loss"] for row in found.rows] == [float(s) for s in range(1, 16)]
+    assert not found.rows_with("loss_logging/uncharted")
+
+
+def test_report_in_the_trainers_run(config: TrainConfig, trainers_run: Any, make_report: MakeReport) -> None:
+    """A report's figures and its JSON come back from the trainer's active run, which stays open after our close."""
+    backend = WandbBackend.from_config(config)
+    trainers_run.log({"train/loss": 1.0}, step=7)
+    backend.write(make_report(7))
+    backend.close()
+    trainers_run.log({"train/loss": 2.0}, step=8)
+    found = finished(trainers_run)
+    assert [row["train/loss"] for row in found.rows] == [1.0, 2.0]
+    check_report(found, found.rows[0], make_report(7))
+    assert [a.name for a in found.artifacts if a.type == "loss_report"] == ["cats-loss-report"]
+
+
+def test_no_active_run_is_said(config: TrainConfig) -> None:
+    """Without a run and without a project the error says what to do."""
+    assert wandb.run is None
+    with pytest.raises(RuntimeError, match=r"call wandb\.init\(\) in the training script.*project"):
+        WandbBackend.from_config(config).write_scalars(1, {LOSS: 0.5})
+
+
+def test_rows_that_the_trainer_left_no_time_for_are_said(config: TrainConfig, trainers_run: Any) -> None:
+    """When the trainer finishes its run first, closing names how many rows were still waiting, without blocking."""
+    delivery = Delivery(WandbBackend(run=trainers_run), config)
+    for step in (1, 2, 3):
+        delivery.write_scalars(step, {LOSS: 0.5})
+    time.sleep(0.5)
+    trainers_run.finish()
+    start = time.monotonic()
+    undelivered = delivery.close(timeout=20)
+    assert undelivered is not None
+    assert "2 rows were still waiting" in undelivered.reason
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"project": "p", "mode": "ofline"}, "'ofline'; allowed: online, offline, disabled"),
+        ({"project": "p", "run": object()}, "either run"),
+        ({"mode": "offline", "group": "g"}, r"group, mode: only for a run of our own.*project"),
+    ],
+)
+def test_impossible_options(options: dict[str, Any], message: str) -> None:
+    """Options that are impossible, exclude or need one another are named before anything is built."""
+    with pytest.raises(ValueError, match=message):
+        WandbBackend.requirements(**options)
+
+
+def test_choosing_wandb_does_not_import_it() -> None:
+    """Loading the backend's module leaves the SDK alone until the first write."""
+    code = "import sys, loss_logging.integrations.loggers.wandb as w; w.WandbBackend(); print('wandb' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=300), st.integers(1, 64))
+def test_coarsening_keeps_every_count(counts: list[int], max_bins: int) -> None:
+    """Joined bins number at most max_bins, hold the same records and span the same range, on edges of the finer one."""
+    edges = [float(edge) for edge in range(len(counts) + 1)]
+    coarse = coarsen(Histogram(edges, counts), max_bins)
+    assert len(coarse.counts) == len(coarse.edges) - 1 <= max_bins
+    assert sum(coarse.counts) == sum(counts)
+    assert (coarse.edges[0], coarse.edges[-1]) == (edges[0], edges[-1])
+    for left, right, count in zip(coarse.edges, coarse.edges[1:], coarse.counts, strict=False):
+        assert count == sum(counts[int(left) : int(right)])

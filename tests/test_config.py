@@ -1,0 +1,279 @@
+"""loss_logging.config"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loss_logging import TrainConfig
+from loss_logging.errors import ConfigError
+
+FULL: dict[str, Any] = {
+    "job_name": "cats v2 (été)",
+    "save_root": "runs/cats",
+    "loggers": ["tensorboard", {"name": "wandb", "project": "cats", "mode": "offline"}, "my_package.loggers:Mine"],
+    "log_per_example": False,
+    "sample_fraction": 0.5,
+    "max_records_per_step": 100,
+    "log_every": 10,
+    "keep_reports": 3,
+    "reporter": "inline",
+    "memory_limit": "1.5GB",
+    "threads": 2,
+    "prefix": "quality/loss_logging",
+    "timestep_scale": 1000,
+    "seed": 7,
+    "flush_seconds": 1,
+}
+
+
+class Tracker:
+    name = "mine"
+
+    def write(self, report: object) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def build(**changes: Any) -> TrainConfig:
+    return TrainConfig(**{"job_name": "job", "save_root": "runs", **changes})
+
+
+def test_the_four_forms_are_equal(tmp_path: Path) -> None:
+    """Keywords, a mapping, a YAML and a JSON file with the same content give equal configurations."""
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(FULL, allow_unicode=True), encoding="utf-8")
+    (tmp_path / "train.json").write_text(json.dumps(FULL), encoding="utf-8")
+    keywords = TrainConfig(**FULL)
+    assert TrainConfig.from_dict(FULL) == keywords
+    assert TrainConfig.from_file(tmp_path / "train.yaml") == keywords
+    assert TrainConfig.from_file(str(tmp_path / "train.json")) == keywords
+    assert keywords.timestep_scale == 1000.0
+    assert isinstance(keywords.timestep_scale, float)
+
+
+def test_defaults() -> None:
+    """Two keys suffice; the defaults are the documented ones."""
+    config = build()
+    assert config.loggers == ["tensorboard"]
+    assert config.sample_fraction == 1.0
+    assert (config.log_every, config.save_every, config.top_k, config.max_table_rows) == (50, 250, 10, 500)
+    assert config.reporter == "process"
+    assert config.enabled
+
+
+def test_to_dict_survives_json() -> None:
+    """to_dict is plain JSON data that builds the same configuration again."""
+    config = TrainConfig(**FULL)
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_to_dict_names_instances() -> None:
+    """A backend instance is shown by its name."""
+    assert build(loggers=["tensorboard", Tracker()]).to_dict()["loggers"] == ["tensorboard", "mine"]
+
+
+def test_paths(tmp_path: Path) -> None:
+    """Everything lies in a sub-folder of save_root; reports carry the step in nine digits."""
+    config = build(save_root=tmp_path)
+    assert config.out_dir == tmp_path / "loss_logging"
+    assert config.records_dir == tmp_path / "loss_logging" / "records" / "job"
+    assert config.report_path(250) == tmp_path / "loss_logging" / "job_000000250.json"
+    assert build(save_root="~/runs").out_dir == Path.home() / "runs" / "loss_logging"
+
+
+@pytest.mark.parametrize(
+    ("per_example", "per_dataset", "enabled"), [(True, True, True), (False, True, True), (False, False, False)]
+)
+def test_enabled(per_example: bool, per_dataset: bool, enabled: bool) -> None:
+    """Only switching both off switches logging off."""
+    assert build(log_per_example=per_example, log_per_dataset=per_dataset).enabled is enabled
+
+
+IMPOSSIBLE: list[tuple[str, Any]] = [
+    ("job_name", ""),
+    ("job_name", "a/b"),
+    ("job_name", "a\\b"),
+    ("job_name", "a..b"),
+    ("job_name", ".hidden"),
+    ("job_name", "a\nb"),
+    ("job_name", "a\n"),
+    ("job_name", "a\0b"),
+    ("job_name", "a\ud800b"),
+    ("job_name", "é" * 101),
+    ("job_name", 3),
+    ("job_name", None),
+    ("save_root", ""),
+    ("save_root", None),
+    ("save_root", "a\0b"),
+    ("loggers", "tensorboard"),
+    ("loggers", {"name": "wandb"}),
+    ("loggers", None),
+    ("log_per_example", "yes"),
+    ("log_per_dataset", 1),
+    ("sample_fraction", 0),
+    ("sample_fraction", 1.01),
+    ("sample_fraction", -0.1),
+    ("sample_fraction", float("nan")),
+    ("sample_fraction", "0.5"),
+    ("sample_fraction", True),
+    ("max_records_per_step", 0),
+    ("log_every", 0),
+    ("log_every", 2.5),
+    ("log_every", True),
+    ("save_every", -1),
+    ("top_k", "10"),
+    ("max_table_rows", 0),
+    ("keep_reports", 0),
+    ("reporter", "thread"),
+    ("memory_limit", "lots"),
+    ("memory_limit", "0GB"),
+    ("memory_limit", "1GB; DROP TABLE x"),
+    ("memory_limit", 1_000_000),
+    ("threads", 0),
+    ("prefix", ""),
+    ("prefix", "loss logging"),
+    ("prefix", "/loss"),
+    ("timestep_scale", 0),
+    ("timestep_scale", float("inf")),
+    ("seed", -1),
+    ("flush_seconds", 0),
+    ("flush_seconds", float("inf")),
+    ("close_timeout_seconds", -1),
+    ("captions", 3),
+    ("captions", None),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), IMPOSSIBLE)
+def test_impossible_values(key: str, value: Any) -> None:
+    """Every form refuses a wrong type or an impossible value with the key, and with the value where it has one."""
+    with pytest.raises(ConfigError) as by_keyword:
+        build(**{key: value})
+    with pytest.raises(ConfigError) as by_mapping:
+        TrainConfig.from_dict({"job_name": "job", "save_root": "runs", key: value})
+    assert str(by_keyword.value) == str(by_mapping.value)
+    assert str(by_keyword.value).startswith(f"$.{key}: ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"log_evry": 5}, "$.log_evry is no configuration key; did you mean log_every?"),
+        ({"sample_fraction": 2}, "$.sample_fraction: got 2 (int); allowed: a number above 0 and up to 1"),
+        ({"keep_reports": "x"}, "$.keep_reports: got 'x' (str); allowed: a whole number, 1 or more or null (None)"),
+        (
+            {"reporter": "proces"},
+            """$.reporter: got 'proces' (str); allowed: "process" or "inline"; did you mean process?""",
+        ),
+        ({"loggers": [{"nam": "wandb"}]}, "$.loggers[0].name is missing (there is nam)"),
+        ({"loggers": ["tensorboard", 3]}, "$.loggers[1]: got 3 (int); allowed: a name such as"),
+        ({"loggers": [{"name": 3}]}, "$.loggers[0].name: got 3 (int); allowed: a name such as"),
+        ({"loggers": [" "]}, "$.loggers[0]: got ' ' (str); allowed: a name such as"),
+        ({"captions": {"not_a_key": 1}}, "$.captions.not_a_key is no configuration key; allowed: "),
+    ],
+)
+def test_messages(changes: dict[str, Any], message: str) -> None:
+    """A refusal says where, what was given, what is allowed, and the near miss."""
+    with pytest.raises(ConfigError) as error:
+        TrainConfig.from_dict({"job_name": "job", "save_root": "runs", **changes})
+    assert str(error.value).startswith(message)
+
+
+def test_unknown_key_without_a_near_miss_lists_the_keys() -> None:
+    """A key that resembles none gets the whole list."""
+    with pytest.raises(ConfigError, match=r"\$\.zzz is no configuration key; allowed: job_name, save_root, loggers"):
+        TrainConfig.from_dict({"job_name": "job", "save_root": "runs", "zzz": 1})
+
+
+def test_missing_and_unknown_keywords() -> None:
+    """Keywords behave as in any Python call; a mapping names the missing key."""
+    with pytest.raises(TypeError, match="log_evry"):
+        build(log_evry=5)
+    with pytest.raises(ConfigError, match=r"\$\.save_root is missing"):
+        TrainConfig.from_dict({"job_name": "job"})
+    with pytest.raises(ConfigError, match="allowed: a mapping"):
+        TrainConfig.from_dict(["job_name"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.yaml", "job_name: [", "is not YAML"),
+        ("a.json", "{", "is not JSON"),
+        ("a.yml", "", "got None"),
+        ("a.toml", "", r"allowed: \.yaml, \.yml, \.json"),
+        ("a.yaml", "job_name: a\nsave_root: b\ntop_k: many", r"\$\.top_k: got 'many'"),
+    ],
+)
+def test_bad_files(tmp_path: Path, name: str, content: str, message: str) -> None:
+    """A file that holds no configuration is refused with its own path in front."""
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message) as error:
+        TrainConfig.from_file(tmp_path / name)
+    assert str(error.value).startswith(str(tmp_path / name))
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    """A file that does not exist raises what open() raises."""
+    with pytest.raises(FileNotFoundError):
+        TrainConfig.from_file(tmp_path / "none.yaml")
+
+
+def test_is_frozen() -> None:
+    """A configuration cannot change under a running job, and changing the caller's list does not change it."""
+    loggers = ["tensorboard"]
+    config = build(loggers=loggers)
+    loggers.append("wandb")
+    assert config.loggers == ["tensorboard"]
+    with pytest.raises(AttributeError):
+        config.top_k = 3  # type: ignore[misc]
+
+
+def test_replace_checks_too() -> None:
+    """msgspec.structs.replace gives a checked copy."""
+    assert msgspec.structs.replace(build(), top_k=3).top_k == 3
+    with pytest.raises(ConfigError):
+        msgspec.structs.replace(build(), top_k=0)
+
+
+@given(st.text())
+def test_job_name_is_one_file_name_or_refused(name: str) -> None:
+    """Whatever the text, an accepted job name stays one component inside out_dir."""
+    try:
+        config = build(job_name=name)
+    except ConfigError:
+        return
+    path = config.report_path(1)
+    assert path.parent == config.out_dir
+    assert len(path.name.encode()) <= 255
+    assert path.resolve().parent == config.out_dir.resolve()
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([field.name for field in msgspec.structs.fields(TrainConfig)]),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.text(max_size=3)),
+    )
+)
+def test_from_dict_accepts_or_raises_config_error(changes: dict[str, Any]) -> None:
+    """No content of a mapping raises anything but ConfigError, and what is accepted survives a round trip."""
+    try:
+        config = TrainConfig.from_dict({"job_name": "job", "save_root": "runs", **changes})
+    except ConfigError:
+        return
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_importing_the_config_is_light() -> None:
+    """loss_logging.config imports no array library and no column store."""
+    code = "import sys, loss_logging.config; print(sorted({'numpy', 'pyarrow', 'duckdb', 'torch'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
