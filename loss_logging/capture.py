@@ -102,7 +102,8 @@ def capture_per_example_loss(batch_size: int) -> Iterator[CapturedLosses]:
     reordering and indexing along it are noticed, a matrix product over it is not). Calls in other threads and inside
     ``torch.compile`` are not seen: compile the model and not the loss. Changing a scalar in place through ``.data`` is
     not noticed. A scalar by which the code multiplies or divides a larger tensor, such as a learned gate, is not
-    expected to be the loss. The unreduced loss is computed a second time, without a graph, in pieces of at most 64 MiB of float32.
+    expected to be the loss. The unreduced loss is computed a second time, without a graph, in pieces of at most 64 MiB
+    of float32.
 
     Args:
         batch_size: B, the number of rows of the tensors that the loss is computed from.

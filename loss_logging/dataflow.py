@@ -1,9 +1,9 @@
 """Which scalars are means over the batch: what capture_per_example_loss knows about the tensors of its block.
 
 A Trace keeps one fact per tensor that matters: it is a mean over the batch with known per-example terms (Mean), it
-cannot be split into examples (Opaque), or its elements are in the order of the examples although the first dimension is
-not the batch (Flat). A fact follows the data: a mean stays one through casts, copies and multiplication by a number, and
-makes opaque whatever else is computed from it.
+cannot be split into examples (Opaque), or its elements are in the order of the examples although the first dimension
+is not the batch (Flat). A fact follows the data: a mean stays one through casts, copies and multiplication by a number,
+and makes opaque whatever else is computed from it.
 """
 
 from __future__ import annotations

@@ -227,7 +227,7 @@ class LossLogger:
                 backends=self._selection.reporter,
                 world_size=self._rank.world_size,
                 resumed_from=self._resumed_from,
-                scalars_through=self._resumed_from or 0,
+                scalars_through=self._resumed_from or -1,
                 forward=bool(self._selection.trainer),
             )
             kind = InlineReporter if self.config.reporter == "inline" else ReporterProcess
@@ -266,7 +266,7 @@ class LossLogger:
         if unwritten.held:
             sentences.append(f"{unwritten.held} records are not included: the disk does not take them")
         if unwritten.dropped:
-            sentences.append(f"{unwritten.dropped} records are lost: the disk did not take them for too long")
+            sentences.append(f"{unwritten.dropped} records are lost: the disk refused them for too long, or they could not be read")
         if self._rank.world_size > 1:
             sentences.append(
                 f"records of the {self._rank.world_size - 1} other ranks are included as far as they were on disk"

@@ -188,10 +188,23 @@ class LossRecorder:
             while self._pending and len(batches) < _SLICE_BATCHES and type(self._pending[0]) is tuple:
                 batches.append(_Batch(*self._pending.popleft()))
             if batches:
-                self._hold_rows([_columns(batches)])
+                self._convert(batches)
             elif self._pending:
                 self._take(self._pending.popleft())
             time.sleep(_PAUSE_SECONDS)
+
+    def _convert(self, batches: list[_Batch]) -> None:
+        try:
+            self._hold_rows([_columns(batches)])
+        except Exception as error:  # noqa: BLE001 a value that no column takes must not end the thread
+            rows = sum(len(batch.paths) for batch in batches)
+            self._drained += rows
+            self._dropped += rows
+            warn_once(
+                f"records {type(error).__name__}",
+                f"{rows} records near step {batches[0].step} cannot be logged: {type(error).__name__}: {error}. "
+                "They are counted in every later report. Training goes on.",
+            )
 
     def _take(self, entry: object) -> None:
         if isinstance(entry, _Flush):

@@ -177,9 +177,9 @@ def loss_scalar_name(prefix: str, dataset: str) -> str:
 class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema", "global_": "global"}):
     """Everything that is known at one save step, except the per-item figures, which are in the JSON at ``json_path``.
 
-    ``timestep_scale`` is the last timestep of the scale that timesteps are on. ``recent`` maps dataset names to the mean
-    loss since the last time a scalar was reported. ``warnings`` are sentences about what a reader must know to trust the
-    figures (dropped records, missing ranks). ``scalars``, ``histograms``,
+    ``timestep_scale`` is the last timestep of the scale that timesteps are on. ``recent`` maps dataset names to the
+    mean loss since the last time a scalar was reported. ``warnings`` are sentences about what a reader must know to
+    trust the figures (dropped records, missing ranks). ``scalars``, ``histograms``,
     ``curves`` and ``tables`` are what a backend writes, by their names in the tracker.
     """
 
@@ -227,11 +227,12 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
 
     @property
     def tables(self) -> dict[str, Table]:
-        """The two rankings and the flagged captions. A ranking that nothing can be said about is left out."""
+        """The two rankings, the flagged captions and the warnings; a table without rows is left out."""
         tables = {
             f"{self.prefix}/worst/hard": _worst_table(self.worst.hard, "hard"),
             f"{self.prefix}/worst/caption_mismatch": _worst_table(self.worst.caption_mismatch, "caption_mismatch"),
             f"{self.prefix}/flagged_captions": _flagged_table(self.flagged),
+            f"{self.prefix}/warnings": Table(["warning"], [[sentence] for sentence in self.warnings]),
         }
         return {name: table for name, table in tables.items() if table.rows}
 

@@ -115,9 +115,18 @@ class Reporter:
             else Worst(),
             timestep_scale=statistics.timestep_scale,
             recent=recent,
-            warnings=warnings,
+            warnings=[*warnings, *self._timestep_warning()],
             json_path=str(config.report_path(step)),
         )
+
+    def _timestep_warning(self) -> list[str]:
+        outside = self._statistics.timesteps_outside_scale()
+        if not outside:
+            return []
+        return [
+            f"{outside} timesteps lie outside 0 to {self._statistics.timestep_scale:g} and count to the nearest bin; "
+            "set timestep_scale in the configuration"
+        ]
 
     def _report_scalars(self, through: int) -> None:
         if through > self._scalars_through:
@@ -164,7 +173,8 @@ def main() -> None:
     # Replies get standard output for themselves: a tracker's SDK that prints must not break the protocol.
     replies = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    os.nice(_NICENESS)
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to handle; it closes us in order
 
     def reply(message: Reply) -> None:
@@ -186,3 +196,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    sys.stderr.flush()
+    os._exit(0)  # everything is closed; what a tracker that was given up on still has registered may block for ever

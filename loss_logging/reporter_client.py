@@ -143,6 +143,7 @@ class ReporterProcess:
     # --- the thread that owns the process -------------------------------------------------------------------------
 
     def _run(self) -> None:
+        self._begin()  # at once: an interpreter that is shutting down, where close() may find us, starts no process
         while True:
             message = self._queue.get()
             if isinstance(message, _Ended):
@@ -158,9 +159,9 @@ class ReporterProcess:
                 self._closing = message
             if self._process is not None:
                 self._send(message)
-            elif not (isinstance(message, Close) and not self._owed and self._replies.scalars_through >= message.step):
+            else:
                 self._begin()
-            if self._closing and self._process is None:
+            if self._closing is not None and self._process is None:
                 return
 
     def _finished(self) -> bool:
@@ -188,7 +189,7 @@ class ReporterProcess:
                 env=os.environ | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
                 start_new_session=True,  # Ctrl-C in the terminal reaches the trainer alone
             )
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # RuntimeError: the interpreter is shutting down
             for step in list(self._owed):
                 del self._owed[step]
                 self._replies.fail(step, f"the reporter process cannot be started: {error}")

@@ -7,6 +7,8 @@ ones, so the figures are too.
 from __future__ import annotations
 
 import math
+import os
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -95,7 +97,7 @@ def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, t
     """
     if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 0:
         raise ConfigError(f"top_k is {top_k!r}; allowed: a whole number, 0 or more")
-    with _Queries() as queries:
+    with _Queries(threads=os.cpu_count() or 1) as queries:  # the caller waits for it, and nothing else
         if isinstance(records, RecordLog):
             queries.read(records.files())
         else:
@@ -118,15 +120,15 @@ class _Queries:
         timestep_scale: float = 1.0,
         block_steps: int = 1,
     ) -> None:
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": memory_limit,
-            "threads": threads,
-            "preserve_insertion_order": True,
-            "autoinstall_known_extensions": False,
-        }
-        if spill_folder is not None:
-            config["temp_directory"] = str(spill_folder)
-        self._connection = duckdb.connect(config=config)
+        spill_folder = spill_folder or Path(tempfile.gettempdir(), f"loss_logging-spill-{os.getpid()}")
+        self._connection = duckdb.connect(
+            config={
+                "memory_limit": memory_limit,
+                "threads": threads,
+                "temp_directory": str(spill_folder),  # made when it is needed, and removed at the end
+                "autoinstall_known_extensions": False,
+            }
+        )
         self.set("timestep_scale", timestep_scale)
         self.set("block_steps", block_steps)
         self._connection.execute(_sql("macros"))
@@ -165,8 +167,8 @@ class _Queries:
         return self._connection.execute(_sql(name), parameters or None).fetchall()
 
     def value(self, query: str, **parameters: object) -> Any:
-        row = self._connection.execute(query, parameters or None).fetchone()
-        return row[0] if row else None
+        """The one value that a query gives."""
+        return self._connection.execute(query, parameters or None).fetchall()[0][0]
 
     def batches(self, query: str, rows: int) -> Iterator[pa.RecordBatch]:
         """The result of a query as a stream of record batches on a cursor of its own."""
@@ -261,6 +263,10 @@ class RunStatistics:
             name: msgspec.structs.replace(summary, loss_by_timestep=curves.get(name))
             for name, summary in (summaries or {None: _empty_summary()}).items()
         }
+
+    def timesteps_outside_scale(self) -> int:
+        """How many records have a timestep below 0 or above the scale."""
+        return int(self._queries.value("SELECT coalesce(sum(outside_scale), 0) FROM cells"))
 
     def worst_hard(self, k: int) -> list[WorstItem]:
         """The ``k`` items whose loss is highest for their timestep and time of training."""

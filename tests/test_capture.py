@@ -67,7 +67,7 @@ ADDS_UP: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, T
     "sum of rows": (lambda p, t: ((p - t) ** 2).sum() / p.numel(), lambda p, t: squared(p, t).mean((1, 2))),
     "gradient accumulation": (lambda p, t: F.mse_loss(p, t) / 4, lambda p, t: squared(p, t).mean((1, 2)) / 4),
     "in place": (lambda p, t: F.mse_loss(p, t).mul_(3).div_(2), lambda p, t: squared(p, t).mean((1, 2)) * 1.5),
-    "sum of a list of one": (lambda p, t: sum([F.mse_loss(p, t)]), lambda p, t: squared(p, t).mean((1, 2))),  # type: ignore[arg-type, return-value]
+    "sum of a list of one": (lambda p, t: sum([F.mse_loss(p, t)]), lambda p, t: squared(p, t).mean((1, 2))),
     "number on the left": (lambda p, t: 0.5 * F.mse_loss(p, t), lambda p, t: squared(p, t).mean((1, 2)) / 2),
     "negative": (lambda p, t: -F.mse_loss(p, t), lambda p, t: -squared(p, t).mean((1, 2))),
     "cast": (lambda p, t: F.mse_loss(p, t).double().clone().to(torch.float32), lambda p, t: squared(p, t).mean((1, 2))),
@@ -178,7 +178,7 @@ def test_cross_entropy_of_labels() -> None:
     torch.testing.assert_close(captured.losses.mean(), loss)
     for wrong in ({"weight": torch.rand(7)}, {"reduction": "sum"}):
         with capture_per_example_loss(B) as captured:
-            loss = F.cross_entropy(logits, labels, **wrong)  # type: ignore[arg-type]
+            loss = F.cross_entropy(logits, labels, **wrong)
         assert captured.losses is None
     with capture_per_example_loss(B) as captured:
         loss = F.cross_entropy(logits, torch.full((B,), -100))
@@ -237,7 +237,7 @@ def test_none_rather_than_wrong(name: str) -> None:
 
 
 def test_statistics_for_logging() -> None:
-    """A detached statistic does not hide the loss; one that could itself be the loss makes it None until it is named."""
+    """A detached statistic does not hide the loss; one that could be the loss makes it None until it is named."""
     prediction, target = example()
     with capture_per_example_loss(B) as captured:
         error = (prediction - target).abs()
@@ -500,10 +500,14 @@ def test_random_programs_are_none_or_add_up(
             scalar.backward()
     assert torch.allclose(plain, scalar, rtol=0, atol=0, equal_nan=True)
     if captured.losses is not None and scalar.requires_grad >= any(v.requires_grad for v in kept if v.numel() == 1):
-        torch.testing.assert_close(captured.losses.mean(), scalar.detach().float(), rtol=1e-4, atol=1e-5, equal_nan=True)
+        torch.testing.assert_close(
+            captured.losses.mean(), scalar.detach().float(), rtol=1e-4, atol=1e-5, equal_nan=True
+        )
     if captured.check(scalar):
         assert captured.losses is not None
-        torch.testing.assert_close(captured.losses.mean(), scalar.detach().float(), rtol=1e-4, atol=1e-5, equal_nan=True)
+        torch.testing.assert_close(
+            captured.losses.mean(), scalar.detach().float(), rtol=1e-4, atol=1e-5, equal_nan=True
+        )
 
 
 @settings(max_examples=300, deadline=None)

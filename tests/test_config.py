@@ -277,3 +277,17 @@ def test_importing_the_config_is_light() -> None:
     """loss_logging.config imports no array library and no column store."""
     code = "import sys, loss_logging.config; print(sorted({'numpy', 'pyarrow', 'duckdb', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_report_paths(tmp_path: Path) -> None:
+    """A run finds its own reports by step, and none of a run whose name begins alike."""
+    config = build(save_root=tmp_path, job_name="cats[1]")
+    config.out_dir.mkdir()
+    for name in (
+        "cats[1]_000000500.json",
+        "cats[1]_000000250.json",
+        "cats[1]_b_000000250.json",
+        "cats1_000000250.json",
+    ):
+        (config.out_dir / name).touch()
+    assert config.report_paths() == [config.report_path(250), config.report_path(500)]

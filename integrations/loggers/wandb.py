@@ -129,7 +129,8 @@ class WandbBackend:
         import wandb
 
         rows = self._open()
-        if report.json_path is not None:
+        # A tracker that was slow may find the file gone, if the configuration keeps few reports: the rest still counts.
+        if report.json_path is not None and Path(report.json_path).exists():
             name = re.sub(r"[^a-zA-Z0-9_.-]", "_", report.job.name)[:100] + "-loss-report"
             artifact = wandb.Artifact(name, type="loss_report", metadata={"step": report.job.step})
             artifact.add_file(report.json_path, policy="immutable")
@@ -179,7 +180,7 @@ class WandbBackend:
         # prints is not the run's.
         settings = wandb.Settings(console="off", silent=True)
         run = wandb.init(**self._init, dir=self._dir, reinit="create_new", settings=settings)
-        logger.info("W&B run: %s", run.url or run.dir)
+        logger.info("W&B run: %s", run.dir if run.offline else run.url)
         return run
 
 

@@ -33,7 +33,7 @@ DAMAGES = (
     "untitled",
     "IMG_2043.jpg",
     "a photo of a photo of a photo of a photo of a photo of a photo of a photo of",
-    "a handwritten digit &amp;amp; [name]",
+    "a handwritten digit<|endoftext|> in pen",
     "a very long story about the number " + "which somebody wrote down one rainy morning in a small town " * 40,
 )
 

@@ -26,8 +26,9 @@ def train(samples: list[Sample], config: TrainConfig, steps: int) -> None:
     torch.manual_seed(config.seed)
     images = torch.from_numpy(np.stack([sample.image.ravel() for sample in samples]))
     model = CaptionedFlow()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     with LossLogger(config) as losses, tqdm(_batches(len(samples), steps), total=steps, desc="training") as progress:
+        losses.resume(0)  # a demo in the same folder replaces the one before
         for step, chosen in enumerate(progress, 1):
             batch = [samples[i] for i in chosen]
             captions = [sample.caption for sample in batch]

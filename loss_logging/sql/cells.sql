@@ -8,7 +8,8 @@ SELECT
     avg(loss) AS mean,
     var_pop(loss) * count(loss) AS m2,
     min(loss) AS lowest,
-    max(loss) AS highest
+    max(loss) AS highest,
+    count(*) FILTER (timestep < 0 OR timestep > getvariable('timestep_scale')) AS outside_scale
 FROM samples
 WHERE step > $after AND step <= $through
 GROUP BY dataset, timestep_bin

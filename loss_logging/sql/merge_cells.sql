@@ -8,6 +8,7 @@ SELECT
     merged_mean(a.n, a.mean, b.n, b.mean) AS mean,
     merged_m2(a.n, a.mean, a.m2, b.n, b.mean, b.m2) AS m2,
     least(a.lowest, b.lowest) AS lowest,
-    greatest(a.highest, b.highest) AS highest
+    greatest(a.highest, b.highest) AS highest,
+    coalesce(a.outside_scale, 0) + coalesce(b.outside_scale, 0) AS outside_scale
 FROM closed_cells AS a
 FULL JOIN new_cells AS b USING (dataset, timestep_bin)

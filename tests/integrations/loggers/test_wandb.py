@@ -220,6 +220,29 @@ def test_report_in_the_trainers_run(config: TrainConfig, trainers_run: Any, make
     assert [a.name for a in found.artifacts if a.type == "loss_report"] == ["cats-loss-report"]
 
 
+def test_a_disabled_run_is_no_trouble(config: TrainConfig, make_report: MakeReport) -> None:
+    """With W&B switched off by the trainer, writing, waiting and closing do nothing and raise nothing."""
+    run = wandb.init(mode="disabled")
+    delivery = Delivery(WandbBackend(run=run), config)
+    for step in range(5):
+        delivery.write_scalars(step, {LOSS: 0.5})
+    delivery.write(make_report(5))
+    assert delivery.close(timeout=30) is None
+    run.finish()
+
+
+def test_a_report_whose_json_is_gone_is_still_shown(config: TrainConfig, make_report: MakeReport) -> None:
+    """Where few reports are kept, the JSON may be deleted before a slow tracker gets to it; the figures arrive."""
+    report = make_report(1)
+    Path(str(report.json_path)).unlink()
+    backend = WandbBackend.from_config(config, project="ours", mode="offline")
+    backend.write(report)
+    backend.close()
+    found = OfflineRun(Path(config.save_root) / "loss_logging")
+    check_report(found, found.rows[0], report)
+    assert not [artifact for artifact in found.artifacts if artifact.type == "loss_report"]
+
+
 def test_no_active_run_is_said(config: TrainConfig) -> None:
     """Without a run and without a project the error says what to do."""
     assert wandb.run is None
@@ -229,10 +252,14 @@ def test_no_active_run_is_said(config: TrainConfig) -> None:
 
 def test_rows_that_the_trainer_left_no_time_for_are_said(config: TrainConfig, trainers_run: Any) -> None:
     """When the trainer finishes its run first, closing names how many rows were still waiting, without blocking."""
-    delivery = Delivery(WandbBackend(run=trainers_run), config)
+    backend = WandbBackend(run=trainers_run)
+    delivery = Delivery(backend, config)
     for step in (1, 2, 3):
         delivery.write_scalars(step, {LOSS: 0.5})
-    time.sleep(0.5)
+    deadline = time.monotonic() + 20
+    while len(getattr(backend._rows, "_waiting", ())) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     trainers_run.finish()
     start = time.monotonic()
     undelivered = delivery.close(timeout=20)
