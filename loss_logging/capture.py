@@ -98,12 +98,15 @@ def capture_per_example_loss(batch_size: int) -> Iterator[CapturedLosses]:
     The scalar, the gradient and the random state are bit for bit what they are without the block. Autocast,
     ``no_grad``, ``inference_mode``, ``backward`` in the block, compiled models and blocks within blocks work.
 
-    Limits: a tensor whose first dimension has length ``batch_size`` is taken to hold one row per example (transposing,
-    reordering and indexing along it are noticed, a matrix product over it is not). Calls in other threads and inside
-    ``torch.compile`` are not seen: compile the model and not the loss. Changing a scalar in place through ``.data`` is
-    not noticed. A scalar by which the code multiplies or divides a larger tensor, such as a learned gate, is not
-    expected to be the loss. The unreduced loss is computed a second time, without a graph, in pieces of at most 64 MiB
-    of float32.
+    Limits: a tensor whose first dimension has length ``batch_size`` is taken to hold one row per example. Transposing,
+    reordering and indexing such a tensor are noticed; a matrix product over the batch, or another dimension that comes
+    to the front later and happens to be as long, is not. Calls in other threads and inside ``torch.compile`` are not
+    seen: compile the model and not the loss. Changing a scalar in place through ``.data`` is not noticed. A scalar by
+    which the code multiplies or divides a larger tensor, such as a learned gate, is not expected to be the loss.
+
+    Cost: the unreduced loss is computed a second time, without a graph, in pieces of at most 64 MiB of float32, and
+    every torch call in the block is looked at: about 0.1 ms for the block and 2 to 5 us a call on a CPU. Keep the block
+    around the loss alone where the code allows it.
 
     Args:
         batch_size: B, the number of rows of the tensors that the loss is computed from.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from operator import itemgetter
+from operator import index, itemgetter
 from typing import Any
 
 import msgspec
@@ -56,16 +56,16 @@ def _batch(chunk: list[RecordLike], position: int) -> pa.RecordBatch:
     column = dict(zip(_FIELDS, _transpose(chunk, position), strict=True))
     return pa.RecordBatch.from_arrays(
         [
-            pa.array(column["step"], pa.int64()),
+            _required("step", column["step"], position, pa.int64(), _step, "a whole number, 0 or more"),
             text_array(column["path"]),
             dataset_array(column["dataset"]),
             caption_array(column["caption"]),
             _numbers("loss", column["loss"], position),
             _numbers("timestep", column["timestep"], position, optional=True),
             _numbers("loss_empty", column["loss_empty"], position, optional=True),
-            pa.array([list(c.items()) if c else None for c in column["components"]], SCHEMA.field("components").type),
-            pa.array(column["is_reg"], pa.bool_()),
-            pa.array(column["caption_dropped"], pa.bool_()),
+            _components(column["components"], position),
+            _required("is_reg", column["is_reg"], position, pa.bool_(), _flag, "true or false"),
+            _required("caption_dropped", column["caption_dropped"], position, pa.bool_(), _flag, "true or false"),
         ],
         schema=SCHEMA,
     )
@@ -87,24 +87,63 @@ def _transpose(chunk: list[RecordLike], position: int) -> Iterator[Sequence[Any]
 
 def _numbers(name: str, values: Sequence[Any], position: int, *, optional: bool = False) -> pa.Array:
     """A float column; anything that ``float`` takes is a number (NumPy scalars and 0-d tensors too)."""
+    allowed = "a number or None" if optional else "a number"
     try:
         array = pa.array(values, pa.float64())
     except (pa.ArrowException, TypeError):
-        array = pa.array([_number(name, value, position + i, optional) for i, value in enumerate(values)], pa.float64())
+        numbers = [
+            None if v is None else _converted(name, v, position + i, float, allowed) for i, v in enumerate(values)
+        ]
+        array = pa.array(numbers, pa.float64())
     if array.null_count and not optional:
         row = position + pc.index(array.is_null(), True).as_py()
         raise ValueError(f"records[{row}].{name} is None; expected a number (NaN where there is none)")
     return float_array(array) if optional else array
 
 
-def _number(name: str, value: Any, row: int, optional: bool) -> float | None:
-    if value is None:
-        return None
+def _required(
+    name: str, values: Sequence[Any], position: int, kind: pa.DataType, convert: Callable[[Any], Any], allowed: str
+) -> pa.Array:
+    """A column without nulls; what is not plain Python (Arrow would cut 2.5 down to 2) is converted one by one."""
+    if set(map(type, values)) == {bool if kind == pa.bool_() else int}:
+        array = pa.array(values, kind)
+        if kind == pa.bool_() or pc.min(array).as_py() >= 0:
+            return array
+    return pa.array([_converted(name, v, position + i, convert, allowed) for i, v in enumerate(values)], kind)
+
+
+def _components(values: Sequence[Any], position: int) -> pa.Array:
+    kind = SCHEMA.field("components").type
     try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        allowed = "a number or None" if optional else "a number"
+        return pa.array([list(c.items()) if c else None for c in values], kind)
+    except (pa.ArrowException, TypeError, AttributeError, UnicodeError):
+        rows = [
+            _converted("components", c, position + i, _named_numbers, "a mapping of names to numbers") if c else None
+            for i, c in enumerate(values)
+        ]
+        return pa.array(rows, kind)
+
+
+def _converted(name: str, value: Any, row: int, convert: Callable[[Any], Any], allowed: str) -> Any:
+    try:
+        return convert(value)
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ValueError(f"records[{row}].{name} is {value!r}; expected {allowed}") from error
+
+
+def _step(value: Any) -> int:
+    step = index(value)
+    if not 0 <= step < 2**63:
+        raise ValueError(step)
+    return step
+
+
+def _flag(value: Any) -> bool:
+    return bool([False, True].index(value))
+
+
+def _named_numbers(components: Any) -> list[tuple[str, float]]:
+    return [(_text(name), float(value)) for name, value in components.items()]
 
 
 def float_array(values: Any) -> pa.Array:

@@ -151,7 +151,7 @@ class Trace:
         for out in outputs:
             if isinstance(out, torch.Tensor) and (fact := self._infer(call, out)) is not None:
                 self._remember(out, fact)
-        if kind == "scale" and known and call.name in _PRODUCTS and result.dim() > 0:
+        if kind == "scale" and known and call.name in _PRODUCTS and outputs and result.dim() > 0:
             self._forget_ingredients(call)
 
     def _infer(self, call: Call, out: torch.Tensor) -> Fact | None:
@@ -252,20 +252,26 @@ class Trace:
 
     def _moves_examples(self, call: Call, out: torch.Tensor) -> bool:
         """Whether ``out`` has B rows that are not the B rows of the input."""
-        values = call.input
-        if self.batch_size == 1 or not self._has_rows(out) or not self._has_rows(values):
+        if self.batch_size == 1 or not self._has_rows(out):
             return False
+        values = call.input
         if call.kind != "view":
-            return 0 in {dim % values.dim() for dim in _dims(call)}
-        if call.name == "__getitem__":
-            index = call.args[1]
-            first = index[0] if isinstance(index, tuple) and index else index
-            if not isinstance(first, (int, slice, type(None), type(Ellipsis), tuple)):
-                return True
+            return self._has_rows(values) and 0 in {dim % values.dim() for dim in _dims(call)}
+        if values._base is not None and self._has_rows(values._base):  # a view of a view: go back to the first
+            values = values._base
+        if not self._has_rows(values):
+            return False
+        if call.name == "__getitem__" and out._base is None:  # indexed with tensors: a copy, of any order
+            entries = call.args[1] if isinstance(call.args[1], tuple) else call.args[1:]
+            keeps = isinstance(entries[0], slice) or (entries[0] is Ellipsis and len(entries) <= call.input.dim())
+            return not keeps
         return out.stride(0) != values.stride(0)
 
     def _has_rows(self, tensor: torch.Tensor) -> bool:
-        return tensor.dim() > 0 and tensor.shape[0] == self.batch_size
+        import torch
+
+        is_dense = tensor.layout is torch.strided and not tensor.is_nested
+        return is_dense and tensor.dim() > 0 and tensor.shape[0] == self.batch_size
 
     def _is_example_major(self, tensor: torch.Tensor) -> bool:
         return self._has_rows(tensor) or isinstance(self.fact(tensor), Flat)
@@ -335,12 +341,12 @@ def _scaled(mean: Mean, factor: Any) -> Mean | None:
 def _dims(call: Call) -> list[int]:
     """The dimensions that a call of kind "along", "mean" or "sum" works along."""
     position = _ALONG[call.name]
-    given = call.kwargs.get("dim", call.kwargs.get("dims"))
+    given = next((call.kwargs[name] for name in ("dim", "dims", "axis") if name in call.kwargs), None)
     if given is None and len(call.args) > position:
         given = call.args[position:] if call.name == "flip" else call.args[position]
     if given is None:
         given = -1 if call.name == "sort" else 0  # the others work along all
-    return [dim for dims in _flat((given,), {}) for dim in _flat((dims,), {})]
+    return [dim for dims in _flat((given,), {}) for dim in _flat((dims,), {}) if isinstance(dim, int)]
 
 
 def _same_rows(one: Fact, other: Fact) -> bool:

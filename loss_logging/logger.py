@@ -96,7 +96,7 @@ class LossLogger:
         if not self.config.enabled:
             return
         self._resumed_from = step
-        RecordLog(self.config.records_dir, self._rank.rank).truncate(step if step > 0 else -1)
+        RecordLog(self.config.records_dir, *self._rank).truncate(step if step > 0 else -1)
         if self._rank.rank == 0:
             for path in self.config.report_paths():
                 if path.name > self.config.report_path(step).name or step == 0:
@@ -234,7 +234,7 @@ class LossLogger:
             self._reporter = kind(start, self._backends)
         sampler = Sampler(self.config.sample_fraction, self.config.max_records_per_step, self.config.seed)
         self._recorder = LossRecorder(
-            RecordLog(self.config.records_dir, self._rank.rank),
+            RecordLog(self.config.records_dir, *self._rank),
             sampler if self.config.log_per_example else lambda batch: _anonymous(sampler(batch)),
             self.config.flush_seconds,
             self._reporter.notice if self._reporter is not None else _ignore,
@@ -244,8 +244,8 @@ class LossLogger:
 
     def _archive(self) -> None:
         """Move an earlier run of the same name out of the way."""
-        log = RecordLog(self.config.records_dir, self._rank.rank)
-        used = log.files() + (self.config.report_paths() if self._rank.rank == 0 else [])
+        log = RecordLog(self.config.records_dir, *self._rank)
+        used = log.owned() + (self.config.report_paths() if self._rank.rank == 0 else [])
         if not used:
             return
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")

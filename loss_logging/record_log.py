@@ -54,7 +54,7 @@ class Shard(NamedTuple):
 
 
 class RecordLog:
-    """The log in ``folder``, read by any process and written by one per ``rank``.
+    """The log in ``folder``, read by any process and written by one for each ``rank`` of ``world_size``.
 
     Example:
         >>> import tempfile
@@ -66,14 +66,26 @@ class RecordLog:
         (1, ['rank00000-000000000-000000000.parquet'])
     """
 
-    def __init__(self, folder: Path, rank: int = 0) -> None:
+    def __init__(self, folder: Path, rank: int = 0, world_size: int = 1) -> None:
         self.folder = folder
         self.rank = rank
+        self._world_size = world_size
         self._next = 1 + max((shard.last for shard in self._shards() if shard.rank == rank), default=-1)
 
     def files(self) -> list[Path]:
         """The files that hold the log's records, each record once, by rank and in the order of writing."""
         return [shard.path for shard in self._shards()]
+
+    def owned(self) -> list[Path]:
+        """The files that this writer may remove: its rank's, and those of ranks that a larger world had.
+
+        What a compaction left over is removed here: it would come back when the shard that replaced it goes.
+        """
+        kept = self._shards()
+        for shard in self._found() - set(kept):
+            if self._owns(shard):
+                shard.path.unlink(missing_ok=True)
+        return [shard.path for shard in kept if self._owns(shard)]
 
     def read(self) -> pa.Table:
         """The whole log in memory: for tests and small logs."""
@@ -91,8 +103,8 @@ class RecordLog:
         return path
 
     def truncate(self, step: int) -> None:
-        """Forget every record after ``step``; records at ``step`` stay."""
-        for path in self.files():
+        """Forget every record after ``step`` that this rank answers for; records at ``step`` stay."""
+        for path in self.owned():
             steps = _step_range(path)
             if steps is None or steps[0] > step:
                 path.unlink()
@@ -123,10 +135,15 @@ class RecordLog:
         for shard in run:
             shard.path.unlink()
 
+    def _owns(self, shard: Shard) -> bool:
+        return shard.rank % self._world_size == self.rank
+
+    def _found(self) -> set[Shard]:
+        return set(filter(None, map(Shard.parse, self.folder.glob("rank*.parquet"))))
+
     def _shards(self) -> list[Shard]:
-        found = filter(None, map(Shard.parse, self.folder.glob("rank*.parquet")))
         kept: list[Shard] = []
-        for shard in sorted(found, key=lambda shard: (shard.rank, shard.first, -shard.last)):
+        for shard in sorted(self._found(), key=lambda shard: (shard.rank, shard.first, -shard.last)):
             if kept and kept[-1].rank == shard.rank and shard.last <= kept[-1].last:
                 continue
             kept.append(shard)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,8 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import loss_logging.capture
-import loss_logging.per_example
 from loss_logging import SampleRecord, compute_per_example_loss, per_example_loss
 
 SHAPES = st.lists(st.integers(1, 5), min_size=1, max_size=6)
@@ -145,11 +142,3 @@ def test_arguments_that_do_not_fit(argument: str, value: Any, error: type[Except
     """A wrong length or type is refused with the argument's name, what it is, and what is expected."""
     with pytest.raises(error, match=message):
         compute_per_example_loss(torch.ones(3), **{**GOOD, argument: value})
-
-
-@pytest.mark.parametrize("module", [loss_logging.per_example, loss_logging.capture])
-def test_docstring_examples(module: Any) -> None:
-    """The values printed in the docstrings are true."""
-    result = doctest.testmod(module)
-    assert result.attempted > 0
-    assert result.failed == 0

@@ -23,6 +23,7 @@ PAIRED_EVERY = 4  # one step in four sees the batch without captions too
 
 def train(samples: list[Sample], config: TrainConfig, steps: int) -> None:
     """Train on ``samples`` for ``steps`` steps of 128, the last of which is a save step."""
+    torch.set_num_threads(1)  # the model is tiny: on a busy machine, threads that wait for each other double the time
     torch.manual_seed(config.seed)
     images = torch.from_numpy(np.stack([sample.image.ravel() for sample in samples]))
     model = CaptionedFlow()

@@ -1,0 +1,180 @@
+"""What several test files share: records, readers, and a plain Python twin of the statistics."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+
+from loss_logging.artifacts import report_schema
+from loss_logging.columns import table_from_records
+from loss_logging.record_log import RecordLog
+from loss_logging.statistics import RunStatistics
+
+HOSTILE = [
+    "=cmd|' /C calc'!A0",
+    '"quoted", and\na line\r\nor two',
+    "lone \ud800 surrogate \udfff",
+    "nul \0 inside",
+    "שלום \u202eright to left",
+    "猫の写真 🐈",
+    "x" * 1_000_000,
+    "{\"json\": [1, 'sql'; DROP TABLE records; --",
+    "\\ud800 \\n \\",
+    " ",
+]
+"""Texts that break writers which are not careful."""
+
+
+def record(
+    path: str = "a.png", loss: Any = 0.5, dataset: Any = "d", caption: Any = "a cat", **rest: Any
+) -> dict[str, Any]:
+    """One record as a mapping."""
+    return {"path": path, "dataset": dataset, "caption": caption, "loss": loss, **rest}
+
+
+def write(log: RecordLog, records: Iterable[Any]) -> Path:
+    """Append the records to the log as one shard."""
+    return log.write(table_from_records(records).to_batches())
+
+
+def run_statistics(log: RecordLog, **options: Any) -> RunStatistics:
+    """Statistics with small blocks over a log."""
+    defaults: dict[str, Any] = {"block_steps": 5, "timestep_scale": 1.0, "memory_limit": "512MB", "threads": 1}
+    return RunStatistics(log, **(defaults | options))
+
+
+def figures(statistics_: RunStatistics, top_k: int = 3) -> dict[str, Any]:
+    """Everything that RunStatistics can be asked, as plain data."""
+    return {
+        "summaries": msgspec.to_builtins({str(k): v for k, v in statistics_.summaries(top_k).items()}),
+        "items": item_rows(statistics_),
+        "hard": msgspec.to_builtins(statistics_.worst_hard(10)),
+        "caption_mismatch": msgspec.to_builtins(statistics_.worst_caption_mismatch(10)),
+    }
+
+
+def item_rows(statistics_: RunStatistics) -> list[dict[str, Any]]:
+    """The figures of every item."""
+    return [row for batch in statistics_.items() for row in batch.to_pylist()]
+
+
+def assert_same(got: Any, expected: Any, *, rel: float = 1e-9, absolute: float = 1e-12, where: str = "$") -> None:
+    """Equal as nested data, floats within a tolerance; says where they differ."""
+    if isinstance(expected, Mapping):
+        assert isinstance(got, Mapping), where
+        assert list(got) == list(expected), where
+        for key in expected:
+            assert_same(got[key], expected[key], rel=rel, absolute=absolute, where=f"{where}.{key}")
+    elif isinstance(expected, Sequence) and not isinstance(expected, str):
+        assert len(got) == len(expected), f"{where}: {got} != {expected}"
+        for i, (mine, theirs) in enumerate(zip(got, expected, strict=True)):
+            assert_same(mine, theirs, rel=rel, absolute=absolute, where=f"{where}[{i}]")
+    elif isinstance(expected, float) and isinstance(got, float):
+        assert got == pytest.approx(expected, rel=rel, abs=absolute, nan_ok=True), where
+    else:
+        assert got == expected, where
+
+
+def strict_json(path: Path) -> dict[str, Any]:
+    """The JSON at ``path``, which must be strict, satisfy the schema, and have consistent histograms."""
+
+    def refuse(literal: str) -> float:
+        raise AssertionError(f"{literal} is no JSON")
+
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    jsonschema.Draft202012Validator(report_schema()).validate(data)
+    for summary in [data["global"], *(dataset["summary"] for dataset in data["datasets"].values())]:
+        if summary["histogram"] is not None:
+            assert_histogram(summary["histogram"], summary["count"] - summary["non_finite"])
+    return data
+
+
+def assert_histogram(histogram: Mapping[str, Any], total: int) -> None:
+    """Finite, strictly ascending edges and counts that add up."""
+    edges, counts = histogram["edges"], histogram["counts"]
+    assert len(edges) == len(counts) + 1
+    assert all(map(math.isfinite, edges))
+    assert all(low < high for low, high in zip(edges, edges[1:], strict=False))
+    assert sum(counts) == total
+    assert len(counts) <= 512
+
+
+# --- the definitions, once more, in plain Python ------------------------------------------------------------------
+
+
+def plain_items(records: Sequence[Mapping[str, Any]], block_steps: int, scale: float) -> dict[Any, dict[str, Any]]:
+    """(dataset, path) -> figures, straight from their definitions."""
+    z = _plain_z(records, block_steps, scale)
+    grouped: defaultdict[Any, list[int]] = defaultdict(list)
+    for i, one in enumerate(records):
+        grouped[one["dataset"] or "unknown", one["path"]].append(i)
+    return {key: _plain_item([records[i] for i in places], [z[i] for i in places]) for key, places in grouped.items()}
+
+
+def _plain_z(records: Sequence[Mapping[str, Any]], block_steps: int, scale: float) -> list[float | None]:
+    cells: defaultdict[Any, list[float]] = defaultdict(list)
+    blocks: defaultdict[int, list[float]] = defaultdict(list)
+    places = []
+    for one in records:
+        block = -(-one.get("step", 0) // block_steps)
+        timestep = one.get("timestep")
+        place = None if timestep is None else min(19, max(0, math.floor(timestep / scale * 20)))
+        places.append((block, place))
+        if math.isfinite(one["loss"]):
+            cells[block, place].append(one["loss"])
+            blocks[block].append(one["loss"])
+    result: list[float | None] = []
+    for one, (block, place) in zip(records, places, strict=True):
+        cell = cells[block, place]
+        baseline = cell if len(cell) >= 8 and statistics.pstdev(cell) > 0 else blocks[block]
+        if not math.isfinite(one["loss"]) or statistics.pstdev(baseline) == 0:
+            result.append(None)
+        else:
+            result.append((one["loss"] - statistics.fmean(baseline)) / statistics.pstdev(baseline))
+    return result
+
+
+def _plain_item(records: list[Mapping[str, Any]], z: list[float | None]) -> dict[str, Any]:
+    losses = [one["loss"] for one in records if math.isfinite(one["loss"])]
+    finite = [one for one in records if math.isfinite(one["loss"])]
+    pairs = [(one["loss"], one["loss_empty"]) for one in finite if one.get("loss_empty") is not None]
+    scores = [value for value in z if value is not None]
+    empty = math.fsum(e for _, e in pairs)
+    ratio = math.fsum(loss - e for loss, e in pairs) / empty if empty > 0 else None
+    return {
+        "count": len(records),
+        "non_finite": len(records) - len(losses),
+        "average_loss": statistics.fmean(losses) if losses else None,
+        "min_loss": min(losses, default=None),
+        "max_loss": max(losses, default=None),
+        "std_loss": statistics.pstdev(losses) if losses else None,
+        "last_loss": _last(finite, "loss"),
+        "hard": math.fsum(scores) / (len(scores) + 5) if scores else None,
+        "caption_mismatch": ratio,
+        "standard_error": _ratio_error(pairs, ratio, empty),
+        "caption": _last([one for one in records if not one.get("caption_dropped")], "caption") or "",
+    }
+
+
+def _last(records: list[Mapping[str, Any]], field: str) -> Any:
+    """The value at the highest step, the first one there."""
+    return max(records, key=lambda one: one.get("step", 0))[field] if records else None
+
+
+def _ratio_error(pairs: list[tuple[float, float]], ratio: float | None, empty: float) -> float | None:
+    """Cochran 1977, section 6.4, for the ratio of the sums of (loss - loss_empty) and loss_empty."""
+    n = len(pairs)
+    if ratio is None or n < 2:
+        return None
+    residuals = [(loss - e) - ratio * e for loss, e in pairs]
+    variance = math.fsum(r * r for r in residuals) / (n - 1)
+    return math.sqrt(n * variance) / empty

@@ -1,0 +1,32 @@
+"""The README is true: its Python blocks run, and its configuration is one."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loss_logging import TrainConfig
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("code", [code for language, code in BLOCKS if language == "python"])
+def test_python_block_runs(code: str, tmp_path: Path) -> None:
+    """Each Python block of the README runs as it stands, in an empty folder, without a warning."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for printed, expected in zip(done.stdout.splitlines(), re.findall(r"^print.*?#(.*)$", code, re.MULTILINE)):
+        assert printed in expected
+
+
+def test_configuration_is_valid(tmp_path: Path) -> None:
+    """The README's YAML is a configuration that TrainConfig takes."""
+    (text,) = (code for language, code in BLOCKS if language == "yaml")
+    file = tmp_path / "train.yaml"
+    file.write_text(text, "utf-8")
+    assert TrainConfig.from_file(file).captions.max_words == 55
