@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import csv
 import inspect
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.files import whole_file
 from loss_logging.report import SCHEMA_NAME, DatasetReport, ItemStats, LossReport
 
-__all__ = ["ReportError", "read_report", "report_schema", "whole_file", "write_csv", "write_report"]
+__all__ = ["ReportError", "items_path", "read_report", "report_schema", "write_csv", "write_items", "write_report"]
 
 _ITEM_FIELDS = ItemStats.__struct_fields__
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -56,6 +56,24 @@ def write_report(path: Path, report: LossReport, items: Iterable[pa.RecordBatch]
             file.write(b"}}")
             separator = b","
         file.write(b"}}\n")
+
+
+def items_path(report: Path) -> Path:
+    """Where the figures of every item are when they are in Parquet, beside the JSON ``report``.
+
+    >>> items_path(Path("cats_000000250.json")).name
+    'cats_000000250.items.parquet'
+    """
+    return report.with_suffix(".items.parquet")
+
+
+def write_items(path: Path, items: Iterable[pa.RecordBatch]) -> None:
+    """Write the figures of every item as Parquet, one row each; like `write_report` otherwise."""
+    batches = iter(items)
+    first = next(batches)
+    with whole_file(path) as file, pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
+        for batch in (first, *batches):
+            writer.write_batch(batch)
 
 
 def _by_dataset(items: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, bytes]]:
@@ -136,18 +154,3 @@ def write_csv(path: str | Path, datasets: Mapping[str, DatasetReport]) -> None:
 
 def _cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-
-
-@contextmanager
-def whole_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
-    """A file that appears under its name when it is complete and on disk; an error leaves nothing behind."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    mode, options = ("w", {"encoding": "utf-8", "newline": ""}) if text else ("wb", {})
-    try:
-        with temporary.open(mode, **options) as file:  # type: ignore[call-overload]
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

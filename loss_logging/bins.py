@@ -18,6 +18,8 @@ _OFFSET = 70_000
 _PER_OCTAVE = 64
 _SHOWN = 64
 """Most bins of a histogram that people look at; W&B takes no more than 512."""
+_LAST_OCTAVE_BIN = 1024 * _PER_OCTAVE - 1
+_LARGEST = np.finfo(np.float64).max
 _LOW_TAIL = 0.001
 """Share of losses at the low end that one shown bin may hold, so that a few tiny losses do not squeeze the rest."""
 
@@ -30,8 +32,9 @@ def bin_edges(bins: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray
     ([1.0, 2.0, 0.0], [1.011, 2.022, 0.0])
     """
     signed = np.asarray(bins, dtype=np.int64)
-    octave = np.abs(signed) - _OFFSET
-    near, far = 2.0 ** (octave / _PER_OCTAVE), 2.0 ** ((octave + 1) / _PER_OCTAVE)
+    octave = np.minimum(np.abs(signed) - _OFFSET, _LAST_OCTAVE_BIN)  # log2 of the largest float rounds up to 1024
+    with np.errstate(over="ignore"):
+        near, far = 2.0 ** (octave / _PER_OCTAVE), np.minimum(2.0 ** ((octave + 1) / _PER_OCTAVE), _LARGEST)
     low = np.where(signed > 0, near, np.where(signed < 0, -far, 0.0))
     high = np.where(signed > 0, far, np.where(signed < 0, -near, 0.0))
     return low, high
@@ -72,14 +75,28 @@ def histogram(bins: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], lowest
     first, last = int(start // width), int(bins[-1] // width)
     shown = np.zeros(last - first + 1, np.int64)
     np.add.at(shown, np.maximum(bins // width, first) - first, counts)
-    edges, _ = bin_edges(np.arange(first, last + 2) * width)
+    low, high = bin_edges(np.append(np.arange(first, last + 1) * width, (last + 1) * width - 1))
+    edges = np.append(low[:-1], high[-1])
     edges[0] = min(edges[0], lowest)
     edges[-1] = max(edges[-1], highest)
+    if not _ascend(edges):  # fine bins of subnormal losses are narrower than the spacing of floats
+        return _linear(bins, counts, lowest, highest)
     return Histogram(edges.tolist(), shown.tolist())
 
 
 def _linear(bins: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], lowest: float, highest: float) -> Histogram:
     low, high = bin_edges(bins)
     centres = np.clip(low / 2 + high / 2, lowest, highest)
-    shown, edges = np.histogram(centres, bins=_SHOWN, range=(lowest, highest), weights=counts)
-    return Histogram(edges.tolist(), shown.astype(np.int64).tolist())
+    # In halves, because highest - lowest may be more than the largest float.
+    edges = 2 * np.linspace(lowest / 2, highest / 2, _SHOWN + 1)
+    edges[0], edges[-1] = lowest, highest
+    if not _ascend(edges):  # equal, or too near each other for as many bins
+        margin = max(0.5, 1e-6 * abs(lowest))
+        edges = np.linspace(max(lowest - margin, -_LARGEST), lowest + margin, _SHOWN + 1)
+    shown = np.zeros(_SHOWN, np.int64)
+    np.add.at(shown, np.clip(np.searchsorted(edges, centres, side="right") - 1, 0, _SHOWN - 1), counts)
+    return Histogram(edges.tolist(), shown.tolist())
+
+
+def _ascend(edges: npt.NDArray[np.float64]) -> bool:
+    return bool((np.diff(edges) > 0).all())

@@ -41,6 +41,9 @@ Prefix: TypeAlias = Annotated[
     ),
 ]
 Reporter: TypeAlias = Literal["process", "inline"]
+Items: TypeAlias = Literal["json", "parquet", "both"]
+Overload: TypeAlias = Literal["wait", "drop"]
+Existing: TypeAlias = Literal["archive", "refuse"]
 
 
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +63,13 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
         top_k: highest losses kept per dataset.
         max_table_rows: most rows of a table in a tracker. The JSON holds every item.
         keep_reports: how many JSON reports to keep, the newest; None keeps all.
+        items: where the figures of every item go: ``"json"``, in the report; ``"parquet"``, in a file beside it, for
+            very large sets; or ``"both"``.
         captions: what counts as a bad caption.
+        existing: what to do with a run of the same name in the folder, when :meth:`LossLogger.resume` is not called:
+            ``"archive"`` moves it away, ``"refuse"`` raises.
+        overload: when records come faster than they can be written: ``"wait"`` makes ``log_batch`` wait, ``"drop"``
+            drops records and says in every later report how many.
         reporter: ``"process"`` computes and writes in a second process, ``"inline"`` in the caller (notebooks, tests).
         memory_limit: most memory that the statistics may use, such as ``"512MB"``.
         threads: threads that the statistics may use.
@@ -94,7 +103,10 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
     top_k: Count = 10
     max_table_rows: Count = 500
     keep_reports: Count | None = None
+    items: Items = "json"
     captions: CaptionConfig = msgspec.field(default_factory=CaptionConfig)
+    existing: Existing = "archive"
+    overload: Overload = "wait"
     reporter: Reporter = "process"
     memory_limit: MemorySize = "1GB"
     threads: Count = 1

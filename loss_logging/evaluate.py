@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import numpy as np
 
-from loss_logging.artifacts import read_report, whole_file, write_csv
+from loss_logging.artifacts import read_report, write_csv
 from loss_logging.config import TrainConfig
 from loss_logging.errors import ConfigError
+from loss_logging.files import whole_file
 from loss_logging.logger import LossLogger
 from loss_logging.records import RecordLike, SampleRecord, as_records
 from loss_logging.report import LossReport

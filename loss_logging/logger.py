@@ -6,7 +6,7 @@ import atexit
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,11 +15,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from loss_logging.artifacts import items_path
 from loss_logging.backends import select_backends
 from loss_logging.columns import table_from_records
 from loss_logging.config import TrainConfig
 from loss_logging.delivery import Dispatcher
 from loss_logging.errors import ConfigError, LossLoggingError
+from loss_logging.files import remove_leftovers
+from loss_logging.lock import RunLock
 from loss_logging.messages import Save, Start
 from loss_logging.ranks import Rank
 from loss_logging.record_log import RecordLog
@@ -27,6 +30,7 @@ from loss_logging.recorder import LossRecorder, Unwritten
 from loss_logging.records import RecordLike
 from loss_logging.reporter_client import InlineReporter, ReporterClient, ReporterProcess
 from loss_logging.sampling import Sampler
+from loss_logging.sigterm import on_sigterm
 from loss_logging.warn import LOGGER
 
 __all__ = ["LossLogger"]
@@ -67,9 +71,12 @@ class LossLogger:
         self._resumed_from: int | None = None
         self._last_save: tuple[int, int, Future[Path | None]] | None = None
         self._closed = False
+        self._undo_sigterm: Callable[[], None] | None = None
         if self.config.enabled:
             self._selection = select_backends(self.config.loggers)
-            _make_folder(self.config.records_dir)
+            _make_folder(self.config)
+            self._log = RecordLog(self.config.records_dir, *self._rank)
+            self._lock = RunLock(self.config.records_dir, self._rank.rank)
 
     def __enter__(self) -> LossLogger:
         return self
@@ -95,12 +102,14 @@ class LossLogger:
             raise LossLoggingError("resume() after a batch was logged; call it before the first log_batch()")
         if not self.config.enabled:
             return
+        self._lock.acquire()
         self._resumed_from = step
-        RecordLog(self.config.records_dir, *self._rank).truncate(step if step > 0 else -1)
+        self._log.truncate(step if step > 0 else -1)
         if self._rank.rank == 0:
             for path in self.config.report_paths():
                 if path.name > self.config.report_path(step).name or step == 0:
                     path.unlink(missing_ok=True)
+                    items_path(path).unlink(missing_ok=True)
 
     def log_batch(
         self,
@@ -195,19 +204,26 @@ class LossLogger:
             One sentence for each thing that was not delivered; they are logged as warnings too.
         """
         atexit.unregister(self.close)
-        if self._closed or self._recorder is None or os.getpid() != self._pid:
-            self._closed = True
+        if self._closed or os.getpid() != self._pid:  # a forked child shares the object, and not the threads
             return []
         self._closed = True
-        deadline = time.monotonic() + self.config.close_timeout_seconds
-        unwritten = self._recorder.close(self.config.close_timeout_seconds)
-        undelivered = self._warnings(unwritten)
-        if self._reporter is not None:
-            undelivered += self._reporter.close(self._recorder.last_step, deadline - time.monotonic())
-        if self._backends is not None:
-            undelivered += map(str, self._backends.close(deadline - time.monotonic()))
+        undelivered = self._finish(self._recorder) if self._recorder is not None else []
+        if self.config.enabled:
+            self._lock.release()
+        if self._undo_sigterm is not None:
+            self._undo_sigterm()
         for sentence in undelivered:
             LOGGER.warning("%s", sentence)
+        return undelivered
+
+    def _finish(self, recorder: LossRecorder) -> list[str]:
+        deadline = time.monotonic() + self.config.close_timeout_seconds
+        unwritten = recorder.close(self.config.close_timeout_seconds)
+        undelivered = self._warnings(unwritten)
+        if self._reporter is not None:
+            undelivered += self._reporter.close(recorder.last_step, deadline - time.monotonic())
+        if self._backends is not None:
+            undelivered += map(str, self._backends.close(deadline - time.monotonic()))
         return undelivered
 
     # --- behind the first batch -------------------------------------------------------------------------------------
@@ -218,8 +234,10 @@ class LossLogger:
             return None
         if self._closed:
             raise LossLoggingError("this LossLogger is closed; make a new one")
+        self._lock.acquire()
         if self._resumed_from is None:
-            self._archive()
+            self._leave_behind()
+        self._remove_leftovers()
         if self._rank.rank == 0:
             self._backends = Dispatcher(self._selection.trainer, self.config)
             start = Start(
@@ -234,23 +252,35 @@ class LossLogger:
             self._reporter = kind(start, self._backends)
         sampler = Sampler(self.config.sample_fraction, self.config.max_records_per_step, self.config.seed)
         self._recorder = LossRecorder(
-            RecordLog(self.config.records_dir, *self._rank),
+            self._log,
             sampler if self.config.log_per_example else lambda batch: _anonymous(sampler(batch)),
             self.config.flush_seconds,
             self._reporter.notice if self._reporter is not None else _ignore,
+            drop_overload=self.config.overload == "drop",
         )
         atexit.register(self.close)
+        self._undo_sigterm = on_sigterm(self.close)
         return self._recorder
 
-    def _archive(self) -> None:
-        """Move an earlier run of the same name out of the way."""
-        log = RecordLog(self.config.records_dir, *self._rank)
-        used = log.owned() + (self.config.report_paths() if self._rank.rank == 0 else [])
+    def _leave_behind(self) -> None:
+        """Move an earlier run of the same name out of the way, or refuse to.
+
+        Raises:
+            LossLoggingError: there is one, and the configuration says to refuse.
+        """
+        reports = self.config.report_paths() if self._rank.rank == 0 else []
+        used = [*self._log.owned(), *reports, *(path for path in map(items_path, reports) if path.exists())]
         if not used:
             return
+        if self.config.existing == "refuse":
+            self._lock.release()
+            raise LossLoggingError(
+                f"{self.config.out_dir} holds an earlier run named {self.config.job_name!r}: call resume(step) before "
+                'the first batch to go on with it, resume(0) to replace it, or set existing="archive" to move it away'
+            )
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
         archive = self.config.out_dir / "archive" / f"{self.config.job_name}-{now}"
-        archive.mkdir(parents=True)
+        archive.mkdir(parents=True, exist_ok=True)
         for path in used:
             shutil.move(path, archive / path.name)
         LOGGER.warning(
@@ -261,12 +291,21 @@ class LossLogger:
             archive,
         )
 
+    def _remove_leftovers(self) -> None:
+        remove_leftovers(self.config.records_dir, f"rank{self._rank.rank:05d}-")
+        if self._rank.rank == 0:
+            remove_leftovers(self.config.out_dir, f"{self.config.job_name}_")
+
     def _warnings(self, unwritten: Unwritten) -> list[str]:
         sentences = []
         if unwritten.held:
             sentences.append(f"{unwritten.held} records are not included: the disk does not take them")
         if unwritten.dropped:
-            sentences.append(f"{unwritten.dropped} records are lost: the disk refused them for too long, or they could not be read")
+            sentences.append(
+                f"{unwritten.dropped} records are lost: the disk refused them for too long, or they could not be read"
+            )
+        if unwritten.overload:
+            sentences.append(f"{unwritten.overload} records are dropped: they came faster than they can be written")
         if self._rank.world_size > 1:
             sentences.append(
                 f"records of the {self._rank.world_size - 1} other ranks are included as far as they were on disk"
@@ -278,16 +317,22 @@ def _ignore(_step: int) -> None:
     """Ranks other than 0 have no reporter to tell."""
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(config: TrainConfig) -> None:
+    folder, root = config.records_dir, Path(config.save_root)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable-{os.getpid()}"
         probe.touch()
         probe.unlink()
+        inside = folder.resolve().is_relative_to(root.resolve())
     except OSError as error:
         raise ConfigError(
             f"save_root: cannot write to {folder}: {error.strerror}; give a folder that this process may write to"
         ) from error
+    if not inside:
+        raise ConfigError(
+            f"save_root: {folder} leads out of {root}, to {folder.resolve()}; remove the link, or give that folder"
+        )
 
 
 def _anonymous(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -9,7 +9,22 @@ import msgspec
 from loss_logging.backends import BackendSpec
 from loss_logging.report import LossReport
 
-__all__ = ["Close", "Closed", "Command", "Failed", "Notice", "Reply", "Save", "Saved", "Scalars", "Start"]
+__all__ = [
+    "ALIVE_SECONDS",
+    "Alive",
+    "Close",
+    "Closed",
+    "Command",
+    "Failed",
+    "Notice",
+    "Reply",
+    "Save",
+    "Saved",
+    "Scalars",
+    "Start",
+]
+
+ALIVE_SECONDS = 5.0
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
@@ -72,5 +87,9 @@ class Closed(msgspec.Struct, frozen=True, tag=True):
     undelivered: list[str]
 
 
+class Alive(msgspec.Struct, frozen=True, tag=True):
+    """Nothing new: said every `ALIVE_SECONDS`, so that a stopped process can be told from one that works."""
+
+
 Command = Notice | Save | Close
-Reply = Scalars | Saved | Failed | Closed
+Reply = Scalars | Saved | Failed | Closed | Alive

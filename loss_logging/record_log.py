@@ -8,7 +8,6 @@ over from an interrupted compaction and is ignored.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +15,14 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from filelock import FileLock
 
 from loss_logging.columns import SCHEMA
+from loss_logging.errors import LossLoggingError
+from loss_logging.files import whole_file
+from loss_logging.warn import warn_once
 
-__all__ = ["RecordLog", "Shard"]
+__all__ = ["LogVersionError", "RecordLog", "Shard"]
 
 _TIERS = (4_096, 65_536, 1_048_576)
 """Shards with fewer rows than a tier are merged with their neighbours once `_RUN` of them stand in a row."""
@@ -27,6 +30,10 @@ _RUN = 16
 _ROW_GROUP = 131_072
 _DICTIONARY = ["step", "path", "dataset", "caption"]
 _FLOATS = ["loss", "timestep", "loss_empty"]
+
+
+class LogVersionError(LossLoggingError):
+    """The log was written by a later version of loss_logging."""
 
 
 class Shard(NamedTuple):
@@ -70,7 +77,11 @@ class RecordLog:
         self.folder = folder
         self.rank = rank
         self._world_size = world_size
-        self._next = 1 + max((shard.last for shard in self._shards() if shard.rank == rank), default=-1)
+        self._readable: dict[Path, bool] = {}
+        self.unreadable: dict[Path, str] = {}
+        """Files that are named like shards and are none, and why; they are left out and left alone."""
+        self._next = 1 + max((shard.last for shard in self._named() if shard.rank == rank), default=-1)
+        self._shards()  # a log that a later version wrote is refused here, and not in the middle of a run
 
     def files(self) -> list[Path]:
         """The files that hold the log's records, each record once, by rank and in the order of writing."""
@@ -104,28 +115,34 @@ class RecordLog:
 
     def truncate(self, step: int) -> None:
         """Forget every record after ``step`` that this rank answers for; records at ``step`` stay."""
-        for path in self.owned():
-            steps = _step_range(path)
-            if steps is None or steps[0] > step:
-                path.unlink()
-            elif steps[1] > step:
-                self._write(path, (b.filter(pc.less_equal(b["step"], step)) for b in _batches(path)))
+        with self._rewriting():
+            for path in self.owned():
+                steps = _step_range(path)
+                if steps is None or steps[0] > step:
+                    path.unlink()
+                elif steps[1] > step:
+                    self._write(path, (b.filter(pc.less_equal(b["step"], step)) for b in _batches(path)))
 
     def compact(self) -> None:
         """Merge runs of small shards, so that the number of files grows with the logarithm of the number of writes.
 
         Readers that listed the files before see some of them vanish, and have to list them again.
         """
-        for rows in _TIERS:
-            run: list[Shard] = []
-            for shard in self._shards():
-                follows = not run or (shard.rank == run[-1].rank and shard.first == run[-1].last + 1)
-                small = pq.read_metadata(shard.path).num_rows < rows
-                if run and not (follows and small):
-                    self._merge(run)
-                    run = []
-                run += [shard] if small else []
-            self._merge(run)
+        with self._rewriting():
+            for rows in _TIERS:
+                self._compact(rows)
+
+    def _compact(self, rows: int) -> None:
+        """Merge the runs of shards that have fewer than so many rows each."""
+        run: list[Shard] = []
+        for shard in self._shards():
+            follows = not run or (shard.rank == run[-1].rank and shard.first == run[-1].last + 1)
+            small = pq.read_metadata(shard.path).num_rows < rows
+            if run and not (follows and small):
+                self._merge(run)
+                run = []
+            run += [shard] if small else []
+        self._merge(run)
 
     def _merge(self, run: list[Shard]) -> None:
         if len(run) < _RUN:
@@ -135,11 +152,48 @@ class RecordLog:
         for shard in run:
             shard.path.unlink()
 
+    def _rewriting(self) -> FileLock:
+        """Held while shards are replaced: a reporter that outlived its trainer may still be compacting."""
+        return FileLock(self.folder / ".rewriting.lock")
+
     def _owns(self, shard: Shard) -> bool:
         return shard.rank % self._world_size == self.rank
 
     def _found(self) -> set[Shard]:
+        return {shard for shard in self._named() if self._is_readable(shard.path)}
+
+    def _named(self) -> set[Shard]:
         return set(filter(None, map(Shard.parse, self.folder.glob("rank*.parquet"))))
+
+    def _is_readable(self, path: Path) -> bool:
+        """Whether the file is a shard; each is looked at once.
+
+        Raises:
+            LogVersionError: a later version of loss_logging wrote it.
+        """
+        if path not in self._readable:
+            try:
+                version = (pq.read_schema(path).metadata or {}).get(b"loss_logging")
+            except FileNotFoundError:  # compacted since the folder was listed
+                return False
+            except (pa.ArrowInvalid, OSError) as error:
+                self._leave_out(path, f"it cannot be read ({error})")
+                return False
+            if version is not None and version != SCHEMA.metadata[b"loss_logging"]:
+                raise LogVersionError(
+                    f"{path} is of version {version.decode(errors='replace')!r}; this version of loss_logging reads "
+                    f"{SCHEMA.metadata[b'loss_logging'].decode()!r}: install the newer one, or use another save_root"
+                )
+            if version is None:
+                self._leave_out(path, "it is no file of a record log")
+                return False
+            self._readable[path] = True
+        return self._readable[path]
+
+    def _leave_out(self, path: Path, reason: str) -> None:
+        self.unreadable[path] = reason
+        self._readable[path] = False
+        warn_once(f"unreadable {path}", f"{path} is left out of the log: {reason}")
 
     def _shards(self) -> list[Shard]:
         kept: list[Shard] = []
@@ -150,23 +204,14 @@ class RecordLog:
         return kept
 
     def _write(self, path: Path, batches: Iterable[pa.RecordBatch]) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                with pq.ParquetWriter(
-                    file,
-                    SCHEMA,
-                    compression="zstd",
-                    use_dictionary=_DICTIONARY,
-                    use_byte_stream_split=_FLOATS,
-                ) as writer:
-                    for table in _row_groups(batches):
-                        writer.write_table(table, row_group_size=_ROW_GROUP)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with (
+            whole_file(path) as file,
+            pq.ParquetWriter(
+                file, SCHEMA, compression="zstd", use_dictionary=_DICTIONARY, use_byte_stream_split=_FLOATS
+            ) as writer,
+        ):
+            for table in _row_groups(batches):
+                writer.write_table(table, row_group_size=_ROW_GROUP)
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -38,10 +38,12 @@ _MAX_HELD_ROWS = 2_000_000
 
 
 class Unwritten(NamedTuple):
-    """What a report has to say about records that are not in the log: rows still held in memory, and rows given up."""
+    """Records that are not in the log: held in memory; dropped after the disk refused them for too long or because no
+    column takes them; dropped because they came faster than they can be written."""
 
     held: int
     dropped: int
+    overload: int
 
 
 class _Batch(NamedTuple):
@@ -71,6 +73,7 @@ class LossRecorder:
         keep: applied to each batch of records: the rows that are to be written.
         flush_seconds: how old a record may get before it is on disk.
         on_written: called in the small thread after each shard with the last step that it holds.
+        drop_overload: drop what comes faster than it can be written, instead of making ``append`` wait.
     """
 
     def __init__(
@@ -79,6 +82,8 @@ class LossRecorder:
         keep: Callable[[pa.RecordBatch], pa.RecordBatch],
         flush_seconds: float,
         on_written: Callable[[int], None],
+        *,
+        drop_overload: bool = False,
     ) -> None:
         self._log = log
         self._keep = keep
@@ -90,6 +95,8 @@ class LossRecorder:
         self._drained = 0
         self._held: list[pa.RecordBatch] = []
         self._dropped = 0
+        self._drop_overload = drop_overload
+        self._overload = 0
         self._last_write = time.monotonic()
         self._wake = threading.Event()
         self._closed = False
@@ -124,6 +131,8 @@ class LossRecorder:
         step = index(step)
         if step < self.last_step:
             _check_order(step, self.last_step)
+        if self.appended - self._drained > _MAX_PENDING_ROWS and not self._has_room(size):
+            return
         self._pending.append(
             (  # a _Batch in all but name: the plain tuple costs a tenth
                 step,
@@ -147,6 +156,8 @@ class LossRecorder:
         step = index(step)
         if step < self.last_step:
             _check_order(step, self.last_step)
+        if self.appended - self._drained > _MAX_PENDING_ROWS and not self._has_room(table.num_rows):
+            return
         self._pending.append(table.set_column(0, SCHEMA.field(0), pa.array(np.full(table.num_rows, step))))
         self._count(step, table.num_rows)
 
@@ -160,14 +171,27 @@ class LossRecorder:
         self._closed = True
         self._wake.set()
         self._thread.join(timeout)
-        return Unwritten(sum(b.num_rows for b in list(self._held)) + self.appended - self._drained, self._dropped)
+        return self._unwritten(waiting=self.appended - self._drained)
 
     def _count(self, step: int, rows: int) -> None:
         self.last_step = step
         self.appended += rows
+
+    def _has_room(self, rows: int) -> bool:
+        """Wait until there is room for more, or count what is dropped instead."""
+        self._wake.set()
+        if self._drop_overload:
+            self._overload += rows
+            warn_once(
+                "overload", "records come faster than they can be written: some are dropped, and counted in reports"
+            )
+            return False
         while self.appended - self._drained > _MAX_PENDING_ROWS and self._thread.is_alive():
-            self._wake.set()
             time.sleep(_PAUSE_SECONDS)
+        return True
+
+    def _unwritten(self, waiting: int = 0) -> Unwritten:
+        return Unwritten(sum(batch.num_rows for batch in list(self._held)) + waiting, self._dropped, self._overload)
 
     # --- the small thread ---------------------------------------------------------------------------------------
 
@@ -209,7 +233,7 @@ class LossRecorder:
     def _take(self, entry: object) -> None:
         if isinstance(entry, _Flush):
             self._write()
-            entry.then(Unwritten(sum(batch.num_rows for batch in self._held), self._dropped))
+            entry.then(self._unwritten())
         elif isinstance(entry, pa.Table):
             self._hold_rows(entry.to_batches())
 

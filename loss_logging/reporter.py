@@ -9,16 +9,32 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 
+import duckdb
 import msgspec
 
-from loss_logging.artifacts import write_report
+from loss_logging.artifacts import items_path, write_items, write_report
 from loss_logging.captions import CaptionChecker
 from loss_logging.config import TrainConfig
 from loss_logging.delivery import Dispatcher
-from loss_logging.messages import Close, Closed, Command, Failed, Notice, Reply, Save, Saved, Scalars, Start
+from loss_logging.messages import (
+    ALIVE_SECONDS,
+    Alive,
+    Close,
+    Closed,
+    Command,
+    Failed,
+    Notice,
+    Reply,
+    Save,
+    Saved,
+    Scalars,
+    Start,
+)
 from loss_logging.record_log import RecordLog
 from loss_logging.report import DatasetReport, Job, LossReport, Summary, Worst, loss_scalar_name
 from loss_logging.statistics import RunStatistics
@@ -56,9 +72,15 @@ class Reporter:
         )
         self._checker = CaptionChecker(self._config.captions)
         self._backends = Dispatcher(start.backends, self._config)
+        self._refused: dict[int, Save] = {}
 
     def handle(self, command: Command) -> None:
         """Do what the command says; whatever goes wrong becomes a `Failed` reply or a warning, never an exception."""
+        for refused in list(self._refused.values()):  # the disk may have room again
+            self._attempt(refused)
+        self._attempt(command)
+
+    def _attempt(self, command: Command) -> None:
         try:
             if isinstance(command, Notice):
                 every = self._config.log_every
@@ -71,7 +93,12 @@ class Reporter:
         except Exception as error:  # noqa: BLE001 the boundary between reporting and training: nothing passes it
             LOGGER.debug("%s failed", command, exc_info=True)
             reason = f"{type(error).__name__}: {error}"
-            if isinstance(command, Save):
+            if isinstance(command, Save) and isinstance(error, (OSError, duckdb.IOException)):
+                self._refused[command.step] = command
+                warn_once(
+                    "refused", f"the report of step {command.step} cannot be written ({reason}); it is tried again"
+                )
+            elif isinstance(command, Save):
                 self._reply(Failed(command.step, reason))
             else:
                 warn_once(f"reporter {type(error).__name__}", f"the reporter could not do {command}: {reason}")
@@ -80,11 +107,16 @@ class Reporter:
         windows = self._windows(command.step)
         # The means of the window that ends here go with the report; trackers would show two points for one step else.
         recent = windows.pop()[1] if windows and windows[-1][0] == command.step else {}
-        self._send_scalars(windows, command.step)
+        self._send_scalars(windows, windows[-1][0] if windows else self._scalars_through)
         report = self._build(command.step, recent, command.warnings)
         path = self._config.report_path(command.step)
-        write_report(path, report, self._statistics.items() if self._config.log_per_example else ())
+        if self._config.items != "json" and self._config.log_per_example:
+            write_items(items_path(path), self._statistics.items())
+        in_json = self._config.items != "parquet" and self._config.log_per_example
+        write_report(path, report, self._statistics.items() if in_json else ())
+        self._send_scalars([], command.step)
         self._backends.write(report)
+        self._refused.pop(command.step, None)
         self._reply(Saved(command.step, str(path), report if self._start.forward else None))
         self._prune()
 
@@ -115,18 +147,18 @@ class Reporter:
             else Worst(),
             timestep_scale=statistics.timestep_scale,
             recent=recent,
-            warnings=[*warnings, *self._timestep_warning()],
+            warnings=[*warnings, *self._warnings()],
             json_path=str(config.report_path(step)),
         )
 
-    def _timestep_warning(self) -> list[str]:
-        outside = self._statistics.timesteps_outside_scale()
-        if not outside:
-            return []
-        return [
-            f"{outside} timesteps lie outside 0 to {self._statistics.timestep_scale:g} and count to the nearest bin; "
-            "set timestep_scale in the configuration"
-        ]
+    def _warnings(self) -> list[str]:
+        sentences = [f"{path.name} is left out of the log: {reason}" for path, reason in self._log.unreadable.items()]
+        if outside := self._statistics.timesteps_outside_scale():
+            sentences.append(
+                f"{outside} timesteps lie outside 0 to {self._statistics.timestep_scale:g} and count to the nearest "
+                "bin; set timestep_scale in the configuration"
+            )
+        return sentences
 
     def _report_scalars(self, through: int) -> None:
         if through > self._scalars_through:
@@ -150,6 +182,8 @@ class Reporter:
 
     def _close(self, command: Close) -> None:
         self._report_scalars(command.step)
+        for step in self._refused:
+            self._reply(Failed(step, "its file could not be written to the end"))
         undelivered = self._backends.close(command.timeout)
         self._statistics.close()
         self._reply(Closed(list(map(str, undelivered))))
@@ -162,6 +196,7 @@ class Reporter:
         if self._config.keep_reports is not None:
             for path in self._config.report_paths()[: -self._config.keep_reports]:
                 path.unlink(missing_ok=True)
+                items_path(path).unlink(missing_ok=True)
 
 
 def _without_figures(summary: Summary) -> Summary:
@@ -177,12 +212,16 @@ def main() -> None:
         os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to handle; it closes us in order
 
+    writing = threading.Lock()
+
     def reply(message: Reply) -> None:
         try:
-            replies.write(msgspec.json.encode(message) + b"\n")
+            with writing:
+                replies.write(msgspec.json.encode(message) + b"\n")
         except BrokenPipeError:  # the trainer is gone; what it asked for is still worth finishing
             LOGGER.debug("no one reads %s", type(message).__name__)
 
+    threading.Thread(target=_beat, args=(reply,), daemon=True).start()
     start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
     reporter = Reporter(start, reply)
     decoder = msgspec.json.Decoder(Command)
@@ -192,6 +231,13 @@ def main() -> None:
         reporter.handle(last)
     if not isinstance(last, Close):
         reporter.handle(Close(last.step, _ORPHAN_SECONDS))
+
+
+def _beat(reply: Callable[[Reply], None]) -> None:
+    """Tell the trainer that this process still runs, however long a query takes."""
+    while True:
+        reply(Alive())
+        time.sleep(ALIVE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -9,21 +9,36 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 import msgspec
 
 from loss_logging.delivery import Dispatcher
 from loss_logging.errors import LossLoggingError
-from loss_logging.messages import Close, Closed, Command, Failed, Notice, Reply, Save, Saved, Scalars, Start
+from loss_logging.messages import (
+    ALIVE_SECONDS,
+    Alive,
+    Close,
+    Closed,
+    Command,
+    Failed,
+    Notice,
+    Reply,
+    Save,
+    Saved,
+    Scalars,
+    Start,
+)
 from loss_logging.warn import LOGGER, warn_once
 
 __all__ = ["InlineReporter", "ReporterClient", "ReporterError", "ReporterProcess"]
 
+_SILENT_SECONDS = 60.0
 _MAX_DEATHS = 3
 """Deaths of the reporter without an answer in between, after which the save steps it owes fail."""
 
@@ -66,7 +81,7 @@ class _Replies:
                 future.set_result(Path(reply.path))
         elif isinstance(reply, Failed):
             self.fail(reply.step, reply.reason)
-        else:
+        elif isinstance(reply, Closed):
             self.undelivered += reply.undelivered
 
     def fail(self, step: int, reason: str) -> None:
@@ -91,6 +106,8 @@ class InlineReporter:
     def save(self, command: Save, future: Future[Path | None]) -> None:
         self._replies.futures.setdefault(command.step, []).append(future)
         self._reporter.handle(command)
+        if not future.done():  # the disk refused it; the reporter tries again, but here somebody waits
+            self._replies.fail(command.step, "the disk does not take it now; it is tried again")
 
     def close(self, step: int, timeout: float) -> list[str]:
         self._reporter.handle(Close(step, timeout))
@@ -118,6 +135,7 @@ class ReporterProcess:
         self._closing: Close | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._deaths = 0
+        self._heard = time.monotonic()
         self._queue: SimpleQueue[Command | _Ended] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="loss_logging-reporter", daemon=True)
         self._thread.start()
@@ -145,7 +163,11 @@ class ReporterProcess:
     def _run(self) -> None:
         self._begin()  # at once: an interpreter that is shutting down, where close() may find us, starts no process
         while True:
-            message = self._queue.get()
+            try:
+                message = self._queue.get(timeout=ALIVE_SECONDS)
+            except Empty:
+                self._end_if_silent()
+                continue
             if isinstance(message, _Ended):
                 if message.process is self._process:
                     self._process = None
@@ -163,6 +185,12 @@ class ReporterProcess:
                 self._begin()
             if self._closing is not None and self._process is None:
                 return
+
+    def _end_if_silent(self) -> None:
+        """A process that says nothing for so long is stopped or stuck; its end has it started again."""
+        if self._process is not None and time.monotonic() - self._heard > _SILENT_SECONDS:
+            warn_once("reporter silent", "the reporter process does not answer; it is ended and started again.")
+            self._process.kill()
 
     def _finished(self) -> bool:
         return self._closing is not None and not self._owed
@@ -182,6 +210,7 @@ class ReporterProcess:
         start = msgspec.structs.replace(self._start, scalars_through=self._replies.scalars_through)
         path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         try:
+            self._heard = time.monotonic()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "loss_logging.reporter"],
                 stdin=subprocess.PIPE,
@@ -214,6 +243,9 @@ class ReporterProcess:
         decode: Callable[[bytes], Reply] = msgspec.json.Decoder(Reply).decode
         for line in process.stdout:
             reply = decode(line)
+            self._heard = time.monotonic()
+            if isinstance(reply, Alive):
+                continue
             self._deaths = 0
             if isinstance(reply, (Saved, Failed)):
                 self._owed.pop(reply.step, None)

@@ -6,6 +6,7 @@ ones, so the figures are too.
 
 from __future__ import annotations
 
+import glob
 import math
 import os
 import tempfile
@@ -36,6 +37,8 @@ __all__ = ["Aggregates", "RunStatistics", "aggregate_by_dataset"]
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _EXACT_RECORDS = 2_000_000
 """Up to so many finite losses quantiles are exact; above, they are read off bins, at a cost that does not grow."""
+_MAX_CANDIDATES = 999_999
+"""DuckDB's max(x, n) takes no larger n."""
 _TIMESTEP_BINS = 20
 _STATE = ("cells", "bins", "items")
 _FLAGGED = pa.schema(
@@ -146,7 +149,8 @@ class _Queries:
     def read(self, source: pa.Table | Sequence[Path]) -> None:
         """Make ``source`` what the queries are about."""
         if not isinstance(source, pa.Table):
-            source = self._connection.read_parquet(list(map(str, source))) if source else SCHEMA.empty_table()
+            paths = [glob.escape(str(path)) for path in source]  # DuckDB takes [1] in a folder's name for a pattern
+            source = self._connection.read_parquet(paths) if paths else SCHEMA.empty_table()
         relation = self._connection.from_arrow(source) if isinstance(source, pa.Table) else source
         relation.create_view("records", replace=True)
         self._connection.execute(_sql("samples"))
@@ -395,9 +399,10 @@ def _top_k(queries: _Queries, k: int, summaries: list[tuple[Any, ...]]) -> dict[
     """The items with the highest losses; looks at a few candidates first, at all records where those repeat items."""
     if k == 0 or not summaries:
         return {}
-    top = _group_top(queries.rows("top_k", k=k, candidates=2 * k))
+    candidates = min(2 * k, _MAX_CANDIDATES)
+    top = _group_top(queries.rows("top_k", k=k, candidates=candidates))
     finite = {name: n for name, _, n, *_ in summaries}
-    if any(len(top.get(name, [])) < k and n > 2 * k for name, n in finite.items() if name is not None):
+    if any(len(top.get(name, [])) < k and n > candidates for name, n in finite.items() if name is not None):
         top = _group_top(queries.rows("top_k", k=k, candidates=None))
     everywhere = [(record.loss, name or "", record) for name, records in top.items() for record in records]
     everywhere.sort(key=lambda entry: (-entry[0], entry[1], entry[2].path))

@@ -43,7 +43,7 @@ SELECT
     min(loss) AS lowest,
     max(loss) AS highest,
     arg_max(step, loss) AS highest_step,
-    arg_max(timestep, loss) AS highest_timestep,
+    arg_max_null(timestep, loss) AS highest_timestep,
     arg_max(loss, step) AS last_loss,
     coalesce(sum(z), 0) AS sum_z,
     count(z) AS n_z,

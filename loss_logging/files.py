@@ -1,0 +1,40 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+__all__ = ["remove_leftovers", "whole_file"]
+
+
+@contextmanager
+def whole_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
+    """A file that appears under its name when it is complete and on disk; an error leaves nothing behind.
+
+    A link at ``path`` is replaced, never followed.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; what was at ``path`` before is still there.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    mode, options = ("x", {"encoding": "utf-8", "newline": ""}) if text else ("xb", {})
+    try:
+        with temporary.open(mode, **options) as file:  # type: ignore[call-overload]
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, start: str) -> None:
+    """Remove what a killed process left of `whole_file` for names that begin with ``start``."""
+    for path in folder.iterdir():
+        if path.name.startswith(f".{start}") and path.suffix == ".tmp":
+            path.unlink(missing_ok=True)

@@ -1,0 +1,45 @@
+"""One writer per run and rank: two processes with one name would mix their records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from loss_logging.errors import LossLoggingError
+from loss_logging.warn import warn_once
+
+__all__ = ["RunLock"]
+
+
+class RunLock:
+    """Held from the first batch to the end of the process that writes a rank's records, however it ends."""
+
+    def __init__(self, folder: Path, rank: int) -> None:
+        self._folder = folder
+        self._rank = rank
+        self._lock = FileLock(folder / f".rank{rank:05d}.lock")
+
+    def acquire(self) -> None:
+        """Take it; again is fine.
+
+        Raises:
+            LossLoggingError: somebody else holds it.
+        """
+        if self._lock.is_locked:
+            return
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise LossLoggingError(
+                f"a LossLogger that is not closed yet writes rank {self._rank} of the run in {self._folder}: close it "
+                "first, or use another job_name or save_root"
+            ) from error
+        except (OSError, NotImplementedError) as error:  # some network file systems have no locks
+            warn_once(
+                "no lock", f"{self._folder} cannot be locked ({error}): see that no two runs of one name write to it"
+            )
+
+    def release(self) -> None:
+        """Give it back."""
+        self._lock.release()
