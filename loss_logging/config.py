@@ -77,6 +77,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
         timestep_scale: the value of the last timestep, 1 or 1000 for instance; None decides by the first ones seen.
         seed: decides which records ``sample_fraction`` keeps.
         flush_seconds: longest time that records wait in memory before they are on disk.
+        rank_timeout_seconds: longest time that a report waits for the records of other ranks; it names those that are
+            missing.
         close_timeout_seconds: longest time that closing may take.
 
     Raises:
@@ -114,6 +116,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
     timestep_scale: Scale | None = None
     seed: Seed = 0
     flush_seconds: Seconds = 5.0
+    rank_timeout_seconds: Seconds = 30.0
     close_timeout_seconds: Seconds = 60.0
 
     def __post_init__(self) -> None:

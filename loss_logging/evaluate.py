@@ -136,6 +136,8 @@ def evaluate_dataset(
         if save_root is None and config is None:
             save_root = stack.enter_context(tempfile.TemporaryDirectory(prefix="loss_logging-"))
         config = _run_config(config, job_name, save_root)
+        if not config.enabled:
+            raise ConfigError("config: log_per_example and log_per_dataset are both false; there is nothing to report")
         losses = stack.enter_context(LossLogger(config))
         items = _Items(sample_fraction, max_samples, seed)
         for batch in _progress(items.take_from(dataloader), dataloader, progress):
@@ -185,8 +187,8 @@ class _Items:
         """The records that are wanted; those of a batch with known items must be about just these."""
         paths = _identities(batch)
         if paths is None:
-            return [record for record in records if self._wants(record.path)]
-        given, expected = Counter(record.path for record in records), Counter(paths)
+            return [record for record in records if self._wants(str(record.path))]
+        given, expected = Counter(str(record.path) for record in records), Counter(paths)
         if given != expected:
             missing, extra = list((expected - given).elements()), list((given - expected).elements())
             raise ValueError(

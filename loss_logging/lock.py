@@ -9,7 +9,14 @@ from filelock import FileLock, Timeout
 from loss_logging.errors import LossLoggingError
 from loss_logging.warn import warn_once
 
-__all__ = ["RunLock"]
+__all__ = ["RunLock", "lock_path"]
+
+_PATIENCE_SECONDS = 2.0  # another rank may be looking whether rank 0 is there, which takes the lock for a moment
+
+
+def lock_path(folder: Path, rank: int) -> Path:
+    """The file that is locked while ``rank`` writes to ``folder``."""
+    return folder / f".rank{rank:05d}.lock"
 
 
 class RunLock:
@@ -18,7 +25,12 @@ class RunLock:
     def __init__(self, folder: Path, rank: int) -> None:
         self._folder = folder
         self._rank = rank
-        self._lock = FileLock(folder / f".rank{rank:05d}.lock")
+        self._lock = FileLock(lock_path(folder, rank))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this object holds it."""
+        return self._lock.is_locked
 
     def acquire(self) -> None:
         """Take it; again is fine.
@@ -26,10 +38,10 @@ class RunLock:
         Raises:
             LossLoggingError: somebody else holds it.
         """
-        if self._lock.is_locked:
+        if self.is_held:
             return
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=_PATIENCE_SECONDS)
         except Timeout as error:
             raise LossLoggingError(
                 f"a LossLogger that is not closed yet writes rank {self._rank} of the run in {self._folder}: close it "

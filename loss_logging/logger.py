@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import atexit
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from datetime import datetime, timezone
+from operator import index
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
 
-from loss_logging.artifacts import items_path
 from loss_logging.backends import select_backends
 from loss_logging.columns import table_from_records
 from loss_logging.config import TrainConfig
 from loss_logging.delivery import Dispatcher
 from loss_logging.errors import ConfigError, LossLoggingError
-from loss_logging.files import remove_leftovers
-from loss_logging.lock import RunLock
 from loss_logging.messages import Save, Start
+from loss_logging.progress import FINISHED
 from loss_logging.ranks import Rank
 from loss_logging.record_log import RecordLog
 from loss_logging.recorder import LossRecorder, Unwritten
 from loss_logging.records import RecordLike
+from loss_logging.remote_log import Receiver, RemoteLog
 from loss_logging.reporter_client import InlineReporter, ReporterClient, ReporterProcess
+from loss_logging.run_folder import RunFolder
 from loss_logging.sampling import Sampler
 from loss_logging.sigterm import on_sigterm
 from loss_logging.warn import LOGGER
@@ -68,15 +67,15 @@ class LossLogger:
         self._recorder: LossRecorder | None = None
         self._reporter: ReporterClient | None = None
         self._backends: Dispatcher | None = None
-        self._resumed_from: int | None = None
+        self._receiver: Receiver | None = None
+        self._remote: RemoteLog | None = None
+        self._folder: RunFolder | None = None
         self._last_save: tuple[int, int, Future[Path | None]] | None = None
         self._closed = False
         self._undo_sigterm: Callable[[], None] | None = None
         if self.config.enabled:
             self._selection = select_backends(self.config.loggers)
-            _make_folder(self.config)
-            self._log = RecordLog(self.config.records_dir, *self._rank)
-            self._lock = RunLock(self.config.records_dir, self._rank.rank)
+            self._folder = RunFolder(self.config, self._rank)
 
     def __enter__(self) -> LossLogger:
         return self
@@ -89,8 +88,8 @@ class LossLogger:
     def resume(self, step: int) -> None:
         """Go on after ``step``: records and reports of later steps are removed. ``resume(0)`` starts over.
 
-        Call it before the first batch. Without it, a run in a used folder moves what it finds there into
-        ``loss_logging/archive`` and starts anew.
+        Call it before the first batch, on every rank alike. Without it, a run in a used folder moves what it finds
+        there into ``loss_logging/archive`` and starts anew.
 
         Raises:
             ValueError: ``step`` is negative.
@@ -100,16 +99,8 @@ class LossLogger:
             raise ValueError(f"step is {step}; expected the step to go on after, 0 or more")
         if self._recorder is not None:
             raise LossLoggingError("resume() after a batch was logged; call it before the first log_batch()")
-        if not self.config.enabled:
-            return
-        self._lock.acquire()
-        self._resumed_from = step
-        self._log.truncate(step if step > 0 else -1)
-        if self._rank.rank == 0:
-            for path in self.config.report_paths():
-                if path.name > self.config.report_path(step).name or step == 0:
-                    path.unlink(missing_ok=True)
-                    items_path(path).unlink(missing_ok=True)
+        if self._folder is not None:
+            self._folder.resume(step)
 
     def log_batch(
         self,
@@ -177,25 +168,38 @@ class LossLogger:
         """Have everything up to ``step`` reported: the JSON first, then the loggers. Returns at once.
 
         Returns:
-            A Future of the JSON's path (None when nothing is logged); it raises a ReporterError where there is none.
-            With ``reporter="inline"`` it is done already. The same step asked for again, with nothing logged in
-            between, gives the same Future.
+            A Future of the JSON's path (None when nothing is logged, and on ranks other than 0); it raises a
+            ReporterError where there is none. With ``reporter="inline"`` it is done already. The same step asked for
+            again, with nothing logged in between, gives the same Future.
+
+        Raises:
+            ValueError: ``step`` is negative.
+            TypeError: ``step`` is no whole number.
         """
-        if not isinstance(step, int) or step < 0:
-            raise ValueError(f"step is {step!r}; expected a whole number, 0 or more")
+        if (step := index(step)) < 0:
+            raise ValueError(f"step is {step}; expected 0 or more")
         recorder = self._recorder or self._open()
-        future: Future[Path | None] = Future()
-        if recorder is None or self._reporter is None:
-            future.set_result(None)
-            return future
+        if recorder is None:
+            nothing: Future[Path | None] = Future()
+            nothing.set_result(None)
+            return nothing
         if self._last_save is not None and self._last_save[:2] == (step, recorder.appended):
             return self._last_save[2]
+        future: Future[Path | None] = Future()
         self._last_save = (step, recorder.appended, future)
-        reporter = self._reporter
-        recorder.flush(lambda unwritten: reporter.save(Save(step, self._warnings(unwritten)), future))
+        recorder.flush(lambda unwritten: self._report(step, unwritten, future))
         if self.config.reporter == "inline":
             future.exception()  # waits, and raises nothing
         return future
+
+    def _report(self, step: int, unwritten: Unwritten, future: Future[Path | None]) -> None:
+        """In the recorder's thread, when everything up to ``step`` is on disk."""
+        if self._reporter is not None:
+            self._reporter.save(Save(step, self._warnings(unwritten)), future)
+        elif self._remote is not None:
+            if not unwritten.held:
+                self._remote.mark(step)
+            future.set_result(None)
 
     def close(self) -> list[str]:
         """Write what is left, close what was opened, within ``close_timeout_seconds``; say what was not delivered.
@@ -207,9 +211,10 @@ class LossLogger:
         if self._closed or os.getpid() != self._pid:  # a forked child shares the object, and not the threads
             return []
         self._closed = True
-        undelivered = self._finish(self._recorder) if self._recorder is not None else []
-        if self.config.enabled:
-            self._lock.release()
+        recorder, self._recorder = self._recorder, None  # what is logged from here on is refused, not lost
+        undelivered = self._finish(recorder) if recorder is not None else []
+        if self._folder is not None:
+            self._folder.release()
         if self._undo_sigterm is not None:
             self._undo_sigterm()
         for sentence in undelivered:
@@ -220,39 +225,33 @@ class LossLogger:
         deadline = time.monotonic() + self.config.close_timeout_seconds
         unwritten = recorder.close(self.config.close_timeout_seconds)
         undelivered = self._warnings(unwritten)
+        if self._remote is not None and not unwritten.held:
+            self._remote.mark(FINISHED)
         if self._reporter is not None:
             undelivered += self._reporter.close(recorder.last_step, deadline - time.monotonic())
         if self._backends is not None:
             undelivered += map(str, self._backends.close(deadline - time.monotonic()))
+        if self._receiver is not None:
+            self._receiver.close(deadline - time.monotonic())
         return undelivered
 
     # --- behind the first batch -------------------------------------------------------------------------------------
 
     def _open(self) -> LossRecorder | None:
         """Start the thread and the reporter; None when nothing is to be logged."""
-        if not self.config.enabled:
+        if self._folder is None:
             return None
         if self._closed:
             raise LossLoggingError("this LossLogger is closed; make a new one")
-        self._lock.acquire()
-        if self._resumed_from is None:
-            self._leave_behind()
-        self._remove_leftovers()
+        run = self._folder.open()
+        log: RecordLog | RemoteLog = self._folder.log
         if self._rank.rank == 0:
-            self._backends = Dispatcher(self._selection.trainer, self.config)
-            start = Start(
-                config=self.config.to_dict(),
-                backends=self._selection.reporter,
-                world_size=self._rank.world_size,
-                resumed_from=self._resumed_from,
-                scalars_through=self._resumed_from or -1,
-                forward=bool(self._selection.trainer),
-            )
-            kind = InlineReporter if self.config.reporter == "inline" else ReporterProcess
-            self._reporter = kind(start, self._backends)
+            self._start_reporter(self._folder, run)
+        else:
+            log = self._remote = RemoteLog(self._folder.log, self._folder.meeting)
         sampler = Sampler(self.config.sample_fraction, self.config.max_records_per_step, self.config.seed)
         self._recorder = LossRecorder(
-            self._log,
+            log,
             sampler if self.config.log_per_example else lambda batch: _anonymous(sampler(batch)),
             self.config.flush_seconds,
             self._reporter.notice if self._reporter is not None else _ignore,
@@ -262,39 +261,22 @@ class LossLogger:
         self._undo_sigterm = on_sigterm(self.close)
         return self._recorder
 
-    def _leave_behind(self) -> None:
-        """Move an earlier run of the same name out of the way, or refuse to.
-
-        Raises:
-            LossLoggingError: there is one, and the configuration says to refuse.
-        """
-        reports = self.config.report_paths() if self._rank.rank == 0 else []
-        used = [*self._log.owned(), *reports, *(path for path in map(items_path, reports) if path.exists())]
-        if not used:
-            return
-        if self.config.existing == "refuse":
-            self._lock.release()
-            raise LossLoggingError(
-                f"{self.config.out_dir} holds an earlier run named {self.config.job_name!r}: call resume(step) before "
-                'the first batch to go on with it, resume(0) to replace it, or set existing="archive" to move it away'
-            )
-        now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
-        archive = self.config.out_dir / "archive" / f"{self.config.job_name}-{now}"
-        archive.mkdir(parents=True, exist_ok=True)
-        for path in used:
-            shutil.move(path, archive / path.name)
-        LOGGER.warning(
-            "%s holds an earlier run named %r; its records and reports were moved to %s. "
-            "To go on with a run instead, call resume(step) before the first batch.",
-            self.config.out_dir,
-            self.config.job_name,
-            archive,
+    def _start_reporter(self, folder: RunFolder, run: str) -> None:
+        selection, store, world_size = self._selection, folder.meeting.store, self._rank.world_size
+        if store is not None:
+            self._receiver = Receiver(folder.log, run, world_size, store)
+        self._backends = Dispatcher(selection.trainer, self.config)
+        start = Start(
+            config=self.config.to_dict(),
+            backends=selection.reporter,
+            world_size=world_size,
+            run=run,
+            resumed_from=folder.resumed_from,
+            scalars_through=folder.resumed_from or -1,
+            forward=bool(selection.trainer),
         )
-
-    def _remove_leftovers(self) -> None:
-        remove_leftovers(self.config.records_dir, f"rank{self._rank.rank:05d}-")
-        if self._rank.rank == 0:
-            remove_leftovers(self.config.out_dir, f"{self.config.job_name}_")
+        kind = InlineReporter if self.config.reporter == "inline" else ReporterProcess
+        self._reporter = kind(start, self._backends)
 
     def _warnings(self, unwritten: Unwritten) -> list[str]:
         sentences = []
@@ -306,33 +288,11 @@ class LossLogger:
             )
         if unwritten.overload:
             sentences.append(f"{unwritten.overload} records are dropped: they came faster than they can be written")
-        if self._rank.world_size > 1:
-            sentences.append(
-                f"records of the {self._rank.world_size - 1} other ranks are included as far as they were on disk"
-            )
         return sentences
 
 
 def _ignore(_step: int) -> None:
     """Ranks other than 0 have no reporter to tell."""
-
-
-def _make_folder(config: TrainConfig) -> None:
-    folder, root = config.records_dir, Path(config.save_root)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-        inside = folder.resolve().is_relative_to(root.resolve())
-    except OSError as error:
-        raise ConfigError(
-            f"save_root: cannot write to {folder}: {error.strerror}; give a folder that this process may write to"
-        ) from error
-    if not inside:
-        raise ConfigError(
-            f"save_root: {folder} leads out of {root}, to {folder.resolve()}; remove the link, or give that folder"
-        )
 
 
 def _anonymous(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -28,12 +28,14 @@ ALIVE_SECONDS = 5.0
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
-    """The first line. ``scalars_through`` is the last step whose scalars were reported before; ``forward`` asks for
-    whole reports and scalars in the replies, for backends in the trainer's process."""
+    """The first line. ``run`` is the identity that other ranks have joined; ``scalars_through`` the last step whose
+    scalars were reported before; ``forward`` asks for whole reports and scalars in the replies, for backends in the
+    trainer's process."""
 
     config: dict[str, Any]
     backends: list[BackendSpec]
     world_size: int
+    run: str
     resumed_from: int | None
     scalars_through: int
     forward: bool

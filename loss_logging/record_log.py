@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,10 +19,10 @@ from filelock import FileLock
 
 from loss_logging.columns import SCHEMA
 from loss_logging.errors import LossLoggingError
-from loss_logging.files import whole_file
+from loss_logging.files import remove_leftovers, whole_file
 from loss_logging.warn import warn_once
 
-__all__ = ["LogVersionError", "RecordLog", "Shard"]
+__all__ = ["LogVersionError", "RecordLog", "Shard", "write_shard"]
 
 _TIERS = (4_096, 65_536, 1_048_576)
 """Shards with fewer rows than a tier are merged with their neighbours once `_RUN` of them stand in a row."""
@@ -61,7 +61,7 @@ class Shard(NamedTuple):
 
 
 class RecordLog:
-    """The log in ``folder``, read by any process and written by one for each ``rank`` of ``world_size``.
+    """The log in ``folder``, read by any process and written by one for each ``rank``.
 
     Example:
         >>> import tempfile
@@ -73,30 +73,32 @@ class RecordLog:
         (1, ['rank00000-000000000-000000000.parquet'])
     """
 
-    def __init__(self, folder: Path, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(self, folder: Path, rank: int = 0) -> None:
         self.folder = folder
         self.rank = rank
-        self._world_size = world_size
         self._readable: dict[Path, bool] = {}
         self.unreadable: dict[Path, str] = {}
         """Files that are named like shards and are none, and why; they are left out and left alone."""
-        self._next = 1 + max((shard.last for shard in self._named() if shard.rank == rank), default=-1)
         self._shards()  # a log that a later version wrote is refused here, and not in the middle of a run
 
     def files(self) -> list[Path]:
         """The files that hold the log's records, each record once, by rank and in the order of writing."""
         return [shard.path for shard in self._shards()]
 
-    def owned(self) -> list[Path]:
-        """The files that this writer may remove: its rank's, and those of ranks that a larger world had.
+    def clean(self) -> None:
+        """Remove what killed processes left: unfinished files, and shards that a compaction has replaced.
 
-        What a compaction left over is removed here: it would come back when the shard that replaced it goes.
+        Only before anybody writes. A replaced shard would come back when the one that replaced it goes.
         """
-        kept = self._shards()
-        for shard in self._found() - set(kept):
-            if self._owns(shard):
-                shard.path.unlink(missing_ok=True)
-        return [shard.path for shard in kept if self._owns(shard)]
+        remove_leftovers(self.folder, "rank")
+        for shard in self._found() - set(self._shards()):
+            shard.path.unlink(missing_ok=True)
+
+    def last_step(self, rank: int) -> int:
+        """The last step that ``rank`` has written, -1 for none; steps ascend within a rank."""
+        mine = [shard.path for shard in self._shards() if shard.rank == rank]
+        steps = _step_range(mine[-1]) if mine else None
+        return steps[1] if steps else -1
 
     def read(self) -> pa.Table:
         """The whole log in memory: for tests and small logs."""
@@ -108,15 +110,24 @@ class RecordLog:
         Raises:
             OSError: the disk is full or the folder cannot be written; the log is as it was before.
         """
-        path = self.folder / Shard.name(self.rank, self._next, self._next)
+        path = self._next_path(self.rank)
         self._write(path, batches)
-        self._next += 1
         return path
 
+    def append(self, rank: int, shard: Iterable[bytes]) -> None:
+        """Append a shard of another rank, as the pieces of its file; like `write` otherwise."""
+        with whole_file(self._next_path(rank)) as file:
+            file.writelines(shard)
+
+    def _next_path(self, rank: int) -> Path:
+        place = 1 + max((shard.last for shard in self._named() if shard.rank == rank), default=-1)
+        return self.folder / Shard.name(rank, place, place)
+
     def truncate(self, step: int) -> None:
-        """Forget every record after ``step`` that this rank answers for; records at ``step`` stay."""
+        """Forget every rank's records after ``step``; records at ``step`` stay. Only before anybody writes."""
         with self._rewriting():
-            for path in self.owned():
+            self.clean()
+            for path in self.files():
                 steps = _step_range(path)
                 if steps is None or steps[0] > step:
                     path.unlink()
@@ -155,9 +166,6 @@ class RecordLog:
     def _rewriting(self) -> FileLock:
         """Held while shards are replaced: a reporter that outlived its trainer may still be compacting."""
         return FileLock(self.folder / ".rewriting.lock")
-
-    def _owns(self, shard: Shard) -> bool:
-        return shard.rank % self._world_size == self.rank
 
     def _found(self) -> set[Shard]:
         return {shard for shard in self._named() if self._is_readable(shard.path)}
@@ -204,14 +212,17 @@ class RecordLog:
         return kept
 
     def _write(self, path: Path, batches: Iterable[pa.RecordBatch]) -> None:
-        with (
-            whole_file(path) as file,
-            pq.ParquetWriter(
-                file, SCHEMA, compression="zstd", use_dictionary=_DICTIONARY, use_byte_stream_split=_FLOATS
-            ) as writer,
-        ):
-            for table in _row_groups(batches):
-                writer.write_table(table, row_group_size=_ROW_GROUP)
+        with whole_file(path) as file:
+            write_shard(file, batches)
+
+
+def write_shard(file: IO[bytes], batches: Iterable[pa.RecordBatch]) -> None:
+    """Write records as one Parquet shard."""
+    with pq.ParquetWriter(
+        file, SCHEMA, compression="zstd", use_dictionary=_DICTIONARY, use_byte_stream_split=_FLOATS
+    ) as writer:
+        for table in _row_groups(batches):
+            writer.write_table(table, row_group_size=_ROW_GROUP)
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from operator import index
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ from loss_logging.warn import LOGGER, warn_once
 
 if TYPE_CHECKING:
     from loss_logging.record_log import RecordLog
+    from loss_logging.remote_log import RemoteLog
 
 __all__ = ["LossRecorder", "Unwritten"]
 
@@ -78,7 +79,7 @@ class LossRecorder:
 
     def __init__(
         self,
-        log: RecordLog,
+        log: RecordLog | RemoteLog,
         keep: Callable[[pa.RecordBatch], pa.RecordBatch],
         flush_seconds: float,
         on_written: Callable[[int], None],
@@ -118,15 +119,20 @@ class LossRecorder:
     ) -> None:
         """Take one batch of (B,) figures and B names. The tensors are copied without synchronising their device."""
         if not hasattr(losses, "shape"):
-            losses = np.asarray(losses, dtype=np.float64)
+            losses = _numbers("per_example", losses)
         shape = losses.shape
         size = shape[0] if len(shape) == 1 else _not_per_example(shape)
-        if not (
-            len(paths) == len(captions) == size
-            and (type(datasets) is str or len(datasets) == size)
-            and type(paths) is not str
-            and type(captions) is not str
-        ):
+        one_dataset = isinstance(datasets, str)
+        try:
+            fits = (
+                len(paths) == len(captions) == size
+                and (one_dataset or len(datasets) == size)
+                and not isinstance(paths, str)
+                and not isinstance(captions, str)
+            )
+        except TypeError:  # something without a length
+            fits = False
+        if not fits:
             _raise_lengths(size, paths=paths, datasets=datasets, captions=captions)
         step = index(step)
         if step < self.last_step:
@@ -138,13 +144,11 @@ class LossRecorder:
                 step,
                 _hold(losses),
                 tuple(paths),
-                datasets if type(datasets) is str else tuple(datasets),
+                datasets if one_dataset else tuple(datasets),
                 tuple(captions),
                 None if timesteps is None else _hold_sized("timesteps", timesteps, size),
                 None if losses_empty is None else _hold_sized("losses_empty", losses_empty, size),
-                None
-                if components is None
-                else {name: _hold_sized(f"components[{name!r}]", value, size) for name, value in components.items()},
+                None if components is None else _hold_components(components, size),
                 None if is_reg is None else _hold_sized("is_reg", is_reg, size),
                 None if caption_dropped is None else _hold_sized("caption_dropped", caption_dropped, size),
             )
@@ -221,12 +225,16 @@ class LossRecorder:
         try:
             self._hold_rows([_columns(batches)])
         except Exception as error:  # noqa: BLE001 a value that no column takes must not end the thread
-            rows = sum(len(batch.paths) for batch in batches)
+            if len(batches) > 1:  # only one of them has it
+                for batch in batches:
+                    self._convert([batch])
+                return
+            rows = len(batches[0].paths)
             self._drained += rows
             self._dropped += rows
             warn_once(
                 f"records {type(error).__name__}",
-                f"{rows} records near step {batches[0].step} cannot be logged: {type(error).__name__}: {error}. "
+                f"{rows} records of step {batches[0].step} cannot be logged: {type(error).__name__}: {error}. "
                 "They are counted in every later report. Training goes on.",
             )
 
@@ -349,7 +357,7 @@ class _Pinned(NamedTuple):
 def _hold(values: Any) -> Any:
     """A private copy that later in-place changes by the trainer do not reach, made without waiting for the device."""
     if not hasattr(values, "detach"):
-        return np.array(values, dtype=np.float64)
+        return np.array(values, dtype=np.float64)  # a copy, which asarray need not be
     if values.requires_grad:
         values = values.detach()
     return _hold_cuda(values) if values.is_cuda else values.clone()
@@ -366,14 +374,27 @@ def _hold_cuda(values: Any) -> _Pinned:
 
 
 def _hold_sized(name: str, values: Any, size: int) -> Any:
-    held = _hold(values)
+    held = _hold(values) if hasattr(values, "shape") else _numbers(name, values)
     shape = tuple((held.host if isinstance(held, _Pinned) else held).shape)
     if shape == (size,):
         return held
     raise ValueError(f"{name} has shape {shape} but the batch has {size} losses; expected shape ({size},)")
 
 
+def _hold_components(components: Mapping[str, Any], size: int) -> dict[str, Any]:
+    if not isinstance(components, Mapping):
+        raise TypeError(f"components is a {type(components).__name__}; expected a mapping of names to (B,) figures")
+    return {str(name): _hold_sized(f"components[{name!r}]", value, size) for name, value in components.items()}
+
+
 # --- errors -----------------------------------------------------------------------------------------------------
+
+
+def _numbers(name: str, values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} is {repr(values)[:80]}; expected one number for each example") from error
 
 
 def _not_per_example(shape: Sequence[int]) -> int:
@@ -393,11 +414,20 @@ def _check_order(step: int, last_step: int) -> None:
     )
 
 
-def _raise_lengths(size: int, **names: Sequence[object] | str) -> None:
+def _raise_lengths(size: int, **names: object) -> NoReturn:
     for name, values in names.items():
-        if isinstance(values, str) and name != "datasets":
+        if isinstance(values, str):
+            if name == "datasets":
+                continue
             raise TypeError(f"{name} is the text {values[:40]!r}; expected a sequence of {size}, one for each loss")
-        if not isinstance(values, str) and len(values) != size:
+        try:
+            length = len(values)  # type: ignore[arg-type]
+        except TypeError as error:
+            raise TypeError(
+                f"{name} is {repr(values)[:80]}; expected a sequence of {size}, one for each loss"
+            ) from error
+        if length != size:
             raise ValueError(
-                f"{name} has {len(values)} elements but the batch has {size} losses; expected one for each loss"
+                f"{name} has {length} elements but the batch has {size} losses; expected one for each loss"
             )
+    raise AssertionError("every length fits")

@@ -35,6 +35,7 @@ from loss_logging.messages import (
     Scalars,
     Start,
 )
+from loss_logging.other_ranks import OtherRanks
 from loss_logging.record_log import RecordLog
 from loss_logging.report import DatasetReport, Job, LossReport, Summary, Worst, loss_scalar_name
 from loss_logging.statistics import RunStatistics
@@ -62,6 +63,7 @@ class Reporter:
         self._reply = reply
         self._scalars_through = start.scalars_through
         self._log = RecordLog(self._config.records_dir)
+        self._ranks = OtherRanks(self._log, start.run, start.world_size, self._config.rank_timeout_seconds)
         self._statistics = RunStatistics(
             self._log,
             block_steps=self._config.save_every,
@@ -84,7 +86,7 @@ class Reporter:
         try:
             if isinstance(command, Notice):
                 every = self._config.log_every
-                self._report_scalars((command.step - 1) // every * every)  # the step itself may not be complete yet
+                self._report_scalars(self._ranks.complete(command.step) // every * every)
                 self._compact()
             elif isinstance(command, Save):
                 self._save(command)
@@ -104,11 +106,12 @@ class Reporter:
                 warn_once(f"reporter {type(error).__name__}", f"the reporter could not do {command}: {reason}")
 
     def _save(self, command: Save) -> None:
+        missing = self._ranks.wait(command.step)
         windows = self._windows(command.step)
         # The means of the window that ends here go with the report; trackers would show two points for one step else.
         recent = windows.pop()[1] if windows and windows[-1][0] == command.step else {}
         self._send_scalars(windows, windows[-1][0] if windows else self._scalars_through)
-        report = self._build(command.step, recent, command.warnings)
+        report = self._build(command.step, recent, [*command.warnings, *missing])
         path = self._config.report_path(command.step)
         if self._config.items != "json" and self._config.log_per_example:
             write_items(items_path(path), self._statistics.items())

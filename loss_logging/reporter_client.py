@@ -68,6 +68,12 @@ class _Replies:
         self.futures: dict[int, list[Future[Path | None]]] = {}
         self.scalars_through = 0
         self.undelivered: list[str] = []
+        self.closed = False
+
+    def expect(self, step: int, future: Future[Path | None]) -> None:
+        """Resolve ``future`` with the answer for ``step``; from here on nobody can cancel it under our hands."""
+        if future.set_running_or_notify_cancel():
+            self.futures.setdefault(step, []).append(future)
 
     def __call__(self, reply: Reply) -> None:
         if isinstance(reply, Scalars):
@@ -83,6 +89,7 @@ class _Replies:
             self.fail(reply.step, reply.reason)
         elif isinstance(reply, Closed):
             self.undelivered += reply.undelivered
+            self.closed = True
 
     def fail(self, step: int, reason: str) -> None:
         message = f"no report for step {step}: {reason}. The records are in the log; the next save step covers them."
@@ -104,7 +111,7 @@ class InlineReporter:
         self._reporter.handle(Notice(step))
 
     def save(self, command: Save, future: Future[Path | None]) -> None:
-        self._replies.futures.setdefault(command.step, []).append(future)
+        self._replies.expect(command.step, future)
         self._reporter.handle(command)
         if not future.done():  # the disk refused it; the reporter tries again, but here somebody waits
             self._replies.fail(command.step, "the disk does not take it now; it is tried again")
@@ -144,7 +151,7 @@ class ReporterProcess:
         self._queue.put(Notice(step))
 
     def save(self, command: Save, future: Future[Path | None]) -> None:
-        self._replies.futures.setdefault(command.step, []).append(future)
+        self._replies.expect(command.step, future)
         self._queue.put(command)
 
     def close(self, step: int, timeout: float) -> list[str]:
@@ -156,6 +163,8 @@ class ReporterProcess:
             for owed in list(self._owed):
                 self._replies.fail(owed, f"the reporter did not finish within {timeout:.3g} s")
             return [f"the reporter process did not finish within {timeout:.3g} s and was ended"]
+        if not self._replies.closed:
+            return ["the reporter process died while it was closing; loggers may lack the last reports and scalars"]
         return self._replies.undelivered
 
     # --- the thread that owns the process -------------------------------------------------------------------------
@@ -171,9 +180,10 @@ class ReporterProcess:
             if isinstance(message, _Ended):
                 if message.process is self._process:
                     self._process = None
-                    if self._finished():
+                    if not self._finished():
+                        self._restart()
+                    if self._closing is not None and self._process is None:
                         return
-                    self._restart()
                 continue
             if isinstance(message, Save):
                 self._owed[message.step] = message
@@ -242,6 +252,8 @@ class ReporterProcess:
         assert process.stdin is not None
         decode: Callable[[bytes], Reply] = msgspec.json.Decoder(Reply).decode
         for line in process.stdout:
+            if not line.endswith(b"\n"):  # it died in the middle of a word
+                break
             reply = decode(line)
             self._heard = time.monotonic()
             if isinstance(reply, Alive):

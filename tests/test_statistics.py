@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from helpers import assert_same, figures, item_rows, plain_items, record, run_statistics, write
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from loss_logging import aggregate_by_dataset
@@ -29,7 +29,7 @@ NON_FINITE = st.sampled_from([math.nan, math.inf, -math.inf])
 
 
 def records(loss: st.SearchStrategy[float], max_size: int = 60) -> st.SearchStrategy[list[dict[str, Any]]]:
-    """Records of few items, datasets, steps and timesteps, so that they meet, in ascending steps."""
+    """Records of few items, datasets, steps and timesteps, so that they meet, in ascending steps; an item once a step."""
     one = st.fixed_dictionaries(
         {
             "path": st.sampled_from("abcdef"),
@@ -42,7 +42,8 @@ def records(loss: st.SearchStrategy[float], max_size: int = 60) -> st.SearchStra
             "caption_dropped": st.booleans(),
         }
     )
-    return st.lists(one, max_size=max_size).map(lambda rows: sorted(rows, key=lambda row: row["step"]))
+    rows = st.lists(one, max_size=max_size, unique_by=lambda row: (row["dataset"], row["path"], row["step"]))
+    return rows.map(lambda rows: sorted(rows, key=lambda row: row["step"]))
 
 
 def by_dataset(rows: Sequence[dict[str, Any]]) -> dict[str | None, list[dict[str, Any]]]:
@@ -238,13 +239,15 @@ def test_items_follow_their_definitions(
     numbers.close()
 
 
-@settings(deadline=None, max_examples=30)
-@given(data=st.data(), rows=records(st.one_of(ORDINARY, NON_FINITE)), block=st.sampled_from([1, 4, 100]))
+@settings(deadline=None, max_examples=12, phases=set(Phase) - {Phase.shrink})  # an example takes a quarter of a second
+@given(data=st.data(), rows=records(st.one_of(ORDINARY, NON_FINITE), max_size=30), block=st.sampled_from([1, 4, 100]))
 def test_figures_do_not_depend_on_when_they_were_asked_for(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, rows: list[dict[str, Any]], block: int
 ) -> None:
     """In one go, or at odd steps while the log grows, is compacted, and gets records late: the same in the end."""
     ends = sorted(data.draw(st.lists(st.integers(0, 17), max_size=5), label="asked at"))
+    for i, row in enumerate(rows):  # of equal peaks of one item, any one may be shown
+        row["loss"] += i / 1024
     late = data.draw(st.sets(st.integers(0, len(rows)), max_size=3), label="late")
     log = RecordLog(tmp_path_factory.mktemp("grows"))
     numbers = run_statistics(log, block_steps=block)

@@ -1,0 +1,118 @@
+"""The files of one run, put in the state that the run starts from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import datetime, timezone
+from pathlib import Path
+
+from loss_logging.artifacts import items_path
+from loss_logging.config import TrainConfig
+from loss_logging.errors import ConfigError, LossLoggingError
+from loss_logging.files import remove_leftovers
+from loss_logging.lock import RunLock
+from loss_logging.ranks import Meeting, Rank
+from loss_logging.record_log import RecordLog
+from loss_logging.warn import LOGGER
+
+__all__ = ["RunFolder"]
+
+
+class RunFolder:
+    """The folder of a run: one writer for each rank; rank 0 puts it in order for all of them.
+
+    Raises:
+        ConfigError: the folder cannot be written, or leads out of ``save_root``.
+        LogVersionError: a later version of loss_logging wrote the log in it.
+    """
+
+    def __init__(self, config: TrainConfig, rank: Rank) -> None:
+        _make(config)
+        self._config = config
+        self._rank = rank.rank
+        self._lock = RunLock(config.records_dir, rank.rank)
+        self.log = RecordLog(config.records_dir, rank.rank)
+        self.meeting = Meeting(config.job_name, config.records_dir)
+        self.resumed_from: int | None = None
+
+    def resume(self, step: int) -> None:
+        """Remove what is later than ``step``, of every rank; 0 removes everything."""
+        self.resumed_from = step
+        if self._rank != 0:
+            return
+        self._take()
+        self.log.truncate(step if step > 0 else -1)
+        for path in self._config.report_paths():
+            if step == 0 or path.name > self._config.report_path(step).name:
+                path.unlink(missing_ok=True)
+                items_path(path).unlink(missing_ok=True)
+
+    def open(self) -> str:
+        """Take the folder for this process; rank 0 opens the run for the others, and gets its identity.
+
+        Raises:
+            LossLoggingError: another process holds it, or an earlier run is there that is to be left alone.
+        """
+        self._take()
+        if self._rank != 0:
+            return ""
+        if self.resumed_from is None:
+            self._leave_behind()
+        self.log.clean()
+        remove_leftovers(self._config.out_dir, f"{self._config.job_name}_")
+        return self.meeting.open()
+
+    def release(self) -> None:
+        """Let another process have it."""
+        self._lock.release()
+
+    def _take(self) -> None:
+        if self._rank == 0 and not self._lock.is_held:
+            self.meeting.clear()  # before the lock, which tells the other ranks that rank 0 is there
+        self._lock.acquire()
+
+    def _leave_behind(self) -> None:
+        """Move an earlier run of the same name out of the way, or refuse to."""
+        config = self._config
+        self.log.clean()
+        reports = config.report_paths()
+        used = [*self.log.files(), *reports, *(path for path in map(items_path, reports) if path.exists())]
+        if not used:
+            return
+        if config.existing == "refuse":
+            self.release()
+            raise LossLoggingError(
+                f"{config.out_dir} holds an earlier run named {config.job_name!r}: call resume(step) before the first "
+                'batch to go on with it, resume(0) to replace it, or set existing="archive" to have it moved away'
+            )
+        now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
+        archive = config.out_dir / "archive" / f"{config.job_name}-{now}"
+        archive.mkdir(parents=True)
+        for path in used:
+            shutil.move(path, archive / path.name)
+        LOGGER.warning(
+            "%s holds an earlier run named %r; its records and reports were moved to %s. "
+            "To go on with a run instead, call resume(step) before the first batch.",
+            config.out_dir,
+            config.job_name,
+            archive,
+        )
+
+
+def _make(config: TrainConfig) -> None:
+    folder, root = config.records_dir, Path(config.save_root)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+        inside = folder.resolve().is_relative_to(root.resolve())
+    except OSError as error:
+        raise ConfigError(
+            f"save_root: cannot write to {folder}: {error.strerror}; give a folder that this process may write to"
+        ) from error
+    if not inside:
+        raise ConfigError(
+            f"save_root: {folder} leads out of {root}, to {folder.resolve()}; remove the link, or give that folder"
+        )
