@@ -37,6 +37,11 @@ from loss_logging.statistics import Aggregates
 TOP_K = 10
 DATASETS = 10
 OVERALL = ""
+OURS = f"loss_logging {version('loss-logging')}"
+PYTHON = "Python: statistics.mean, median, pstdev, sorted"
+PYTHON_FAST = "Python: fmean, fsum, heapq"
+PANDAS = f"pandas {version('pandas')}"
+POLARS = f"polars {version('polars')}"
 COLUMNS = ["path", "dataset", "loss", "step", "caption", "timestep"]
 Record: TypeAlias = dict[str, Any]
 Answer: TypeAlias = dict[str, dict[str, Any]]
@@ -161,7 +166,7 @@ def polars_frame(frame: pl.LazyFrame) -> Answer:
         ]
     )
     answer: Answer = {row.pop("dataset"): row for row in figures.to_dicts()} | {OVERALL: everything.to_dicts()[0]}
-    for row in [*tops.to_dicts(), {"dataset": OVERALL, **top.to_dict(as_series=False)}]:
+    for row in [*tops.to_dicts(), top.to_dict(as_series=False) | {"dataset": OVERALL}]:
         answer[row["dataset"]]["top"] = list(zip(row["path"], row["loss"], strict=True))
     return answer
 
@@ -203,19 +208,17 @@ def main() -> None:
         for batch in table_from_records(records).combine_chunks().to_batches(max_chunksize=131_072):
             log.write([batch])
         files = [str(path) for path in log.files()]
-        name, plain, frames, lazy = "loss_logging", "Python", "pandas", "polars"
-        peers = {frames: version("pandas"), lazy: version("polars"), name: version("loss-logging")}
         dicts: dict[str, Callable[[], Any]] = {
-            f"{name} {peers[name]}": lambda: aggregate_by_dataset(records, TOP_K),
-            f"{plain}: statistics.mean, median, pstdev, sorted": lambda: python_statistics(records),
-            f"{plain}: fmean, fsum, heapq": lambda: python_fast(records),
-            f"{frames} {peers[frames]}": lambda: pandas_frame(pd.DataFrame(records)),
-            f"{lazy} {peers[lazy]}": lambda: polars_frame(pl.DataFrame(records).lazy()),
+            OURS: lambda: aggregate_by_dataset(records, TOP_K),
+            PYTHON: lambda: python_statistics(records),
+            PYTHON_FAST: lambda: python_fast(records),
+            PANDAS: lambda: pandas_frame(pd.DataFrame(records)),
+            POLARS: lambda: polars_frame(pl.DataFrame(records).lazy()),
         }
         stored: dict[str, Callable[[], Any]] = {
-            f"{name} {peers[name]}": lambda: aggregate_by_dataset(log, TOP_K),
-            f"{frames} {peers[frames]}": lambda: pandas_frame(pd.read_parquet(files, columns=COLUMNS)),
-            f"{lazy} {peers[lazy]}": lambda: polars_frame(pl.scan_parquet(files).select(COLUMNS)),
+            OURS: lambda: aggregate_by_dataset(log, TOP_K),
+            PANDAS: lambda: pandas_frame(pd.read_parquet(files, columns=COLUMNS)),
+            POLARS: lambda: polars_frame(pl.scan_parquet(files).select(COLUMNS)),
         }
         sources = [("list of dicts", dicts), ("record log (Parquet)", stored)]
         reference = python_statistics(records)
@@ -233,7 +236,7 @@ def main() -> None:
                     else:
                         taken[source, way].append(seconds)
                     del answer
-    slow = statistics.median(taken["list of dicts", f"{plain}: statistics.mean, median, pstdev, sorted"])
+    slow = statistics.median(taken["list of dicts", PYTHON])
     rows = [
         {
             "source": source,

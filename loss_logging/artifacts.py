@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import inspect
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loss_logging.errors import LossLoggingError
@@ -68,26 +70,24 @@ def items_path(report: Path) -> Path:
 
 
 def write_items(path: Path, items: Iterable[pa.RecordBatch]) -> None:
-    """Write the figures of every item as Parquet, one row each; like `write_report` otherwise."""
+    """Write the figures of every item as Parquet, one row each, if there are any; like `write_report` otherwise."""
     batches = iter(items)
-    first = next(batches)
+    if (first := next(batches, None)) is None:
+        return
     with whole_file(path) as file, pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
-        for batch in (first, *batches):
+        for batch in itertools.chain([first], batches):
             writer.write_batch(batch)
 
 
 def _by_dataset(items: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, bytes]]:
     """Runs of items of one dataset, as the members of a JSON object without its braces."""
     for batch in items:
-        names = batch["dataset"].to_pylist()
-        paths = batch["path"].to_pylist()
-        figures = list(map(ItemStats, *(batch[field].to_pylist() for field in _ITEM_FIELDS)))
+        runs = pc.run_end_encode(batch["dataset"])
         start = 0
-        while start < len(names):
-            end = start + 1
-            while end < len(names) and names[end] == names[start]:
-                end += 1
-            yield names[start], _encode(dict(zip(paths[start:end], figures[start:end], strict=True)))[1:-1]
+        for name, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+            run = batch.slice(start, end - start)
+            figures = map(ItemStats, *(run[field].to_pylist() for field in _ITEM_FIELDS))
+            yield name, _encode(dict(zip(run["path"].to_pylist(), figures, strict=True)))[1:-1]
             start = end
 
 

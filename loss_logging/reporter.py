@@ -85,9 +85,7 @@ class Reporter:
     def _attempt(self, command: Command) -> None:
         try:
             if isinstance(command, Notice):
-                every = self._config.log_every
-                self._report_scalars(self._ranks.complete(command.step) // every * every)
-                self._compact()
+                self._notice(self._ranks.complete(command.step))
             elif isinstance(command, Save):
                 self._save(command)
             else:
@@ -104,6 +102,14 @@ class Reporter:
                 self._reply(Failed(command.step, reason))
             else:
                 warn_once(f"reporter {type(error).__name__}", f"the reporter could not do {command}: {reason}")
+
+    def _notice(self, complete: int) -> None:
+        every = self._config.log_every
+        self._report_scalars(complete // every * every)
+        if self._config.log_per_example:
+            self._statistics.check_captions_early(self._checker, complete)
+        if len(self._log.files()) > _COMPACT_FILES:
+            self._log.compact()
 
     def _save(self, command: Save) -> None:
         missing = self._ranks.wait(command.step)
@@ -190,10 +196,6 @@ class Reporter:
         undelivered = self._backends.close(command.timeout)
         self._statistics.close()
         self._reply(Closed(list(map(str, undelivered))))
-
-    def _compact(self) -> None:
-        if len(self._log.files()) > _COMPACT_FILES:
-            self._log.compact()
 
     def _prune(self) -> None:
         if self._config.keep_reports is not None:

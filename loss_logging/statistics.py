@@ -174,9 +174,9 @@ class _Queries:
         """The one value that a query gives."""
         return self._connection.execute(query, parameters or None).fetchall()[0][0]
 
-    def batches(self, query: str, rows: int) -> Iterator[pa.RecordBatch]:
-        """The result of a query as a stream of record batches on a cursor of its own."""
-        yield from self._connection.cursor().sql(query).to_arrow_reader(rows)
+    def batches(self, name: str, rows: int, **parameters: object) -> Iterator[pa.RecordBatch]:
+        """The result of the query in ``sql/{name}.sql`` as a stream of record batches, on a cursor of its own."""
+        yield from self._connection.cursor().sql(_sql(name), params=parameters or None).to_arrow_reader(rows)
 
     def insert(self, name: str, rows: pa.Table) -> None:
         """Append rows to the table ``name``, which the first call creates."""
@@ -219,6 +219,8 @@ class RunStatistics:
         self._queries.insert("flagged_captions", _FLAGGED.empty_table())
         self._closed = -1
         self._through = -1
+        self._carried_through = -1
+        self._captions_through = -1
         self._forget()
 
     def close(self) -> None:
@@ -242,6 +244,7 @@ class RunStatistics:
         self._decide_timestep_scale()
         if through < self._closed or self._carried() != self._count_through(self._closed):
             self._forget()
+        self._carried_through = self._closed
         boundary = through - through % self._block_steps
         if boundary > self._closed:
             self._fold("closed", after=self._closed, through=boundary)
@@ -281,14 +284,23 @@ class RunStatistics:
         return [WorstItem(*row) for row in self._queries.rows("worst_caption_mismatch", k=k)]
 
     def items(self) -> Iterator[pa.RecordBatch]:
-        """Every item's dataset, path and the figures of `ItemStats`, by dataset and path."""
-        return self._queries.batches(_sql("items_by_dataset"), rows=2_048)
+        """Every item's dataset, path and the figures of `ItemStats`, by dataset."""
+        return self._queries.batches("items_by_dataset", rows=2_048)
+
+    def check_captions_early(self, checker: CaptionChecker, through: int) -> None:
+        """Apply the caption rules to what has come up to step ``through``, so that less is left for the save step."""
+        self._queries.read(self._log.files())
+        self._check_captions(checker, self._captions_through, through)
+        self._captions_through = max(through, self._captions_through)
 
     def check_captions(self, checker: CaptionChecker) -> None:
         """Apply the caption rules to every caption that they have not seen yet."""
+        self._check_captions(checker, self._carried_through, self._through)
+
+    def _check_captions(self, checker: CaptionChecker, after: int, through: int) -> None:
         from loss_logging.captions import SEVERITIES
 
-        for batch in self._queries.batches(_sql("unchecked_captions"), rows=8_192):
+        for batch in self._queries.batches("unchecked_captions", rows=8_192, after=after, through=through):
             flagged = []
             for dataset, caption in zip(batch["dataset"].to_pylist(), batch["caption"].to_pylist(), strict=True):
                 if (verdict := checker.check(caption, dataset)) is not None:

@@ -12,4 +12,4 @@ SELECT
     caption,
     non_finite
 FROM item_statistics
-ORDER BY dataset, path
+ORDER BY dataset
