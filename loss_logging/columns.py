@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from operator import index, itemgetter
-from typing import Any
+from operator import index
+from typing import Any, cast
 
 import msgspec
 import pyarrow as pa
@@ -33,8 +33,7 @@ SCHEMA = pa.schema(
 )
 
 _CHUNK = 65_536
-_FIELDS = SampleRecord.__struct_fields__
-_REQUIRED = itemgetter("path", "dataset", "caption", "loss")
+_REQUIRED = ("path", "dataset", "caption", "loss")
 _OPTIONAL = {field.name: field.default for field in msgspec.structs.fields(SampleRecord)[4:]} | {"components": None}
 
 
@@ -53,7 +52,7 @@ def table_from_records(records: Iterable[RecordLike]) -> pa.Table:
 
 
 def _batch(chunk: list[RecordLike], position: int) -> pa.RecordBatch:
-    column = dict(zip(_FIELDS, _transpose(chunk, position), strict=True))
+    column = _transpose(chunk, position)
     return pa.RecordBatch.from_arrays(
         [
             _required("step", column["step"], position, pa.int64(), _step, "a whole number, 0 or more"),
@@ -71,18 +70,24 @@ def _batch(chunk: list[RecordLike], position: int) -> pa.RecordBatch:
     )
 
 
-def _transpose(chunk: list[RecordLike], position: int) -> Iterator[Sequence[Any]]:
-    """The columns of a chunk, in the order of SampleRecord's fields; mappings take a path without objects."""
-    if all(type(record) is dict for record in chunk):
+def _transpose(chunk: list[RecordLike], position: int) -> dict[str, list[Any]]:
+    """The columns of a chunk by SampleRecord's fields; plain mappings take a path without objects in between."""
+    if set(map(type, chunk)) == {dict}:
+        mappings = cast(list[dict[str, Any]], chunk)
+        present = set().union(*mappings)
         try:
-            required = zip(*map(_REQUIRED, chunk), strict=True)  # type: ignore[arg-type]
-            yield from list(required)
-            for name, default in _OPTIONAL.items():
-                yield [record.get(name, default) for record in chunk]  # type: ignore[union-attr]
-            return
+            required = {name: [mapping[name] for mapping in mappings] for name in _REQUIRED}
         except KeyError:
             pass  # as_records names the record and the keys that it lacks
-    yield from zip(*map(msgspec.structs.astuple, as_records(chunk, position)), strict=True)
+        else:
+            return required | {
+                name: [mapping.get(name, default) for mapping in mappings]
+                if name in present
+                else [default] * len(chunk)
+                for name, default in _OPTIONAL.items()
+            }
+    records = as_records(chunk, position)
+    return {name: [getattr(record, name) for record in records] for name in SampleRecord.__struct_fields__}
 
 
 def _numbers(name: str, values: Sequence[Any], position: int, *, optional: bool = False) -> pa.Array:
