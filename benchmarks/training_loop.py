@@ -71,9 +71,10 @@ class Trainer:
             taken.append((time.perf_counter() - start) * 1_000)
         return taken
 
-    def step(self) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
-        """The losses and timesteps, both (B,), and the places of the items."""
+    def step(self) -> dict[str, Any]:
+        """Train on one batch; returns what `log_batch` takes, which a data loader brings along anyway."""
         places = torch.randint(0, ITEMS, (BATCH,))
+        chosen = places.tolist()
         timesteps = torch.rand(BATCH)
         noise = torch.randn(BATCH, 256)
         noisy = torch.lerp(self.images[places], noise, timesteps[:, None])
@@ -81,18 +82,13 @@ class Trainer:
         self.optimizer.zero_grad()
         losses.mean().backward()
         self.optimizer.step()
-        return losses, timesteps, places.tolist()
-
-    def log(self, losses: LossLogger, step: int, figures: tuple[torch.Tensor, torch.Tensor, list[int]]) -> None:
-        per_example, timesteps, places = figures
-        losses.log_batch(
-            step,
-            per_example,
-            paths=[self.paths[i] for i in places],
-            datasets=[self.datasets[i] for i in places],
-            captions=[self.captions[i] for i in places],
-            timesteps=timesteps,
-        )
+        return {
+            "per_example": losses,
+            "timesteps": timesteps,
+            "paths": [self.paths[i] for i in chosen],
+            "datasets": [self.datasets[i] for i in chosen],
+            "captions": [self.captions[i] for i in chosen],
+        }
 
 
 class Memory:
@@ -104,7 +100,8 @@ class Memory:
     def look(self) -> None:
         self.trainer = max(self.trainer, _TRAINER.memory_info().rss / 1e6)
         for child in _TRAINER.children():
-            self.reporter = max(self.reporter, child.memory_info().rss / 1e6)
+            if "loss_logging.reporter" in child.cmdline():  # between fork and exec a child is its parent's double
+                self.reporter = max(self.reporter, child.memory_info().rss / 1e6)
 
 
 def off_block(trainer: Trainer, steps: int, memory: Memory) -> list[float]:
@@ -126,7 +123,7 @@ def on_block(
     for i in range(n):
         step = next(steps)
         start = time.perf_counter()
-        trainer.log(losses, step, trainer.step())
+        losses.log_batch(step, **trainer.step())
         if step % save_every == 0:
             losses.save_step(step)
         taken.append((time.perf_counter() - start) * 1_000)

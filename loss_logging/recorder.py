@@ -8,6 +8,7 @@ slow fast loops.
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401 pyarrow imports pandas, which needs it, and at shutdown that is too late
 import sys
 import threading
 import time

@@ -242,7 +242,7 @@ class ReporterProcess:
         try:
             self._process.stdin.write(b"".join(msgspec.json.encode(message) + b"\n" for message in messages))
             self._process.stdin.flush()
-        except OSError as error:  # it died; the reader sees the end of its output and has it started again
+        except (OSError, ValueError) as error:  # it died; ValueError: the reader saw its end first and closed this
             LOGGER.debug("the reporter process does not listen: %s", error)
 
     # --- the thread that reads --------------------------------------------------------------------------------------

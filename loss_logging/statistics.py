@@ -52,6 +52,8 @@ _FLAGGED = pa.schema(
     }
 )
 _FOREVER = 2**62
+_DUCKDB_SHARE = 0.75
+"""DuckDB's limit does not count all that it allocates; the rest of ours is for that."""
 
 
 @cache
@@ -112,6 +114,16 @@ def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, t
     return Aggregates({str(name): summary for name, summary in summaries.items()}, overall)
 
 
+def _scaled(size: str, factor: float) -> str:
+    """A size such as "1.5GB" times a factor.
+
+    >>> _scaled("1.5GB", 0.5)
+    '0.75GB'
+    """
+    number = size.rstrip("KMGTiB ")
+    return f"{float(number) * factor:g}{size[len(number) :].strip()}"
+
+
 class _Queries:
     """A DuckDB connection whose view ``samples`` is over a table in memory or over the files of a log."""
 
@@ -126,12 +138,13 @@ class _Queries:
         spill_folder = spill_folder or Path(tempfile.gettempdir(), f"loss_logging-spill-{os.getpid()}")
         self._connection = duckdb.connect(
             config={
-                "memory_limit": memory_limit,
+                "memory_limit": _scaled(memory_limit, _DUCKDB_SHARE),
                 "threads": threads,
                 "temp_directory": str(spill_folder),  # made when it is needed, and removed at the end
                 "autoinstall_known_extensions": False,
             }
         )
+        self._connection.execute("SET enable_progress_bar = false")  # it would be drawn over the trainer's own
         self.set("timestep_scale", timestep_scale)
         self.set("block_steps", block_steps)
         self._connection.execute(_sql("macros"))

@@ -48,11 +48,11 @@ def test_the_shipped_schema_is_the_structs() -> None:
     assert shipped == report_schema()
 
 
-TEXTS = st.sampled_from(HOSTILE) | st.text(max_size=8)
+TEXTS = st.sampled_from([text for text in HOSTILE if len(text) < 1000]) | st.text(max_size=8)
 LOSSES = st.floats() | st.sampled_from([math.nan, math.inf, 1.7e308, -1.7e308, 5e-324])
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=40)
 @given(
     st.lists(
         st.fixed_dictionaries(
@@ -102,7 +102,7 @@ def test_many_items_of_many_datasets(tmp_path: Path) -> None:
     assert list(report.datasets) == ["a", *(f"d{i}" for i in range(7)), "z"]
     for i in range(7):
         items = report.datasets[f"d{i}"].item_stats
-        assert list(items) == [f"{n:05}" for n in range(i, 9000, 7)]
+        assert sorted(items) == [f"{n:05}" for n in range(i, 9000, 7)]
         assert all(item.average_loss == float(path) for path, item in items.items())
 
 
@@ -131,17 +131,21 @@ def test_csv_holds_every_item(tmp_path: Path) -> None:
 # --- Parquet --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("records", [0, 5000])
-def test_items_in_parquet(tmp_path: Path, records: int) -> None:
-    """The items are in the Parquet file beside the JSON, the same figures, and not in the JSON; no items, no rows."""
-    rows = [record(path=f"{i:05}", loss=float(i)) for i in range(records)]
+def test_items_in_parquet(tmp_path: Path) -> None:
+    """The items are in the Parquet file beside the JSON, the same figures, and not in the JSON."""
+    rows = [record(path=f"{i:05}", loss=float(i)) for i in range(5000)]
     in_json = read_report(run(tmp_path / "json", rows))
     path = run(tmp_path / "parquet", rows, items="parquet")
     assert all(dataset["item_stats"] == {} for dataset in strict_json(path)["datasets"].values())
     table = pq.read_table(path.with_suffix(".items.parquet"))
     items = [item for dataset in in_json.datasets.values() for item in dataset.item_stats.items()]
-    assert table["path"].to_pylist() == [name for name, _ in items]
-    assert table["average_loss"].to_pylist() == [item.average_loss for _, item in items]
+    found = zip(table["path"].to_pylist(), table["average_loss"].to_pylist(), strict=True)
+    assert sorted(found) == sorted((name, item.average_loss) for name, item in items)
+
+
+def test_no_items_in_parquet(tmp_path: Path) -> None:
+    """A run without records yet has a report as well."""
+    assert strict_json(run(tmp_path, [], items="parquet"))["datasets"] == {}
 
 
 # --- trouble --------------------------------------------------------------------------------------------------------

@@ -3,4 +3,5 @@ SELECT least((step + $every - 1) // $every * $every, $through)::BIGINT AS step, 
 FROM samples
 WHERE loss IS NOT NULL AND step > $after AND step <= $through
 GROUP BY ALL
+HAVING isfinite(avg(loss))  -- losses near 1e308 overflow on the way
 ORDER BY ALL

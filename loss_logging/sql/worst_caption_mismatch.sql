@@ -9,6 +9,6 @@ SELECT
     standard_error,
     caption_mismatch / nullif(standard_error, 0) AS t
 FROM item_statistics
-WHERE caption_mismatch IS NOT NULL AND n_paired >= 4
+WHERE isfinite(caption_mismatch) AND n_paired >= 4
 ORDER BY caption_mismatch DESC, dataset, path
 LIMIT $k

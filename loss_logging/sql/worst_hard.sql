@@ -1,5 +1,5 @@
 SELECT dataset, path, caption, hard AS score, count - non_finite AS count, average_loss
 FROM item_statistics
-WHERE hard IS NOT NULL
+WHERE isfinite(hard)  -- losses near 1e308 overflow on the way
 ORDER BY hard DESC, dataset, path
 LIMIT $k

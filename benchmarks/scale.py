@@ -1,0 +1,277 @@
+"""Save steps of very many items, beside a dict of dicts that is dumped with the standard library's json.
+
+    python -m benchmarks.scale [--quick] [--json FILE] [--items N]
+
+Each way runs in a process of its own, so that its memory is its own. The peer is what a trainer would write: running
+sums per item in a dict of dicts, and one `json.dump` per save step, on the same records. The disk's own speed is
+measured in the same run: the bytes of the JSON, written from memory in pieces of 1 MiB, with fsync.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.table import Results
+from loss_logging.columns import SCHEMA
+from loss_logging.config import TrainConfig
+from loss_logging.messages import Reply, Save, Saved, Start
+from loss_logging.record_log import RecordLog
+from loss_logging.reporter import Reporter
+
+DATASETS = 10
+BATCH = 32
+SAVES = 20
+ROWS = 131_072
+MEMORY_LIMIT = "1GB"
+JOB = "scale"
+
+
+def records(items: int, first: int, count: int, step: int) -> Iterator[pa.RecordBatch]:
+    """``count`` records from step ``step`` on, of the items from ``first`` on, round and round."""
+    rng = np.random.default_rng(first + step)
+    for start in range(0, count, ROWS):
+        rows = min(ROWS, count - start)
+        number = (first + start + np.arange(rows)) % items
+        text = np.char.zfill(number.astype(str), 9).astype(object)
+        yield pa.record_batch(
+            [
+                pa.array(step + (start + np.arange(rows)) // BATCH),
+                pa.array("/data/some/folder/of/images/number_" + text + "_image.png"),
+                pa.array([f"dataset_{n % DATASETS}" for n in number.tolist()]),
+                pa.array("a photograph of number " + text + " that stands in a field in the evening, with a red hat"),
+                pa.array(rng.lognormal(-2, 1, rows)),
+                pa.array(rng.random(rows)),
+                pa.nulls(rows, pa.float64()),
+                pa.nulls(rows, SCHEMA.field("components").type),
+                pa.array(np.zeros(rows, bool)),
+                pa.array(np.zeros(rows, bool)),
+            ],
+            schema=SCHEMA,
+        )
+
+
+def fill(root: Path, items: int, total: int, saves: int) -> list[int]:
+    """Write a log of ``total`` records in ``saves`` equal parts; returns the last step of each part."""
+    config = _config(root)
+    config.records_dir.mkdir(parents=True)
+    log = RecordLog(config.records_dir)
+    each = total // saves
+    steps_each = -(-each // BATCH)
+    for save in range(saves):
+        for batch in records(items, save * each, each, 1 + save * steps_each):
+            log.write([batch])
+    return [(save + 1) * steps_each for save in range(saves)]
+
+
+def _config(root: Path, **options: Any) -> TrainConfig:
+    # One block a save step; the caption rules have a benchmark of their own and would hide what is measured here.
+    rules = {"disabled_rules": ["empty", "suspicious", "repeated", "long", "short"]}
+    return TrainConfig(
+        job_name=JOB, save_root=root, loggers=[], memory_limit=MEMORY_LIMIT, save_every=1, captions=rules, **options
+    )
+
+
+def ours(root: Path, steps: list[int]) -> dict[str, Any]:
+    """The reporter's save steps, one after the other."""
+    config = _config(root, keep_reports=1)
+    replies: list[Reply] = []
+    start = Start(config.to_dict(), [], 1, "", None, -1, forward=False)
+    reporter = Reporter(start, replies.append)
+    seconds = []
+    for step in steps:
+        before = time.perf_counter()
+        reporter.handle(Save(step))
+        seconds.append(time.perf_counter() - before)
+    assert len([reply for reply in replies if isinstance(reply, Saved)]) == len(steps), replies
+    return {"seconds": seconds, "bytes": config.report_path(steps[-1]).stat().st_size}
+
+
+def peer(root: Path, steps: list[int]) -> dict[str, Any]:
+    """A dict of dicts of running sums; only the dump is timed, the sums are the training loop's work."""
+    sums: dict[str, dict[str, Any]] = {}
+    seconds = []
+    path = root / "peer.json"
+    tables = (pq.read_table(file) for file in RecordLog(_config(root).records_dir).files())
+    rows = (row for table in tables for batch in table.to_batches(ROWS) for row in batch.to_pylist())
+    row = next(rows, None)
+    for step in steps:
+        while row is not None and row["step"] <= step:
+            item = sums.setdefault(row["dataset"], {}).setdefault(row["path"], {"count": 0, "sum": 0.0, "sum2": 0.0})
+            loss = row["loss"]
+            item["count"] += 1
+            item["sum"] += loss
+            item["sum2"] += loss * loss
+            item["min"] = min(item.get("min", loss), loss)
+            item["max"] = max(item.get("max", loss), loss)
+            item["last"] = loss
+            item["caption"] = row["caption"]
+            row = next(rows, None)
+        before = time.perf_counter()
+        with path.open("w", encoding="utf-8") as file:
+            json.dump(sums, file)
+            file.flush()
+            os.fsync(file.fileno())
+        seconds.append(time.perf_counter() - before)
+    return {"seconds": seconds, "bytes": path.stat().st_size}
+
+
+def disk(root: Path, size: int) -> float:
+    """Seconds to write ``size`` bytes and have them on the disk."""
+    piece = os.urandom(1 << 20)
+    before = time.perf_counter()
+    with (root / "disk").open("wb") as file:
+        for _ in range(-(-size // len(piece))):
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return time.perf_counter() - before
+
+
+def _apart(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """Run in a fresh process; adds its peak memory, and that of a process that has only imported the same."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_measured, (function, *arguments))
+
+
+def _measured(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    result = function(*arguments)
+    return result | {"idle MB": before / 1e3, "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a smoke test in seconds; its figures mean little")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
+    parser.add_argument("--items", type=int, help="also: one save step of so many items, two records each")
+    options = parser.parse_args()
+    results = Results("scale", ["duckdb", "pyarrow", "msgspec"], options)
+    one_save(results, 20_000 if options.quick else 1_000_000)
+    growth(results, 2_000 if options.quick else 100_000, 10_000 if options.quick else 500_000)
+    if options.items:
+        large(results, options.items)
+    results.finish()
+
+
+def one_save(results: Results, items: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        steps = fill(root, items, items, 1)
+        rows = []
+        for name, function in (("loss_logging reporter", ours), ("dict of dicts + json.dump", peer)):
+            runs = [_apart(function, root, steps) for _ in range(3)]
+            seconds = sorted(run["seconds"][0] for run in runs)
+            rows.append(
+                {
+                    "way": name,
+                    "items": items,
+                    "save s (median)": seconds[1],
+                    "min..max": f"{seconds[0]:.2f}..{seconds[2]:.2f}",
+                    "file MB": runs[0]["bytes"] / 1e6,
+                    "peak MB": max(run["peak MB"] for run in runs),
+                    "idle MB": runs[0]["idle MB"],
+                }
+            )
+        results.table(
+            "one save step",
+            rows,
+            "loss_logging: everything from the log on, statistics included. The peer: the dump alone.",
+        )
+        json_speed(results, root, steps[-1])
+
+
+def json_speed(results: Results, root: Path, step: int) -> None:
+    from loss_logging.artifacts import write_report
+    from loss_logging.report import DatasetReport, Job, LossReport
+    from loss_logging.statistics import RunStatistics
+
+    log = RecordLog(_config(root).records_dir)
+    statistics = RunStatistics(log, block_steps=1, timestep_scale=1.0, memory_limit=MEMORY_LIMIT, threads=1)
+    statistics.advance(step)
+    summaries = statistics.summaries(10)
+    overall = summaries.pop(None)
+    report = LossReport(
+        job=Job(JOB, step, ""),
+        global_=overall,
+        datasets={str(name): DatasetReport(summary) for name, summary in summaries.items()},
+    )
+    path = root / "speed.json"
+    times, disk_times = [], []
+    for _ in range(5):
+        before = time.perf_counter()
+        write_report(path, report, statistics.items())
+        times.append(time.perf_counter() - before)
+        disk_times.append(disk(root, path.stat().st_size))
+    size = path.stat().st_size / 1e6
+    statistics.close()
+    results.table(
+        "writing the JSON, fsync included, one thread",
+        [
+            {
+                "what": what,
+                "MB": size,
+                "MB/s (median)": size / float(np.median(seconds)),
+                "min..max": f"{size / max(seconds):.0f}..{size / min(seconds):.0f}",
+            }
+            for what, seconds in (("write_report", times), ("the same bytes, sequential write", disk_times))
+        ],
+    )
+
+
+def growth(results: Results, items: int, total: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        steps = fill(root, items, total, SAVES)
+        run, other = _apart(ours, root, steps), _apart(peer, root, steps)
+        shown = [0, 1, 4, 9, 14, SAVES - 1]
+        results.table(
+            f"{SAVES} save steps, {total // SAVES:,} new records of {items:,} items each",
+            [
+                {
+                    "save step": save + 1,
+                    "records so far": (save + 1) * (total // SAVES),
+                    "loss_logging s": run["seconds"][save],
+                    "dict of dicts + json.dump s": other["seconds"][save],
+                }
+                for save in shown
+            ],
+        )
+
+
+def large(results: Results, items: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        steps = fill(root, items, 2 * items, 2)
+        run = _apart(ours, root, steps)
+        results.table(
+            "a very large set",
+            [
+                {
+                    "items": items,
+                    "records": 2 * items,
+                    "memory_limit": MEMORY_LIMIT,
+                    "first save s": run["seconds"][0],
+                    "second save s": run["seconds"][1],
+                    "file MB": run["bytes"] / 1e6,
+                    "peak MB": run["peak MB"],
+                    "idle MB": run["idle MB"],
+                }
+            ],
+        )
+
+
+if __name__ == "__main__":
+    main()
