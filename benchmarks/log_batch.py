@@ -163,9 +163,7 @@ def wandb_way(folder: Path) -> Iterator[Way]:
     with wandb.init(project="bench", mode="offline", dir=folder, settings=settings) as run:
 
         def log(_step: int, batch: Batch) -> None:  # one row of B values a step: kinder than one row per sample
-            run.log(
-                {f"loss/{path}": loss for path, loss in zip(batch.paths, batch.losses.tolist(), strict=True)}
-            )
+            run.log({f"loss/{path}": loss for path, loss in zip(batch.paths, batch.losses.tolist(), strict=True)})
 
         yield Way(f"(c) wandb {version('wandb')} offline, run.log of B scalars", log, lambda: None)
 

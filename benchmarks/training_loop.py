@@ -2,15 +2,15 @@
 
     python -m benchmarks.training_loop [--quick] [--json FILE]
 
-The loop trains a small network on the CPU with one torch thread, at B = 32, with a width that makes a step take about 5 and
-about 10 ms. Blocks of steps with logging off and on alternate, so that a drift of the machine shows as a spread of the
+The loop trains a small network on the CPU with one torch thread, at B = 32, with a width that makes a step take about 5
+and about 10 ms. Blocks of steps with logging off and on alternate, so that a drift of the machine shows as a spread of the
 pairs and not as a cost. A step is timed from the draw of its batch to the return of `log_batch` and `save_step`.
 
 - everything on: losses, timesteps, captions, per-dataset scalars and a save step every 250 steps, TensorBoard written by
   the reporter process.
-- a save of 1M items: the log holds a record of each of 1M items before the block begins; the save step is asked for after
-  its first steps, and only the steps until it is finished are counted. Columns tell how many of them ran while the JSON's
-  temporary file grew. The peer does the same work with the same code in a thread of the trainer's process
+- a save of 1M items: the log holds a record of each of 1M items before the block begins; the save step is asked for
+  after its first steps, and only the steps until it is finished are counted. Columns tell how many of them ran while the
+  JSON's temporary file grew. The peer does the same work with the same code in a thread of the trainer's process
   (``reporter="inline"``).
 """
 
@@ -50,7 +50,9 @@ class Trainer:
         torch.manual_seed(0)
         self.images = torch.rand(ITEMS, 256)
         self.paths = [f"/data/images/set-{i % 3}/{i:06d}.png" for i in range(ITEMS)]
-        self.captions = [f"a photo of the thing number {i} on a wooden table in the morning light" for i in range(ITEMS)]
+        self.captions = [
+            f"a photo of the thing number {i} on a wooden table in the morning light" for i in range(ITEMS)
+        ]
         self.datasets = [f"set-{i % 3}" for i in range(ITEMS)]
         self._build(width=1_024, depth=1)
         depth = 1

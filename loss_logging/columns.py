@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -182,7 +183,7 @@ def caption_array(values: Sequence[object]) -> pa.Array:
 
 def _text(value: object) -> str:
     """The value as text that UTF-8 can hold; what it cannot hold stays visible as a backslash escape."""
-    if value is None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):  # pandas says "missing" with a NaN
         return ""
     if isinstance(value, (bytes, os.PathLike)):
         value = os.fsdecode(value)

@@ -177,7 +177,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
     def report_paths(self) -> list[Path]:
         """The JSON reports that this run has written, by step."""
         found = self.out_dir.glob(f"{glob.escape(self.job_name)}_*.json")
-        return sorted(path for path in found if path.stem.removeprefix(f"{self.job_name}_").isdecimal())
+        mine = (path for path in found if path.stem.removeprefix(f"{self.job_name}_").isdecimal())
+        return sorted(mine, key=lambda path: (len(path.name), path.name))  # a step of ten digits comes after nine
 
 
 def _parse(path: Path) -> Any:

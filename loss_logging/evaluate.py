@@ -109,10 +109,10 @@ def evaluate_dataset(
         paired: require ``loss_empty`` in every record, for caption_mismatch.
         out_csv: write one row per item there.
         out_json: write the JSON report there.
-        job_name: names the report; "evaluation" by default.
+        job_name: names the report; by default that of ``config`` with "-evaluation", or "evaluation".
         step: the training step that the model is from; 0 by default.
         save_root: where to keep the JSON and the log, as in training; nowhere by default.
-        config: a TrainConfig to take these and everything else from, the loggers too.
+        config: a TrainConfig to take the rest from, the loggers too; its sampling is for training and not used.
         progress: show a progress bar on standard error.
         engine: "local" evaluates in this process.
 
@@ -121,6 +121,7 @@ def evaluate_dataset(
 
     Raises:
         ConfigError: an argument is impossible.
+        LossLoggingError: ``save_root`` holds a training run named ``job_name``.
         ValueError: a record lacks a key, or ``loss_empty`` with ``paired``, or is not about an item of its batch.
 
     Example:
@@ -138,7 +139,7 @@ def evaluate_dataset(
         config = _run_config(config, job_name, save_root)
         if not config.enabled:
             raise ConfigError("config: log_per_example and log_per_dataset are both false; there is nothing to report")
-        losses = stack.enter_context(LossLogger(config))
+        losses = stack.enter_context(LossLogger.for_evaluation(config))
         items = _Items(sample_fraction, max_samples, seed)
         for batch in _progress(items.take_from(dataloader), dataloader, progress):
             for index in range(draws):
@@ -229,7 +230,9 @@ def _run_config(config: TrainConfig | None, job_name: str | None, save_root: str
     given = {"job_name": job_name, "save_root": save_root}
     changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if config is not None:
-        return msgspec.structs.replace(config, **changes, reporter="inline", sample_fraction=1.0)
+        changes = {"job_name": f"{config.job_name}-evaluation"} | changes  # the training run's own files stay
+        items = "both" if config.items == "parquet" else config.items
+        return msgspec.structs.replace(config, **changes, reporter="inline", sample_fraction=1.0, items=items)
     return TrainConfig(**{"job_name": "evaluation", "loggers": [], "reporter": "inline"} | changes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from loss_logging.backends import select_backends
@@ -61,7 +63,9 @@ class LossLogger:
     def __init__(self, config: TrainConfig | Mapping[str, Any] | None = None, **options: Any) -> None:
         if config is not None and options:
             raise ConfigError(f"give a config or keyword arguments, not both (got config and {', '.join(options)})")
-        self.config = config if isinstance(config, TrainConfig) else TrainConfig.from_dict(config or options)
+        given = config if isinstance(config, TrainConfig) else TrainConfig.from_dict(config or options)
+        # Absolute: the trainer may change its directory, and a reporter that is started again must find the folder.
+        self.config = msgspec.structs.replace(given, save_root=Path(given.save_root).absolute())
         self._rank = Rank.current()
         self._pid = os.getpid()
         self._recorder: LossRecorder | None = None
@@ -71,11 +75,24 @@ class LossLogger:
         self._remote: RemoteLog | None = None
         self._folder: RunFolder | None = None
         self._last_save: tuple[int, int, Future[Path | None]] | None = None
+        self._serials = itertools.count(1)
         self._closed = False
         self._undo_sigterm: Callable[[], None] | None = None
         if self.config.enabled:
             self._selection = select_backends(self.config.loggers)
             self._folder = RunFolder(self.config, self._rank)
+
+    @classmethod
+    def for_evaluation(cls, config: TrainConfig) -> LossLogger:
+        """One whose records replace those of an earlier evaluation under the same name, whose reports stay.
+
+        Raises:
+            LossLoggingError: the folder holds a training run of that name.
+        """
+        losses = cls(config)
+        if losses._folder is not None:
+            losses._folder.start_evaluation()
+        return losses
 
     def __enter__(self) -> LossLogger:
         return self
@@ -195,11 +212,12 @@ class LossLogger:
     def _report(self, step: int, unwritten: Unwritten, future: Future[Path | None]) -> None:
         """In the recorder's thread, when everything up to ``step`` is on disk."""
         if self._reporter is not None:
-            self._reporter.save(Save(step, self._warnings(unwritten)), future)
+            self._reporter.save(Save(step, self._warnings(unwritten), next(self._serials)), future)
         elif self._remote is not None:
             if not unwritten.held:
                 self._remote.mark(step)
-            future.set_result(None)
+            if future.set_running_or_notify_cancel():
+                future.set_result(None)
 
     def close(self) -> list[str]:
         """Write what is left, close what was opened, within ``close_timeout_seconds``; say what was not delivered.

@@ -48,10 +48,11 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
 
 
 class Save(msgspec.Struct, frozen=True, tag=True):
-    """Report on everything up to ``step``. ``warnings`` go into the report."""
+    """Report on everything up to ``step``. ``warnings`` go into the report; the answer has the same ``serial``."""
 
     step: int
     warnings: list[str] = []
+    serial: int = 0
 
 
 class Close(msgspec.Struct, frozen=True, tag=True):
@@ -74,6 +75,7 @@ class Saved(msgspec.Struct, frozen=True, tag=True):
     step: int
     path: str
     report: LossReport | None
+    serial: int = 0
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -81,6 +83,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
     step: int
     reason: str
+    serial: int = 0
 
 
 class Closed(msgspec.Struct, frozen=True, tag=True):

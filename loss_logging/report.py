@@ -82,7 +82,9 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 class ItemStats(msgspec.Struct, frozen=True):
-    """The losses of one item over the whole run. ``count`` includes ``non_finite``; the rest is over finite losses."""
+    """The losses of one item over the whole run. ``count`` includes ``non_finite``; the rest is over finite losses.
+
+    ``last_loss`` and ``caption`` are of the last step that has one; of several records at that step, of any."""
 
     count: int
     average_loss: float | None

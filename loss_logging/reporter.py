@@ -94,12 +94,12 @@ class Reporter:
             LOGGER.debug("%s failed", command, exc_info=True)
             reason = f"{type(error).__name__}: {error}"
             if isinstance(command, Save) and isinstance(error, (OSError, duckdb.IOException)):
-                self._refused[command.step] = command
+                self._refused[command.serial] = command
                 warn_once(
                     "refused", f"the report of step {command.step} cannot be written ({reason}); it is tried again"
                 )
             elif isinstance(command, Save):
-                self._reply(Failed(command.step, reason))
+                self._reply(Failed(command.step, reason, command.serial))
             else:
                 warn_once(f"reporter {type(error).__name__}", f"the reporter could not do {command}: {reason}")
 
@@ -125,8 +125,8 @@ class Reporter:
         write_report(path, report, self._statistics.items() if in_json else ())
         self._send_scalars([], command.step)
         self._backends.write(report)
-        self._refused.pop(command.step, None)
-        self._reply(Saved(command.step, str(path), report if self._start.forward else None))
+        self._refused.pop(command.serial, None)
+        self._reply(Saved(command.step, str(path), report if self._start.forward else None, command.serial))
         self._prune()
 
     def _build(self, step: int, recent: dict[str, float], warnings: list[str]) -> LossReport:
@@ -191,8 +191,8 @@ class Reporter:
 
     def _close(self, command: Close) -> None:
         self._report_scalars(command.step)
-        for step in self._refused:
-            self._reply(Failed(step, "its file could not be written to the end"))
+        for save in self._refused.values():
+            self._reply(Failed(save.step, "its file could not be written to the end", save.serial))
         undelivered = self._backends.close(command.timeout)
         self._statistics.close()
         self._reply(Closed(list(map(str, undelivered))))

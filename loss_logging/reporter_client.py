@@ -65,15 +65,15 @@ class _Replies:
 
     def __init__(self, backends: Dispatcher) -> None:
         self._backends = backends
-        self.futures: dict[int, list[Future[Path | None]]] = {}
+        self.futures: dict[int, Future[Path | None]] = {}  # by the serial of their save step
         self.scalars_through = 0
         self.undelivered: list[str] = []
         self.closed = False
 
-    def expect(self, step: int, future: Future[Path | None]) -> None:
-        """Resolve ``future`` with the answer for ``step``; from here on nobody can cancel it under our hands."""
+    def expect(self, serial: int, future: Future[Path | None]) -> None:
+        """Resolve ``future`` with the answer to ``serial``; from here on nobody can cancel it under our hands."""
         if future.set_running_or_notify_cancel():
-            self.futures.setdefault(step, []).append(future)
+            self.futures[serial] = future
 
     def __call__(self, reply: Reply) -> None:
         if isinstance(reply, Scalars):
@@ -83,18 +83,18 @@ class _Replies:
         elif isinstance(reply, Saved):
             if reply.report is not None:
                 self._backends.write(reply.report)
-            for future in self.futures.pop(reply.step, []):
+            if (future := self.futures.pop(reply.serial, None)) is not None:
                 future.set_result(Path(reply.path))
         elif isinstance(reply, Failed):
-            self.fail(reply.step, reply.reason)
+            self.fail(reply.step, reply.serial, reply.reason)
         elif isinstance(reply, Closed):
             self.undelivered += reply.undelivered
             self.closed = True
 
-    def fail(self, step: int, reason: str) -> None:
+    def fail(self, step: int, serial: int, reason: str) -> None:
         message = f"no report for step {step}: {reason}. The records are in the log; the next save step covers them."
         warn_once(f"no report: {reason}", message)
-        for future in self.futures.pop(step, []):
+        if (future := self.futures.pop(serial, None)) is not None:
             future.set_exception(ReporterError(message))
 
 
@@ -111,10 +111,10 @@ class InlineReporter:
         self._reporter.handle(Notice(step))
 
     def save(self, command: Save, future: Future[Path | None]) -> None:
-        self._replies.expect(command.step, future)
+        self._replies.expect(command.serial, future)
         self._reporter.handle(command)
         if not future.done():  # the disk refused it; the reporter tries again, but here somebody waits
-            self._replies.fail(command.step, "the disk does not take it now; it is tried again")
+            self._replies.fail(command.step, command.serial, "the disk does not take it now; it is tried again")
 
     def close(self, step: int, timeout: float) -> list[str]:
         self._reporter.handle(Close(step, timeout))
@@ -151,7 +151,7 @@ class ReporterProcess:
         self._queue.put(Notice(step))
 
     def save(self, command: Save, future: Future[Path | None]) -> None:
-        self._replies.expect(command.step, future)
+        self._replies.expect(command.serial, future)
         self._queue.put(command)
 
     def close(self, step: int, timeout: float) -> list[str]:
@@ -160,8 +160,7 @@ class ReporterProcess:
         if self._thread.is_alive():
             if self._process is not None:
                 self._process.kill()
-            for owed in list(self._owed):
-                self._replies.fail(owed, f"the reporter did not finish within {timeout:.3g} s")
+            self._fail_owed(f"the reporter did not finish within {timeout:.3g} s")
             return [f"the reporter process did not finish within {timeout:.3g} s and was ended"]
         if not self._replies.closed:
             return ["the reporter process died while it was closing; loggers may lack the last reports and scalars"]
@@ -172,10 +171,10 @@ class ReporterProcess:
     def _run(self) -> None:
         self._begin()  # at once: an interpreter that is shutting down, where close() may find us, starts no process
         while True:
+            self._end_if_silent()
             try:
                 message = self._queue.get(timeout=ALIVE_SECONDS)
             except Empty:
-                self._end_if_silent()
                 continue
             if isinstance(message, _Ended):
                 if message.process is self._process:
@@ -186,7 +185,7 @@ class ReporterProcess:
                         return
                 continue
             if isinstance(message, Save):
-                self._owed[message.step] = message
+                self._owed[message.serial] = message
             elif isinstance(message, Close):
                 self._closing = message
             if self._process is not None:
@@ -208,9 +207,7 @@ class ReporterProcess:
     def _restart(self) -> None:
         self._deaths += 1
         if self._deaths >= _MAX_DEATHS:
-            for step in list(self._owed):
-                del self._owed[step]
-                self._replies.fail(step, f"the reporter process died {self._deaths} times")
+            self._fail_owed(f"the reporter process died {self._deaths} times")
         elif self._owed:
             warn_once("reporter died", "the reporter process died; it is started again. Training goes on.")
             self._begin()
@@ -229,12 +226,15 @@ class ReporterProcess:
                 start_new_session=True,  # Ctrl-C in the terminal reaches the trainer alone
             )
         except (OSError, RuntimeError) as error:  # RuntimeError: the interpreter is shutting down
-            for step in list(self._owed):
-                del self._owed[step]
-                self._replies.fail(step, f"the reporter process cannot be started: {error}")
+            self._fail_owed(f"the reporter process cannot be started: {error}")
             return
         threading.Thread(target=self._read, args=(self._process,), name="loss_logging-replies", daemon=True).start()
         self._send(start, *self._owed.values(), *([self._closing] if self._closing else []))
+
+    def _fail_owed(self, reason: str) -> None:
+        while self._owed:
+            _, save = self._owed.popitem()
+            self._replies.fail(save.step, save.serial, reason)
 
     def _send(self, *messages: Start | Command) -> None:
         assert self._process is not None
@@ -260,7 +260,7 @@ class ReporterProcess:
                 continue
             self._deaths = 0
             if isinstance(reply, (Saved, Failed)):
-                self._owed.pop(reply.step, None)
+                self._owed.pop(reply.serial, None)
             self._replies(reply)
             if isinstance(reply, Closed):
                 break

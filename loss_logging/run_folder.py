@@ -35,6 +35,7 @@ class RunFolder:
         self.log = RecordLog(config.records_dir, rank.rank)
         self.meeting = Meeting(config.job_name, config.records_dir)
         self.resumed_from: int | None = None
+        self._starts_clean = False
 
     def resume(self, step: int) -> None:
         """Remove what is later than ``step``, of every rank; 0 removes everything."""
@@ -43,10 +44,29 @@ class RunFolder:
             return
         self._take()
         self.log.truncate(step if step > 0 else -1)
+        kept = self._config.report_path(step).name
         for path in self._config.report_paths():
-            if step == 0 or path.name > self._config.report_path(step).name:
+            if step == 0 or (len(path.name), path.name) > (len(kept), kept):
                 path.unlink(missing_ok=True)
                 items_path(path).unlink(missing_ok=True)
+
+    def start_evaluation(self) -> None:
+        """Clear the records of an earlier evaluation of this name; its reports stay.
+
+        Raises:
+            LossLoggingError: the folder holds the records of a training run.
+        """
+        self._take()
+        mark = self._config.records_dir / ".evaluation"
+        if not mark.exists() and self.log.files():
+            self.release()
+            raise LossLoggingError(
+                f"{self._config.out_dir} holds a training run named {self._config.job_name!r}: "
+                "evaluate under another job_name"
+            )
+        mark.touch()
+        self.log.truncate(-1)
+        self._starts_clean = True
 
     def open(self) -> str:
         """Take the folder for this process; rank 0 opens the run for the others, and gets its identity.
@@ -57,7 +77,7 @@ class RunFolder:
         self._take()
         if self._rank != 0:
             return ""
-        if self.resumed_from is None:
+        if self.resumed_from is None and not self._starts_clean:
             self._leave_behind()
         self.log.clean()
         remove_leftovers(self._config.out_dir, f"{self._config.job_name}_")

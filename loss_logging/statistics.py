@@ -270,7 +270,7 @@ class RunStatistics:
         self._queries.view("item_statistics", _sql("item_statistics"))
         self._queries.view(
             "peaks",
-            "SELECT dataset, path, coalesce(caption, '') AS caption, highest AS loss, "
+            "SELECT dataset, path, coalesce(highest_caption, caption, '') AS caption, highest AS loss, "
             "highest_step AS step, highest_timestep AS timestep FROM items WHERE n > 0",
         )
         self._through = through

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import statistics
@@ -56,7 +57,7 @@ def figures(statistics_: RunStatistics, top_k: int = 3) -> dict[str, Any]:
     """Everything that RunStatistics can be asked, as plain data."""
     return {
         "summaries": msgspec.to_builtins({str(k): v for k, v in statistics_.summaries(top_k).items()}),
-        "items": item_rows(statistics_),
+        "items": sorted(item_rows(statistics_), key=lambda row: (row["dataset"], row["path"])),
         "hard": msgspec.to_builtins(statistics_.worst_hard(10)),
         "caption_mismatch": msgspec.to_builtins(statistics_.worst_caption_mismatch(10)),
     }
@@ -103,7 +104,7 @@ def assert_histogram(histogram: Mapping[str, Any], total: int) -> None:
     edges, counts = histogram["edges"], histogram["counts"]
     assert len(edges) == len(counts) + 1
     assert all(map(math.isfinite, edges))
-    assert all(low < high for low, high in zip(edges, edges[1:], strict=False))
+    assert all(low < high for low, high in itertools.pairwise(edges))
     assert sum(counts) == total
     assert len(counts) <= 512
 

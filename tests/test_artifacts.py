@@ -7,6 +7,7 @@ import errno
 import json
 import math
 import os
+import sys
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -114,6 +115,8 @@ FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"]
 def test_csv_holds_every_item(tmp_path: Path) -> None:
     """A CSV reader gets every text and figure back; a text that would run as a formula has an apostrophe in front."""
     texts = [*HOSTILE, *FORMULAS, "plain", "a=1"]
+    if sys.version_info < (3, 11):  # whose csv module reads no NUL
+        texts = [text for text in texts if "\0" not in text]
     records = [record(path=text, dataset=text, caption=text, loss=-float(i)) for i, text in enumerate(texts)]
     report = read_report(run(tmp_path, records))
     write_csv(tmp_path / "items.csv", report.datasets)

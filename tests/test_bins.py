@@ -35,7 +35,7 @@ def shown(losses: list[float], folder: Path) -> Histogram:
     return bins.histogram(*fine(losses, folder), min(losses), max(losses))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
 @example([LARGEST])
 @example([1e300, 1e-300])
@@ -68,7 +68,7 @@ def test_counts_of_positive_losses_are_exact(tmp_path: Path, spread: float) -> N
 
 
 def test_a_few_tiny_losses_do_not_squeeze_the_rest(tmp_path: Path) -> None:
-    """Under a thousandth of the losses near zero, the others still spread over many bins; more get bins of their own."""
+    """Under a thousandth of the losses near zero, the others still spread over many bins."""
     losses = np.random.default_rng(2).uniform(0.5, 1.0, 5000)
     histogram = shown([*losses, 0.0, 1e-30, 1e-12], tmp_path)
     assert histogram.counts == np.histogram([*losses, 0, 1e-30, 1e-12], histogram.edges)[0].tolist()

@@ -54,7 +54,9 @@ def test_every_form_gives_the_same_table(records: list[SampleRecord]) -> None:
         assert row["timestep"] == (one.timestep if finite else None)
 
 
-@pytest.mark.parametrize("number", [np.float32(0.5), np.array(0.5), torch.tensor(0.5), torch.tensor([0.5]), "0.5", True])
+@pytest.mark.parametrize(
+    "number", [np.float32(0.5), np.array(0.5), torch.tensor(0.5), torch.tensor([0.5]), "0.5", True]
+)
 def test_whatever_float_takes_is_a_number(number: Any) -> None:
     """NumPy scalars, tensors of one element and the like count as the number that they hold."""
     assert table_from_records([record(loss=number)])["loss"].to_pylist() == [float(number)]

@@ -73,7 +73,7 @@ def items(report: LossReport) -> dict[str, float | None]:
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 1.0])
 def test_sampling_is_by_item(fraction: float) -> None:
-    """The same items are taken whatever the batch size, the order and the form of the batches; about the right share."""
+    """The same items are taken whatever the batch size, order and form of the batches; about the right share."""
     shuffled = random.Random(1).sample(PATHS, len(PATHS))
     options: dict[str, Any] = {"sample_fraction": fraction, "progress": False, "seed": 3}
     first = items(evaluate_dataset(compute, batches(PATHS, 16), **options))
@@ -134,7 +134,10 @@ def test_paths_of_other_types(key: str) -> None:
     chunk = {key: [Path("a"), Path("b")], "image": [1.0, 2.0]}
 
     def echo(batch: dict[str, Any]) -> list[dict[str, Any]]:
-        return [{"path": p, "dataset": "d", "caption": "c", "loss": x} for p, x in zip(batch[key], batch["image"], strict=True)]
+        return [
+            {"path": p, "dataset": "d", "caption": "c", "loss": x}
+            for p, x in zip(batch[key], batch["image"], strict=True)
+        ]
 
     assert items(evaluate_dataset(echo, [chunk], progress=False)) == {"a": 1.0, "b": 2.0}
     assert items(evaluate_dataset(echo, [chunk], max_samples=1, progress=False)) == {"a": 1.0}
@@ -181,7 +184,7 @@ def test_paired_needs_loss_empty() -> None:
 def test_the_errors_of_the_model_come_out(tmp_path: Path) -> None:
     """An exception in compute_fn is the caller's; threads and the temporary folder are gone; a second try works."""
 
-    def broken(batch: Any) -> Any:
+    def broken(_: Any) -> Any:
         raise RuntimeError("out of memory")
 
     for _ in range(2):
@@ -260,7 +263,7 @@ def test_every_item_gets_every_draw() -> None:
 
 
 def test_outputs_agree(tmp_path: Path) -> None:
-    """The returned report, out_json, out_csv and the files in save_root say the same; the figures are the aggregates'."""
+    """The returned report, out_json, out_csv and save_root say the same; the figures are the aggregates'."""
     report = evaluate_dataset(
         compute, batches(PATHS, 16), job_name="eval", step=7, save_root=tmp_path / "runs",
         out_csv=tmp_path / "items.csv", out_json=tmp_path / "report.json", progress=False,
@@ -308,7 +311,6 @@ def test_a_config_that_is_off(tmp_path: Path) -> None:
         evaluate_dataset(plain, [["a"]], config=config, progress=False)
 
 
-@pytest.mark.xfail(strict=True, reason="evaluating with the run's own configuration moves the run into the archive")
 def test_evaluating_with_the_runs_config_leaves_the_run_alone(tmp_path: Path) -> None:
     """The records and reports of the training run are still where they were."""
     from loss_logging import LossLogger
@@ -320,6 +322,26 @@ def test_evaluating_with_the_runs_config_leaves_the_run_alone(tmp_path: Path) ->
     assert path is not None
     evaluate_dataset(plain, [["a"]], config=config, step=5, progress=False)
     assert read_report(path).datasets["d"].item_stats["a"].average_loss == 0.5
+
+
+def test_evaluations_at_several_steps_stay(tmp_path: Path) -> None:
+    """Each step's report stays where it is, and holds the records of its own evaluation alone."""
+    for step in (5, 9, 7):
+        report = evaluate_dataset(plain, [["a", "b"]], save_root=tmp_path, step=step, progress=False)
+        assert report.global_.count == 2
+    assert sorted(path.name[-6:-5] for path in (tmp_path / "loss_logging").glob("*.json")) == ["5", "7", "9"]
+
+
+def test_evaluation_under_the_name_of_a_run_is_refused(tmp_path: Path) -> None:
+    """An evaluation never clears the records of a training run."""
+    from loss_logging import LossLogger
+    from loss_logging.errors import LossLoggingError
+
+    with LossLogger(job_name="train", save_root=tmp_path, loggers=[], reporter="inline") as losses:
+        losses.log_batch(5, [0.5], paths=["a"], datasets="d", captions=["c"])
+    with pytest.raises(LossLoggingError, match="holds a training run named 'train'"):
+        evaluate_dataset(plain, [["a"]], save_root=tmp_path, job_name="train", progress=False)
+    assert losses.config.records_dir.glob("rank*.parquet")
 
 
 @pytest.mark.parametrize("shown", [True, False])

@@ -59,7 +59,9 @@ def threads() -> list[str]:
 def test_off_is_off(tmp_path: Path) -> None:
     """Both switches off: no thread, no file, no folder; every call returns; even an unknown logger does not matter."""
     root = tmp_path / "runs"
-    with logger(root, log_per_example=False, log_per_dataset=False, reporter="process", loggers=["tensorbord"]) as losses:
+    with logger(
+        root, log_per_example=False, log_per_dataset=False, reporter="process", loggers=["tensorbord"]
+    ) as losses:
         losses.resume(3)
         log(losses, 1)
         losses.log_records(1, [record()])
@@ -79,7 +81,8 @@ losses = LossLogger(job_name="x", save_root=sys.argv[1], loggers=["tensorboard",
 losses.log_batch(1, [0.5], paths=["a"], datasets="d", captions=["c"])
 losses.save_step(1)
 losses.close()
-print(sorted({name.split(".")[0] for name in sys.modules} & {"torch", "wandb", "tensorboard", "tensorboardX", "duckdb"}))
+loaded = {name.split(".")[0] for name in sys.modules}
+print(sorted(loaded & {"torch", "wandb", "tensorboard", "tensorboardX", "duckdb"}))
 print(threading.active_count())
 """
     done = subprocess.run(

@@ -115,8 +115,12 @@ def test_every_kind_of_figure(recorder: Recorder, kind: str) -> None:
     st.lists(
         st.tuples(
             st.lists(st.floats(allow_nan=False), min_size=0, max_size=4),
-            st.booleans(), st.booleans(), st.sampled_from([None, ["w"], ["w", "v"]]), st.booleans(), st.booleans(),
-        ),  # fmt: skip
+            st.booleans(),
+            st.booleans(),
+            st.sampled_from([None, ["w"], ["w", "v"]]),
+            st.booleans(),
+            st.booleans(),
+        ),
         max_size=40,
     )
 )
@@ -134,17 +138,23 @@ def test_batches_come_out_in_order(tmp_path_factory: pytest.TempPathFactory, bat
             datasets="d" if one_name else ["d"] * len(losses),
             timesteps=figures if timed else None,
             losses_empty=losses if paired else None,
-            components=None if names is None else {name: losses for name in names},
+            components=None if names is None else dict.fromkeys(names, losses),
             caption_dropped=[i % 2 for i in range(len(losses))] if timed else None,
         )
         for i, loss in enumerate(losses):
-            expected.append(  # noqa: PERF401
+            expected.append(
                 {
-                    "step": step, "path": f"{step}-{i}", "dataset": "d", "caption": "c", "loss": loss,
-                    "timestep": finite[i] if timed else None, "loss_empty": finite[i] if paired else None,
-                    "components": [(name, loss) for name in names] if names else None, "is_reg": False,
+                    "step": step,
+                    "path": f"{step}-{i}",
+                    "dataset": "d",
+                    "caption": "c",
+                    "loss": loss,
+                    "timestep": finite[i] if timed else None,
+                    "loss_empty": finite[i] if paired else None,
+                    "components": [(name, loss) for name in names] if names else None,
+                    "is_reg": False,
                     "caption_dropped": bool(i % 2) and timed,
-                }  # fmt: skip
+                }
             )
     assert recorder.rows() == expected
     assert recorder.close(20) == Unwritten(0, 0, 0)

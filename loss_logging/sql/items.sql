@@ -33,6 +33,7 @@ scored AS NOT MATERIALIZED (
     LEFT JOIN baseline USING (block, timestep_bin)
     WHERE step > $after AND step <= $through
 )
+-- `highest_caption` is NULL where it is `caption`, as it nearly always is: captions are what takes the memory.
 SELECT
     dataset,
     path,
@@ -44,6 +45,7 @@ SELECT
     max(loss) AS highest,
     arg_max(step, loss) AS highest_step,
     arg_max_null(timestep, loss) AS highest_timestep,
+    nullif(arg_max(caption, loss), arg_max(caption, step) FILTER (NOT caption_dropped)) AS highest_caption,
     arg_max(loss, step) AS last_loss,
     coalesce(sum(z), 0) AS sum_z,
     count(z) AS n_z,

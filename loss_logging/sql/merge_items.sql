@@ -11,6 +11,13 @@ SELECT
     CASE WHEN a.highest IS NULL OR b.highest > a.highest THEN b.highest_step ELSE a.highest_step END AS highest_step,
     CASE WHEN a.highest IS NULL OR b.highest > a.highest THEN b.highest_timestep ELSE a.highest_timestep END
         AS highest_timestep,
+    nullif(
+        CASE
+            WHEN a.highest IS NULL OR b.highest > a.highest THEN coalesce(b.highest_caption, b.caption, '')
+            ELSE coalesce(a.highest_caption, a.caption, '')
+        END,
+        coalesce(b.caption, a.caption)
+    ) AS highest_caption,
     coalesce(b.last_loss, a.last_loss) AS last_loss,
     coalesce(a.sum_z, 0) + coalesce(b.sum_z, 0) AS sum_z,
     coalesce(a.n_z, 0) + coalesce(b.n_z, 0) AS n_z,
