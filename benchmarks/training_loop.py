@@ -1,10 +1,10 @@
-"""Step times of a torch training loop with loss_logging off and on, also while a save of 1M items is being written.
+"""Step times of a torch training loop with loss_logging off and on, also while a save of 1M items is written.
 
     python -m benchmarks.training_loop [--quick] [--json FILE]
 
 The loop trains a small network on the CPU with one torch thread, at B = 32, with a width that makes a step take about 5
-and about 10 ms. Blocks of steps with logging off and on alternate, so that a drift of the machine shows as a spread of the
-pairs and not as a cost. A step is timed from the draw of its batch to the return of `log_batch` and `save_step`.
+and about 10 ms. Blocks of steps with logging off and on alternate, so that a drift of the machine shows as a spread of
+the pairs and not as a cost. A step is timed from the draw of its batch to the return of `log_batch` and `save_step`.
 
 - everything on: losses, timesteps, captions, per-dataset scalars and a save step every 250 steps, TensorBoard written by
   the reporter process.
@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,7 @@ def ratio_row(name: str, off: list[list[float]], on: list[list[float]]) -> dict[
     def p99(values: list[float]) -> float:
         return percentile(values, 99)
 
-    all_off, all_on = sum(off, []), sum(on, [])
+    all_off, all_on = list(chain.from_iterable(off)), list(chain.from_iterable(on))
     medians, tails = ratios(statistics.median), ratios(p99)
     return {
         "logging": name,
