@@ -53,6 +53,12 @@ def train(root: Path, resume: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+def train_to_the_end(root: Path, resume: int) -> None:
+    process = train(root, resume)
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+
+
 def last_report(root: Path) -> int:
     found = sorted((root / "loss_logging").glob("job_*.json"))
     return int(found[-1].stem.rpartition("_")[2]) if found else 0
@@ -118,18 +124,18 @@ def kill_and_resume(root: Path, kills: int, victim: str) -> None:
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     root = tmp_path_factory.mktemp("uninterrupted")
-    assert train(root, 0).wait(120) == 0
+    train_to_the_end(root, 0)
     return figures(root / "loss_logging" / f"job_{LAST:09d}.json")
 
 
 @pytest.mark.parametrize("victim", ["trainer", "reporter", "both"])
 @pytest.mark.parametrize("kills", [7, pytest.param(70, marks=pytest.mark.long)])
 def test_killed_and_resumed(victim: str, kills: int, tmp_path: Path, uninterrupted: dict[str, Any]) -> None:
-    """Killed at random moments and resumed from its last report, a run ends with the report of one never interrupted."""
+    """Killed at random moments and resumed from its last report, a run ends with the report of an unbroken one."""
     kill_and_resume(tmp_path, kills, victim)
     resumed = last_report(tmp_path)
     if resumed < LAST:
-        assert train(tmp_path, resumed).wait(120) == 0
+        train_to_the_end(tmp_path, resumed)
     found = dict(leaves(figures(tmp_path / "loss_logging" / f"job_{LAST:09d}.json")))
     expected = dict(leaves(uninterrupted))
     assert found.keys() == expected.keys()
@@ -169,7 +175,8 @@ if sys.argv[2] == "compact":
 elif sys.argv[2] == "truncate":
     log.truncate(10)
 elif sys.argv[2] == "write":
-    log.write(table_from_records([{"path": "new", "dataset": "d", "caption": "c", "loss": 1.0, "step": 99}]).to_batches())
+    new = {"path": "new", "dataset": "d", "caption": "c", "loss": 1.0, "step": 99}
+    log.write(table_from_records([new]).to_batches())
 else:
     summary = Summary(1, 1.0, 1.0, 1.0, 1.0, 0.0, 0, {})
     write_report(folder / "job_000000001.json", LossReport(job=Job("new", 1, ""), global_=summary))
