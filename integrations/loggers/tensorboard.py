@@ -153,13 +153,15 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+_SHOWN = 120  # TensorBoard squeezes the other columns beside one that is longer
+
 # A numeric entity is text to markdown and to HTML alike: nothing in a caption can become a link, an image or a column.
 _ENTITIES = {ord(character): f"&#{ord(character)};" for character in string.punctuation}
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, str):
-        return shorten(" ".join(value.split())).translate(_ENTITIES)
+        return shorten(" ".join(value.split()), _SHOWN).translate(_ENTITIES)
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -129,7 +129,7 @@ def test_hostile_captions_are_inert_and_shown(config: TrainConfig, make_report: 
     assert len(captions) == config.max_table_rows
     assert captions[:4] == [" ".join(caption.split()) for caption in HOSTILE[:4]]
     assert captions[4] == "lone \ufffd surrogate, nul \ufffd, markers \ufffdklzzwxh:0000\ufffd"
-    assert captions[5] == "x" * 999 + "…"
+    assert captions[5] == "x" * 119 + "…"
 
 
 def test_a_dataset_name_that_cannot_be_encoded_is_written(config: TrainConfig) -> None:
