@@ -7,7 +7,7 @@ import json
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +179,20 @@ def _ratio_error(pairs: list[tuple[float, float]], ratio: float | None, empty: f
     residuals = [(loss - e) - ratio * e for loss, e in pairs]
     variance = math.fsum(r * r for r in residuals) / (n - 1)
     return math.sqrt(n * variance) / empty
+
+
+def assert_same_figures(found: Any, expected: Any) -> None:
+    """Equal in structure and values; floats to the last digit that their order of summing allows."""
+    ours, theirs = dict(_leaves(found)), dict(_leaves(expected))
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        assert ours[name] == (pytest.approx(value, rel=1e-12, abs=1e-12) if isinstance(value, float) else value), name
+
+
+def _leaves(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        yield where, value
+    else:
+        for key, member in items:
+            yield from _leaves(member, f"{where}.{key}")

@@ -7,11 +7,11 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import assert_same_figures
 
 from loss_logging import LossLogger
 
@@ -98,15 +98,6 @@ def figures(path: str | Path) -> dict[str, Any]:
     return {key: report[key] for key in ("global", "datasets", "flagged", "worst")}
 
 
-def leaves(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    if items is None:
-        yield where, value
-    else:
-        for key, member in items:
-            yield from leaves(member, f"{where}.{key}")
-
-
 @pytest.mark.parametrize(
     ("mode", "world"), [("shared", 2), ("shared", 4), ("apart", 2), ("apart", 4), ("environment", 2)]
 )
@@ -115,14 +106,7 @@ def test_report_is_that_of_one_process(
 ) -> None:
     """Shared folder, folders apart, or RANK and WORLD_SIZE alone: the figures are those of one process."""
     path = finish(start(mode, world, tmp_path, unused_port))[-1]
-    together = dict(leaves(figures(path)))
-    expected = dict(leaves(alone))
-    # Which of several equal losses was the last of a step is the ranks' order, and says nothing.
-    assert together.keys() == expected.keys()
-    for name, value in expected.items():
-        assert together[name] == (pytest.approx(value, rel=1e-12, abs=1e-12) if isinstance(value, float) else value), (
-            name
-        )
+    assert_same_figures(figures(path), alone)
 
 
 def test_resume_is_exact_on_all_ranks(tmp_path: Path, alone: dict[str, Any], unused_port: int) -> None:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import jsonschema
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from helpers import assert_same_figures
 
 from loss_logging import read_report
 from loss_logging.artifacts import report_schema
@@ -83,15 +83,6 @@ def figures(path: Path) -> dict[str, Any]:
     return {key: report[key] for key in ("global", "datasets", "flagged", "flagged_summary", "worst", "warnings")}
 
 
-def leaves(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    if items is None:
-        yield where, value
-    else:
-        for key, member in items:
-            yield from leaves(member, f"{where}.{key}")
-
-
 def kill_and_resume(root: Path, kills: int, victim: str) -> None:
     rng = random.Random(f"{victim} {kills}")
     for _ in range(kills):
@@ -136,11 +127,7 @@ def test_killed_and_resumed(victim: str, kills: int, tmp_path: Path, uninterrupt
     resumed = last_report(tmp_path)
     if resumed < LAST:
         train_to_the_end(tmp_path, resumed)
-    found = dict(leaves(figures(tmp_path / "loss_logging" / f"job_{LAST:09d}.json")))
-    expected = dict(leaves(uninterrupted))
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        assert found[name] == (pytest.approx(value, rel=1e-12, abs=1e-12) if isinstance(value, float) else value), name
+    assert_same_figures(figures(tmp_path / "loss_logging" / f"job_{LAST:09d}.json"), uninterrupted)
 
 
 KILL_POINTS = """
