@@ -43,12 +43,13 @@ class RunFolder:
         if self._rank != 0:
             return
         self._take()
-        self.log.truncate(step if step > 0 else -1)
         kept = self._config.report_path(step).name
-        for path in self._config.report_paths():
+        # The last report first, and the records last: interrupted, every report that is left has its records.
+        for path in reversed(self._config.report_paths()):
             if step == 0 or (len(path.name), path.name) > (len(kept), kept):
                 path.unlink(missing_ok=True)
                 items_path(path).unlink(missing_ok=True)
+        self.log.truncate(step if step > 0 else -1)
 
     def start_evaluation(self) -> None:
         """Clear the records of an earlier evaluation of this name; its reports stay.

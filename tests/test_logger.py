@@ -516,3 +516,23 @@ def test_a_forked_child_does_not_close_its_parents_logger(tmp_path: Path) -> Non
             os._exit(losses.close() != [])
         assert os.waitpid(child, 0)[1] == 0
         assert saved(losses, 1)["global"]["count"] == 2
+
+
+def test_interrupted_resume_leaves_no_report_without_its_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a resume ends before the records are cut, the reports of later steps are gone already."""
+    with LossLogger(job_name="run", save_root=tmp_path, loggers=[], reporter="inline") as losses:
+        for step in (1, 2):
+            losses.log_batch(step, [0.5], paths=["a"], datasets="d", captions=["a cat on a sofa"])
+            losses.save_step(step)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("loss_logging.run_folder.RecordLog.truncate", interrupt)
+    again = LossLogger(job_name="run", save_root=tmp_path, loggers=[], reporter="inline")
+    with pytest.raises(KeyboardInterrupt):
+        again.resume(1)
+    again.close()
+    assert [path.name for path in again.config.report_paths()] == ["run_000000001.json"]
