@@ -40,7 +40,13 @@ class LoggerBackend(Protocol):
     - ``from_config(cls, config: TrainConfig, **options) -> LoggerBackend``, used instead of the constructor;
     - ``requirements(cls, **options) -> Requirements``, asked in the trainer's process before anything is built; it
       raises ValueError when an option's value is impossible;
-    - ``idle(self) -> None``, called about ten times a second while there is nothing to write.
+    - ``idle(self) -> None``, called about ten times a second while there is nothing to write;
+    - ``unsettled(self) -> Iterable[int]``, the numbers (from 0, in the order of the calls) of the writes that would be
+      lost if the tracker's own process died now; without it, what was written has arrived;
+    - ``forget_after(self, step: int) -> bool``, called before the first write of a run that goes on after ``step`` (-1
+      for one that begins): hide what is there of later steps, or return False if it stays and is not to come again;
+    - ``backfill(self, step: int) -> None``, called by ``loss-logging push`` before it writes what is older than what is
+      there, from ``step`` on.
     """
 
     name: str

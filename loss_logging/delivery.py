@@ -1,22 +1,25 @@
 """Delivery: keeps a backend that is slow, broken or hung away from training.
 
 Each backend has its own daemon thread and bounded queue. Offering something never blocks and never raises; what could
-not be delivered is known by step.
+not be delivered is known by step, and by its absence from the backend's ledger.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from loss_logging.backends import BackendSpec, LoggerBackend, build_backend
+from loss_logging.backends import BackendSpec, LoggerBackend
+from loss_logging.ledger import Ledger
 from loss_logging.report import LossReport
+from loss_logging.tracker import Row, Tracker
 
 if TYPE_CHECKING:
     from loss_logging.config import TrainConfig
@@ -29,6 +32,7 @@ RETRY_DELAYS = (0.5, 2.0, 8.0)
 """Seconds between the attempts at one call. Short when training ends: a closing backend does not wait."""
 
 _IDLE_SECONDS = 0.1
+_MOST_LATE_ROWS = 1024
 
 
 class Undelivered(msgspec.Struct, frozen=True):
@@ -50,32 +54,20 @@ class Undelivered(msgspec.Struct, frozen=True):
         return f"logger {self.backend!r}: {what}: {self.reason}"
 
 
-class _Row(NamedTuple):
-    step: int
-    payload: LossReport | dict[str, float]
-
-    @property
-    def is_report(self) -> bool:
-        return isinstance(self.payload, LossReport)
-
-    def __str__(self) -> str:
-        return f"the {'report' if self.is_report else 'scalars'} of step {self.step}"
-
-
-class _Ledger:
-    """What was offered and is not delivered yet: queued, in flight, failed or dropped."""
+class _Outstanding:
+    """What was offered and is not known to have arrived: queued, in flight, failed, dropped, or held by the tracker."""
 
     def __init__(self) -> None:
         self.report_steps: list[int] = []
         self.scalar_rows = 0
 
-    def offered(self, row: _Row) -> None:
+    def offered(self, row: Row) -> None:
         if row.is_report:
             self.report_steps.append(row.step)
         else:
             self.scalar_rows += 1
 
-    def delivered(self, row: _Row) -> None:
+    def delivered(self, row: Row) -> None:
         if row.is_report:
             self.report_steps.remove(row.step)
         else:
@@ -86,12 +78,13 @@ class Delivery:
     """One backend behind its own daemon thread and bounded queue.
 
     A call that raises is repeated after each of ``retry_delays`` (seconds); then its report or row counts as
-    undelivered and the next ones go on. Beyond ``max_scalar_rows`` queued rows of scalars, and ``max_reports`` queued
-    reports, what is offered counts as undelivered at once. The first error of each type is warned about.
+    undelivered and the next ones go on. What the ledger has from an earlier process is not delivered again. Beyond
+    ``max_scalar_rows`` queued rows of scalars, and ``max_reports`` queued reports, what is offered counts as
+    undelivered at once. The first error of each type is warned about.
 
     Args:
         backend: a backend, or the spec of one, which is built at the first write, on the delivery's thread.
-        config: what backends are built with.
+        config: what backends are built with; its folder holds the ledger.
     """
 
     def __init__(
@@ -104,14 +97,13 @@ class Delivery:
         retry_delays: Sequence[float] = RETRY_DELAYS,
     ) -> None:
         self.name = backend.name
-        self._given = backend
         self._config = config
-        self._backend = None if isinstance(backend, BackendSpec) else backend
+        self._tracker = Tracker(backend, config)
         self._room = {True: max_reports, False: max_scalar_rows}
         self._retry_delays = retry_delays
         self._changed = threading.Condition()  # guards everything below
-        self._queue: deque[_Row] = deque()
-        self._ledger = _Ledger()
+        self._queue: deque[Row] = deque()
+        self._outstanding = _Outstanding()
         self._reason = ""
         self._closing = self._abandoned = False
         self._warned: set[str] = set()
@@ -120,11 +112,31 @@ class Delivery:
 
     def write(self, report: LossReport) -> None:
         """Offer a report."""
-        self._offer(_Row(report.job.step, report))
+        self._offer(Row(report.job.step, report))
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         """Offer a row of scalars."""
-        self._offer(_Row(step, dict(scalars)))
+        self._offer(Row(step, dict(scalars)))
+
+    def catch_up(self, through: int) -> set[int]:
+        """Offer what an earlier process of the run, which died, had not delivered; scalars up to step ``through``.
+
+        Returns:
+            the steps of the reports.
+        """
+        ledger = Ledger.of(self._config, self.name)
+        if not ledger.path.exists():  # it has had nothing of this run
+            return set()
+        from loss_logging.missed import missed_lately  # pulls in DuckDB, which stays out of the trainer's process
+
+        lately = missed_lately(self._config, ledger, through)
+        rows = lately.rows(lambda step, reason: logger.warning("the report of step %d: %s", step, reason))
+        offered = list(itertools.islice(rows, _MOST_LATE_ROWS))
+        if not offered or not ledger.try_rest():
+            return set()
+        for row in offered:
+            self._offer(row)
+        return {row.step for row in offered if row.is_report}
 
     def stop(self) -> None:
         """Let the thread end once the queue is empty. Does not wait."""
@@ -144,13 +156,15 @@ class Delivery:
             if self._thread.is_alive() and not self._abandoned:
                 self._abandoned = True
                 self._reason = f"it did not return within {timeout:.3g} s"
-            if not (self._reason or self._ledger.report_steps or self._ledger.scalar_rows):
+            if not (self._reason or self._outstanding.report_steps or self._outstanding.scalar_rows):
                 return None
-            return Undelivered(self.name, list(self._ledger.report_steps), self._ledger.scalar_rows, self._reason)
+            return Undelivered(
+                self.name, list(self._outstanding.report_steps), self._outstanding.scalar_rows, self._reason
+            )
 
-    def _offer(self, row: _Row) -> None:
+    def _offer(self, row: Row) -> None:
         with self._changed:
-            self._ledger.offered(row)
+            self._outstanding.offered(row)
             if self._closing:
                 self._reason = self._reason or "it was offered after closing"
             elif sum(queued.is_report == row.is_report for queued in self._queue) >= self._room[row.is_report]:
@@ -163,44 +177,46 @@ class Delivery:
     def _run(self) -> None:
         while not self._abandoned:
             with self._changed:
-                idle = getattr(self._backend, "idle", None)
-                self._changed.wait_for(lambda: self._queue or self._closing, _IDLE_SECONDS if idle else None)
+                attention = self._tracker.needs_attention
+                self._changed.wait_for(lambda: self._queue or self._closing, _IDLE_SECONDS if attention else None)
                 row = self._queue.popleft() if self._queue else None
                 closing = self._closing
             if row is not None:
                 self._deliver(row)
             elif closing:
-                self._reason = self._attempt(self._close_backend, "closing", "it is not tried again") or self._reason
+                self._reason = self._attempt(self._close_tracker, "closing", "it is not tried again") or self._reason
                 return
-            elif idle is not None:
-                self._attempt(idle, "what it holds back", "it is tried again")
+            elif attention:
+                self._attempt(self._tracker.idle, "what it holds back", "it is tried again")
+            self._attempt(self._settle, "asking what has arrived", "it is tried again")
 
-    def _deliver(self, row: _Row) -> None:
+    def _deliver(self, row: Row) -> None:
         for attempt in range(len(self._retry_delays) + 1):
             tries_left = len(self._retry_delays) - attempt
             then = f"{tries_left} more tries follow" if tries_left else "it is not tried again"
             error = self._attempt(lambda: self._write(row), str(row), then)
             with self._changed:
                 if error is None:
-                    self._ledger.delivered(row)
                     return
                 if self._abandoned or not tries_left:
                     self._reason = error
                     return
                 self._changed.wait_for(lambda: self._closing, self._retry_delays[attempt])
 
-    def _write(self, row: _Row) -> None:
-        if self._backend is None:
-            assert isinstance(self._given, BackendSpec)
-            self._backend = build_backend(self._given, self._config)
-        if isinstance(row.payload, LossReport):
-            self._backend.write(row.payload)
-        else:
-            self._backend.write_scalars(row.step, row.payload)
+    def _write(self, row: Row) -> None:
+        if not self._tracker.write(row):
+            self._have_arrived([row])
 
-    def _close_backend(self) -> None:
-        if self._backend is not None:
-            self._backend.close()
+    def _settle(self) -> None:
+        self._have_arrived(self._tracker.settle())
+
+    def _close_tracker(self) -> None:
+        self._have_arrived(self._tracker.close())
+
+    def _have_arrived(self, rows: list[Row]) -> None:
+        with self._changed:
+            for row in rows:
+                self._outstanding.delivered(row)
 
     def _attempt(self, call: Callable[[], None], what: str, then: str) -> str | None:
         """Call, and return what went wrong, warned about once."""
@@ -225,8 +241,9 @@ class Dispatcher:
     Example:
         >>> from loss_logging.memory_backend import MemoryBackend
         >>> from loss_logging.config import TrainConfig
+        >>> import tempfile
         >>> memory = MemoryBackend()
-        >>> dispatcher = Dispatcher([memory], TrainConfig(job_name="cats", save_root="runs"))
+        >>> dispatcher = Dispatcher([memory], TrainConfig(job_name="cats", save_root=tempfile.mkdtemp()))
         >>> dispatcher.write_scalars(50, {"loss_logging/loss/cats": 0.25})
         >>> dispatcher.close(timeout=10)
         []
@@ -246,6 +263,10 @@ class Dispatcher:
         """Offer a row of scalars to every backend. Never blocks, never raises."""
         for delivery in self._deliveries:
             delivery.write_scalars(step, scalars)
+
+    def catch_up(self, through: int) -> set[int]:
+        """Offer what an earlier process of the run, which died, had not delivered; see `Delivery.catch_up`."""
+        return set().union(*(delivery.catch_up(through) for delivery in self._deliveries))
 
     def close(self, timeout: float) -> list[Undelivered]:
         """Close all backends at once, within ``timeout`` seconds in all; returns what was not delivered."""

@@ -25,7 +25,9 @@ class RunLock:
     def __init__(self, folder: Path, rank: int) -> None:
         self._folder = folder
         self._rank = rank
-        self._lock = FileLock(lock_path(folder, rank))
+        self._lock = FileLock(
+            lock_path(folder, rank), thread_local=False
+        )  # the recorder's thread may be the one to open
 
     @property
     def is_held(self) -> bool:

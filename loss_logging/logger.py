@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import itertools
 import os
 import time
@@ -21,6 +22,7 @@ from loss_logging.columns import table_from_records
 from loss_logging.config import TrainConfig
 from loss_logging.delivery import Dispatcher
 from loss_logging.errors import ConfigError, LossLoggingError
+from loss_logging.late_log import LateLog
 from loss_logging.messages import Save, Start
 from loss_logging.progress import FINISHED
 from loss_logging.ranks import Rank
@@ -28,7 +30,7 @@ from loss_logging.record_log import RecordLog
 from loss_logging.recorder import LossRecorder, Unwritten
 from loss_logging.records import RecordLike
 from loss_logging.remote_log import Receiver, RemoteLog
-from loss_logging.reporter_client import InlineReporter, ReporterClient, ReporterProcess
+from loss_logging.reporter_client import InlineReporter, ReporterClient, ReporterError, ReporterProcess
 from loss_logging.run_folder import RunFolder
 from loss_logging.sampling import Sampler
 from loss_logging.sigterm import on_sigterm
@@ -218,6 +220,8 @@ class LossLogger:
                 self._remote.mark(step)
             if future.set_running_or_notify_cancel():
                 future.set_result(None)
+        elif future.set_running_or_notify_cancel():
+            future.set_exception(ReporterError(f"no report for step {step}: the run's folder cannot be opened yet"))
 
     def close(self) -> list[str]:
         """Write what is left, close what was opened, within ``close_timeout_seconds``; say what was not delivered.
@@ -261,23 +265,34 @@ class LossLogger:
             return None
         if self._closed:
             raise LossLoggingError("this LossLogger is closed; make a new one")
-        run = self._folder.open()
-        log: RecordLog | RemoteLog = self._folder.log
-        if self._rank.rank == 0:
-            self._start_reporter(self._folder, run)
-        else:
+        log: RecordLog | RemoteLog | LateLog = self._folder.log
+        try:
+            self._open_run(self._folder)
+        except OSError:  # the disk was fine when the logger was made; what it says now is warned about at each write
+            log = LateLog(self._folder.log, functools.partial(self._open_run, self._folder))
+        if self._rank.rank != 0:
             log = self._remote = RemoteLog(self._folder.log, self._folder.meeting)
         sampler = Sampler(self.config.sample_fraction, self.config.max_records_per_step, self.config.seed)
         self._recorder = LossRecorder(
             log,
             sampler if self.config.log_per_example else lambda batch: _anonymous(sampler(batch)),
             self.config.flush_seconds,
-            self._reporter.notice if self._reporter is not None else _ignore,
+            self._notice,
             drop_overload=self.config.overload == "drop",
         )
         atexit.register(self.close)
         self._undo_sigterm = on_sigterm(self.close)
         return self._recorder
+
+    def _open_run(self, folder: RunFolder) -> None:
+        run = folder.open()
+        if self._rank.rank == 0:
+            self._start_reporter(folder, run)
+
+    def _notice(self, step: int) -> None:
+        """In the recorder's thread, after each shard. Ranks other than 0 have no reporter to tell."""
+        if self._reporter is not None:
+            self._reporter.notice(step)
 
     def _start_reporter(self, folder: RunFolder, run: str) -> None:
         selection, store, world_size = self._selection, folder.meeting.store, self._rank.world_size
@@ -290,7 +305,7 @@ class LossLogger:
             world_size=world_size,
             run=run,
             resumed_from=folder.resumed_from,
-            scalars_through=folder.resumed_from or -1,
+            scalars_through=folder.scalars_through(),
             forward=bool(selection.trainer),
         )
         kind = InlineReporter if self.config.reporter == "inline" else ReporterProcess
@@ -307,10 +322,6 @@ class LossLogger:
         if unwritten.overload:
             sentences.append(f"{unwritten.overload} records are dropped: they came faster than they can be written")
         return sentences
-
-
-def _ignore(_step: int) -> None:
-    """Ranks other than 0 have no reporter to tell."""
 
 
 def _anonymous(batch: pa.RecordBatch) -> pa.RecordBatch:

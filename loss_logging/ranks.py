@@ -22,7 +22,7 @@ from loss_logging.files import whole_file
 from loss_logging.lock import lock_path
 from loss_logging.progress import remove_progress
 
-__all__ = ["Joined", "Meeting", "Rank"]
+__all__ = ["Joined", "Meeting", "Rank", "opened_run"]
 
 _POLL_SECONDS = 0.1
 _meetings: Counter[str] = Counter()
@@ -64,7 +64,7 @@ class Meeting:
     """
 
     def __init__(self, job_name: str, folder: Path) -> None:
-        self._file = folder / ".run"
+        self._file = _run_file(folder)
         self.store = _store(job_name)
 
     def clear(self) -> None:
@@ -95,21 +95,36 @@ class Meeting:
         return joined
 
     def _look(self) -> Joined | None:
-        run = self._file.read_text("utf-8") if self._file.exists() else None
+        run = opened_run(self._file.parent)
         if self.store is not None:
             try:
                 opened = self.store.get("run").decode() if self.store.check(["run"]) else None
             except RuntimeError as error:  # torch's DistError
                 raise OSError(f"the store of torch.distributed does not answer: {error}") from error
             return None if opened is None else Joined(opened, shared_folder=run == opened)
-        return Joined(run, shared_folder=True) if run is not None and self._is_rank_0_alive() else None
+        return Joined(run, shared_folder=True) if run is not None and self.is_rank_0_alive() else None
 
-    def _is_rank_0_alive(self) -> bool:
+    def is_rank_0_alive(self) -> bool:
+        """Whether a process holds rank 0's part of the folder."""
         try:
             with FileLock(lock_path(self._file.parent, rank=0), timeout=0):
                 return False
         except Timeout:
             return True
+        except (OSError, NotImplementedError):  # some network file systems have no locks
+            return False
+
+
+def opened_run(folder: Path) -> str | None:
+    """The identity of the run that rank 0 has opened last in ``folder``; None while it puts the folder in order."""
+    try:
+        return _run_file(folder).read_text("utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def _run_file(folder: Path) -> Path:
+    return folder / ".run"
 
 
 def _distributed() -> Any:

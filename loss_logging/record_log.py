@@ -127,7 +127,7 @@ class RecordLog:
         """Forget every rank's records after ``step``; records at ``step`` stay. Only before anybody writes."""
         with self._rewriting():
             self.clean()
-            for path in self.files():
+            for path in reversed(self.files()):  # the latest first: interrupted, no gap stays before what is left
                 steps = _step_range(path)
                 if steps is None or steps[0] > step:
                     path.unlink()
@@ -181,7 +181,8 @@ class RecordLog:
         """
         if path not in self._readable:
             try:
-                version = (pq.read_schema(path).metadata or {}).get(b"loss_logging")
+                schema = pq.read_schema(path)
+                version = (schema.metadata or {}).get(b"loss_logging")
             except FileNotFoundError:  # compacted since the folder was listed
                 return False
             except (pa.ArrowInvalid, OSError) as error:
@@ -192,11 +193,21 @@ class RecordLog:
                     f"{path} is of version {version.decode(errors='replace')!r}; this version of loss_logging reads "
                     f"{SCHEMA.metadata[b'loss_logging'].decode()!r}: install the newer one, or use another save_root"
                 )
-            if version is None:
+            if version is None or (schema.names, schema.types) != (SCHEMA.names, SCHEMA.types):
                 self._leave_out(path, "it is no file of a record log")
                 return False
             self._readable[path] = True
         return self._readable[path]
+
+    def leave_out_damaged(self) -> bool:
+        """Read every shard whole, and leave out those that cannot be; says whether there was one.
+
+        A footer that is whole says nothing of the data before it, which is too much to read each time.
+        """
+        damage = {path: reason for path in self.files() if (reason := _damage(path)) is not None}
+        for path, reason in damage.items():
+            self._leave_out(path, f"its data is damaged ({reason})")
+        return bool(damage)
 
     def _leave_out(self, path: Path, reason: str) -> None:
         self.unreadable[path] = reason
@@ -240,6 +251,16 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=_ROW_GROUP):
             yield batch.cast(SCHEMA)
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with the data of a shard; None when all of it can be read."""
+    try:
+        for _ in _batches(path):
+            pass
+    except (pa.ArrowException, OSError) as error:
+        return str(error)
+    return None
 
 
 def _step_range(path: Path) -> tuple[int, int] | None:

@@ -24,6 +24,7 @@ from loss_logging.columns import SCHEMA, caption_array, dataset_array, float_arr
 from loss_logging.warn import LOGGER, warn_once
 
 if TYPE_CHECKING:
+    from loss_logging.late_log import LateLog
     from loss_logging.record_log import RecordLog
     from loss_logging.remote_log import RemoteLog
 
@@ -80,7 +81,7 @@ class LossRecorder:
 
     def __init__(
         self,
-        log: RecordLog | RemoteLog,
+        log: RecordLog | RemoteLog | LateLog,
         keep: Callable[[pa.RecordBatch], pa.RecordBatch],
         flush_seconds: float,
         on_written: Callable[[int], None],

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
+from pathlib import Path
 
 import duckdb
 import msgspec
@@ -36,6 +37,7 @@ from loss_logging.messages import (
     Start,
 )
 from loss_logging.other_ranks import OtherRanks
+from loss_logging.ranks import opened_run
 from loss_logging.record_log import RecordLog
 from loss_logging.report import DatasetReport, Job, LossReport, Summary, Worst, loss_scalar_name
 from loss_logging.statistics import RunStatistics
@@ -75,6 +77,7 @@ class Reporter:
         self._checker = CaptionChecker(self._config.captions)
         self._backends = Dispatcher(start.backends, self._config)
         self._refused: dict[int, Save] = {}
+        self._caught_up = self._catch_up()
 
     def handle(self, command: Command) -> None:
         """Do what the command says; whatever goes wrong becomes a `Failed` reply or a warning, never an exception."""
@@ -84,24 +87,49 @@ class Reporter:
 
     def _attempt(self, command: Command) -> None:
         try:
-            if isinstance(command, Notice):
+            if self._is_superseded() and not isinstance(command, Close):
+                self._give_up(command)
+            elif isinstance(command, Notice):
                 self._notice(self._ranks.complete(command.step))
             elif isinstance(command, Save):
                 self._save(command)
             else:
                 self._close(command)
-        except Exception as error:  # noqa: BLE001 the boundary between reporting and training: nothing passes it
-            LOGGER.debug("%s failed", command, exc_info=True)
-            reason = f"{type(error).__name__}: {error}"
-            if isinstance(command, Save) and isinstance(error, (OSError, duckdb.IOException)):
-                self._refused[command.serial] = command
-                warn_once(
-                    "refused", f"the report of step {command.step} cannot be written ({reason}); it is tried again"
-                )
-            elif isinstance(command, Save):
-                self._reply(Failed(command.step, reason, command.serial))
+        except duckdb.Error as error:
+            if self._log.leave_out_damaged():  # then it was this, and the next attempt does without
+                self._attempt(command)
             else:
-                warn_once(f"reporter {type(error).__name__}", f"the reporter could not do {command}: {reason}")
+                self._failed(command, error)
+        except Exception as error:  # noqa: BLE001 the boundary between reporting and training: nothing passes it
+            self._failed(command, error)
+
+    def _failed(self, command: Command, error: Exception) -> None:
+        LOGGER.debug("%s failed", command, exc_info=error)
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(command, Save) and isinstance(error, (OSError, duckdb.IOException)):
+            self._refused[command.serial] = command
+            warn_once("refused", f"the report of step {command.step} cannot be written ({reason}); it is tried again")
+        elif isinstance(command, Save):
+            self._reply(Failed(command.step, reason, command.serial))
+        else:
+            warn_once(f"reporter {type(error).__name__}", f"the reporter could not do {command}: {reason}")
+
+    def _is_superseded(self) -> bool:
+        """Whether another trainer has the folder now: this one's was killed, and what it asked for is not wanted."""
+        return opened_run(self._config.records_dir) != self._start.run
+
+    def _give_up(self, command: Notice | Save) -> None:
+        if isinstance(command, Save):
+            self._refused.pop(command.serial, None)
+            self._reply(Failed(command.step, "another run has begun in its folder", command.serial))
+
+    def _catch_up(self) -> set[int]:
+        """Offer the backends what a reporter that died had not delivered; the steps of the reports among it."""
+        try:
+            return self._backends.catch_up(self._scalars_through)
+        except Exception as error:  # noqa: BLE001 loss-logging push finds it too
+            warn_once("catch up", f"what was not delivered before cannot be now: {type(error).__name__}: {error}")
+            return set()
 
     def _notice(self, complete: int) -> None:
         every = self._config.log_every
@@ -118,15 +146,21 @@ class Reporter:
         recent = windows.pop()[1] if windows and windows[-1][0] == command.step else {}
         self._send_scalars(windows, windows[-1][0] if windows else self._scalars_through)
         report = self._build(command.step, recent, [*command.warnings, *missing])
+        if self._is_superseded():  # in the meantime
+            self._give_up(command)
+            return
         path = self._config.report_path(command.step)
         if self._config.items != "json" and self._config.log_per_example:
             write_items(items_path(path), self._statistics.items())
         in_json = self._config.items != "parquet" and self._config.log_per_example
         write_report(path, report, self._statistics.items() if in_json else ())
         self._send_scalars([], command.step)
-        self._backends.write(report)
         self._refused.pop(command.serial, None)
+        # First: a backend that ends the process must not have the report made again.
         self._reply(Saved(command.step, str(path), report if self._start.forward else None, command.serial))
+        if command.step not in self._caught_up:
+            self._backends.write(report)
+        self._caught_up.discard(command.step)
         self._prune()
 
     def _build(self, step: int, recent: dict[str, float], warnings: list[str]) -> LossReport:
@@ -190,7 +224,8 @@ class Reporter:
         self._reply(Scalars(self._scalars_through, rows if self._start.forward else []))
 
     def _close(self, command: Close) -> None:
-        self._report_scalars(command.step)
+        if not self._is_superseded():
+            self._report_scalars(command.step)
         for save in self._refused.values():
             self._reply(Failed(save.step, "its file could not be written to the end", save.serial))
         undelivered = self._backends.close(command.timeout)
@@ -213,8 +248,7 @@ def main() -> None:
     # Replies get standard output for themselves: a tracker's SDK that prints must not break the protocol.
     replies = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    if hasattr(os, "nice"):
-        os.nice(_NICENESS)
+    _be_nice()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to handle; it closes us in order
 
     writing = threading.Lock()
@@ -236,6 +270,18 @@ def main() -> None:
         reporter.handle(last)
     if not isinstance(last, Close):
         reporter.handle(Close(last.step, _ORPHAN_SECONDS))
+
+
+def _be_nice() -> None:
+    """Leave the processor to training."""
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
+    autogroup = Path("/proc/self/autogroup")
+    if autogroup.exists():  # Linux: a session has a group of its own, and niceness counts only within one
+        try:
+            autogroup.write_text(str(_NICENESS), "ascii")
+        except OSError as error:
+            LOGGER.debug("the scheduler's group stays as nice as it is: %s", error)
 
 
 def _beat(reply: Callable[[Reply], None]) -> None:

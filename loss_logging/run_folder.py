@@ -7,10 +7,11 @@ import shutil
 from datetime import datetime, timezone
 from pathlib import Path
 
+from loss_logging import ledger
 from loss_logging.artifacts import items_path
 from loss_logging.config import TrainConfig
 from loss_logging.errors import ConfigError, LossLoggingError
-from loss_logging.files import remove_leftovers
+from loss_logging.files import remove_leftovers, whole_file
 from loss_logging.lock import RunLock
 from loss_logging.ranks import Meeting, Rank
 from loss_logging.record_log import RecordLog
@@ -50,6 +51,18 @@ class RunFolder:
                 path.unlink(missing_ok=True)
                 items_path(path).unlink(missing_ok=True)
         self.log.truncate(step if step > 0 else -1)
+        if step == 0:
+            ledger.start_over(self._config)
+        else:
+            ledger.resume(self._config, step)
+
+    def scalars_through(self) -> int:
+        """The last step whose means were reported, as a run had it that goes on here; -1 when none were."""
+        if not self.resumed_from:
+            return -1
+        reports = self._config.report_paths()
+        last_report = int(reports[-1].stem.rpartition("_")[2]) if reports else -1
+        return max(last_report, self.resumed_from // self._config.log_every * self._config.log_every or -1)
 
     def start_evaluation(self) -> None:
         """Clear the records of an earlier evaluation of this name; its reports stay.
@@ -67,6 +80,7 @@ class RunFolder:
             )
         mark.touch()
         self.log.truncate(-1)
+        ledger.start_again(self._config)
         self._starts_clean = True
 
     def open(self) -> str:
@@ -89,7 +103,7 @@ class RunFolder:
         self._lock.release()
 
     def _take(self) -> None:
-        if self._rank == 0 and not self._lock.is_held:
+        if self._rank == 0 and not self._lock.is_held and not self.meeting.is_rank_0_alive():
             self.meeting.clear()  # before the lock, which tells the other ranks that rank 0 is there
         self._lock.acquire()
 
@@ -99,7 +113,9 @@ class RunFolder:
         self.log.clean()
         reports = config.report_paths()
         used = [*self.log.files(), *reports, *(path for path in map(items_path, reports) if path.exists())]
+        delivered = ledger.ledger_dir(config)
         if not used:
+            ledger.start_over(config)
             return
         if config.existing == "refuse":
             self.release()
@@ -112,6 +128,8 @@ class RunFolder:
         archive.mkdir(parents=True)
         for path in used:
             shutil.move(path, archive / path.name)
+        if delivered.exists():
+            shutil.move(delivered, archive / "delivered")
         LOGGER.warning(
             "%s holds an earlier run named %r; its records and reports were moved to %s. "
             "To go on with a run instead, call resume(step) before the first batch.",
@@ -122,18 +140,26 @@ class RunFolder:
 
 
 def _make(config: TrainConfig) -> None:
-    folder, root = config.records_dir, Path(config.save_root)
+    folder = config.records_dir
+    _refuse_links_out(config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-        inside = folder.resolve().is_relative_to(root.resolve())
+        with whole_file(folder / ".writable") as file:
+            file.write(bytes(4_096))  # a full disk may still take an empty file
+        (folder / ".writable").unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(
             f"save_root: cannot write to {folder}: {error.strerror}; give a folder that this process may write to"
         ) from error
-    if not inside:
-        raise ConfigError(
-            f"save_root: {folder} leads out of {root}, to {folder.resolve()}; remove the link, or give that folder"
-        )
+
+
+def _refuse_links_out(config: TrainConfig) -> None:
+    """Somebody may have put links where this run writes or appends; what is replaced as a whole needs no look."""
+    folder, delivered, root = config.records_dir, ledger.ledger_dir(config), Path(config.save_root)
+    places = [folder, *folder.glob(".*"), config.out_dir / "archive", delivered, *delivered.glob("*")]
+    for path in places:
+        target = os.path.realpath(path)
+        if not Path(target).is_relative_to(os.path.realpath(root)):
+            raise ConfigError(
+                f"save_root: {path} leads out of {root}, to {target}; remove the link, or give that folder"
+            )

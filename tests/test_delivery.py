@@ -18,7 +18,6 @@ from loss_logging.delivery import Delivery, Dispatcher, Undelivered
 from loss_logging.memory_backend import MemoryBackend
 from loss_logging.report import Job, LossReport, Summary
 
-CONFIG = TrainConfig(job_name="cats", save_root=".")
 EMPTY = Summary(count=0, mean=None, median=None, min=None, max=None, std=None, non_finite=0, quantiles={})
 
 
@@ -66,6 +65,15 @@ class Blocking(MemoryBackend):
         super().write(report)
 
 
+MakeConfig = Callable[[], TrainConfig]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> MakeConfig:
+    """Makes the configuration of a run that nothing was delivered of."""
+    return lambda: TrainConfig(job_name="cats", save_root=tmp_path_factory.mktemp("run"))
+
+
 @pytest.fixture
 def blocking() -> Iterator[Blocking]:
     """A hung backend, let go at the end."""
@@ -85,10 +93,10 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_everything_arrives_in_order() -> None:
+def test_everything_arrives_in_order(config: MakeConfig) -> None:
     """What is offered reaches the backend in the order of the offers, and closing closes it."""
     memory = MemoryBackend()
-    delivery = Delivery(memory, CONFIG)
+    delivery = Delivery(memory, config())
     for step in range(100):
         delivery.write_scalars(step, {"a": float(step)})
     delivery.write(report(100))
@@ -98,10 +106,10 @@ def test_everything_arrives_in_order() -> None:
     assert memory.closed
 
 
-def test_a_passing_error_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_passing_error_loses_nothing(caplog: pytest.LogCaptureFixture, config: MakeConfig) -> None:
     """A call that raises is tried again, and only the first error of a kind is warned about."""
     backend = Failing(lambda _step, attempt: ConnectionResetError("gone") if attempt <= 2 else None)
-    delivery = Delivery(backend, CONFIG, retry_delays=(0.01, 0.01))
+    delivery = Delivery(backend, config(), retry_delays=(0.01, 0.01))
     for step in (1, 2, 3):
         delivery.write(report(step))
     wait_for(lambda: steps(backend) == [1, 2, 3])
@@ -111,10 +119,10 @@ def test_a_passing_error_loses_nothing(caplog: pytest.LogCaptureFixture) -> None
     assert "Training goes on" in warning
 
 
-def test_one_rejected_report_does_not_stop_the_next(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_rejected_report_does_not_stop_the_next(caplog: pytest.LogCaptureFixture, config: MakeConfig) -> None:
     """A report that always fails is tried a bounded number of times and named; the others are delivered."""
     backend = Failing(lambda step, _attempt: TypeError("mixed column") if step == 2 else None)
-    delivery = Delivery(backend, CONFIG, retry_delays=(0.01, 0.01))
+    delivery = Delivery(backend, config(), retry_delays=(0.01, 0.01))
     for step in (1, 2, 3):
         delivery.write(report(step))
     assert delivery.close(timeout=10) == Undelivered("failing", [2], 0, "TypeError: mixed column")
@@ -124,10 +132,10 @@ def test_one_rejected_report_does_not_stop_the_next(caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), MemoryError()])
-def test_an_sdk_that_exits_is_an_error_like_others(error: BaseException) -> None:
+def test_an_sdk_that_exits_is_an_error_like_others(error: BaseException, config: MakeConfig) -> None:
     """Neither SystemExit nor KeyboardInterrupt out of a backend ends its thread unseen."""
     backend = Failing(lambda step, _attempt: error if step == 1 else None)
-    delivery = Delivery(backend, CONFIG, retry_delays=())
+    delivery = Delivery(backend, config(), retry_delays=())
     delivery.write(report(1))
     delivery.write(report(2))
     undelivered = delivery.close(timeout=10)
@@ -137,9 +145,9 @@ def test_an_sdk_that_exits_is_an_error_like_others(error: BaseException) -> None
     assert steps(backend) == [2]
 
 
-def test_a_hung_backend_is_abandoned(blocking: Blocking) -> None:
+def test_a_hung_backend_is_abandoned(blocking: Blocking, config: MakeConfig) -> None:
     """Offers never block, closing returns in time, and everything not delivered is named."""
-    delivery = Delivery(blocking, CONFIG, max_reports=2, max_scalar_rows=3)
+    delivery = Delivery(blocking, config(), max_reports=2, max_scalar_rows=3)
     delivery.write(report(1))
     assert blocking.entered.wait(10)
     start = time.monotonic()
@@ -157,9 +165,9 @@ def test_a_hung_backend_is_abandoned(blocking: Blocking) -> None:
     assert delivery.close(timeout=0) == undelivered
 
 
-def test_an_abandoned_backend_gets_nothing_more(blocking: Blocking) -> None:
+def test_an_abandoned_backend_gets_nothing_more(blocking: Blocking, config: MakeConfig) -> None:
     """Once closing gave up on it, a backend that comes back is not written to behind the caller's back."""
-    delivery = Delivery(blocking, CONFIG)
+    delivery = Delivery(blocking, config())
     delivery.write(report(1))
     delivery.write(report(2))
     assert blocking.entered.wait(10)
@@ -170,9 +178,11 @@ def test_an_abandoned_backend_gets_nothing_more(blocking: Blocking) -> None:
     assert steps(blocking) == [1]
 
 
-def test_a_full_queue_drops_scalars_before_reports(blocking: Blocking, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_queue_drops_scalars_before_reports(
+    blocking: Blocking, caplog: pytest.LogCaptureFixture, config: MakeConfig
+) -> None:
     """Scalars that find no room are counted, while reports still find theirs."""
-    delivery = Delivery(blocking, CONFIG, max_reports=2, max_scalar_rows=3)
+    delivery = Delivery(blocking, config(), max_reports=2, max_scalar_rows=3)
     delivery.write(report(0))
     assert blocking.entered.wait(10)
     for step in range(1, 6):
@@ -186,10 +196,10 @@ def test_a_full_queue_drops_scalars_before_reports(blocking: Blocking, caplog: p
     assert "queue is full; the scalars of step 4 and those that follow are not delivered" in caplog.text
 
 
-def test_closing_does_not_wait_for_the_next_try() -> None:
+def test_closing_does_not_wait_for_the_next_try(config: MakeConfig) -> None:
     """A backend that backs off when training ends gets its last tries at once."""
     backend = Failing(lambda _step, _attempt: ConnectionResetError("gone"))
-    delivery = Delivery(backend, CONFIG, retry_delays=(60.0, 60.0))
+    delivery = Delivery(backend, config(), retry_delays=(60.0, 60.0))
     delivery.write(report(1))
     wait_for(lambda: backend._attempts.get(1) == 1)
     start = time.monotonic()
@@ -198,23 +208,23 @@ def test_closing_does_not_wait_for_the_next_try() -> None:
     assert backend._attempts[1] == 3
 
 
-def test_a_failing_close_is_said() -> None:
+def test_a_failing_close_is_said(config: MakeConfig) -> None:
     """An error in close is returned even though every report was delivered."""
 
     class FailsToClose(MemoryBackend):
         def close(self) -> None:
             raise OSError("disk full")
 
-    delivery = Delivery(FailsToClose(), CONFIG)
+    delivery = Delivery(FailsToClose(), config())
     delivery.write(report(1))
     undelivered = delivery.close(timeout=10)
     assert str(undelivered) == "logger 'memory': not closed properly: OSError: disk full"
 
 
-def test_what_comes_after_closing_is_undelivered() -> None:
+def test_what_comes_after_closing_is_undelivered(config: MakeConfig) -> None:
     """A late report is named instead of vanishing."""
     memory = MemoryBackend()
-    delivery = Delivery(memory, CONFIG)
+    delivery = Delivery(memory, config())
     assert delivery.close(timeout=10) is None
     delivery.write(report(9))
     assert delivery.close(timeout=10) == Undelivered("memory", [9], 0, "it was offered after closing")
@@ -234,16 +244,16 @@ def test_a_spec_is_built_at_the_first_write(tmp_path: Path) -> None:
     assert len(list((tmp_path / "loss_logging" / "tensorboard" / "cats").iterdir())) == 1
 
 
-def test_a_backend_that_cannot_be_built_is_undelivered() -> None:
+def test_a_backend_that_cannot_be_built_is_undelivered(config: MakeConfig) -> None:
     """An error of the constructor is caught and retried like one of a write."""
-    delivery = Delivery(BackendSpec("broken", "pathlib:PurePath", {"unknown": 1}), CONFIG, retry_delays=(0.01,))
+    delivery = Delivery(BackendSpec("broken", "pathlib:PurePath", {"unknown": 1}), config(), retry_delays=(0.01,))
     delivery.write(report(1))
     undelivered = delivery.close(timeout=10)
     assert undelivered is not None
     assert (undelivered.backend, undelivered.report_steps) == ("broken", [1])
 
 
-def test_idle_is_called_while_there_is_nothing_to_write() -> None:
+def test_idle_is_called_while_there_is_nothing_to_write(config: MakeConfig) -> None:
     """A backend that holds something back may write it without another offer; an error that passes hurts nothing."""
 
     class Idling(MemoryBackend):
@@ -255,7 +265,7 @@ def test_idle_is_called_while_there_is_nothing_to_write() -> None:
                 raise OSError("once")
 
     backend = Idling()
-    delivery = Delivery(backend, CONFIG)
+    delivery = Delivery(backend, config())
     wait_for(lambda: backend.calls >= 3)
     delivery.write(report(1))
     wait_for(lambda: steps(backend) == [1])
@@ -263,11 +273,11 @@ def test_idle_is_called_while_there_is_nothing_to_write() -> None:
     assert backend.closed
 
 
-def test_one_bad_backend_costs_the_others_nothing(blocking: Blocking) -> None:
+def test_one_bad_backend_costs_the_others_nothing(blocking: Blocking, config: MakeConfig) -> None:
     """Beside a hung and a broken backend a good one gets everything, and closing keeps one limit for all."""
     memory = MemoryBackend()
     broken = Failing(lambda _step, _attempt: ValueError("no"))
-    dispatcher = Dispatcher([blocking, broken, memory], CONFIG)
+    dispatcher = Dispatcher([blocking, broken, memory], config())
     for step in (1, 2):
         dispatcher.write_scalars(step, {"a": 0.5})
         dispatcher.write(report(step))
@@ -283,12 +293,14 @@ def test_one_bad_backend_costs_the_others_nothing(blocking: Blocking) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=30))
-def test_delivered_and_undelivered_make_up_what_was_offered(offers: list[tuple[bool, bool]]) -> None:
+@given(offers=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=30))
+def test_delivered_and_undelivered_make_up_what_was_offered(
+    offers: list[tuple[bool, bool]], config: MakeConfig
+) -> None:
     """Whatever fails, every offer is either with the backend or named or counted as undelivered."""
     fails = {step for step, (_, bad) in enumerate(offers) if bad}
     backend = Failing(lambda step, _attempt: RuntimeError("no") if step in fails else None)
-    delivery = Delivery(backend, CONFIG, retry_delays=())
+    delivery = Delivery(backend, config(), retry_delays=())
     for step, (is_report, _) in enumerate(offers):
         if is_report:
             delivery.write(report(step))

@@ -20,10 +20,11 @@ import psutil
 import pytest
 from helpers import HOSTILE, record, strict_json, write
 
-from loss_logging import LossLogger, TrainConfig, read_report
+from loss_logging import LossLogger, TrainConfig, ledger, read_report
 from loss_logging.delivery import Dispatcher
 from loss_logging.memory_backend import MemoryBackend
 from loss_logging.messages import Save, Start
+from loss_logging.ranks import Meeting
 from loss_logging.record_log import RecordLog
 from loss_logging.reporter_client import InlineReporter, ReporterError, ReporterProcess, _Replies
 
@@ -90,9 +91,11 @@ def test_the_process_reports_what_inline_reports(tmp_path: Path) -> None:
     ]  # fmt: skip
     records += [record(path=f"h{text}", dataset=text, caption=text, step=20) for text in HOSTILE[:-4]]
     write(RecordLog(config.records_dir), records)
-    start = Start(config=config.to_dict(), backends=[], world_size=1, run="r", resumed_from=None, scalars_through=-1, forward=True)  # fmt: skip  # noqa: E501
+    run = Meeting(config.job_name, config.records_dir).open()
+    start = Start(config=config.to_dict(), backends=[], world_size=1, run=run, resumed_from=None, scalars_through=-1, forward=True)  # fmt: skip  # noqa: E501
     texts, scalars = [], []
     for kind in (InlineReporter, ReporterProcess):
+        ledger.start_over(config)
         memory = MemoryBackend()
         backends = Dispatcher([memory], config)
         reporter = kind(start, backends)
@@ -149,6 +152,18 @@ def test_a_step_saved_twice_is_answered_twice() -> None:
     replies(Saved(5, "run_000000005.json", None, 1))
     assert first.done()
     assert not second.done()
+
+
+def test_the_reporter_leaves_the_processor_to_training(tmp_path: Path) -> None:
+    """Its niceness counts against the trainer too where Linux schedules sessions as groups."""
+    with logger(tmp_path) as losses:
+        log(losses, 1)
+        assert losses.save_step(1).result(30) is not None
+        (process,) = reporters()
+        assert process.nice() == psutil.Process().nice() + 10
+        group = Path(f"/proc/{process.pid}/autogroup")
+        if group.exists() and group.read_text("ascii").strip():
+            assert group.read_text("ascii").split()[-1] == "10"
 
 
 # --- deaths of the reporter -----------------------------------------------------------------------------------------

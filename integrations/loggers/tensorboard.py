@@ -44,8 +44,7 @@ class TensorBoardBackend:
 
     Args:
         writer: a SummaryWriter of the trainer (torch's or tensorboardX's). It is written to and flushed, never closed.
-        log_dir: folder of event files of our own; not together with ``writer``. What an earlier run left there at or
-            after the first step written is hidden.
+        log_dir: folder of event files of our own; not together with ``writer``.
         max_table_rows: most rows of a table.
 
     Raises:
@@ -85,7 +84,7 @@ class TensorBoardBackend:
     def write(self, report: LossReport) -> None:
         """Write everything in the report under its own step, and flush."""
         step = report.job.step
-        writer = self._open(step)
+        writer = self._open()
         for name, value in report.scalars.items():
             writer.add_scalar(clean(name), value, step)
         for name, histogram in report.histograms.items():
@@ -97,26 +96,43 @@ class TensorBoardBackend:
         writer.flush()
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Write the values; in files of our own they are on disk at once."""
-        writer = self._open(step)
+        """Write the values, and flush."""
+        writer = self._open()
         for name, value in scalars.items():
             writer.add_scalar(clean(name), value, step)
+        writer.flush()
+
+    def forget_after(self, step: int) -> bool:
+        """In files of our own, hide what an earlier session wrote after ``step``. The trainer's own are its affair."""
         if self._borrowed is None:
+            writer = self._open_own()
+            writer.purge(step + 1)
             writer.flush()
+        return True
+
+    def backfill(self, step: int) -> None:
+        """What comes is older than what is there, and begins at ``step``: it gets a folder of its own below ours.
+
+        TensorBoard hides the later points of a curve when an earlier one comes after them in the same folder.
+        """
+        if self._log_dir is not None and any(self._log_dir.glob("events.out.tfevents.*")):
+            self._log_dir = self._log_dir / f"missed_{step:09d}"
 
     def close(self) -> None:
         """Close the files of our own."""
         if self._own is not None:
             self._own.close()
 
-    def _open(self, step: int) -> SummaryWriter:
-        if self._borrowed is not None:
-            return self._borrowed
+    def _open(self) -> SummaryWriter:
+        return self._open_own() if self._borrowed is None else self._borrowed
+
+    def _open_own(self) -> EventWriter:
         if self._own is None:
             from loss_logging.integrations.loggers.tensorboard_events import EventWriter
 
             assert self._log_dir is not None
-            self._own = EventWriter(self._log_dir, purge_step=step)
+            self._own = EventWriter(self._log_dir)
+        self._own.discard()  # what a call added that failed before it was complete
         return self._own
 
 

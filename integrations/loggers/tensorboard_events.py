@@ -6,12 +6,14 @@ and write behind a queue and a thread of their own; a backend has its thread alr
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary, SummaryMetadata
@@ -28,16 +30,29 @@ _numbers = itertools.count()
 class EventWriter:
     """The part of a SummaryWriter that a backend uses, with the same names and arguments.
 
-    Events of this folder at or after ``purge_step`` that an earlier writer left are hidden, as after resuming.
+    What is added reaches the file at `flush` as a whole, or not at all when the disk refuses it: the file then ends as
+    it did before, and the same may be added again.
+
+    Raises:
+        OSError: the file cannot be made; none is left behind.
     """
 
-    def __init__(self, log_dir: Path, purge_step: int) -> None:
+    def __init__(self, log_dir: Path) -> None:
         log_dir.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"
-        self._file = (log_dir / name).open("xb")
-        self._records = RecordWriter(self._file)
-        self._write(Event(file_version="brain.Event:2"))
-        self._write(Event(step=purge_step, session_log=SessionLog(status=SessionLog.START)))
+        self._file: IO[bytes] = (log_dir / name).open("xb", buffering=0)
+        self._added = io.BytesIO()
+        try:
+            self._write(Event(file_version="brain.Event:2"))
+            self.flush()
+        except OSError:
+            self._file.close()
+            (log_dir / name).unlink()
+            raise
+
+    def purge(self, step: int) -> None:
+        """Hide what earlier files of the folder have of ``step`` and later ones, as after resuming."""
+        self._write(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
         """Add a number."""
@@ -75,11 +90,28 @@ class EventWriter:
         self._add(Summary.Value(tag=f"{tag}/text_summary", tensor=tensor, metadata=metadata), global_step)
 
     def flush(self) -> None:
-        """Hand everything to the operating system: it outlives this process."""
-        self._file.flush()
+        """Hand everything to the operating system: it outlives this process.
+
+        Raises:
+            OSError: the disk refuses it; nothing that was added since the last time is in the file.
+        """
+        data = self._added.getvalue()
+        self.discard()
+        end = self._file.tell()
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError:
+            self._file.seek(end)
+            self._file.truncate()
+            raise
+
+    def discard(self) -> None:
+        """Forget what was added since the last `flush`."""
+        self._added = io.BytesIO()
 
     def close(self) -> None:
-        """Flush, and close the file."""
+        """Close the file, without what was added since the last `flush`."""
         self._file.close()
 
     def _add(self, value: Summary.Value, step: int) -> None:
@@ -87,4 +119,4 @@ class EventWriter:
 
     def _write(self, event: Event) -> None:
         event.wall_time = time.time()
-        self._records.write(event.SerializeToString())
+        RecordWriter(self._added).write(event.SerializeToString())

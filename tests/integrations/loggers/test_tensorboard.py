@@ -81,17 +81,36 @@ def test_a_report_is_on_disk_before_the_backend_is_closed(config: TrainConfig, m
 
 
 def test_a_resumed_run_replaces_what_came_after(config: TrainConfig) -> None:
-    """After resuming at step 20 the steps that the first run wrote from there on are gone, the earlier ones stay."""
+    """After resuming at step 20 the later steps that the first run wrote are gone, the earlier ones stay."""
     first = TensorBoardBackend.from_config(config)
     for step in (10, 20, 30):
         first.write_scalars(step, {"x": 1.0})
     first.close()
     resumed = TensorBoardBackend.from_config(config)
-    for step in (20, 25):
+    assert resumed.forget_after(20)
+    for step in (25, 27):
         resumed.write_scalars(step, {"x": 2.0})
     resumed.close()
     events = read(Path(config.save_root) / "loss_logging" / "tensorboard" / "cats")
-    assert scalars(events, "x") == [(10, 1.0), (20, 2.0), (25, 2.0)]
+    assert scalars(events, "x") == [(10, 1.0), (20, 1.0), (25, 2.0), (27, 2.0)]
+
+
+def test_what_another_process_adds_hides_nothing(config: TrainConfig) -> None:
+    """Without a word about resuming, what is written later leaves what is there alone, whatever its step."""
+    for steps in ((10, 20, 30), (40,)):
+        backend = TensorBoardBackend.from_config(config)
+        for step in steps:
+            backend.write_scalars(step, {"x": 1.0})
+        backend.close()
+    late = TensorBoardBackend.from_config(config)
+    late.backfill(25)
+    late.write_scalars(25, {"x": 3.0})
+    late.close()
+    folder = Path(config.save_root) / "loss_logging" / "tensorboard" / "cats"
+    written = [(10, 1.0), (20, 1.0), (30, 1.0), (40, 1.0)]
+    assert scalars(read(folder / "missed_000000025"), "x") == [(25, 3.0)]
+    (folder / "missed_000000025").rename(Path(config.save_root) / "elsewhere")
+    assert scalars(read(folder), "x") == written
 
 
 @pytest.mark.parametrize("module", ["torch.utils.tensorboard", "tensorboardX"])

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_report import HOSTILE
-from wandb_file import OfflineRun
+from wandb_file import OfflineRun, history
 
 from loss_logging.config import TrainConfig
 from loss_logging.delivery import Delivery
@@ -97,6 +97,42 @@ def test_own_run_holds_what_was_logged(config: TrainConfig, make_report: MakeRep
         ["cats_000000150.json"],
         ["cats_000000300.json"],
     ]
+
+
+def test_another_process_continues_the_run(config: TrainConfig) -> None:
+    """A second backend of one training run writes to the run of the first, under row numbers of its own."""
+    for step in (10, 20):
+        backend = WandbBackend.from_config(config, project="ours", mode="offline")
+        backend.write_scalars(step, {LOSS: 0.5})
+        backend.close()
+    runs = history(Path(config.save_root) / "loss_logging")
+    assert [(row["_step"], row[STEP]) for run in runs for row in run] == [(0, 10), (1000, 20)]
+    assert len({path.name for path in Path(config.save_root).rglob("*.wandb")}) == 1
+
+
+def test_a_damaged_run_file_costs_the_run_its_name_only(config: TrainConfig, caplog: pytest.LogCaptureFixture) -> None:
+    """When the identifier cannot be read or kept, a new run is begun, and that is said."""
+    backend = WandbBackend.from_config(config, project="ours", mode="offline")
+    run_file = Path(config.save_root) / "loss_logging" / "delivered" / "cats" / "wandb-ours.json"
+    run_file.parent.mkdir(parents=True)
+    run_file.write_text('{"id": 5}')
+    backend.write_scalars(10, {LOSS: 0.5})
+    backend.close()
+    assert "A new W&B run is begun" in caplog.text
+    assert '"next_row":1000' in run_file.read_text()
+
+
+def test_a_row_has_arrived_when_it_is_in_the_runs_file(config: TrainConfig) -> None:
+    """What W&B's process holds in memory only is unsettled, and settled soon after, while the run is still open."""
+    backend = WandbBackend.from_config(config, project="ours", mode="offline")
+    backend.write_scalars(10, {LOSS: 0.5})
+    assert backend.unsettled() == [0]
+    deadline = time.monotonic() + 10
+    while backend.unsettled():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert [row[STEP] for run in history(Path(config.save_root), unfinished=1) for row in run] == [10]
+    backend.close()
 
 
 def test_charts_have_our_step_as_axis(config: TrainConfig, make_report: MakeReport) -> None:

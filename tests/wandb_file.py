@@ -109,3 +109,26 @@ def _row(items: Iterable[Any]) -> dict[str, Any]:
             values = values.setdefault(parent, {})
         values[key] = json.loads(item.value_json)
     return row
+
+
+def history(folder: Path, unfinished: int = 0) -> list[list[dict[str, Any]]]:
+    """The history rows of each run file below ``folder``, oldest first, so many of which were never finished."""
+    paths = sorted(folder.rglob("*.wandb"), key=lambda path: path.stat().st_mtime_ns)
+    deadline = time.monotonic() + 20
+    while True:
+        files = [[parsed(payload) for payload in _whole_payloads(path)] for path in paths]
+        if sum(any(record.HasField("exit") for record in records) for records in files) >= len(paths) - unfinished:
+            break
+        assert time.monotonic() < deadline, f"more than {unfinished} runs below {folder} are unfinished"
+        time.sleep(0.05)
+    return [[_row(r.history.item) for r in records if r.WhichOneof("record_type") == "history"] for records in files]
+
+
+def _whole_payloads(path: Path) -> list[bytes]:
+    payloads = []
+    try:
+        for payload in read_payloads(path):
+            payloads.append(payload)
+    except AssertionError:  # it ends within a record
+        pass
+    return payloads

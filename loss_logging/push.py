@@ -1,0 +1,138 @@
+"""Push: deliver to a tracker what it has missed of the runs in a folder, once and only once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tqdm import tqdm
+
+from loss_logging.backends import BackendSpec, LoggerBackend, select_backends
+from loss_logging.config import TrainConfig
+from loss_logging.errors import LossLoggingError
+from loss_logging.ledger import Ledger
+from loss_logging.lock import RunLock
+from loss_logging.missed import Missed, missed, read_for_backends
+from loss_logging.tracker import Row, Tracker
+
+__all__ = ["Pushed", "jobs_in", "push_job"]
+
+_OF_THE_TRAINER = ("run", "writer")
+"""Options that were objects in the trainer's process."""
+
+
+class Pushed(msgspec.Struct, frozen=True):
+    """What `push_job` did for one job. ``failed``: a sentence for each thing that could not be delivered."""
+
+    job_name: str
+    reports: int
+    rows: int
+    failed: list[str]
+
+    def __str__(self) -> str:
+        if not (self.reports or self.rows or self.failed):
+            return f"{self.job_name}: nothing was missed"
+        return f"{self.job_name}: {_count(self.reports, 'report')} and {_count(self.rows, 'row')} of scalars delivered"
+
+
+def jobs_in(folder: Path) -> dict[str, Path]:
+    """The latest report of each job in ``folder``, a ``save_root`` or its ``loss_logging``.
+
+    Raises:
+        LossLoggingError: there is none.
+    """
+    folder = folder.absolute()
+    inside = folder.name == "loss_logging" and not (folder / "loss_logging").is_dir()
+    out_dir = folder if inside else folder / "loss_logging"
+    found = sorted(out_dir.glob("*_" + "[0-9]" * 9 + "*.json"), key=lambda path: (len(path.name), path.name))
+    jobs = {name: path for path in found for name, _, step in [path.stem.rpartition("_")] if step.isdecimal()}
+    if not jobs:
+        raise LossLoggingError(f"{out_dir} holds no report (JOB_000000250.json)")
+    return jobs
+
+
+def push_job(
+    latest_report: Path, to: str, options: Mapping[str, Any] | None = None, *, progress: bool = True
+) -> Pushed:
+    """Deliver the reports and scalars of a run that its ledger for a backend lacks, by step.
+
+    Each is delivered once, also when this is killed and started again, but for what the tracker was taking when it was
+    killed: one call; with W&B, what was written in the last moments.
+
+    Args:
+        latest_report: the newest JSON report of the run; its configuration counts.
+        to: the backend, as in ``TrainConfig.loggers``.
+        options: of the backend; they go before the run's own.
+        progress: show a progress bar.
+
+    Raises:
+        ConfigError: there is no such backend, or an option is impossible.
+        MissingExtraError: the backend needs a package that is not installed.
+        LossLoggingError: the run goes on still, or the backend is one of the trainer's objects.
+    """
+    config = _config_of(latest_report)
+    spec = _spec(config, to, options or {})
+    config.records_dir.mkdir(parents=True, exist_ok=True)
+    lock = RunLock(config.records_dir, rank=0)
+    lock.acquire()
+    try:
+        return _deliver(config, spec, progress)
+    finally:
+        lock.release()
+
+
+def _deliver(config: TrainConfig, spec: BackendSpec, progress: bool) -> Pushed:
+    ledger = Ledger.of(config, spec.name)
+    lacking = missed(config, ledger)
+    tracker = Tracker(spec, config, lambda backend, ledger: _prepare(backend, ledger, lacking))
+    failed: list[str] = []
+    arrived: list[Row] = []
+    rows = lacking.rows(lambda step, reason: failed.append(f"the report of step {step} was not delivered: {reason}"))
+    label = f"{config.job_name} to {spec.name}"
+    for row in tqdm(rows, label, len(lacking), unit="", disable=not (progress and len(lacking))):
+        try:
+            tracker.write(row)
+            arrived += tracker.settle()
+        except Exception as error:  # noqa: BLE001, PERF203 whatever one meets, the next ones are tried
+            failed.append(f"{row} was not delivered: {type(error).__name__}: {error}")
+    try:
+        arrived += tracker.close()
+    except Exception as error:  # noqa: BLE001
+        failed.append(f"the last things may not have arrived: {type(error).__name__}: {error}")
+    reports = sum(row.is_report for row in arrived)
+    return Pushed(config.job_name, reports, len(arrived) - reports, failed)
+
+
+def _prepare(backend: LoggerBackend, ledger: Ledger, lacking: Missed) -> None:
+    """Let the backend know that what comes may be older than what it has."""
+    if ledger.path.exists():
+        ledger.begin(backend)
+    is_older = lacking.first is not None and (not ledger.path.exists() or lacking.first <= ledger.last)
+    if is_older and (backfill := getattr(backend, "backfill", None)) is not None:
+        backfill(lacking.first)
+
+
+def _config_of(report: Path) -> TrainConfig:
+    """The run's configuration, wherever its folder is now."""
+    job_name = report.stem.rpartition("_")[0]
+    given = {"job_name": job_name, **read_for_backends(report).config}
+    return TrainConfig.from_dict(given | {"job_name": job_name, "save_root": str(report.parent.parent.absolute())})
+
+
+def _spec(config: TrainConfig, to: str, options: Mapping[str, Any]) -> BackendSpec:
+    """The backend ``to`` with the options that the run gave it."""
+    entries = [dict(entry) for entry in config.loggers if isinstance(entry, Mapping) and entry["name"] == to]
+    given = {key: value for key, value in (entries or [{}])[0].items() if key not in _OF_THE_TRAINER}
+    selection = select_backends([given | dict(options) | {"name": to}])
+    if not selection.reporter:
+        raise LossLoggingError(
+            f"the logger {to!r} writes to an object of the trainer, which is gone"
+            + ("; give the option --project, to have the run of its own" if to == "wandb" else "")
+        )
+    return selection.reporter[0]
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
