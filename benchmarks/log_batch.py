@@ -135,7 +135,7 @@ def sum_way() -> Iterator[Way]:
 def tensorboard_way(folder: Path) -> Iterator[Way]:
     from torch.utils.tensorboard import SummaryWriter
 
-    with closing(SummaryWriter(str(folder / "tensorboard"))) as writer:  # type: ignore[no-untyped-call]
+    with closing(SummaryWriter(str(folder / "tensorboard"))) as writer:
         yield Way(f"(c) tensorboard {version('tensorboard')} add_scalar per sample", scalars(writer), writer.flush)
 
 

@@ -28,6 +28,7 @@ from benchmarks.table import Results
 from loss_logging.columns import SCHEMA
 from loss_logging.config import TrainConfig
 from loss_logging.messages import Reply, Save, Saved, Start
+from loss_logging.ranks import Meeting
 from loss_logging.record_log import RecordLog
 from loss_logging.reporter import Reporter
 
@@ -88,7 +89,8 @@ def ours(root: Path, steps: list[int]) -> dict[str, Any]:
     """The reporter's save steps, one after the other."""
     config = _config(root, keep_reports=1)
     replies: list[Reply] = []
-    start = Start(config.to_dict(), [], 1, "", None, -1, forward=False)
+    run = Meeting(JOB, config.records_dir).open()
+    start = Start(config.to_dict(), [], 1, run, None, -1, forward=False)
     reporter = Reporter(start, replies.append)
     seconds = []
     for step in steps:

@@ -17,11 +17,14 @@ the pairs and not as a cost. A step is timed from the draw of its batch to the r
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -102,8 +105,9 @@ class Memory:
     def look(self) -> None:
         self.trainer = max(self.trainer, _TRAINER.memory_info().rss / 1e6)
         for child in _TRAINER.children():
-            if "loss_logging.reporter" in child.cmdline():  # between fork and exec a child is its parent's double
-                self.reporter = max(self.reporter, child.memory_info().rss / 1e6)
+            with suppress(psutil.NoSuchProcess):  # it ended just now
+                if "loss_logging.reporter" in child.cmdline():  # between fork and exec a child is its parent's double
+                    self.reporter = max(self.reporter, child.memory_info().rss / 1e6)
 
 
 def off_block(trainer: Trainer, steps: int, memory: Memory) -> list[float]:
@@ -220,7 +224,7 @@ def during_save(
         step = next(steps)
         done = threading.Event()
         if config.reporter == "inline":
-            threading.Thread(target=lambda: (losses.save_step(step).exception(), done.set())).start()
+            threading.Thread(target=lambda: losses.save_step(step).add_done_callback(lambda _: done.set())).start()
         else:
             losses.save_step(step).add_done_callback(lambda _: done.set())
         begun = time.perf_counter()
@@ -232,42 +236,48 @@ def during_save(
     return taken, while_written, seconds, config.report_path(step).stat().st_size / 1e6
 
 
+@contextmanager
+def busy_process() -> Iterator[None]:
+    """A process of the same session that computes all the time with niceness 10: what its presence alone costs."""
+    process = subprocess.Popen([sys.executable, "-c", "import os; os.nice(10)\nwhile True: sum(range(10_000))"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 def while_saving(trainer: Trainer, folder: Path, items: int, repeats: int) -> tuple[list[dict[str, Any]], Memory]:
-    kinds = {
-        "reporter process": TrainConfig(job_name="process", save_root=folder, loggers=["tensorboard"]),
-        "thread of the trainer": TrainConfig(
-            job_name="thread", save_root=folder, loggers=["tensorboard"], reporter="inline"
-        ),
-    }
-    for config in kinds.values():
-        config.records_dir.mkdir(parents=True, exist_ok=True)
-        log = RecordLog(config.records_dir)
-        if not log.files():
-            fill(log, items)
+    process = TrainConfig(job_name="process", save_root=folder, loggers=["tensorboard"])
+    thread = TrainConfig(job_name="thread", save_root=folder, loggers=["tensorboard"], reporter="inline")
+    for config in (process, thread):
+        config.records_dir.mkdir(parents=True)
+        fill(RecordLog(config.records_dir), items)
     memory = Memory()
-    rows = []
-    off: dict[str, list[list[float]]] = {kind: [] for kind in kinds}
-    on: dict[str, list[list[float]]] = {kind: [] for kind in kinds}
-    written: dict[str, list[list[float]]] = {kind: [] for kind in kinds}
-    lasted: dict[str, list[float]] = {kind: [] for kind in kinds}
-    size = 0.0
+    off: defaultdict[str, list[list[float]]] = defaultdict(list)
+    on: defaultdict[str, list[list[float]]] = defaultdict(list)
+    about: dict[str, str] = {}
     for _ in range(repeats):
-        for kind, config in kinds.items():
+        for kind in ("a process that only computes", "reporter process", "thread of the trainer"):
             time.sleep(1)
-            off[kind].append(off_block(trainer, 600, Memory()))
-            steps, with_file, seconds, size = during_save(
-                trainer, config, memory if kind == "reporter process" else Memory()
-            )
-            on[kind].append(steps)
-            written[kind].append(with_file)
-            lasted[kind].append(seconds)
-    for kind in kinds:
-        whole = ratio_row(f"{kind}: the whole save", off[kind], on[kind])
-        part = ratio_row(f"{kind}: while the JSON grew", off[kind], written[kind]) if all(written[kind]) else None
-        for row, seconds in ((whole, statistics.median(lasted[kind])), (part, None)):
-            if row is not None:
-                rows.append(row | {"save s": seconds and f"{seconds:.1f}", "JSON MB": f"{size:.0f}"})
-    return rows, memory
+            during: dict[str, list[float]]
+            before = off_block(trainer, 600, Memory())
+            if kind == "a process that only computes":
+                with busy_process():
+                    during = {kind: off_block(trainer, 1_200, Memory())}
+                about[kind] = ""
+            else:
+                config = process if kind == "reporter process" else thread
+                seen = memory if kind == "reporter process" else Memory()
+                whole, growing, seconds, size = during_save(trainer, config, seen)
+                during = {f"{kind}: the whole save": whole, f"{kind}: while the JSON grew": growing}
+                about |= dict.fromkeys(during, f"{seconds:.1f} s, JSON {size:.0f} MB")
+            after = off_block(trainer, 600, Memory())
+            for name, steps in during.items():
+                if steps:
+                    off[name].append(before + after)
+                    on[name].append(steps)
+    return [ratio_row(name, off[name], on[name]) | {"save": about[name]} for name in on], memory
 
 
 def main() -> None:
