@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from runs import wait_until
 from trackers import FileTracker, collect_garbage, lines, once, tensorboard_steps, wandb_steps
 
 from loss_logging import LossLogger, TrainConfig
@@ -122,6 +124,7 @@ def test_an_object_in_trouble(kind: str, tmp_path: Path) -> None:
     (sentence,) = train(tmp_path, [FileTracker(str(out))], begin)
     assert "the reports of steps 30, 40, 50, 60 and 4 rows of scalars not delivered" in sentence
     trouble.unlink()
+    wait_until(lambda: not any(FileTracker.name in thread.name for thread in threading.enumerate()))
     push(tmp_path, FileTracker.name, out=str(out))
     assert once(lines(out)) == {("report" if step in SAVED else "scalars", step) for step in EVERYTHING}
 
