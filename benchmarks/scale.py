@@ -13,7 +13,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -149,9 +148,15 @@ def _apart(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str
 
 
 def _measured(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak_mb()
     result = function(*arguments)
-    return result | {"idle MB": before / 1e3, "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}
+    return result | {"idle MB": before, "peak MB": _peak_mb()}
+
+
+def _peak_mb() -> float:
+    """Highest resident memory of this process; getrusage would begin with that of the parent at the fork."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text("utf-8").splitlines())
+    return int(status["VmHWM"].split()[0]) * 1024 / 1e6
 
 
 def main() -> None:

@@ -343,7 +343,11 @@ class RunStatistics:
         return dict(self._queries.rows("flagged_summary"))
 
     def _fold(self, target: str, after: int, through: int) -> None:
+        nothing_carried = self._carried() == 0
         for name in _STATE:
+            if nothing_carried:
+                self._queries.table(f"{target}_{name}", _sql(name), after=after, through=through)
+                continue
             self._queries.table(f"new_{name}", _sql(name), after=after, through=through)
             self._queries.table(f"{target}_{name}", _sql(f"merge_{name}"))
             self._queries.drop(f"new_{name}")
