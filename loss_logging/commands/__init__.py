@@ -1,0 +1,36 @@
+"""The commands of ``loss-logging``, each in a module of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from loss_logging import __version__
+from loss_logging.commands.demo import demo
+from loss_logging.commands.push import push
+from loss_logging.commands.show import show
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Shows which training samples and captions hurt your model."""
+
+
+# In the order of --help.
+for command in (demo, show, push):
+    app.command()(command)
