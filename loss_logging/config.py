@@ -20,6 +20,7 @@ __all__ = ["TrainConfig"]
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1, description="a whole number, 1 or more")]
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a whole number, 0 or more")]
 Fraction: TypeAlias = Annotated[float, Meta(gt=0, le=1, description="a number above 0 and up to 1")]
+Share: TypeAlias = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
 Scale: TypeAlias = Annotated[float, Meta(gt=0, le=1e9, description="a number above 0, such as 1 or 1000")]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=86_400, description="seconds, above 0 and up to 86400")]
 MemorySize: TypeAlias = Annotated[
@@ -58,6 +59,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
         log_per_dataset: keep figures of every dataset.
         sample_fraction: share of the records that are kept, above 0 and up to 1; the same ones in every run of a seed.
         max_records_per_step: most records kept of one step; None keeps all.
+        paired_fraction: share of the steps on which :meth:`LossLogger.is_paired_step` asks for a forward with the
+            empty caption, from 0 to 1; it takes 4 of them to decide about an item.
         log_every: steps between two reports of each dataset's mean loss.
         save_every: steps between two save steps, for trainers without a rhythm of their own.
         top_k: highest losses kept per dataset.
@@ -75,7 +78,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
         threads: threads that the statistics may use.
         prefix: first part of every name in the trackers.
         timestep_scale: the value of the last timestep, 1 or 1000 for instance; None decides by the first ones seen.
-        seed: decides which records ``sample_fraction`` keeps.
+        seed: decides which records ``sample_fraction`` keeps, and which steps ``paired_fraction`` takes.
         flush_seconds: longest time that records wait in memory before they are on disk.
         rank_timeout_seconds: longest time that a report waits for the records of other ranks; it names those that are
             missing.
@@ -100,6 +103,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
     log_per_dataset: bool = True
     sample_fraction: Fraction = 1.0
     max_records_per_step: Count | None = None
+    paired_fraction: Share = 0.25
     log_every: Count = 50
     save_every: Count = 250
     top_k: Count = 10

@@ -5,76 +5,35 @@ It drives the same log, statistics and report as training, so its figures mean t
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Sized
 from contextlib import ExitStack
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-import numpy as np
+import pyarrow as pa
 
 from loss_logging.artifacts import read_report, write_csv
 from loss_logging.config import TrainConfig
+from loss_logging.draws import Draw
 from loss_logging.errors import ConfigError
 from loss_logging.files import whole_file
+from loss_logging.journal import Journal
 from loss_logging.logger import LossLogger
 from loss_logging.records import RecordLike, SampleRecord, as_records
 from loss_logging.report import LossReport
+from loss_logging.selection import Selection, check_records, items_of, part_of
 
 if TYPE_CHECKING:
-    import torch
+    from tqdm import tqdm
 
 __all__ = ["Draw", "evaluate_dataset"]
-
-_IDENTITIES = ("paths", "path")
-
-
-class Draw:
-    """One draw of a timestep and noise for every item, the same for each caption, batching, order, worker and engine.
-
-    A compute function that has a ``draw`` parameter is called once for each.
-
-    Args:
-        seed: another seed draws other numbers.
-        index: which draw this is, from 0.
-        count: how many there are.
-
-    Example:
-        >>> draw = Draw(seed=0, index=1, count=4)
-        >>> draw.timesteps(["a.png", "b.png"]).tolist() == draw.timesteps(["b.png", "a.png"]).tolist()[::-1]
-        True
-        >>> 0.25 <= float(draw.timesteps(["a.png"])[0]) < 0.5
-        True
-    """
-
-    def __init__(self, seed: int, index: int, count: int) -> None:
-        self.seed = seed
-        self.index = index
-        self.count = count
-
-    def timesteps(self, paths: Sequence[str]) -> torch.Tensor:
-        """One timestep per item, (B,) float32 in [0, 1): draw i of n lies in [i/n, (i+1)/n)."""
-        import torch
-
-        inside = [_uniform("timestep", self.seed, self.index, path) for path in paths]
-        stratified = torch.tensor([(self.index + u) / self.count for u in inside], dtype=torch.float32)
-        return stratified.clamp_(max=float(np.nextafter(np.float32(1), np.float32(0))))
-
-    def noise(self, shape: Sequence[int], paths: Sequence[str]) -> torch.Tensor:
-        """Standard normal noise, (B, *shape) float32 on the CPU."""
-        import torch
-
-        generator = torch.Generator()
-        noise = torch.empty(len(paths), *shape)
-        for row, path in zip(noise, paths, strict=True):
-            row.normal_(generator=generator.manual_seed(_hash("noise", self.seed, self.index, path) >> 1))
-        return noise
 
 
 def evaluate_dataset(
@@ -93,27 +52,36 @@ def evaluate_dataset(
     save_root: str | Path | None = None,
     config: TrainConfig | None = None,
     progress: bool = True,
+    resume: bool = True,
     engine: Literal["local"] = "local",
 ) -> LossReport:
     """Compute the loss of every item of a dataset and report on it.
 
+    An evaluation that was interrupted, by a kill even, is continued when it is asked for again with the same arguments
+    and a ``save_root``: what was computed until a few seconds before is kept. Figures do not depend on the order of the
+    items, nor on how often they were interrupted, to the last digit.
+
     Args:
         compute_fn: ``compute_fn(batch) -> records`` or ``compute_fn(batch, draw) -> records``: a record for each
-            example, from a model in evaluation mode and without gradients.
+            example, from a model in evaluation mode and without gradients. ``docs/compute_function.md`` has the
+            contract and a complete example.
         dataloader: yields batches. Where a batch is a mapping with ``paths`` (or ``path``), the items that are not
-            wanted are taken out of it before the model sees them; elsewhere their records are left out.
+            wanted, or done already, are taken out of it before the model sees them, and it is checked that there is a
+            record for each item; elsewhere records that are not wanted are left out, and nothing is continued. Where
+            several datasets have items of one path, ``datasets`` (or ``dataset``) tells them apart.
         sample_fraction: share of the items to evaluate, in (0, 1]; which ones depends on their path and ``seed`` alone.
         max_samples: evaluate at most so many items, the first ones that come.
         seed: decides which items are taken, and what `Draw` draws.
         draws: how many timesteps to evaluate each item at.
-        paired: require ``loss_empty`` in every record, for caption_mismatch.
+        paired: require ``loss_empty`` in every record, for caption_mismatch; it takes 4 draws or more to decide.
         out_csv: write one row per item there.
         out_json: write the JSON report there.
         job_name: names the report; by default that of ``config`` with "-evaluation", or "evaluation".
         step: the training step that the model is from; 0 by default.
         save_root: where to keep the JSON and the log, as in training; nowhere by default.
         config: a TrainConfig to take the rest from, the loggers too; its sampling is for training and not used.
-        progress: show a progress bar on standard error.
+        progress: show a progress bar on standard error: items, and an estimate of the time left.
+        resume: False begins anew where an interrupted evaluation could be continued, after the model has changed.
         engine: "local" evaluates in this process.
 
     Returns:
@@ -122,7 +90,8 @@ def evaluate_dataset(
     Raises:
         ConfigError: an argument is impossible.
         LossLoggingError: ``save_root`` holds a training run named ``job_name``.
-        ValueError: a record lacks a key, or ``loss_empty`` with ``paired``, or is not about an item of its batch.
+        ValueError: a record lacks a key, or ``loss_empty`` with ``paired``; or a call's records are not about the items
+            of its batch, or not those of the other draws.
 
     Example:
         >>> batches = [{"paths": ["1.png", "2.png"]}, {"paths": ["3.png"]}]
@@ -132,7 +101,9 @@ def evaluate_dataset(
         3.0
     """
     takes_draw = "draw" in inspect.signature(compute_fn).parameters
-    _check_arguments(sample_fraction, max_samples, draws, takes_draw, engine)
+    step = index(step or 0)
+    _check_arguments(sample_fraction, max_samples, draws, takes_draw, step, engine)
+    fixed = {"sample_fraction": sample_fraction, "max_samples": max_samples, "seed": seed, "draws": draws}
     with ExitStack() as stack:
         if save_root is None and config is None:
             save_root = stack.enter_context(tempfile.TemporaryDirectory(prefix="loss_logging-"))
@@ -140,15 +111,32 @@ def evaluate_dataset(
         if not config.enabled:
             raise ConfigError("config: log_per_example and log_per_dataset are both false; there is nothing to report")
         losses = stack.enter_context(LossLogger.for_evaluation(config))
-        items = _Items(sample_fraction, max_samples, seed)
-        for batch in _progress(items.take_from(dataloader), dataloader, progress):
-            for index in range(draws):
-                arguments = (batch, Draw(seed, index, draws)) if takes_draw else (batch,)
-                records = items.keep(batch, as_records(compute_fn(*arguments)))
-                if paired:
-                    _check_paired(records)
-                losses.log_records(step or 0, records)
-        path = losses.save_step(step or 0).result()
+        journal = Journal(
+            config.records_dir / "evaluation",
+            fixed | {"paired": paired, "step": step},
+            resume=resume,
+            flush_seconds=config.flush_seconds,
+            memory_limit=config.memory_limit,
+        )
+        selection = Selection(sample_fraction, max_samples, seed)
+        with _Progress(selection, dataloader, journal.finished_items(draws), progress) as bar, journal:
+            for batch in selection.take_from(dataloader):
+                expected: Counter[str] | None = None
+                for number in range(draws):
+                    todo = _without_done(batch, journal, number)
+                    if todo is None:
+                        continue
+                    arguments = (todo, Draw(seed, number, draws)) if takes_draw else (todo,)
+                    records = selection.keep(todo, as_records(compute_fn(*arguments)))
+                    expected = _check_draws(todo, records, expected)
+                    if paired:
+                        _check_paired(records)
+                    journal.add(number, records)
+                    if number == draws - 1:
+                        bar.update(len(records))
+        for columns in journal.ordered():
+            losses.log_records(step, pa.Table.from_batches([columns]))
+        path = losses.save_step(step).result()
         assert path is not None
         report = read_report(path)
         if out_csv is not None:
@@ -157,73 +145,76 @@ def evaluate_dataset(
             with path.open("rb") as written, whole_file(Path(out_json)) as file:
                 shutil.copyfileobj(written, file)
             report = msgspec.structs.replace(report, json_path=str(out_json))
+        journal.remove()
     return report
 
 
-class _Items:
-    """Decides item by item what is evaluated."""
+class _Progress:
+    """A progress bar of items. How many there will be is estimated from the batches so far, where it is not known.
 
-    def __init__(self, fraction: float, most: int | None, seed: int) -> None:
-        self._fraction = fraction
-        self._most = most
-        self._seed = seed
-        self._taken: set[str] = set()
+    Args:
+        selection: knows how many items were taken.
+        dataloader: knows the number of its batches, perhaps.
+        finished: how many items were finished by an interrupted evaluation; they do not count as fast ones.
+        shown: False shows nothing.
+    """
 
-    def take_from(self, dataloader: Iterable[Any]) -> Iterator[Any]:
-        """The batches, without the examples that are not wanted, until there are enough."""
-        for batch in dataloader:
-            if self._most is not None and len(self._taken) >= self._most:
-                return
-            paths = _identities(batch)
-            if paths is None:
-                yield batch
-                continue
-            wanted = [i for i, path in enumerate(paths) if self._wants(path)]
-            if len(wanted) == len(paths):
-                yield batch
-            elif wanted:
-                yield {key: _take(value, wanted, len(paths)) for key, value in batch.items()}
+    def __init__(self, selection: Selection, dataloader: Iterable[Any], finished: int, shown: bool) -> None:
+        from tqdm import tqdm
 
-    def keep(self, batch: Any, records: list[SampleRecord]) -> list[SampleRecord]:
-        """The records that are wanted; those of a batch with known items must be about just these."""
-        paths = _identities(batch)
-        if paths is None:
-            return [record for record in records if self._wants(str(record.path))]
-        given, expected = Counter(str(record.path) for record in records), Counter(paths)
-        if given != expected:
-            missing, extra = list((expected - given).elements()), list((given - expected).elements())
-            raise ValueError(
-                f"compute_fn returned {len(records)} records for a batch of {len(paths)} items; expected one for each. "
-                f"Missing: {missing[:5]}; not in the batch: {extra[:5]}"
-            )
-        return records
+        self._selection = selection
+        self._batches = len(dataloader) if isinstance(dataloader, Sized) else None
+        self.bar: tqdm[Any] = tqdm(
+            desc="evaluating", unit="item", initial=finished, disable=not shown, file=sys.stderr, dynamic_ncols=True
+        )
 
-    def _wants(self, path: str) -> bool:
-        if path in self._taken:
-            return True
-        full = self._most is not None and len(self._taken) >= self._most
-        if full or (self._fraction < 1 and _uniform("sample", self._seed, path) >= self._fraction):
-            return False
-        self._taken.add(path)
-        return True
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.bar.total = self.bar.n
+        self.bar.close()
+
+    def update(self, items: int) -> None:
+        """So many more are finished."""
+        self.bar.total = self._expected()
+        self.bar.update(items)
+
+    def _expected(self) -> int | None:
+        taken, most = self._selection.taken, self._selection.most
+        if self._batches is None:
+            return most
+        expected = round(taken / max(self._selection.batches, 1) * max(self._batches, self._selection.batches))
+        return expected if most is None else min(expected, most)
 
 
-def _identities(batch: Any) -> list[str] | None:
-    if isinstance(batch, Mapping):
-        for key in _IDENTITIES:
-            if key in batch and not isinstance(batch[key], str):
-                return [str(path) for path in batch[key]]
-    return None
+def _without_done(batch: Any, journal: Journal, draw: int) -> Any:
+    """The batch without the items whose draw an interrupted evaluation has computed; None when nothing is left."""
+    items = items_of(batch)
+    if not items:
+        return batch
+    places = [place for place, item in enumerate(items) if not journal.take(item, draw)]
+    return part_of(batch, places, len(items)) if places else None
 
 
-def _take(value: Any, places: list[int], size: int) -> Any:
-    """The given places of a per-example value; anything else belongs to the whole batch and stays."""
-    shape = getattr(value, "shape", None)
-    if shape is not None:
-        return value[places] if len(shape) and shape[0] == size else value
-    if isinstance(value, (list, tuple)) and len(value) == size:
-        return [value[place] for place in places]
-    return value
+def _check_draws(batch: Any, records: list[SampleRecord], expected: Counter[str] | None) -> Counter[str] | None:
+    """In a batch that does not say what its items are, each draw must have records of the same ones."""
+    if items_of(batch) is not None:
+        return None
+    if expected is not None:
+        check_records(records, expected)
+    return Counter(str(record.path) for record in records)
+
+
+# Sampling and dropping are for training, and the order in which threads add up decides the last digits.
+_OURS: dict[str, Any] = {
+    "reporter": "inline",
+    "sample_fraction": 1.0,
+    "max_records_per_step": None,
+    "overload": "wait",
+    "threads": 1,
+}
 
 
 def _run_config(config: TrainConfig | None, job_name: str | None, save_root: str | Path | None) -> TrainConfig:
@@ -232,18 +223,11 @@ def _run_config(config: TrainConfig | None, job_name: str | None, save_root: str
     if config is not None:
         changes = {"job_name": f"{config.job_name}-evaluation"} | changes  # the training run's own files stay
         items = "both" if config.items == "parquet" else config.items
-        return msgspec.structs.replace(config, **changes, reporter="inline", sample_fraction=1.0, items=items)
-    return TrainConfig(**{"job_name": "evaluation", "loggers": [], "reporter": "inline"} | changes)
+        return msgspec.structs.replace(config, **changes, **_OURS, items=items)
+    return TrainConfig(**{"job_name": "evaluation", "loggers": []} | _OURS | changes)
 
 
-def _progress(batches: Iterator[Any], dataloader: Iterable[Any], shown: bool) -> Iterator[Any]:
-    from tqdm import tqdm
-
-    total = len(dataloader) if isinstance(dataloader, Sized) else None
-    yield from tqdm(batches, "evaluating", total, unit="batch", disable=not shown, file=sys.stderr)
-
-
-def _check_arguments(fraction: float, most: int | None, draws: int, takes_draw: bool, engine: str) -> None:
+def _check_arguments(fraction: float, most: int | None, draws: int, takes_draw: bool, step: int, engine: str) -> None:
     if not 0 < fraction <= 1:
         raise ConfigError(f"sample_fraction is {fraction!r}; allowed: above 0 and up to 1")
     if most is not None and most < 1:
@@ -252,6 +236,8 @@ def _check_arguments(fraction: float, most: int | None, draws: int, takes_draw: 
         raise ConfigError(f"draws is {draws!r}; allowed: 1 and more")
     if draws > 1 and not takes_draw:
         raise ConfigError(f"draws is {draws} but compute_fn has no parameter 'draw', so that all draws would be equal")
+    if step < 0:
+        raise ValueError(f"step is {step}; expected 0 or more")
     if engine != "local":
         raise ConfigError(f"engine is {engine!r}; allowed: 'local'")
 
@@ -260,12 +246,3 @@ def _check_paired(records: list[SampleRecord]) -> None:
     for record in records:
         if record.loss_empty is None:
             raise ValueError(f"paired=True, but the record of {record.path!r} has no loss_empty")
-
-
-def _hash(*parts: object) -> int:
-    text = repr(parts).encode("utf-8", "backslashreplace")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
-
-
-def _uniform(*parts: object) -> float:
-    return (_hash(*parts) >> 11) * 2.0**-53

@@ -7,23 +7,26 @@ import functools
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from operator import index
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
 
 from loss_logging.backends import select_backends
-from loss_logging.columns import table_from_records
+from loss_logging.columns import SCHEMA, table_from_records
 from loss_logging.config import TrainConfig
 from loss_logging.delivery import Dispatcher
+from loss_logging.draws import uniform_of
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.late_log import LateLog
 from loss_logging.messages import Save, Start
+from loss_logging.paired import no_trace
 from loss_logging.progress import FINISHED
 from loss_logging.ranks import Rank
 from loss_logging.record_log import RecordLog
@@ -35,6 +38,9 @@ from loss_logging.run_folder import RunFolder
 from loss_logging.sampling import Sampler
 from loss_logging.sigterm import on_sigterm
 from loss_logging.warn import LOGGER
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["LossLogger"]
 
@@ -168,20 +174,68 @@ class LossLogger:
                 caption_dropped,
             )
 
-    def log_records(self, step: int, records: Iterable[RecordLike]) -> None:
-        """Log records one by one, as SampleRecords or mappings with at least path, dataset, caption, loss.
+    def log_records(self, step: int, records: Iterable[RecordLike] | pa.Table) -> None:
+        """Log records as SampleRecords or mappings with at least path, dataset, caption, loss; or a table of columns.
 
         Args:
             step: the training step, 0 or more; it replaces the records' own.
-            records: as many as there are.
+            records: as many as there are; a table has the columns of ``loss_logging.columns.SCHEMA``.
 
         Raises:
             ValueError: a record lacks a key or has a figure that is no number, or ``step`` is negative.
             TypeError: a record is neither a SampleRecord nor a mapping.
+            pyarrow.ArrowInvalid: the table has other columns.
         """
         recorder = self._recorder or self._open()
         if recorder is not None:
-            recorder.append_table(step, table_from_records(records))
+            table = records.cast(SCHEMA) if isinstance(records, pa.Table) else table_from_records(records)
+            recorder.append_table(step, table)
+
+    def is_paired_step(self, step: int) -> bool:
+        """Whether to compute this step's losses with the empty caption too, for caption_mismatch.
+
+        A share ``paired_fraction`` of the steps, at random, so that no item is left out for coming at a regular pace.
+        The answer depends on the step and ``seed`` alone: it is the same on every rank and after a resume.
+
+        Example:
+            >>> import tempfile
+            >>> losses = LossLogger(job_name="cats", save_root=tempfile.mkdtemp(), loggers=[], paired_fraction=0.25)
+            >>> [step for step in range(1, 21) if losses.is_paired_step(step)]
+            [2, 4, 14]
+        """
+        return (
+            self.config.log_per_example and uniform_of("paired", self.config.seed, step) < self.config.paired_fraction
+        )
+
+    @contextmanager
+    def paired_forward(self, step: int, *modules: torch.nn.Module) -> Iterator[bool]:
+        """Around the forward with the empty caption: training goes on bit for bit as if it had not been.
+
+        It gives ``is_paired_step(step)``. Inside, no gradient is recorded; afterwards the random states of Python,
+        NumPy and torch (the CPU, CUDA, MPS) are restored, and the buffers of ``modules``, which batch norm changes.
+        Generators of your own are yours to restore. Put it right before the step's own forward, with noise and
+        timesteps drawn already: both forwards then begin at the same random state, and dropout drops the same in both.
+
+        Example:
+            >>> import tempfile, torch
+            >>> model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout())
+            >>> noisy, caption, empty = torch.randn(3, 2, 4)
+            >>> losses = LossLogger(job_name="cats", save_root=tempfile.mkdtemp(), loggers=[], paired_fraction=1)
+            >>> with losses.paired_forward(1, model) as wanted:
+            ...     losses_empty = model(noisy + empty).square().mean(1) if wanted else None
+            >>> loss = model(noisy + caption).square().mean(1)
+            >>> losses.log_batch(
+            ...     1, loss, paths=["1.png", "2.png"], datasets="d", captions=["cat", "dog"], losses_empty=losses_empty
+            ... )
+            >>> losses.close()
+            []
+        """
+        wanted = self.is_paired_step(step)
+        if not wanted:
+            yield False
+            return
+        with no_trace(*modules):
+            yield True
 
     def save_step(self, step: int) -> Future[Path | None]:
         """Have everything up to ``step`` reported: the JSON first, then the loggers. Returns at once.

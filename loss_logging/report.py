@@ -17,6 +17,7 @@ __all__ = [
     "ItemStats",
     "Job",
     "LossReport",
+    "PairedItems",
     "Reason",
     "Severity",
     "Summary",
@@ -84,7 +85,13 @@ class Summary(msgspec.Struct, frozen=True):
 class ItemStats(msgspec.Struct, frozen=True):
     """The losses of one item over the whole run. ``count`` includes ``non_finite``; the rest is over finite losses.
 
-    ``last_loss`` and ``caption`` are of the last step that has one; of several records at that step, of any."""
+    ``last_loss`` and ``caption`` are of the last step that has one; of several records at that step, of any.
+    ``std_z`` is the population standard deviation of the standardised losses whose sum is behind ``hard``.
+
+    ``n_paired`` is the number of records behind ``caption_mismatch`` (those with ``loss_empty`` whose caption was not
+    dropped) and ``standard_error`` the standard error of it. With fewer than 4 of them it is undecided whether the
+    caption is wrong: do not rank by such a ``caption_mismatch``. ``robust_z`` is None there; elsewhere it says how far
+    the item lies above the median of its dataset, see `PairedItems`."""
 
     count: int
     average_loss: float | None
@@ -96,12 +103,34 @@ class ItemStats(msgspec.Struct, frozen=True):
     caption_mismatch: float | None
     caption: str
     non_finite: int = 0
+    std_z: float | None = None
+    n_paired: int = 0
+    standard_error: float | None = None
+    robust_z: float | None = None
+
+
+class PairedItems(msgspec.Struct, frozen=True):
+    """For how many items of a dataset it is known whether their caption is wrong.
+
+    ``decided`` items have 4 paired records or more and a caption_mismatch; ``undecided`` ones have fewer, or none that
+    can be computed; ``unpaired`` ones have no paired record. ``median`` and ``mad`` (median absolute deviation) are of
+    the decided items' caption_mismatch, and None without such items. An item's ``robust_z`` is
+    ``(caption_mismatch - median) / (1.4826 * mad)``, the modified z-score of Iglewicz and Hoaglin, "How to Detect and
+    Handle Outliers" (1993), who call 3.5 an outlier; it is None where ``mad`` is zero (below 1e-9).
+    """
+
+    decided: int
+    undecided: int
+    unpaired: int
+    median: float | None
+    mad: float | None
 
 
 class DatasetReport(msgspec.Struct, frozen=True):
     """One dataset. ``item_stats`` (by path) lives in the JSON artifact; it is empty in what backends receive."""
 
     summary: Summary
+    paired_items: PairedItems | None = None
     item_stats: dict[str, ItemStats] = {}
 
 
@@ -130,8 +159,8 @@ class FlaggedCaption(msgspec.Struct, frozen=True):
 
 
 class WorstItem(msgspec.Struct, frozen=True):
-    """An item in one of the two rankings. ``count`` is the number of records behind ``score``; ``standard_error`` and
-    ``t`` belong to caption_mismatch and are None in the hard ranking."""
+    """An item in one of the two rankings. ``count`` is the number of records behind ``score``; ``standard_error``,
+    ``t`` and ``robust_z`` belong to caption_mismatch, ``std_z`` to hard; each is None in the other ranking."""
 
     dataset: str
     path: str
@@ -141,10 +170,13 @@ class WorstItem(msgspec.Struct, frozen=True):
     average_loss: float | None
     standard_error: float | None = None
     t: float | None = None
+    robust_z: float | None = None
+    std_z: float | None = None
 
 
 class Worst(msgspec.Struct, frozen=True):
-    """The two rankings, worst first."""
+    """The two rankings, worst first. Items for which caption_mismatch is undecided are not in its
+    list: ``paired_items`` of each dataset counts them."""
 
     hard: list[WorstItem] = []
     caption_mismatch: list[WorstItem] = []
@@ -229,10 +261,12 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
 
     @property
     def tables(self) -> dict[str, Table]:
-        """The two rankings, the flagged captions and the warnings; a table without rows is left out."""
+        """The two rankings, for how many items the second is decided, the flagged captions and the warnings; a table
+        without rows is left out."""
         tables = {
             f"{self.prefix}/worst/hard": _worst_table(self.worst.hard, "hard"),
             f"{self.prefix}/worst/caption_mismatch": _worst_table(self.worst.caption_mismatch, "caption_mismatch"),
+            f"{self.prefix}/paired_items": _paired_table(self.datasets),
             f"{self.prefix}/flagged_captions": _flagged_table(self.flagged),
             f"{self.prefix}/warnings": Table(["warning"], [[sentence] for sentence in self.warnings]),
         }
@@ -243,9 +277,20 @@ def _worst_table(items: list[WorstItem], score: str) -> Table:
     columns = ["dataset", "path", "caption", score, "count", "average_loss"]
     rows: list[list[Any]] = [[i.dataset, i.path, i.caption, i.score, i.count, i.average_loss] for i in items]
     if score == "caption_mismatch":
-        columns += ["standard_error", "t"]
-        rows = [[*row, i.standard_error, i.t] for row, i in zip(rows, items, strict=True)]
+        columns += ["standard_error", "t", "robust_z"]
+        rows = [[*row, i.standard_error, i.t, i.robust_z] for row, i in zip(rows, items, strict=True)]
+    else:
+        columns += ["std_z"]
+        rows = [[*row, i.std_z] for row, i in zip(rows, items, strict=True)]
     return Table(columns, rows)
+
+
+def _paired_table(datasets: dict[str, DatasetReport]) -> Table:
+    paired = [(name, dataset.paired_items) for name, dataset in datasets.items() if dataset.paired_items is not None]
+    rows = [[name, p.decided, p.undecided, p.unpaired, p.median, p.mad] for name, p in paired]
+    if not any(decided or undecided for _, decided, undecided, *_ in rows):
+        rows = []  # nobody asked whether captions are wrong
+    return Table(["dataset", "decided", "undecided", "unpaired", "median", "mad"], rows)
 
 
 def _flagged_table(flagged: list[FlaggedCaption]) -> Table:

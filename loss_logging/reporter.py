@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -39,7 +39,7 @@ from loss_logging.messages import (
 from loss_logging.other_ranks import OtherRanks
 from loss_logging.ranks import opened_run
 from loss_logging.record_log import RecordLog
-from loss_logging.report import DatasetReport, Job, LossReport, Summary, Worst, loss_scalar_name
+from loss_logging.report import DatasetReport, Job, LossReport, PairedItems, Summary, Worst, loss_scalar_name
 from loss_logging.statistics import RunStatistics
 from loss_logging.warn import LOGGER, warn_once
 
@@ -170,6 +170,7 @@ class Reporter:
         if not config.log_per_dataset:
             summaries = {name: _without_figures(summary) for name, summary in summaries.items()}
         overall = summaries.pop(None)
+        paired = statistics.paired_items() if config.log_per_example else {}
         if config.log_per_example:
             statistics.check_captions(self._checker)
         return LossReport(
@@ -182,7 +183,7 @@ class Reporter:
             ),
             config=self._start.config,
             global_=overall,
-            datasets={str(name): DatasetReport(summary) for name, summary in summaries.items()},
+            datasets={str(name): DatasetReport(summary, paired.get(str(name))) for name, summary in summaries.items()},
             flagged=statistics.flagged(config.max_table_rows) if config.log_per_example else [],
             flagged_summary=statistics.flagged_summary() if config.log_per_example else {},
             worst=Worst(statistics.worst_hard(config.top_k), statistics.worst_caption_mismatch(config.top_k))
@@ -190,7 +191,7 @@ class Reporter:
             else Worst(),
             timestep_scale=statistics.timestep_scale,
             recent=recent,
-            warnings=[*warnings, *self._warnings()],
+            warnings=[*warnings, *self._warnings(), *_undecided(paired.values())],
             json_path=str(config.report_path(step)),
         )
 
@@ -237,6 +238,17 @@ class Reporter:
             for path in self._config.report_paths()[: -self._config.keep_reports]:
                 path.unlink(missing_ok=True)
                 items_path(path).unlink(missing_ok=True)
+
+
+def _undecided(paired: Collection[PairedItems]) -> list[str]:
+    """A sentence, where an empty ranking would look as if every caption were fine."""
+    undecided = sum(dataset.undecided for dataset in paired)
+    if not undecided or any(dataset.decided for dataset in paired):
+        return []
+    return [
+        f"caption_mismatch is undecided for all items: {undecided} have paired records, but none the 4 that it takes; "
+        "log loss_empty on more steps, or evaluate with draws=4 or more"
+    ]
 
 
 def _without_figures(summary: Summary) -> Summary:

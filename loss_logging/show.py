@@ -32,7 +32,9 @@ def report_tables(report: LossReport, rows: int = 10) -> list[Table]:
     """The tables of :func:`print_report`, without those that would be empty."""
     tables = [
         _dataset_table(report),
-        _worst_table("Worst by caption_mismatch: the caption hurts", report.worst.caption_mismatch[:rows]),
+        _worst_table(
+            f"Worst by caption_mismatch: the caption hurts{_undecided(report)}", report.worst.caption_mismatch[:rows]
+        ),
         _worst_table("Worst by hard: the image is odd", report.worst.hard[:rows]),
         _flagged_table(report.flagged[:rows], report.flagged_summary),
     ]
@@ -98,6 +100,14 @@ def _worst_table(title: str, items: list[WorstItem]) -> Table:
             _line(cell(item.caption)),
         )
     return table
+
+
+def _undecided(report: LossReport) -> str:
+    """How many items the ranking by caption_mismatch leaves out for want of paired records."""
+    paired = [dataset.paired_items for dataset in report.datasets.values() if dataset.paired_items is not None]
+    undecided, unpaired = sum(p.undecided for p in paired), sum(p.unpaired for p in paired)
+    parts = [f"{n} {what}" for n, what in ((undecided, "undecided"), (unpaired, "unpaired")) if n]
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _flagged_table(flagged: list[FlaggedCaption], counts: dict[str, int]) -> Table:

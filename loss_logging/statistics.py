@@ -27,7 +27,7 @@ from loss_logging.columns import SCHEMA, table_from_records
 from loss_logging.errors import ConfigError
 from loss_logging.record_log import RecordLog
 from loss_logging.records import RecordLike
-from loss_logging.report import FlaggedCaption, Reason, Summary, TimestepCurve, TopRecord, WorstItem
+from loss_logging.report import FlaggedCaption, PairedItems, Reason, Summary, TimestepCurve, TopRecord, WorstItem
 
 if TYPE_CHECKING:
     from loss_logging.captions import CaptionChecker
@@ -183,6 +183,10 @@ class _Queries:
         """All rows of the query in ``sql/{name}.sql``."""
         return self._connection.execute(_sql(name), parameters or None).fetchall()
 
+    def table_rows(self, name: str) -> list[tuple[Any, ...]]:
+        """All rows of the table ``name``."""
+        return self._connection.execute(f"FROM {name}").fetchall()
+
     def value(self, query: str, **parameters: object) -> Any:
         """The one value that a query gives."""
         return self._connection.execute(query, parameters or None).fetchall()[0][0]
@@ -268,6 +272,7 @@ class RunStatistics:
         for name in _STATE:
             self._queries.view(name, f"FROM {shown}_{name}")
         self._queries.view("item_statistics", _sql("item_statistics"))
+        self._queries.table("paired_items", _sql("paired_items"))
         self._queries.view(
             "peaks",
             "SELECT dataset, path, coalesce(highest_caption, caption, '') AS caption, highest AS loss, "
@@ -290,11 +295,16 @@ class RunStatistics:
 
     def worst_hard(self, k: int) -> list[WorstItem]:
         """The ``k`` items whose loss is highest for their timestep and time of training."""
-        return [WorstItem(*row) for row in self._queries.rows("worst_hard", k=k)]
+        return [WorstItem(*row, std_z=std_z) for *row, std_z in self._queries.rows("worst_hard", k=k)]
 
     def worst_caption_mismatch(self, k: int) -> list[WorstItem]:
         """The ``k`` items, of 4 paired records or more, whose caption helps least against the empty one."""
-        return [WorstItem(*row) for row in self._queries.rows("worst_caption_mismatch", k=k)]
+        rows = self._queries.rows("worst_caption_mismatch", k=k)
+        return [WorstItem(*row, robust_z=robust_z) for *row, robust_z in rows]
+
+    def paired_items(self) -> dict[str, PairedItems]:
+        """For how many items of each dataset caption_mismatch is decided, and where those lie."""
+        return {name: PairedItems(*figures) for name, *figures in self._queries.table_rows("paired_items")}
 
     def items(self) -> Iterator[pa.RecordBatch]:
         """Every item's dataset, path and the figures of `ItemStats`, by dataset."""

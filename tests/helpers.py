@@ -60,6 +60,7 @@ def figures(statistics_: RunStatistics, top_k: int = 3) -> dict[str, Any]:
         "items": sorted(item_rows(statistics_), key=lambda row: (row["dataset"], row["path"])),
         "hard": msgspec.to_builtins(statistics_.worst_hard(10)),
         "caption_mismatch": msgspec.to_builtins(statistics_.worst_caption_mismatch(10)),
+        "paired_items": msgspec.to_builtins(statistics_.paired_items()),
     }
 
 
@@ -118,7 +119,24 @@ def plain_items(records: Sequence[Mapping[str, Any]], block_steps: int, scale: f
     grouped: defaultdict[Any, list[int]] = defaultdict(list)
     for i, one in enumerate(records):
         grouped[one["dataset"] or "unknown", one["path"]].append(i)
-    return {key: _plain_item([records[i] for i in places], [z[i] for i in places]) for key, places in grouped.items()}
+    items = {key: _plain_item([records[i] for i in places], [z[i] for i in places]) for key, places in grouped.items()}
+    for dataset in {key[0] for key in items}:
+        _add_robust_z([figures for key, figures in items.items() if key[0] == dataset])
+    return items
+
+
+def _add_robust_z(items: list[dict[str, Any]]) -> None:
+    decided = [one["caption_mismatch"] for one in items if is_decided(one)]
+    middle = statistics.median(decided) if decided else 0.0
+    mad = statistics.median(abs(value - middle) for value in decided) if decided else 0.0
+    for one in items:
+        known = is_decided(one) and mad > 1e-9
+        one["robust_z"] = (one["caption_mismatch"] - middle) / (1.4826 * mad) if known else None
+
+
+def is_decided(item: Mapping[str, Any]) -> bool:
+    """Whether there are paired records enough to say something about its caption."""
+    return item["n_paired"] >= 4 and item["caption_mismatch"] is not None
 
 
 def _plain_z(records: Sequence[Mapping[str, Any]], block_steps: int, scale: float) -> list[float | None]:
@@ -147,7 +165,8 @@ def _plain_z(records: Sequence[Mapping[str, Any]], block_steps: int, scale: floa
 def _plain_item(records: list[Mapping[str, Any]], z: list[float | None]) -> dict[str, Any]:
     losses = [one["loss"] for one in records if math.isfinite(one["loss"])]
     finite = [one for one in records if math.isfinite(one["loss"])]
-    pairs = [(one["loss"], one["loss_empty"]) for one in finite if one.get("loss_empty") is not None]
+    paired = [one for one in finite if one.get("loss_empty") is not None and not one.get("caption_dropped")]
+    pairs = [(one["loss"], one["loss_empty"]) for one in paired]
     scores = [value for value in z if value is not None]
     empty = math.fsum(e for _, e in pairs)
     ratio = math.fsum(loss - e for loss, e in pairs) / empty if empty > 0 else None
@@ -160,7 +179,9 @@ def _plain_item(records: list[Mapping[str, Any]], z: list[float | None]) -> dict
         "std_loss": statistics.pstdev(losses) if losses else None,
         "last_loss": _last(finite, "loss"),
         "hard": math.fsum(scores) / (len(scores) + 5) if scores else None,
+        "std_z": statistics.pstdev(scores) if scores else None,
         "caption_mismatch": ratio,
+        "n_paired": len(pairs),
         "standard_error": _ratio_error(pairs, ratio, empty),
         "caption": _last([one for one in records if not one.get("caption_dropped")], "caption") or "",
     }

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from helpers import assert_same, figures, item_rows, plain_items, record, run_statistics, write
+from helpers import assert_same, figures, is_decided, item_rows, plain_items, record, run_statistics, write
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -229,11 +229,21 @@ def test_items_follow_their_definitions(
     assert [item.score for item in worst] == pytest.approx(sorted(hard.values(), reverse=True)[:3], rel=1e-6, abs=1e-9)
     for item in worst:
         assert item.score == pytest.approx(hard[item.dataset, item.path], rel=1e-6, abs=1e-9)
+    decided = {key: one for key, one in expected.items() if is_decided(one)}
+    assert len(numbers.worst_caption_mismatch(99)) == len(decided)
     for item in numbers.worst_caption_mismatch(99):
         one = expected[item.dataset, item.path]
+        assert_same(item.robust_z, one["robust_z"], rel=1e-5, absolute=1e-6)
         assert item.score == pytest.approx(one["caption_mismatch"], rel=1e-6, abs=1e-9)
         assert item.standard_error == pytest.approx(one["standard_error"], rel=1e-5, abs=1e-6)
-        assert item.count >= 4
+        assert item.count == one["n_paired"] >= 4
+    for name, counts in numbers.paired_items().items():
+        own = [key for key in expected if key[0] == name]
+        unpaired = sum(expected[key]["n_paired"] == 0 for key in own)
+        known = [key for key in own if key in decided]
+        assert counts.decided == len(known)
+        assert counts.unpaired == unpaired
+        assert counts.undecided == len(own) - len(known) - unpaired
     for name, summary in numbers.summaries(3).items():
         assert_summary(summary, by_dataset(rows)[name])
     numbers.close()
@@ -408,6 +418,149 @@ def test_no_timesteps_no_curve(tmp_path: Path) -> None:
     assert numbers.timestep_scale is None
     assert numbers.summaries(0)[None].loss_by_timestep is None
     assert [item.path for item in numbers.worst_hard(2)] == ["8", "7"]
+
+
+def test_a_curve_per_dataset(tmp_path: Path) -> None:
+    """Each dataset has the curve of its own losses."""
+    rows = [
+        record(path=str(i), dataset="ab"[i % 2], loss=float(1 + i % 2), timestep=(i % 20 + 0.5) / 20, step=1)
+        for i in range(80)
+    ]
+    log = RecordLog(tmp_path)
+    write(log, rows)
+    (numbers := run_statistics(log)).advance(1)
+    curves = {name: summary.loss_by_timestep for name, summary in numbers.summaries(0).items()}
+    assert all(curve is not None for curve in curves.values())
+    assert curves["a"].counts == [4, 0] * 10  # type: ignore[union-attr]
+    assert curves["b"].means == [None, 2.0] * 10  # type: ignore[union-attr]
+    assert curves[None].means == [1.0, 2.0] * 10  # type: ignore[union-attr]
+
+
+# --- the two rankings on bad input ----------------------------------------------------------------------------------
+
+
+def _hard(rows: list[dict[str, Any]], folder: Path) -> dict[str, float]:
+    log = RecordLog(folder)
+    write(log, rows)
+    (numbers := run_statistics(log, timestep_scale=None, block_steps=100)).advance(100)
+    return {item.path: item.score for item in numbers.worst_hard(999)}
+
+
+def test_some_timesteps_missing(tmp_path: Path) -> None:
+    """Records without a timestep are compared among themselves: their level of loss does not make them hard."""
+    rng = np.random.default_rng(8)
+    rows = [
+        record(
+            path=f"{i % 40}", step=1 + i // 40, timestep=None if i % 2 else 0.95,
+            loss=float((9.0 if i % 2 else 1.0) + rng.normal() / 10 + (2.0 if i % 40 in (6, 7) else 0)),
+        )
+        for i in range(800)
+    ]  # fmt: skip
+    hard = _hard(rows, tmp_path)
+    assert set(list(hard)[:2]) == {"6", "7"}
+    assert hard["6"] > 1.5 < hard["7"]
+    assert all(abs(score) < 1 for path, score in hard.items() if path not in ("6", "7"))
+
+
+@pytest.mark.parametrize("timestep", [None, 0.5, 500, -1.0], ids=str)
+def test_one_bin_where_timesteps_do_not_tell(tmp_path: Path, timestep: float | None) -> None:
+    """Without timesteps, and with equal ones, z is that of the whole block."""
+    losses = np.random.default_rng(9).lognormal(size=50)
+    rows = [record(path=str(i), loss=float(loss), step=1, timestep=timestep) for i, loss in enumerate(losses)]
+    hard = _hard(rows, tmp_path)
+    z = (losses - losses.mean()) / losses.std()
+    assert [hard[str(i)] for i in range(50)] == pytest.approx((z / 6).tolist())
+
+
+def test_an_item_seen_once_does_not_lead(tmp_path: Path) -> None:
+    """One high loss weighs a sixth of its z; an item that is high each time comes before it."""
+    rng = np.random.default_rng(10)
+    rows = [
+        record(path=f"{i % 20}", step=1 + i // 20, loss=float(rng.normal(1, 0.1) + (0.3 if i % 20 == 4 else 0)))
+        for i in range(400)
+    ]
+    rows.append(record(path="once", step=20, loss=1.5))
+    hard = _hard(rows, tmp_path)
+    assert next(iter(hard)) == "4"
+    assert 0 < hard["once"] < hard["4"] / 2
+
+
+@pytest.mark.parametrize("losses", [[0.5], [0.5, 0.5], [0.25, 0.75]], ids=str)
+def test_a_dataset_of_one_item(tmp_path: Path, losses: list[float]) -> None:
+    """There is nobody to compare it with: no z where losses are equal, and never a robust z."""
+    log = RecordLog(tmp_path)
+    write(log, [record(loss=loss, step=i, loss_empty=1.0) for i, loss in enumerate(losses * 4)])
+    (numbers := run_statistics(log, block_steps=100)).advance(100)
+    (item,) = item_rows(numbers)
+    assert (item["hard"] is None) == (len(set(losses)) == 1)
+    if item["hard"] is not None:
+        assert (item["hard"], item["std_z"]) == (pytest.approx(0, abs=1e-12), pytest.approx(1))
+    assert item["robust_z"] is None
+    (worst,) = numbers.worst_caption_mismatch(9)
+    assert worst.score == pytest.approx(np.mean(losses) - 1)
+    assert worst.robust_z is None
+    assert numbers.paired_items()["d"].mad == 0
+
+
+def test_pairs_for_some_records_only(tmp_path: Path) -> None:
+    """Only records with loss_empty are pairs; items with 1 to 3 of them, or none that compute, are undecided."""
+    log = RecordLog(tmp_path)
+    pairs = {"none": 0, "few": 3, "enough": 4, "many": 6}
+    rows = [
+        record(path=path, loss=1.0, step=step, loss_empty=2.0 if step < n else None)
+        for path, n in pairs.items()
+        for step in range(8)
+    ]
+    rows += [record(path="zero", loss=1.0, step=step, loss_empty=0.0) for step in range(8)]
+    rows += [record(path="nan", loss=1.0, step=step, loss_empty=math.nan) for step in range(8)]
+    write(log, rows)
+    (numbers := run_statistics(log)).advance(8)
+    assert {(item.path, item.score, item.count) for item in numbers.worst_caption_mismatch(9)} == {
+        ("enough", -0.5, 4), ("many", -0.5, 6)
+    }  # fmt: skip
+    counts = numbers.paired_items()["d"]
+    assert (counts.decided, counts.undecided, counts.unpaired) == (2, 2, 2)  # few and zero; none and nan
+    assert {row["path"]: row["n_paired"] for row in item_rows(numbers)} == pairs | {"zero": 8, "nan": 0}
+
+
+def test_a_dropped_caption_is_no_pair(tmp_path: Path) -> None:
+    """Caption dropout compares the empty caption with itself, which would make every caption look harmless."""
+    log = RecordLog(tmp_path)
+    write(
+        log,
+        [
+            record(loss=1.0 if dropped else 1.5, loss_empty=1.0, step=step, caption_dropped=dropped)
+            for step, dropped in enumerate([True, False] * 4)
+        ],
+    )
+    (numbers := run_statistics(log)).advance(8)
+    (item,) = numbers.worst_caption_mismatch(9)
+    assert (item.score, item.count) == (0.5, 4)
+
+
+def test_the_robust_z_of_a_wrong_caption(tmp_path: Path) -> None:
+    """Outliers do not hide each other: (x - median) / (1.4826 MAD) over the dataset's decided items, and NumPy's."""
+    rng = np.random.default_rng(11)
+    gains = np.append(rng.normal(-0.2, 0.02, 60), [0.1, 0.1, 0.1])
+    log = RecordLog(tmp_path)
+    write(
+        log,
+        [
+            record(path=f"{i}", dataset=name, loss=1 + float(gain), loss_empty=1.0, step=step)
+            for i, gain in enumerate(gains)
+            for step in range(4)
+            for name in "ab"[: 1 + (i < 60)]
+        ],
+    )
+    (numbers := run_statistics(log)).advance(4)
+    middle = np.median(gains)
+    mad = np.median(abs(gains - middle))
+    found = {(item.dataset, item.path): item.robust_z for item in numbers.worst_caption_mismatch(999)}
+    assert [found["a", f"{i}"] for i in range(63)] == pytest.approx(((gains - middle) / (1.4826 * mad)).tolist())
+    assert found["a", "62"] > 10  # type: ignore[operator]
+    counts = numbers.paired_items()["a"]
+    assert (counts.median, counts.mad) == (pytest.approx(middle), pytest.approx(mad))
+    assert found["b", "0"] != found["a", "0"]
 
 
 # --- windows --------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 --
 -- hard = sum(z) / (n + 5): the 5 pulls items seen a few times towards zero.
 -- caption_mismatch = sum(loss - loss_empty) / sum(loss_empty); its standard error is that of a ratio of sums by the delta
--- method (Cochran, "Sampling Techniques", 1977, section 6.4).
+-- method (Cochran, "Sampling Techniques", 1977, section 6.4). Fewer than 4 paired records decide nothing about a caption.
 WITH ratio AS (
     SELECT *, CASE WHEN sum_empty > 0 THEN sum_difference / sum_empty END AS caption_mismatch FROM items
 )
@@ -16,10 +16,12 @@ SELECT
     sqrt(m2 / nullif(n, 0)) AS std_loss,
     last_loss,
     CASE WHEN n_z > 0 THEN sum_z / (n_z + 5) END AS hard,
+    CASE WHEN n_z > 0 THEN sqrt(m2_z / n_z) END AS std_z,
     caption_mismatch,
     coalesce(caption, '') AS caption,
     count - n AS non_finite,
     n_paired,
+    coalesce(n_paired >= 4 AND isfinite(caption_mismatch), false) AS decided,
     CASE
         WHEN n_paired > 1 THEN sqrt(
             greatest(

@@ -1,7 +1,8 @@
 -- Partial sums per item over the steps in ($after, $through]; what merge_items.sql adds up.
 --
 -- `z` is the loss standardised among the losses of the same timestep bin and block of steps. Where fewer than 8 records share
--- both, the whole block stands in; where those do not vary either, there is no z.
+-- both, the whole block stands in; where those do not vary either, there is no z. A record whose caption was dropped compares
+-- the empty caption with itself, and is no pair.
 WITH
 in_cell AS NOT MATERIALIZED (
     SELECT block, timestep_bin, count(*) AS n, avg(loss) AS mean, stddev_pop(loss) AS std
@@ -28,7 +29,7 @@ scored AS NOT MATERIALIZED (
     SELECT
         samples.*,
         (loss - baseline.mean) / baseline.std AS z,
-        loss - loss_empty AS difference
+        CASE WHEN NOT caption_dropped THEN loss - loss_empty END AS difference
     FROM samples
     LEFT JOIN baseline USING (block, timestep_bin)
     WHERE step > $after AND step <= $through
@@ -49,6 +50,7 @@ SELECT
     arg_max(loss, step) AS last_loss,
     coalesce(sum(z), 0) AS sum_z,
     count(z) AS n_z,
+    coalesce(var_pop(z) * count(z), 0) AS m2_z,
     count(difference) AS n_paired,
     coalesce(sum(loss_empty) FILTER (difference IS NOT NULL), 0) AS sum_empty,
     coalesce(sum(difference), 0) AS sum_difference,

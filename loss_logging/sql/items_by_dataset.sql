@@ -10,6 +10,11 @@ SELECT
     hard,
     caption_mismatch,
     caption,
-    non_finite
+    non_finite,
+    std_z,
+    n_paired,
+    standard_error,
+    CASE WHEN item_statistics.decided THEN robust_z(caption_mismatch, middle, spread) END AS robust_z
 FROM item_statistics
+JOIN paired_items USING (dataset)
 ORDER BY dataset

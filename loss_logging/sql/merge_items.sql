@@ -21,6 +21,7 @@ SELECT
     coalesce(b.last_loss, a.last_loss) AS last_loss,
     coalesce(a.sum_z, 0) + coalesce(b.sum_z, 0) AS sum_z,
     coalesce(a.n_z, 0) + coalesce(b.n_z, 0) AS n_z,
+    merged_m2(a.n_z, a.sum_z / a.n_z, a.m2_z, b.n_z, b.sum_z / b.n_z, b.m2_z) AS m2_z,
     coalesce(a.n_paired, 0) + coalesce(b.n_paired, 0) AS n_paired,
     coalesce(a.sum_empty, 0) + coalesce(b.sum_empty, 0) AS sum_empty,
     coalesce(a.sum_difference, 0) + coalesce(b.sum_difference, 0) AS sum_difference,

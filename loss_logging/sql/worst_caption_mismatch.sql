@@ -1,4 +1,4 @@
--- Fewer than 4 paired records decide nothing about a caption.
+-- Items for which too few paired records decide are counted in paired_items.sql.
 SELECT
     dataset,
     path,
@@ -7,8 +7,10 @@ SELECT
     n_paired AS count,
     average_loss,
     standard_error,
-    caption_mismatch / nullif(standard_error, 0) AS t
+    caption_mismatch / nullif(standard_error, 0) AS t,
+    robust_z(caption_mismatch, middle, spread) AS robust_z
 FROM item_statistics
-WHERE isfinite(caption_mismatch) AND n_paired >= 4
+JOIN paired_items USING (dataset)
+WHERE item_statistics.decided
 ORDER BY caption_mismatch DESC, dataset, path
 LIMIT $k

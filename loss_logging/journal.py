@@ -1,0 +1,184 @@
+"""Journal: what an evaluation has computed so far, on disk, so that an interrupted one goes on where it was."""
+
+from __future__ import annotations
+
+import glob
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from loss_logging.columns import SCHEMA, table_from_records
+from loss_logging.files import whole_file
+from loss_logging.record_log import RecordLog
+from loss_logging.records import SampleRecord
+from loss_logging.selection import Item
+from loss_logging.warn import LOGGER
+
+__all__ = ["Journal"]
+
+_ORDER = "dataset, path, step, timestep, loss, loss_empty, caption"
+
+_SHARD_ROWS = 131_072
+_PATIENCE = 0.01
+"""Share of the time spent so far that an interruption may cost; it keeps the number of files small."""
+
+
+class Journal:
+    """The records of an evaluation in the order in which they were computed; each is of an item and a draw.
+
+    They are in a `RecordLog` of their own, whose steps are the draws. It is continued when it is of the same arguments,
+    and cleared otherwise.
+
+    Args:
+        folder: where it is; made if need be. One process uses it at a time.
+        arguments: what the records depend on, as plain data.
+        resume: False clears what is there.
+        flush_seconds: how long records may wait in memory; up to a hundredth of the time spent so far in any case.
+        memory_limit: most memory that sorting may use; more goes to the disk.
+    """
+
+    def __init__(
+        self, folder: Path, arguments: Mapping[str, Any], *, resume: bool, flush_seconds: float, memory_limit: str
+    ) -> None:
+        self._folder = folder
+        self._flush_seconds = flush_seconds
+        self._memory_limit = memory_limit
+        self._began = self._written = time.monotonic()
+        self._held: list[pa.Table] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        self._log = RecordLog(folder)
+        self._log.clean()
+        if not resume or not self._continues(arguments):
+            self._log.truncate(-1)
+        with whole_file(folder / "arguments.json") as file:
+            file.write(msgspec.json.encode(arguments))
+        self._old = self._log.files()
+        self._left: dict[Item, tuple[int, ...]] | None = None if self._old else {}
+        self._by_dataset = False
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.write()
+
+    def finished_items(self, draws: int) -> int:
+        """How many items are there with all their ``draws``, the last of which is computed last."""
+        steps = [pq.read_table(path, columns=["step"])["step"] for path in self._old]
+        return sum(int(pc.sum(pc.equal(step, draws - 1)).as_py() or 0) for step in steps)
+
+    def take(self, item: Item, draw: int) -> bool:
+        """Whether an interrupted evaluation has computed the draw of this item; each of its records answers once."""
+        if self._left is None:
+            self._by_dataset = item.dataset is not None
+            self._left = self._draws_by_item()
+        draws = self._left.get(item, ())
+        if draw not in draws:
+            return False
+        place = draws.index(draw)
+        self._left[item] = draws[:place] + draws[place + 1 :]
+        return True
+
+    def add(self, draw: int, records: list[SampleRecord]) -> None:
+        """Take the records of a draw; they come to the disk together."""
+        table = table_from_records(records)
+        self._held.append(table.set_column(0, SCHEMA.field(0), pa.array(np.full(table.num_rows, draw))))
+        now = time.monotonic()
+        patience = max(self._flush_seconds, _PATIENCE * (now - self._began))
+        if now - self._written >= patience or sum(table.num_rows for table in self._held) >= _SHARD_ROWS:
+            self.write()
+
+    def write(self) -> None:
+        """Have everything on disk.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written.
+        """
+        if self._held:
+            self._log.write(pa.concat_tables(self._held).to_batches())
+            self._held = []
+        self._written = time.monotonic()
+
+    def ordered(self) -> Iterator[pa.RecordBatch]:
+        """All records, by item and draw: an order that does not depend on the one in which they were computed.
+
+        What an interrupted evaluation has of items that did not come again is left out.
+        """
+        self.write()
+        files = self._log.files()
+        with self._connect() as connection:
+            if self._left is None or any(self._left.values()):
+                old = pa.RecordBatchReader.from_batches(SCHEMA, self._asked_for())
+                records = connection.from_arrow(old).union(_read(connection, [f for f in files if f not in self._old]))
+            else:
+                records = _read(connection, files)
+            for batch in records.order(_ORDER).to_arrow_reader(_SHARD_ROWS):
+                yield batch.cast(SCHEMA)  # DuckDB has lost what may not be null
+
+    def remove(self) -> None:
+        """Remove everything: the evaluation is finished."""
+        shutil.rmtree(self._folder)
+
+    def _continues(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether what is there is of these arguments; says so, or what is different, if anything is there."""
+        try:
+            found = msgspec.json.decode((self._folder / "arguments.json").read_bytes(), type=dict[str, Any])
+        except (FileNotFoundError, msgspec.DecodeError):
+            return False
+        changed = [
+            f"{name}={found.get(name)!r}, now {value!r}"
+            for name, value in arguments.items()
+            if found.get(name) != value
+        ]
+        if self._log.files():
+            LOGGER.warning(
+                "an interrupted evaluation in %s is %s",
+                self._folder,
+                f"not continued: it had {'; '.join(changed)}" if changed else "continued; resume=False starts over",
+            )
+        return not changed
+
+    def _draws_by_item(self) -> dict[Item, tuple[int, ...]]:
+        """The draws that are there; most items share one tuple of them."""
+        shared: dict[tuple[int, ...], tuple[int, ...]] = {}
+        dataset = "dataset" if self._by_dataset else "NULL"
+        with self._connect() as connection:
+            groups = _read(connection, self._old).query(
+                "records", f"SELECT {dataset}, path, list(step ORDER BY step) FROM records GROUP BY ALL"
+            )
+            found = {}
+            while rows := groups.fetchmany(_SHARD_ROWS):
+                for name, path, steps in rows:
+                    draws = tuple(steps)
+                    found[Item(name, path)] = shared.setdefault(draws, draws)
+        return found
+
+    def _asked_for(self) -> Iterator[pa.RecordBatch]:
+        """What an interrupted evaluation has of the items that came again."""
+        for file in self._old:
+            for batch in pq.ParquetFile(file).iter_batches():
+                names = batch["dataset"].to_pylist() if self._by_dataset else [None] * batch.num_rows
+                items = map(Item, names, batch["path"].to_pylist())
+                left = [self.take(item, draw) for item, draw in zip(items, batch["step"].to_pylist(), strict=True)]
+                yield batch.cast(SCHEMA).filter(pc.invert(pa.array(left, pa.bool_())))
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        # One thread, as the order of summing decides the last digits.
+        return duckdb.connect(
+            config={"memory_limit": self._memory_limit, "threads": 1, "temp_directory": str(self._folder / ".spill")}
+        )
+
+
+def _read(connection: duckdb.DuckDBPyConnection, files: list[Path]) -> duckdb.DuckDBPyRelation:
+    if not files:
+        return connection.from_arrow(SCHEMA.empty_table())
+    return connection.read_parquet([glob.escape(str(file)) for file in files])

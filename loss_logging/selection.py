@@ -1,0 +1,139 @@
+"""Which items of a dataloader are evaluated, and batches without the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from loss_logging.columns import dataset_array
+from loss_logging.draws import uniform_of
+from loss_logging.records import SampleRecord
+
+__all__ = ["Item", "Selection", "check_records", "items_of", "part_of"]
+
+_PATHS, _DATASETS = ("paths", "path"), ("datasets", "dataset")
+
+
+class Item(NamedTuple):
+    """What identifies an example of a batch; ``dataset`` is None where the batch does not say."""
+
+    dataset: str | None
+    path: str
+
+
+class Selection:
+    """Decides item by item what is evaluated.
+
+    Args:
+        fraction: the share of the items to take, in (0, 1]; which ones depends on the seed and their path alone.
+        most: take at most so many, the first that come.
+        seed: another seed takes other items.
+
+    Attributes:
+        most: the limit that was given.
+        batches: how many batches were looked at.
+        taken: how many of their examples were taken, of batches that do not say what theirs are each path once.
+    """
+
+    def __init__(self, fraction: float, most: int | None, seed: int) -> None:
+        self._fraction = fraction
+        self.most = most
+        self._seed = seed
+        self._paths: set[str] = set()
+        self.batches = 0
+        self.taken = 0
+
+    def take_from(self, dataloader: Iterable[Any]) -> Iterator[Any]:
+        """The batches, without the examples that are not wanted, until there are enough."""
+        for batch in dataloader:
+            if self._is_full:
+                return
+            self.batches += 1
+            items = items_of(batch)
+            if items is None:
+                yield batch
+                continue
+            wanted = [place for place, item in enumerate(items) if self._wants(item.path)]
+            self.taken += len(wanted)
+            if wanted or not items:
+                yield part_of(batch, wanted, len(items))
+
+    def keep(self, batch: Any, records: list[SampleRecord]) -> list[SampleRecord]:
+        """The records that are wanted; those of a batch with known items must be about just these.
+
+        Raises:
+            ValueError: they are not.
+        """
+        items = items_of(batch)
+        if items is None:
+            kept = [record for record in records if self._wants(str(record.path))]
+            self.taken = max(self.taken, len(self._paths))
+            return kept
+        check_records(records, Counter(item.path for item in items))
+        return records
+
+    @property
+    def _is_full(self) -> bool:
+        return self.most is not None and len(self._paths) >= self.most
+
+    def _wants(self, path: str) -> bool:
+        if path in self._paths:
+            return True
+        if self._is_full or (self._fraction < 1 and uniform_of("sample", self._seed, path) >= self._fraction):
+            return False
+        self._paths.add(path)
+        return True
+
+
+def check_records(records: list[SampleRecord], expected: Counter[str]) -> None:
+    """Raise a ValueError unless there is a record for each expected item, however often it comes, and no other."""
+    given = Counter(str(record.path) for record in records)
+    if given != expected:
+        missing, extra = list((expected - given).elements()), list((given - expected).elements())
+        raise ValueError(
+            f"compute_fn returned {given.total()} records for a batch of {expected.total()} items; expected one for "
+            f"each. Missing: {missing[:5]}; not in the batch: {extra[:5]}"
+        )
+
+
+def items_of(batch: Any) -> list[Item] | None:
+    """The items of a batch that is a mapping with ``paths`` (or ``path``); None for any other.
+
+    >>> items_of({"path": ["1.png", "2.png"], "dataset": ["cats", None]})
+    [Item(dataset='cats', path='1.png'), Item(dataset='unknown', path='2.png')]
+    """
+    paths = _names(batch, _PATHS)
+    if paths is None:
+        return None
+    datasets = _names(batch, _DATASETS)
+    if datasets is None or len(datasets) != len(paths):
+        return [Item(None, str(path)) for path in paths]
+    return [Item(*pair) for pair in zip(dataset_array(datasets).to_pylist(), map(str, paths), strict=True)]
+
+
+def _names(batch: Any, keys: tuple[str, str]) -> list[Any] | None:
+    if isinstance(batch, Mapping):
+        for key in keys:
+            if key in batch and not isinstance(batch[key], str):
+                return list(batch[key])
+    return None
+
+
+def part_of(batch: Any, places: list[int], size: int) -> Any:
+    """The examples at ``places`` of a batch of ``size``, which is a mapping; the batch itself where that is all.
+
+    >>> part_of({"path": ["1.png", "2.png"], "width": 512}, [1], 2)
+    {'path': ['2.png'], 'width': 512}
+    """
+    return batch if len(places) == size else {key: _take(value, places, size) for key, value in batch.items()}
+
+
+def _take(value: Any, places: list[int], size: int) -> Any:
+    """The given places of a per-example value; anything else belongs to the whole batch and stays."""
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return value[places] if len(shape) and shape[0] == size else value
+    if isinstance(value, (list, tuple)) and len(value) == size:
+        return [value[place] for place in places]
+    return value
