@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import ExitStack
 from operator import index
 from pathlib import Path
@@ -123,17 +123,15 @@ def evaluate_dataset(
             for batch in selection.take_from(dataloader):
                 expected: Counter[str] | None = None
                 for number in range(draws):
-                    todo = _without_done(batch, journal, number)
-                    if todo is None:
-                        continue
-                    arguments = (todo, Draw(seed, number, draws)) if takes_draw else (todo,)
-                    records = selection.keep(todo, as_records(compute_fn(*arguments)))
-                    expected = _check_draws(todo, records, expected)
-                    if paired:
-                        _check_paired(records)
-                    journal.add(number, records)
-                    if number == draws - 1:
-                        bar.update(len(records))
+                    for todo in _left_of(batch, journal, number):
+                        arguments = (todo, Draw(seed, number, draws)) if takes_draw else (todo,)
+                        records = selection.keep(todo, as_records(compute_fn(*arguments)))
+                        expected = _check_draws(todo, records, expected)
+                        if paired:
+                            _check_paired(records)
+                        journal.add(number, records)
+                        if number == draws - 1:
+                            bar.update(len(records))
         for columns in journal.ordered():
             losses.log_records(step, pa.Table.from_batches([columns]))
         path = losses.save_step(step).result()
@@ -189,13 +187,12 @@ class _Progress:
         return expected if most is None else min(expected, most)
 
 
-def _without_done(batch: Any, journal: Journal, draw: int) -> Any:
-    """The batch without the items whose draw an interrupted evaluation has computed; None when nothing is left."""
-    items = items_of(batch)
-    if not items:
-        return batch
+def _left_of(batch: Any, journal: Journal, draw: int) -> Iterator[Any]:
+    """The batch without the items whose draw an interrupted evaluation has computed; nothing when none is left."""
+    items = items_of(batch) or []
     places = [place for place, item in enumerate(items) if not journal.take(item, draw)]
-    return part_of(batch, places, len(items)) if places else None
+    if places or not items:
+        yield part_of(batch, places, len(items))
 
 
 def _check_draws(batch: Any, records: list[SampleRecord], expected: Counter[str] | None) -> Counter[str] | None:

@@ -114,14 +114,14 @@ class Journal:
         What an interrupted evaluation has of items that did not come again is left out.
         """
         self.write()
-        files = self._log.files()
         with self._connect() as connection:
+            _read(connection, self._log.files()).create_view("records")
             if self._left is None or any(self._left.values()):
-                old = pa.RecordBatchReader.from_batches(SCHEMA, self._asked_for())
-                records = connection.from_arrow(old).union(_read(connection, [f for f in files if f not in self._old]))
-            else:
-                records = _read(connection, files)
-            for batch in records.order(_ORDER).to_arrow_reader(_SHARD_ROWS):
+                new = [file for file in self._log.files() if file not in self._old]
+                _read(connection, new).create_view("new")
+                connection.register("old", pa.RecordBatchReader.from_batches(SCHEMA, self._that_came_again()))
+                connection.execute("CREATE OR REPLACE VIEW records AS FROM old UNION ALL FROM new")
+            for batch in connection.sql(f"FROM records ORDER BY {_ORDER}").to_arrow_reader(_SHARD_ROWS):
                 yield batch.cast(SCHEMA)  # DuckDB has lost what may not be null
 
     def remove(self) -> None:
@@ -150,19 +150,17 @@ class Journal:
     def _draws_by_item(self) -> dict[Item, tuple[int, ...]]:
         """The draws that are there; most items share one tuple of them."""
         shared: dict[tuple[int, ...], tuple[int, ...]] = {}
-        dataset = "dataset" if self._by_dataset else "NULL"
+        dataset = "dataset" if self._by_dataset else "NULL::VARCHAR"
+        query = f"SELECT {dataset} AS dataset, path, list(step ORDER BY step) AS draws FROM records GROUP BY ALL"
+        found = {}
         with self._connect() as connection:
-            groups = _read(connection, self._old).query(
-                "records", f"SELECT {dataset}, path, list(step ORDER BY step) FROM records GROUP BY ALL"
-            )
-            found = {}
-            while rows := groups.fetchmany(_SHARD_ROWS):
-                for name, path, steps in rows:
-                    draws = tuple(steps)
-                    found[Item(name, path)] = shared.setdefault(draws, draws)
+            _read(connection, self._old).create_view("records")
+            for batch in connection.sql(query).to_arrow_reader(_SHARD_ROWS):
+                for name, path, draws in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    found[Item(name, path)] = shared.setdefault(tuple(draws), tuple(draws))
         return found
 
-    def _asked_for(self) -> Iterator[pa.RecordBatch]:
+    def _that_came_again(self) -> Iterator[pa.RecordBatch]:
         """What an interrupted evaluation has of the items that came again."""
         for file in self._old:
             for batch in pq.ParquetFile(file).iter_batches():

@@ -295,12 +295,11 @@ class RunStatistics:
 
     def worst_hard(self, k: int) -> list[WorstItem]:
         """The ``k`` items whose loss is highest for their timestep and time of training."""
-        return [WorstItem(*row, std_z=std_z) for *row, std_z in self._queries.rows("worst_hard", k=k)]
+        return [WorstItem(*row) for row in self._queries.rows("worst_hard", k=k)]
 
     def worst_caption_mismatch(self, k: int) -> list[WorstItem]:
         """The ``k`` items, of 4 paired records or more, whose caption helps least against the empty one."""
-        rows = self._queries.rows("worst_caption_mismatch", k=k)
-        return [WorstItem(*row, robust_z=robust_z) for *row, robust_z in rows]
+        return [WorstItem(*row) for row in self._queries.rows("worst_caption_mismatch", k=k)]
 
     def paired_items(self) -> dict[str, PairedItems]:
         """For how many items of each dataset caption_mismatch is decided, and where those lie."""

@@ -1,4 +1,4 @@
-"""The README is true: its Python blocks run, and its configuration is one."""
+"""The README and the pages in docs/ are true: their Python blocks run, and the README's configuration is one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ import pytest
 
 from loss_logging import TrainConfig
 
-README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+ROOT = Path(__file__).parents[1]
+BLOCKS = [
+    (page.name, *block)
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for block in re.findall(r"```(\w+)\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+]
 
 
-@pytest.mark.parametrize("code", [code for language, code in BLOCKS if language == "python"])
+@pytest.mark.parametrize(
+    "code", [pytest.param(code, id=page) for page, language, code in BLOCKS if language == "python"]
+)
 def test_python_block_runs(code: str, tmp_path: Path) -> None:
-    """Each Python block of the README runs as it stands, in an empty folder, without a warning."""
+    """Each Python block runs as it stands, in an empty folder, without a warning, and prints what it says."""
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     promised = re.findall(r"^print.*?# (.*)$", code, re.MULTILINE)
@@ -28,7 +34,7 @@ def test_python_block_runs(code: str, tmp_path: Path) -> None:
 
 def test_configuration_is_valid(tmp_path: Path) -> None:
     """The README's YAML is a configuration that TrainConfig takes."""
-    (text,) = (code for language, code in BLOCKS if language == "yaml")
+    (text,) = (code for page, language, code in BLOCKS if language == "yaml" and page == "README.md")
     file = tmp_path / "train.yaml"
     file.write_text(text, "utf-8")
     assert TrainConfig.from_file(file).captions.max_words == 55

@@ -1,4 +1,14 @@
-SELECT dataset, path, caption, hard AS score, count - non_finite AS count, average_loss, std_z
+SELECT
+    dataset,
+    path,
+    caption,
+    hard AS score,
+    count - non_finite AS count,
+    average_loss,
+    NULL AS standard_error,
+    NULL AS t,
+    NULL AS robust_z,
+    std_z
 FROM item_statistics
 WHERE isfinite(hard)  -- losses near 1e308 overflow on the way
 ORDER BY hard DESC, dataset, path
