@@ -9,6 +9,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from loss_logging.captions.config import CaptionConfig
+    from loss_logging.captions.encoder import TextEncoder
 
 __all__ = ["READ_LIMIT", "Caption", "Style", "count_words", "guess_style", "quote", "tags"]
 
@@ -35,8 +36,11 @@ class Caption(msgspec.Struct, frozen=True, kw_only=True):
         cut: whether something was cut off.
         words: the number of words in ``text``, see `count_words`.
         style: what kind of caption it is.
-        style_is_guessed: whether ``style`` was guessed from this caption rather than set by the user.
+        style_is_guessed: whether ``style`` was guessed from this caption alone, rather than from its dataset or set by
+            the user.
+        dataset: the dataset that it belongs to.
         config: the user's settings.
+        encoder: how much of it the model reads.
     """
 
     text: str
@@ -44,20 +48,31 @@ class Caption(msgspec.Struct, frozen=True, kw_only=True):
     words: int
     style: Style
     style_is_guessed: bool
+    dataset: str
     config: CaptionConfig
+    encoder: TextEncoder
 
     @classmethod
-    def read(cls, caption: str, profile: Literal["auto"] | Style, config: CaptionConfig) -> Caption:
-        """Look at a caption of a dataset with the given profile; ``"auto"`` guesses the style from the caption."""
+    def read(
+        cls, caption: str, dataset: str, config: CaptionConfig, encoder: TextEncoder, style: Style | None = None
+    ) -> Caption:
+        """Look at a caption of a dataset.
+
+        ``style`` is what the dataset's captions were found to be; it counts where the user does not say what they are.
+        """
         text = caption[:READ_LIMIT]
         words = count_words(text)
+        profile = config.profile(dataset)
+        known = style if profile == "auto" else profile
         return cls(
             text=text,
             cut=len(caption) > READ_LIMIT,
             words=words,
-            style=guess_style(text, words) if profile == "auto" else profile,
-            style_is_guessed=profile == "auto",
+            style=known or guess_style(text, words),
+            style_is_guessed=known is None,
+            dataset=dataset,
             config=config,
+            encoder=encoder,
         )
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterable
 from math import prod
 
 import msgspec
 
-from loss_logging.captions.caption import Caption
+from loss_logging.captions.caption import Caption, Style
 from loss_logging.captions.config import CaptionConfig
-from loss_logging.captions.rules import RULES
+from loss_logging.captions.encoder import TextEncoder, Tokenizer
+from loss_logging.captions.rules import RULE_NAMES, RULES, Rule, installed_rules
+from loss_logging.errors import ConfigError
 from loss_logging.report import Reason, Severity
+from loss_logging.warn import LOGGER, warn_once
 
-__all__ = ["SEVERITIES", "CaptionChecker", "Verdict"]
+__all__ = ["SEVERITIES", "CaptionChecker", "Verdict", "adjusted"]
 
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error")
 """From mild to grave."""
@@ -43,6 +48,11 @@ class CaptionChecker:
 
     Args:
         config: what counts as bad; the defaults when None.
+        rules: rules of your own, beside those of the configuration and of installed packages.
+        tokenizer: takes a text and gives its tokens or their number, instead of the configuration's.
+
+    Raises:
+        ConfigError: a rule or a tokenizer that the configuration names does not exist, or two rules share a name.
 
     Example:
         >>> check = CaptionChecker().check
@@ -54,20 +64,82 @@ class CaptionChecker:
         'error'
     """
 
-    def __init__(self, config: CaptionConfig | None = None) -> None:
+    def __init__(
+        self,
+        config: CaptionConfig | None = None,
+        *,
+        rules: Iterable[Rule] = (),
+        tokenizer: Tokenizer | None = None,
+    ) -> None:
         self.config = config or CaptionConfig()
-        self._rules = [rule for name, rule in RULES.items() if name not in self.config.disabled_rules]
+        self.encoder = TextEncoder.of(self.config, tokenizer)
+        own = _own_rules(self.config, rules)
+        self._rules = [rule for name, rule in [*RULES.items(), *own.items()] if name not in self.config.disabled_rules]
 
-    def check(self, caption: str, dataset: str) -> Verdict | None:
+    def check(self, caption: str, dataset: str, style: Style | None = None) -> Verdict | None:
         """The verdict on a caption of a dataset, or None when no rule objects.
 
-        Takes time proportional to the length of the caption, up to `READ_LIMIT` characters.
+        Takes time proportional to the length of the caption, up to `READ_LIMIT` characters. ``style`` is what the
+        captions of the dataset were found to be, where that is known.
         """
-        seen = Caption.read(caption, self.config.profile(dataset), self.config)
+        seen = Caption.read(caption, dataset, self.config, self.encoder, style)
         reasons: list[Reason] = []
         for rule in self._rules:
             if reason := rule(seen):
-                reasons.append(reason)
+                reasons.append(adjusted(reason, self.config))
                 if reason.rule == "empty":  # nothing is left that another rule could judge
                     break
         return Verdict(tuple(reasons)) if reasons else None
+
+
+def adjusted(reason: Reason, config: CaptionConfig) -> Reason:
+    """The reason as the user wants it scored and worded."""
+    rule = reason.rule
+    if rule not in config.severities and rule not in config.scores and rule not in config.messages:
+        return reason
+    return Reason(
+        rule,
+        config.severities.get(rule, reason.severity),
+        config.scores.get(rule, reason.score),
+        config.messages.get(rule, "{message}").replace("{message}", reason.message),
+        reason.span,
+    )
+
+
+def _own_rules(config: CaptionConfig, given: Iterable[Rule]) -> dict[str, Rule]:
+    """The user's rules by name, each guarded."""
+    found = [(name, _imported(f"the installed rule {name}", point.value)) for name, point in installed_rules().items()]
+    found += [(rule.partition(":")[2], _imported(f"rules[{i}]", rule)) for i, rule in enumerate(config.rules)]
+    found += [(getattr(rule, "__name__", type(rule).__name__), rule) for rule in given]
+    own: dict[str, Rule] = {}
+    for name, rule in found:
+        if name in own or name in RULE_NAMES:
+            raise ConfigError(f"two rules have the name {name!r}; rename yours (taken: {', '.join(RULE_NAMES)})")
+        own[name] = _guarded(name, rule)
+    return own
+
+
+def _imported(where: str, reference: str) -> Rule:
+    module, _, attribute = reference.partition(":")
+    try:
+        rule = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{where} is {reference!r}, which cannot be imported: {error}") from error
+    if not callable(rule):
+        raise ConfigError(f"{where} is {reference!r}, which is a {type(rule).__name__}; allowed: a function")
+    return rule  # type: ignore[no-any-return]
+
+
+def _guarded(name: str, rule: Rule) -> Rule:
+    """The rule under its public name; one that raises is warned about and objects to nothing."""
+
+    def guarded(caption: Caption) -> Reason | None:
+        try:
+            reason = rule(caption)
+        except Exception as error:  # noqa: BLE001 the rule is somebody else's, and the captions are still to be checked
+            LOGGER.debug("the caption rule %s failed", name, exc_info=error)
+            warn_once(f"caption rule {name}", f"the caption rule {name} failed: {type(error).__name__}: {error}")
+            return None
+        return reason if reason is None or reason.rule == name else msgspec.structs.replace(reason, rule=name)
+
+    return guarded

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from loss_logging.captions import CaptionConfig
 from loss_logging.captions.caption import Caption
+from loss_logging.captions.encoder import TextEncoder
 
 
 def read(text: str, config: CaptionConfig | None = None) -> Caption:
     config = config or CaptionConfig()
-    return Caption.read(text, config.default_profile, config)
+    return Caption.read(text, "any", config, TextEncoder.of(config))

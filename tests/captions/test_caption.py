@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loss_logging.captions import CaptionConfig
-from loss_logging.captions.caption import READ_LIMIT, Caption, count_words, guess_style, quote, tags
+from loss_logging.captions.caption import READ_LIMIT, count_words, guess_style, quote, tags
+
+from .read import read
 
 
 @pytest.mark.parametrize(
@@ -46,17 +48,17 @@ def test_style_is_guessed_from_the_caption(text: str, style: str) -> None:
 
 def test_a_declared_profile_wins_over_the_guess() -> None:
     """What the user says about a dataset is not second-guessed."""
-    declared = Caption.read("1girl, solo, long hair", "prose", CaptionConfig())
-    guessed = Caption.read("1girl, solo, long hair", "auto", CaptionConfig())
+    declared = read("1girl, solo, long hair", CaptionConfig(default_profile="prose"))
+    guessed = read("1girl, solo, long hair")
     assert (declared.style, declared.style_is_guessed) == ("prose", False)
     assert (guessed.style, guessed.style_is_guessed) == ("tags", True)
 
 
 def test_a_huge_caption_is_cut() -> None:
     """No rule ever sees more than READ_LIMIT characters, and each can tell that there were more."""
-    caption = Caption.read("a " * READ_LIMIT, "auto", CaptionConfig())
+    caption = read("a " * READ_LIMIT)
     assert (len(caption.text), caption.cut) == (READ_LIMIT, True)
-    assert not Caption.read("a" * READ_LIMIT, "auto", CaptionConfig()).cut
+    assert not read("a" * READ_LIMIT).cut
 
 
 def test_tags_are_compared_without_case_and_empty_ones_are_none() -> None:

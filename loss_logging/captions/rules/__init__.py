@@ -1,14 +1,20 @@
 """The families of caption rules, one small file each.
 
-A rule is a function that takes a `Caption` and returns None, or the `Reason` why the caption is bad. Its name in
-`RULES` is public: trackers count it as ``flags/{name}``. To add a family, write its file and name it here.
+A rule is a function that takes a `Caption` and returns None, or the `Reason` why the caption is bad. Its name is
+public: trackers count it as ``flags/{name}``. To add a family, write its file and name it here. Rules of your own need
+not be here: a package offers them as entry points in the group ``loss_logging.caption_rules``, and
+``CaptionConfig(rules=["module:function"])`` or ``CaptionChecker(rules=[function])`` take them as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
+from loss_logging.captions.rules.conflict import Conflict
+from loss_logging.captions.rules.duplicate import Duplicate
 from loss_logging.captions.rules.empty import empty
 from loss_logging.captions.rules.long import long
 from loss_logging.captions.rules.repeated import repeated
@@ -16,12 +22,17 @@ from loss_logging.captions.rules.short import short
 from loss_logging.captions.rules.suspicious import suspicious
 
 if TYPE_CHECKING:
+    from loss_logging.captions.across import DatasetRule
     from loss_logging.captions.caption import Caption
     from loss_logging.report import Reason
 
-__all__ = ["RULES"]
+__all__ = ["DATASET_RULES", "ENTRY_POINT_GROUP", "RULES", "RULE_NAMES", "Rule", "installed_rules"]
 
-RULES: dict[str, Callable[[Caption], Reason | None]] = {
+ENTRY_POINT_GROUP = "loss_logging.caption_rules"
+
+Rule = Callable[["Caption"], "Reason | None"]
+
+RULES: dict[str, Rule] = {
     "empty": empty,
     "suspicious": suspicious,
     "repeated": repeated,
@@ -29,3 +40,17 @@ RULES: dict[str, Callable[[Caption], Reason | None]] = {
     "short": short,
 }
 """By public name, in the order in which they are tried. A caption that is ``empty`` is not tried any further."""
+
+DATASET_RULES: dict[str, Callable[[], DatasetRule]] = {
+    "conflict": Conflict,
+    "duplicate": Duplicate,
+}
+"""The rules that compare captions, by public name; see `DatasetChecker`."""
+
+RULE_NAMES = (*RULES, *DATASET_RULES)
+
+
+@cache
+def installed_rules() -> dict[str, EntryPoint]:
+    """The rules that installed packages offer, by name."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}

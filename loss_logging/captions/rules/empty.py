@@ -11,7 +11,7 @@ from loss_logging.report import Reason
 if TYPE_CHECKING:
     from loss_logging.captions.caption import Caption
 
-__all__ = ["empty"]
+__all__ = ["empty", "missing"]
 
 # fmt: off
 _NULL_WORDS = frozenset({
@@ -44,6 +44,11 @@ def empty(caption: Caption) -> Reason | None:
     if not any(map(_is_content, text)):
         return _reason("The caption holds no letter, digit or pictograph: write a real one.", span)
     return None
+
+
+def missing(path: str) -> Reason:
+    """The reason for an image without any caption file."""
+    return _reason(f"There is no caption file for {path!a}: write one, or take the image out of the dataset.", None)
 
 
 def _is_content(character: str) -> bool:

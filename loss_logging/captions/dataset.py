@@ -1,0 +1,194 @@
+"""DatasetChecker: checks all captions of a folder or a table, each by itself and against the others."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+import msgspec
+
+from loss_logging.captions.across import Item, Known
+from loss_logging.captions.caption import READ_LIMIT, Style
+from loss_logging.captions.checker import CaptionChecker, Verdict, adjusted
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.encoder import Tokenizer
+from loss_logging.captions.flag import flagged_caption, flagged_order
+from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.profile import StyleGuess
+from loss_logging.captions.rules import DATASET_RULES, Rule
+from loss_logging.captions.rules.empty import missing
+from loss_logging.captions.store import TextStore
+from loss_logging.report import FlaggedCaption, Reason
+
+__all__ = ["CheckedCaptions", "CheckedDataset", "DatasetChecker"]
+
+_SAMPLE = 500  # captions of a dataset that are looked at before the first is judged
+
+
+class CheckedDataset(msgspec.Struct, frozen=True):
+    """What was found about one dataset.
+
+    Args:
+        captions: how many there are.
+        profile: what its captions are; None where they are of several kinds, so that each was judged by itself.
+        profile_is_guessed: whether the user did not say so.
+        summary: number of captions by the rule that objects to them; most frequent first.
+        reasons: what is wrong with the dataset as a whole.
+    """
+
+    captions: int
+    profile: Style | None
+    profile_is_guessed: bool
+    summary: dict[str, int]
+    reasons: list[Reason]
+
+
+class CheckedCaptions(msgspec.Struct, frozen=True):
+    """What was found about all captions.
+
+    Args:
+        captions: how many there are.
+        flagged: those that a rule objects to, in `flagged_order`; ``loss`` is None, and captions are cut at
+            `READ_LIMIT` characters.
+        summary: number of captions by the rule that objects to them; most frequent first.
+        datasets: by name.
+        ignored: how many reasons were left out because of the ignore list.
+        warnings: what could not be checked and why, and lines of the ignore list that nothing needs any more.
+    """
+
+    captions: int
+    flagged: list[FlaggedCaption]
+    summary: dict[str, int]
+    datasets: dict[str, CheckedDataset]
+    ignored: int
+    warnings: list[str]
+
+
+class DatasetChecker:
+    """Takes captions one after the other; `finish` says what was found.
+
+    Memory grows by a few hashes for a caption and by what is flagged; texts wait in a temporary file.
+
+    Args:
+        config, rules, tokenizer: as for `CaptionChecker`.
+        ignore: what is fine, beside the lines in the configuration.
+
+    Example:
+        >>> checker = DatasetChecker()
+        >>> for i, caption in enumerate(["a cat on a sofa", "nan", "two dogs in the snow"]):
+        ...     checker.add(f"{i}.png", "pets", caption)
+        >>> checked = checker.finish()
+        >>> [(flagged.path, flagged.reasons) for flagged in checked.flagged]
+        [('1.png', ['empty'])]
+    """
+
+    def __init__(
+        self,
+        config: CaptionConfig | None = None,
+        *,
+        rules: Iterable[Rule] = (),
+        tokenizer: Tokenizer | None = None,
+        ignore: IgnoreList | None = None,
+    ) -> None:
+        self._checker = CaptionChecker(config, rules=rules, tokenizer=tokenizer)
+        self._config = self._checker.config
+        self._ignore = [IgnoreList(self._config.ignore), *([ignore] if ignore else [])]
+        self._rules = [rule() for name, rule in DATASET_RULES.items() if name not in self._config.disabled_rules]
+        self._paths = TextStore()
+        self._captions = TextStore()
+        self._dataset_of = array("q")
+        self._names: dict[str, int] = {}
+        self._flagged: defaultdict[int, list[Reason]] = defaultdict(list)
+        self._waiting: defaultdict[str, list[Item]] = defaultdict(list)
+        self._styles: dict[str, Style | None] = {}
+        self._counts: Counter[str] = Counter()
+
+    def add(self, path: str, dataset: str, caption: str | None, content_hash: str | bytes | None = None) -> None:
+        """Take the caption of an image; None where its file is missing.
+
+        Args:
+            path: what the image is called; patterns of the ignore list are compared with it.
+            dataset: what it belongs to.
+            caption: its text.
+            content_hash: equal for images that show the same to the last byte, to find two captions of one image.
+        """
+        item = Item(len(self._paths), path, dataset, caption or "", content_hash)
+        self._counts[dataset] += 1
+        self._paths.append(path)
+        self._captions.append(item.caption[:READ_LIMIT])
+        self._dataset_of.append(self._names.setdefault(dataset, len(self._names)))
+        if caption is None:
+            self._flagged[item.index].append(missing(path))
+        elif dataset in self._styles:
+            self._check(item)
+        else:
+            self._waiting[dataset].append(item)
+            if len(self._waiting[dataset]) >= _SAMPLE:
+                self._decide(dataset)
+
+    def finish(self) -> CheckedCaptions:
+        """What was found; nothing can be added any more."""
+        for dataset in list(self._waiting):
+            self._decide(dataset)
+        about = self._compare()
+        summaries: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        flagged: list[FlaggedCaption] = []
+        names, ignored = list(self._names), 0
+        for index, reasons in self._flagged.items():
+            path, dataset = self._paths[index], names[self._dataset_of[index]]
+            kept = [r for r in reasons if not any(ignore.ignores(r.rule, path) for ignore in self._ignore)]
+            ignored += len(reasons) - len(kept)
+            if kept:
+                summaries[dataset].update({reason.rule for reason in kept})
+                flagged.append(flagged_caption(path, dataset, self._captions[index], None, Verdict(tuple(kept))))
+        return CheckedCaptions(
+            captions=len(self._paths),
+            flagged=sorted(flagged, key=flagged_order),
+            summary=dict(sum(summaries.values(), Counter()).most_common()),
+            datasets={name: self._dataset(name, summaries[name], about[name]) for name in self._counts},
+            ignored=ignored,
+            warnings=[
+                f"the ignore list's line {line!r} leaves nothing out" for one in self._ignore for line in one.unused()
+            ],
+        )
+
+    def _decide(self, dataset: str) -> None:
+        """Settle what the captions of a dataset are, and check those that waited for it."""
+        waiting = self._waiting.pop(dataset)
+        guess = StyleGuess()
+        for item in waiting:
+            guess.add(item.caption)
+        self._styles[dataset] = guess.style()
+        for item in waiting:
+            self._check(item)
+
+    def _check(self, item: Item) -> None:
+        verdict = self._checker.check(item.caption, item.dataset, self._styles[item.dataset])
+        if verdict is not None:
+            self._flagged[item.index] += verdict.reasons
+        for rule in self._rules:
+            rule.add(item)
+
+    def _compare(self) -> defaultdict[str, list[Reason]]:
+        """Add what the captions look like beside one another, and give what is to be said about whole datasets."""
+        about: defaultdict[str, list[Reason]] = defaultdict(list)
+        known = Known(self._counts, {name: self._profile(name) for name in self._counts}, self._paths)
+        for rule in self._rules:
+            for where, reason in rule.finish(known):
+                reasons = about[where] if isinstance(where, str) else self._flagged[where]
+                reasons.append(adjusted(reason, self._config))
+        return about
+
+    def _profile(self, dataset: str) -> Style | None:
+        declared = self._config.profile(dataset)
+        return self._styles.get(dataset) if declared == "auto" else declared
+
+    def _dataset(self, name: str, summary: Counter[str], reasons: list[Reason]) -> CheckedDataset:
+        return CheckedDataset(
+            captions=self._counts[name],
+            profile=self._profile(name),
+            profile_is_guessed=self._config.profile(name) == "auto",
+            summary=dict(summary.most_common()),
+            reasons=reasons,
+        )

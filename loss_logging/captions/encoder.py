@@ -1,0 +1,157 @@
+"""TextEncoder: how much of a caption the model reads."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Sized
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from loss_logging.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from loss_logging.captions.config import CaptionConfig
+
+__all__ = ["MODEL_TOKENS", "TextEncoder", "Tokenizer"]
+
+Tokenizer = Callable[[str], "int | Sized"]
+"""Gives the tokens of a text, or their number, without those that mark its start and end."""
+
+MODEL_TOKENS = {"sd15": 75, "sdxl": 75, "sd3": 256, "flux": 512, "hidream": 128}
+"""The tokens of a caption that each family of models reads: CLIP's 77 less start and end, or those of T5."""
+
+_CLIP_FAMILIES = ("sd15", "sdxl")
+_WORD_OR_SIGN = re.compile(r"[^\W_]+|[^\w\s]|_")
+_TOKENS_PER_WORD = 1.15  # of CLIP and T5 on English photo captions, signs counted as words
+
+
+class TextEncoder(msgspec.Struct, frozen=True):
+    """The limit of a text encoder, and how to count towards it.
+
+    Args:
+        limit: tokens that it reads.
+        count: the number of tokens of a text.
+        estimated: whether ``count`` is an estimate by words.
+        assumed: whether nobody said which model it is; it is CLIP then, which reads least.
+    """
+
+    limit: int
+    count: Callable[[str], int]
+    estimated: bool
+    assumed: bool
+
+    @classmethod
+    def of(cls, config: CaptionConfig, tokenizer: Tokenizer | None = None) -> TextEncoder:
+        """The encoder that a configuration describes; ``tokenizer`` is used instead of the configuration's one.
+
+        Raises:
+            ConfigError: the tokenizer that the configuration names does not exist.
+            MissingExtraError: it needs a package that is not installed.
+        """
+        family = config.model
+        if tokenizer is None and config.tokenizer is not None:
+            tokenizer = _named(config.tokenizer)
+        if tokenizer is None and (family is None or family in _CLIP_FAMILIES):
+            tokenizer = clip_tokenizer()
+        limit = config.max_tokens or MODEL_TOKENS[family or "sdxl"]
+        return cls(
+            limit=limit,
+            count=_estimate if tokenizer is None else _counter(tokenizer),
+            estimated=tokenizer is None,
+            assumed=family is None and config.max_tokens is None,
+        )
+
+    def end(self, text: str) -> int | None:
+        """Where the encoder stops reading: the index of the first character that it does not read to its end, or None.
+
+        >>> TextEncoder(4, lambda text: len(text.split()), False, False).end("a cat on a sofa")
+        10
+        """
+        if (len(text) <= self.limit and text.isascii()) or self.count(text) <= self.limit:
+            return None
+        words = [match.end() for match in re.finditer(r"\S+", text)]
+        low, high = 0, len(words)  # so many words fit, so many do not
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.count(text[: words[middle - 1]]) <= self.limit:
+                low = middle
+            else:
+                high = middle
+        return self._end_in_word(text, words[low - 1] if low else 0, words[high - 1])
+
+    def _end_in_word(self, text: str, fits: int, too_far: int) -> int:
+        """As `end`, between two positions: a script without spaces is one long word."""
+        if text.isascii():
+            return fits
+        while too_far - fits > 1:
+            middle = (fits + too_far) // 2
+            if self.count(text[:middle]) <= self.limit:
+                fits = middle
+            else:
+                too_far = middle
+        return fits
+
+
+@cache
+def clip_tokenizer() -> Tokenizer | None:
+    """CLIP's own byte-pair encoding, without torch; None where the package for it is not installed."""
+    if find_spec("instant_clip_tokenizer") is None:
+        return None
+    from instant_clip_tokenizer import Tokenizer as ClipTokenizer
+
+    encode = ClipTokenizer().encode
+    return lambda text: encode(text.encode("utf-8", "replace").decode())
+
+
+def _named(name: str) -> Tokenizer:
+    """The tokenizer of a ``tokenizer.json``, or the callable of a ``"module:function"``."""
+    if name.endswith(".json"):
+        return _from_file(Path(name))
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"tokenizer is {name!r}, which cannot be imported ({error}); allowed: the path of a tokenizer.json, or "
+            '"module:function" of a function that takes a text and gives its tokens or their number'
+        ) from error
+    if not callable(found):
+        raise ConfigError(f"tokenizer is {name!r}, which is a {type(found).__name__}; allowed: a function")
+    return found  # type: ignore[no-any-return]
+
+
+def _from_file(path: Path) -> Tokenizer:
+    if find_spec("tokenizers") is None:
+        raise MissingExtraError(
+            'a tokenizer.json needs the package tokenizers; run: pip install "loss-logging[captions]"'
+        )
+    from tokenizers import Tokenizer as JsonTokenizer
+
+    try:
+        tokenizer = JsonTokenizer.from_file(str(path))
+    except Exception as error:
+        raise ConfigError(f"tokenizer is {str(path)!r}, which cannot be read: {error}") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return lambda text: tokenizer.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False).ids
+
+
+def _counter(tokenizer: Tokenizer) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        tokens: Any = tokenizer(text)
+        return tokens if isinstance(tokens, int) else len(tokens)
+
+    return count
+
+
+def _estimate(text: str) -> int:
+    """About how many tokens a text has, by its words and signs; a byte of what is not Latin is about one."""
+    if text.isascii():
+        return round(len(_WORD_OR_SIGN.findall(text)) * _TOKENS_PER_WORD)
+    foreign = sum(character > "\u024f" for character in text)
+    return round(len(_WORD_OR_SIGN.findall(text)) * _TOKENS_PER_WORD) + 2 * foreign

@@ -1,0 +1,94 @@
+"""fixed: a caption with what can be repaired without asking anyone."""
+
+from __future__ import annotations
+
+import html
+import re
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+from loss_logging.captions.characters import CONTROLS, SPACES, invisible
+
+__all__ = ["ENTITY", "MOST_CHARACTERS", "fixed", "without_mojibake"]
+
+MOST_CHARACTERS = 100_000
+"""A longer text is no caption, and stays as it is."""
+
+ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
+
+_ROUNDS = 8  # an entity may have been escaped twice, or mojibake been made of mojibake
+_COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}m")  # of a terminal
+_BLANKS = re.compile(r"[ \t]{2,}|\t")
+_LINE_END = re.compile(r"[ \t]*(?:\r\n|\r|\n)[ \t]*")
+_C0 = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+
+
+def fixed(caption: str) -> str:
+    """The caption with mojibake, HTML entities, invisible characters and white space put right, and the rest untouched.
+
+    Line breaks stay, and so does what an entity stands for when it is no character. Repairing twice is the same as
+    repairing once. Mojibake is only repaired where the package ftfy is installed.
+
+    Example:
+        >>> fixed("a\\u200b red  cat &amp; a\\xa0dog ")
+        'a red cat & a dog'
+    """
+    if len(caption) > MOST_CHARACTERS:
+        return caption
+    text = caption
+    for _ in range(_ROUNDS):
+        before, text = text, _round(text)
+        if text == before:
+            return text
+    return caption  # what never settles is no damage that we know
+
+
+def _round(text: str) -> str:
+    text = without_mojibake(text)
+    if "&" in text:
+        text = ENTITY.sub(_character, text)
+    if CONTROLS.search(text):
+        text = _C0.sub("", _COLOUR.sub("", text))
+    if pattern := invisible(text):
+        text = pattern.sub("", text)
+    text = _LINE_END.sub("\n", SPACES.sub(" ", text))
+    return _BLANKS.sub(" ", text).strip(" \n")
+
+
+def _character(entity: re.Match[str]) -> str:
+    character = html.unescape(entity[0])
+    return entity[0] if len(character) != 1 or character == "\ufffd" or CONTROLS.match(character) else character
+
+
+def without_mojibake(text: str) -> str:
+    """The text decoded as it should have been, where it was decoded wrongly; as it is without ftfy.
+
+    >>> without_mojibake("plain")
+    'plain'
+    """
+    if text.isascii() or (ftfy := _ftfy()) is None:
+        return text
+    module, config = ftfy
+    return module.fix_text(text, config)  # type: ignore[no-any-return]
+
+
+@cache
+def _ftfy() -> tuple[Any, Any] | None:
+    if find_spec("ftfy") is None:
+        return None
+    import ftfy
+
+    config = ftfy.TextFixerConfig(
+        unescape_html=False,
+        remove_terminal_escapes=False,
+        replace_lossy_sequences=False,
+        fix_latin_ligatures=False,
+        fix_character_width=False,
+        uncurl_quotes=False,
+        fix_line_breaks=False,
+        remove_control_chars=False,
+        normalization=None,
+        explain=False,
+    )
+    return ftfy, config

@@ -1,0 +1,75 @@
+"""IgnoreList: what a person has looked at and found to be fine; a text file that belongs beside the captions."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from loss_logging.errors import ConfigError
+
+__all__ = ["IgnoreList"]
+
+
+class IgnoreList:
+    """Lines such as ``short,long cats/*.png``: these rules do not look at the captions of these images.
+
+    A line is one rule, several with commas between, or ``*`` for all; then white space; then a path as the tables show
+    it, in which ``*`` and ``?`` stand for any characters. Blank lines and lines that begin with ``#`` are comments.
+
+    Args:
+        lines: the lines.
+        source: where they are from, for messages.
+
+    Raises:
+        ConfigError: a line has no path; names the line.
+
+    Example:
+        >>> ignore = IgnoreList(["# drawn on purpose", "repeated cats/0001.png", "* logos/*"])
+        >>> ignore.ignores("repeated", "cats/0001.png"), ignore.ignores("empty", "cats/0001.png")
+        (True, False)
+        >>> ignore.unused()
+        ['* logos/*']
+    """
+
+    def __init__(self, lines: Iterable[str] = (), source: str = "ignore") -> None:
+        self._entries: list[tuple[str, frozenset[str], re.Pattern[str]]] = []
+        self._used: set[str] = set()
+        for number, line in enumerate(lines, 1):
+            stripped = line.strip()
+            if not stripped or stripped.startswith("#"):
+                continue
+            rules, _, pattern = stripped.partition(" ")
+            if not pattern.strip():
+                raise ConfigError(
+                    f"line {number} of {source} is {stripped!r}; allowed: rules, a space and a path, "
+                    "such as 'short,long cats/*.png'"
+                )
+            names = frozenset(rules.split(","))
+            self._entries.append((stripped, names, re.compile(fnmatch.translate(pattern.strip()))))
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> IgnoreList:
+        """The lines of a UTF-8 file.
+
+        Raises:
+            ConfigError: a line has no path; names the file and the line.
+            OSError: the file cannot be read.
+        """
+        return cls(Path(path).read_text("utf-8-sig").splitlines(), str(path))
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def ignores(self, rule: str, path: str) -> bool:
+        """Whether the reason of a rule on the caption of an image is to be left out."""
+        for line, rules, pattern in self._entries:
+            if (rule in rules or "*" in rules) and pattern.match(path):
+                self._used.add(line)
+                return True
+        return False
+
+    def unused(self) -> list[str]:
+        """The lines that nothing was left out for so far; they can go."""
+        return [line for line, *_ in self._entries if line not in self._used]

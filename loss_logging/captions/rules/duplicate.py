@@ -1,0 +1,71 @@
+"""duplicate: several images have one and the same caption."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from loss_logging.captions.caption import count_words, quote
+from loss_logging.report import Reason, Severity
+
+if TYPE_CHECKING:
+    from loss_logging.captions.across import Found, Item, Known
+
+__all__ = ["Duplicate"]
+
+_LONG = 8  # words; shorter captions are the same by chance
+_CLASS_SHARE = 0.5  # of the captions that are others' too: this is how classes are captioned
+_FEW = 10  # captions; fewer cannot tell
+
+
+class Duplicate:
+    """Captions that occur more than once in a dataset, without case and white space.
+
+    Not in datasets of instance prompts. Where at least half of the captions are repeats, the dataset is told of once,
+    as it may be captioned by class.
+    """
+
+    def __init__(self) -> None:
+        self._keys: defaultdict[str, array[int]] = defaultdict(lambda: array("q"))
+        self._items: defaultdict[str, array[int]] = defaultdict(lambda: array("q"))
+        self._long: defaultdict[str, array[int]] = defaultdict(lambda: array("b"))
+
+    def add(self, item: Item) -> None:
+        """Look at a caption."""
+        if not (text := " ".join(item.caption.casefold().split())):
+            return
+        self._keys[item.dataset].append(hash(text))
+        self._items[item.dataset].append(item.index)
+        self._long[item.dataset].append(count_words(text) >= _LONG)
+
+    def finish(self, known: Known) -> Found:
+        """Every caption that is another one's, too."""
+        for dataset, keys in self._keys.items():
+            if known.styles.get(dataset) == "instance":
+                continue
+            distinct = len(set(keys))
+            if len(keys) >= _FEW and distinct <= _CLASS_SHARE * len(keys):
+                message = (
+                    f"{len(keys)} captions, of which {distinct} are different: fine if they name classes; otherwise "
+                    "the images did not get their own captions."
+                )
+                yield dataset, Reason("duplicate", "info", 0.2, message)
+            else:
+                yield from self._repeats(dataset, known)
+
+    def _repeats(self, dataset: str, known: Known) -> Found:
+        places: defaultdict[int, list[int]] = defaultdict(list)
+        keys = self._keys[dataset]
+        again = {key for key, n in Counter(keys).items() if n > 1}
+        for place, key in enumerate(keys):
+            if key in again:
+                places[key].append(place)
+        items, long = self._items[dataset], self._long[dataset]
+        for same in places.values():
+            severity: Severity = "warning" if long[same[0]] else "info"
+            for place, other in zip(same, [same[-1], *same[:-1]], strict=True):
+                more = f" and {len(same) - 2} more" if len(same) > 2 else ""
+                twin = quote(known.paths[items[other]])
+                message = f"The same caption as {twin}{more}: say what is different in this image."
+                yield items[place], Reason("duplicate", severity, 0.4 if severity == "warning" else 0.1, message)
