@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ import msgspec
 from loss_logging.decoding import BinaryDataError, TextDecoder, with_byte_order_mark
 from loss_logging.folder_problems import FolderProblems
 
-__all__ = ["TABLES", "Columns", "NoColumnsError", "Row", "read_table"]
+__all__ = ["TABLES", "Columns", "NoColumnsError", "Row", "decode_json", "read_table"]
 
 _PATHS = (
     *("file_name", "filename", "file_path", "filepath", "image_path", "image_file", "image_name", "img_path", "path"),
@@ -91,8 +92,8 @@ def _read_json_lines(path: str, columns: Columns, problems: FolderProblems) -> I
             if not line.strip():
                 continue
             try:
-                record = msgspec.json.decode(line)
-            except (msgspec.DecodeError, UnicodeError) as error:
+                record = decode_json(line)
+            except ValueError as error:
                 problems.add("broken_line", path, f"no JSON: {error}", number)
                 continue
             if not isinstance(record, dict):
@@ -129,12 +130,26 @@ def _read_json(path: str, columns: Columns, problems: FolderProblems) -> Iterato
 def _json(path: str, problems: FolderProblems) -> Any:
     decoded = TextDecoder().decode(Path(path).read_bytes())
     if not decoded.plain:
-        problems.add("encoding", path, f"is {decoded.encoding}, not plain UTF-8")
+        problems.add("not_utf8", path, f"is {decoded.encoding}, not plain UTF-8")
     try:
-        return msgspec.json.decode(decoded.text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        return decode_json(decoded.text)
+    except ValueError as error:
         problems.add("broken_line", path, f"no JSON: {error}")
         return {}
+
+
+def decode_json(text: str) -> Any:
+    """The content of a JSON text, also of those that only Python takes for JSON: with NaN, or half a surrogate pair.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deeply.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError):
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def _read_csv(path: str, columns: Columns, problems: FolderProblems) -> Iterator[Row]:
@@ -234,7 +249,7 @@ def _lines(file: io.BufferedReader, path: str, problems: FolderProblems) -> Iter
     TextDecoder().decode(start, cut=True)
     if (marked := with_byte_order_mark(start)) is not None:
         mark, encoding = marked
-        problems.add("encoding", path, f"is {encoding} with a byte order mark, not plain UTF-8")
+        problems.add("not_utf8", path, f"is {encoding} with a byte order mark, not plain UTF-8")
         file.read(len(mark))
         if encoding != "utf-8":  # a line's end is more than one byte
             with io.TextIOWrapper(file, encoding, "replace", newline="") as text:
@@ -260,7 +275,7 @@ def _lines(file: io.BufferedReader, path: str, problems: FolderProblems) -> Iter
             continue
         if not decoded.plain:
             if decoded.damaged or not noted:
-                kind = "undecodable" if decoded.damaged else "encoding"
+                kind = "undecodable" if decoded.damaged else "not_utf8"
                 problems.add(kind, path, f"is {decoded.encoding}, not plain UTF-8", number)  # type: ignore[arg-type]
             noted = noted or not decoded.damaged
         yield decoded.text

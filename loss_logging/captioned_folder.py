@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from loss_logging.caption_tables import TABLES, Columns, NoColumnsError, read_table
+from loss_logging.caption_tables import TABLES, Columns, NoColumnsError, decode_json, read_table
 from loss_logging.decoding import BinaryDataError, TextDecoder
 from loss_logging.errors import LossLoggingError
 from loss_logging.folder_problems import FolderProblems
@@ -84,7 +84,7 @@ def read_captioned_folder(
         >>> [(file.dataset, file.caption) for file in read_captioned_folder(folder)]
         [('cats', 'a cat'), ('cats', None)]
     """
-    root = os.fspath(path)
+    root = os.path.normpath(path)
     reader = _Reader(root, FolderProblems() if problems is None else problems, Columns(path_column, caption_column))
     if Path(root).is_dir():
         return reader.read_folders()
@@ -285,7 +285,7 @@ class _Reader:
             self._problems.add("undecodable", path, f"holds bytes that are no {decoded.encoding}")
         elif not decoded.plain:
             mark = " with a byte order mark" if decoded.marked else ""
-            self._problems.add("encoding", path, f"is {decoded.encoding}{mark}, not plain UTF-8")
+            self._problems.add("not_utf8", path, f"is {decoded.encoding}{mark}, not plain UTF-8")
         return decoded.text.removesuffix("\n").removesuffix("\r")
 
     def _in_json(self, path: str, decoder: TextDecoder) -> str | None:
@@ -293,8 +293,8 @@ class _Reader:
         if (text := self._text(path, decoder)) is None:
             return None
         try:
-            content = msgspec.json.decode(text)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            content = decode_json(text)
+        except ValueError as error:
             self._problems.add("broken_line", path, f"no JSON: {error}")
             return None
         values = (content.get(key) for key in ("caption", "text", "prompt")) if isinstance(content, dict) else ()

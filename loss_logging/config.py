@@ -15,7 +15,7 @@ from msgspec import Meta
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.errors import ConfigError
 
-__all__ = ["TrainConfig"]
+__all__ = ["TrainConfig", "caption_config_from_file"]
 
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1, description="a whole number, 1 or more")]
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a whole number, 0 or more")]
@@ -183,6 +183,24 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
         found = self.out_dir.glob(f"{glob.escape(self.job_name)}_*.json")
         mine = (path for path in found if path.stem.removeprefix(f"{self.job_name}_").isdecimal())
         return sorted(mine, key=lambda path: (len(path.name), path.name))  # a step of ten digits comes after nine
+
+
+def caption_config_from_file(path: str | Path) -> CaptionConfig:
+    """What a YAML or JSON file says about captions: the keys of a CaptionConfig, or a TrainConfig's under ``captions``.
+
+    Raises:
+        ConfigError: the file is of another type or cannot be parsed, or a key or value is impossible.
+        OSError: it cannot be read.
+    """
+    try:
+        content = _parse(Path(path))
+        if not isinstance(content, Mapping):
+            raise ConfigError(f"got {_shown(content)}; allowed: a mapping with keys of CaptionConfig")
+        if "captions" in content:
+            return _check_captions(content["captions"], CaptionConfig, "captions")
+        return _check_captions(content, CaptionConfig, "$")
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def _parse(path: Path) -> Any:

@@ -19,12 +19,16 @@ _MARKS = (
 
 # What captions are really written in. Left to all that it knows, the detector finds Mac and EBCDIC code pages in short
 # texts, and is 20 times slower; with cp1250 it takes French for Polish.
+_ALPHABETS = ("cp1251", "cp1253", "cp1255", "cp1256", "cp874", "koi8_r")
 _CANDIDATES = [
-    *("cp1252", "cp1251", "cp1253", "cp1255", "cp1256", "cp874", "koi8_r"),
+    "cp1252",
+    *_ALPHABETS,
     *("cp932", "euc_jp", "gb18030", "big5", "cp949"),
 ]
 
 _SAMPLE = 65_536
+_HIGH = re.compile(rb"[\x80-\xff]")
+_ACCENTED = re.compile(rb"(?<![\x80-\xff])[\x80-\xff](?![\x80-\xff])")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 
@@ -146,6 +150,13 @@ def _detect(data: bytes) -> str | None:
     best = matches.best()
     if best is None:
         return None
+    if best.encoding in _ALPHABETS and _is_western(data):
+        return "cp1252"
     # What fits no better than the code page that nearly everyone had is that code page.
     western = (match for match in matches if "cp1252" in match.could_be_from_charset)
     return "cp1252" if any(m.chaos <= best.chaos and m.coherence >= best.coherence for m in western) else best.encoding
+
+
+def _is_western(data: bytes) -> bool:
+    """Whether accented letters stand among ASCII ones; in other alphabets, words have none of these."""
+    return 5 * len(_ACCENTED.findall(data)) >= 4 * len(_HIGH.findall(data))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -17,41 +18,40 @@ ProblemKind = Literal[
     "undecodable",
     "broken_line",
     "no_columns",
-    "encoding",
+    "not_utf8",
     "too_large",
     "no_image",
     "link_loop",
     "not_read",
     "two_captions",
+    "class_tokens",
+    "not_repaired",
 ]
 
 PROBLEMS: dict[ProblemKind, tuple[Severity, str]] = {
-    "unreadable": ("error", "A file or folder cannot be opened or read; check its rights, the disk, or the link."),
-    "binary": ("error", "A caption file holds no text; write the caption into it again."),
-    "undecodable": ("error", "Bytes that are text in no encoding; write the caption again as UTF-8."),
-    "broken_line": ("error", "A line of a metadata file cannot be read; correct it, its image has no caption."),
-    "no_columns": ("error", "A metadata file has no column of file names and captions; name its columns."),
-    "encoding": (
-        "warning",
-        "A file is not plain UTF-8, which trainers expect; save it as UTF-8 without byte order mark.",
-    ),
-    "too_large": ("warning", "A caption file is so large that only its start was read; no model reads more."),
-    "no_image": (
-        "warning",
-        "A caption whose image is not there is never trained on; add the image or correct the name.",
-    ),
-    "link_loop": ("warning", "A link leads to a folder that was read already; remove it."),
-    "not_read": ("info", "kohya reads only the images in the folders named N_name, not those beside them; move them."),
-    "two_captions": (
-        "info",
-        "An image has captions in several places; the trainer reads one of them: remove the other.",
-    ),
+    "unreadable": ("error", "Check the rights, the disk, or where the link leads."),
+    "binary": ("error", "Write the caption into it again."),
+    "undecodable": ("error", "Write the caption again, as UTF-8."),
+    "broken_line": ("error", "Correct it; until then its image has no caption."),
+    "no_columns": ("error", "Say which columns hold the file names and the captions."),
+    "not_repaired": ("error", "Nothing was changed; check the rights and the disk."),
+    "not_utf8": ("warning", "Save it as UTF-8 without byte order mark, which is what trainers read."),
+    "too_large": ("warning", "No model reads so much; write a caption."),
+    "no_image": ("warning", "It is never trained on; add the image or correct the name."),
+    "link_loop": ("warning", "Remove the link."),
+    "not_read": ("info", "kohya reads only those folders; move the images into one."),
+    "two_captions": ("info", "A trainer reads one of them; remove the others."),
+    "class_tokens": ("info", "Write captions where that says too little."),
 }
-"""By kind: how grave it is, and what it means. The gravest first."""
+"""By kind: how grave it is, and what to do about it. The gravest first."""
 
 
 class FolderProblem(msgspec.Struct, frozen=True):
-    """One thing that is wrong with a file or folder; ``line`` counts from 1."""
+    """One thing that is wrong with a file or folder; ``line`` counts from 1.
+
+    >>> FolderProblem("binary", "1.txt", "holds no text").sentence
+    'Holds no text. Write the caption into it again.'
+    """
 
     kind: ProblemKind
     path: str
@@ -63,9 +63,16 @@ class FolderProblem(msgspec.Struct, frozen=True):
         """How grave it is."""
         return PROBLEMS[self.kind][0]
 
+    @property
+    def sentence(self) -> str:
+        """What it is and what to do about it."""
+        return f"{self.message[:1].upper()}{self.message[1:]}. {PROBLEMS[self.kind][1]}"
+
 
 class FolderProblems:
     """Collects problems: counts all, and keeps the first ``keep`` of each kind.
+
+    Those of which ``ignores`` says so, by kind and path, are left out.
 
     Example:
         >>> problems = FolderProblems()
@@ -74,13 +81,16 @@ class FolderProblems:
         (1, 'error')
     """
 
-    def __init__(self, keep: int = 1_000) -> None:
+    def __init__(self, keep: int = 1_000, ignores: Callable[[ProblemKind, str], bool] | None = None) -> None:
         self.counts: Counter[ProblemKind] = Counter()
         self.kept: list[FolderProblem] = []
         self._keep = keep
+        self._ignores = ignores
 
     def add(self, kind: ProblemKind, path: str, message: str, line: int | None = None) -> None:
         """Note a problem."""
+        if self._ignores is not None and self._ignores(kind, path):
+            return
         self.counts[kind] += 1
         if self.counts[kind] <= self._keep:
             self.kept.append(FolderProblem(kind, path, message, line))

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from loss_logging.report import FlaggedCaption, LossReport, Summary, WorstItem
 
-__all__ = ["print_report", "report_tables"]
+__all__ = ["cell", "new_table", "path_cell", "print_report", "report_tables"]
 
 CAPTION_WIDTH, PATH_WIDTH = 60, 24
 SEVERITY_STYLES = {"info": "", "warning": "yellow", "error": "red"}
@@ -60,7 +60,7 @@ def path_cell(path: str, width: int = PATH_WIDTH) -> str:
     return cell(path, width) if len(path) <= width else f"…{cell(path[1 - width :], width - 1)}"
 
 
-def _table(title: str, **columns: str) -> Table:
+def new_table(title: str, **columns: str) -> Table:
     """A table of the named columns; each is a ``"number"``, a ``"name"``, or ``"text"``, which gives way first."""
     table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for name, kind in columns.items():
@@ -71,7 +71,7 @@ def _table(title: str, **columns: str) -> Table:
 
 def _dataset_table(report: LossReport) -> Table:
     figures = ("count", "mean", "median", "p95", "max", "non_finite", "flagged")
-    table = _table("Loss per dataset", dataset="name", **dict.fromkeys(figures, "number"))
+    table = new_table("Loss per dataset", dataset="name", **dict.fromkeys(figures, "number"))
     flagged = Counter(caption.dataset for caption in report.flagged)
     # The report lists at most so many flagged captions.
     more = "+" if len(report.flagged) >= report.config.get("max_table_rows", math.inf) else ""
@@ -89,7 +89,9 @@ def _figures(summary: Summary) -> list[str]:
 
 
 def _worst_table(title: str, items: list[WorstItem]) -> Table:
-    table = _table(title, score="number", n="number", mean_loss="number", dataset="name", path="name", caption="text")
+    table = new_table(
+        title, score="number", n="number", mean_loss="number", dataset="name", path="name", caption="text"
+    )
     for item in items:
         table.add_row(
             _number(item.score),
@@ -112,7 +114,7 @@ def _undecided(report: LossReport) -> str:
 
 def _flagged_table(flagged: list[FlaggedCaption], counts: dict[str, int]) -> Table:
     found = ", ".join(f"{n} {cell(reason)}" for reason, n in counts.items())
-    table = _table(
+    table = new_table(
         f"Flagged captions: {found}", severity="name", reasons="text", dataset="name", path="name", caption="text"
     )
     for item in flagged:

@@ -271,7 +271,7 @@ def test_other_encodings(tmp_path: Path, data: bytes, encoding: str) -> None:
     write(tmp_path, {"1.png": PNG, "1.txt": data, "2.png": PNG, "2.txt": TEXT})
     files, problems = read(tmp_path)
     assert [file.caption for file in files] == [TEXT, TEXT]
-    assert kinds(problems) == {"encoding": 1}
+    assert kinds(problems) == {"not_utf8": 1}
     assert encoding in problems.kept[0].message
     assert problems.kept[0].path == str(tmp_path / "1.txt")
 
@@ -390,14 +390,22 @@ def test_broken_json_lines(tmp_path: Path) -> None:
         b'{"file_name": "7.png", "text": "' + "été".encode("latin-1") + b'"}',
         PNG[:50].replace(b"\n", b""),
         b'{"file_name": "9.png"}',
-        b'{"file_name": "10.png", "text": "ten"}',
+        b'{"file_name": "10.png", "text": "ten", "score": NaN}',
+        b'{"file_name": "11.png", "text": ' + 100_000 * b"[" + b"}",
+        b'{"file_name": "12.png", "text": "half \\ud800"}',
     ]
     path = write(tmp_path, {"captions.jsonl": b"\n".join(lines)}) / "captions.jsonl"
     files, problems = read(path)
-    assert [(file.line, file.caption) for file in files] == [(1, "one"), (7, "été"), (9, None), (10, "ten")]
+    assert [(file.line, file.caption) for file in files] == [
+        (1, "one"),
+        (7, "été"),
+        (9, None),
+        (10, "ten"),
+        (12, "half \ud800"),
+    ]
     assert sorted((p.line or 0, p.kind) for p in problems.kept) == [
         *((2, "broken_line"), (4, "broken_line"), (5, "broken_line"), (6, "broken_line")),
-        *((7, "encoding"), (8, "broken_line")),
+        *((7, "not_utf8"), (8, "broken_line"), (11, "broken_line")),
     ]
 
 
@@ -437,7 +445,7 @@ def test_tables_in_other_encodings(tmp_path: Path, name: str, encoding: str) -> 
         pq.write_table(pa.table(rows), tmp_path / name)
     files, problems = read(tmp_path)
     assert [file.caption for file in files] == rows["text"]
-    assert kinds(problems) == ({} if name.endswith("parquet") else {"encoding": 1})
+    assert kinds(problems) == ({} if name.endswith("parquet") else {"not_utf8": 1})
 
 
 def test_tables_without_captions(tmp_path: Path) -> None:
@@ -466,8 +474,8 @@ def test_every_problem_is_counted_and_few_are_kept() -> None:
     """However many there are, memory does not grow; every kind says how grave it is and what to do."""
     problems = FolderProblems(keep=2)
     for i in range(5):
-        problems.add("encoding", f"{i}.txt", "is cp1252")
-    assert problems.counts["encoding"] == 5
+        problems.add("not_utf8", f"{i}.txt", "is cp1252")
+    assert problems.counts["not_utf8"] == 5
     assert [problem.path for problem in problems.kept] == ["0.txt", "1.txt"]
     assert all(advice.endswith(".") for _, advice in PROBLEMS.values())
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from loss_logging import __version__
+from loss_logging.commands.check_captions import check_captions
 from loss_logging.commands.demo import demo
 from loss_logging.commands.push import push
 from loss_logging.commands.show import show
@@ -32,5 +33,5 @@ def root(
 
 
 # In the order of --help.
-for command in (demo, show, push):
+for command in (demo, show, check_captions, push):
     app.command()(command)

@@ -1,0 +1,266 @@
+"""Checks the captions of a folder: its files, each caption, and all of them together."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from tqdm import tqdm
+
+from loss_logging.captioned_folder import TEXTS, CaptionedFile, class_tokens, read_captioned_folder
+from loss_logging.captions import SEVERITIES, CaptionConfig, CheckedCaptions, DatasetChecker, IgnoreList
+from loss_logging.captions.caption import READ_LIMIT
+from loss_logging.captions.store import TextStore
+from loss_logging.folder_problems import PROBLEMS, FolderProblem, FolderProblems
+from loss_logging.repair import Repairer
+from loss_logging.report import FlaggedCaption, Reason, Severity
+
+__all__ = ["IGNORE_FILE", "Finding", "FolderCheck", "check_folder"]
+
+IGNORE_FILE = ".captions-ignore"
+"""In the folder that is checked: what is fine as it is, in the lines of an `IgnoreList`."""
+
+_COMPRESSED = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".jxl", ".heic", ".gif")
+_BLOCK = 4_096
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to tell a person.
+
+    Args:
+        severity, rule, score, message: as in `Reason`; ``rule`` may be the kind of a problem with a file.
+        path: the image, relative to the folder; the file for a problem with one; "" for a dataset as a whole.
+        dataset: None for a problem with a file.
+        caption: None for a dataset or a file.
+        span: of the caption's offending characters.
+        source: the file to open, as the operating system knows it.
+        line, column, end_line, end_column: where in ``source``, from 1; ``end_column`` is the first that is fine again.
+    """
+
+    severity: Severity
+    rule: str
+    score: float
+    message: str
+    path: str
+    source: str
+    dataset: str | None = None
+    caption: str | None = None
+    span: tuple[int, int] | None = None
+    line: int | None = None
+    column: int | None = None
+    end_line: int | None = None
+    end_column: int | None = None
+
+
+class FolderCheck:
+    """What was found in a folder.
+
+    Args:
+        root: the folder, or that of the single file.
+        captions: what the rules say.
+        problems: what is wrong with files.
+        repairer: what was, or would be, repaired; None where nobody asked for it.
+        places: where each caption is from.
+    """
+
+    def __init__(
+        self, root: str, captions: CheckedCaptions, problems: FolderProblems, repairer: Repairer | None, places: _Places
+    ) -> None:
+        self.root = root
+        self.captions = captions
+        self.problems = problems
+        self.repairer = repairer
+        self._places = places
+
+    @property
+    def counts(self) -> Counter[Severity]:
+        """The number of captions by their gravest severity, and of problems with datasets and files by theirs."""
+        counts: Counter[Severity] = Counter(flagged.severity for flagged in self.captions.flagged)
+        counts.update(reason.severity for dataset in self.captions.datasets.values() for reason in dataset.reasons)
+        for kind, count in self.problems.counts.items():
+            counts[PROBLEMS[kind][0]] += count
+        return counts
+
+    def findings(self) -> Iterator[Finding]:
+        """Everything, the gravest first; of each severity, problems with files, then with datasets, then captions."""
+        places = self._places.of(self.captions.flagged)
+        for severity in reversed(SEVERITIES):
+            yield from (self._about_file(problem) for problem in self.problems.kept if problem.severity == severity)
+            for name, dataset in self.captions.datasets.items():
+                yield from (self._about_dataset(name, r) for r in dataset.reasons if r.severity == severity)
+            for flagged, place in zip(self.captions.flagged, places, strict=True):
+                yield from (_about_caption(flagged, r, place) for r in flagged.details if r.severity == severity)
+
+    def _about_file(self, problem: FolderProblem) -> Finding:
+        return Finding(
+            severity=problem.severity,
+            rule=problem.kind,
+            score=1.0,
+            message=problem.sentence,
+            path=_relative(problem.path, self.root),
+            source=problem.path,
+            line=problem.line,
+        )
+
+    def _about_dataset(self, name: str, reason: Reason) -> Finding:
+        return Finding(
+            severity=reason.severity,
+            rule=reason.rule,
+            score=reason.score,
+            message=reason.message,
+            path="",
+            source=self.root,
+            dataset=name,
+        )
+
+
+def _about_caption(flagged: FlaggedCaption, reason: Reason, place: tuple[str, int | None]) -> Finding:
+    source, line = place
+    position: dict[str, int] = {} if line is None else {"line": line}
+    if reason.span is not None and source.lower().endswith(TEXTS):
+        position = _position(flagged.caption, reason.span)
+    return Finding(
+        severity=reason.severity,
+        rule=reason.rule,
+        score=reason.score,
+        message=reason.message,
+        path=flagged.path,
+        source=source,
+        dataset=flagged.dataset,
+        caption=flagged.caption,
+        span=reason.span,
+        **position,
+    )
+
+
+def _position(text: str, span: tuple[int, int]) -> dict[str, int]:
+    position = {}
+    for name, place in zip(("", "end_"), span, strict=True):
+        position[f"{name}line"] = text.count("\n", 0, place) + 1
+        position[f"{name}column"] = place - text.rfind("\n", 0, place)
+    return position
+
+
+def check_folder(
+    path: str | os.PathLike[str],
+    config: CaptionConfig | None = None,
+    *,
+    ignore: IgnoreList | None = None,
+    path_column: str | None = None,
+    caption_column: str | None = None,
+    repair: Literal["show", "write"] | None = None,
+    progress: bool = False,
+) -> FolderCheck:
+    """Check the captions of a folder, in one pass and in memory that does not grow with their text.
+
+    Args:
+        path, path_column, caption_column: as for `read_captioned_folder`.
+        config: what counts as bad; the defaults when None.
+        ignore: what is fine as it is, images and files by their path below ``path``.
+        repair: whether to repair caption files (see `Repairer`), or to only note what would be repaired.
+        progress: show a progress bar on a terminal.
+
+    Raises:
+        LossLoggingError: ``path`` does not exist or holds no captions that can be read.
+        ConfigError: a rule or tokenizer of the configuration does not exist.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> for name, text in {"1.txt": "a red panda eats bamboo", "2.txt": "untitled"}.items():
+        ...     _ = (folder / name).write_text(text)
+        >>> [(finding.severity, finding.rule, finding.path) for finding in check_folder(folder).findings()]
+        [('error', 'empty', '2.txt')]
+    """
+    root = os.path.normpath(path)
+    folder = Path(root) if Path(root).is_dir() else Path(root).parent
+    ignore = ignore or IgnoreList()
+    problems = FolderProblems(ignores=lambda kind, file: ignore.ignores(kind, _relative(file, str(folder))))
+    repairer = Repairer(folder, problems, write=repair == "write") if repair else None
+    checker, places, tokens = DatasetChecker(config, ignore=ignore), _Places(), _ClassTokens()
+    files = read_captioned_folder(root, problems=problems, path_column=path_column, caption_column=caption_column)
+    for file in tqdm(files, "checking captions", unit="", disable=None if progress else True):
+        if file.caption is None and file.source is not None and file.line is None:
+            continue  # a file that cannot be read, which is among the problems
+        current = repairer.repaired(file) if repairer else file
+        caption = tokens.count(current)
+        image = _relative(current.path, str(folder))
+        checker.add(image, current.dataset, caption, _fingerprint(current.path))
+        places.add(image, current.dataset, caption, current.source or current.path, current.line)
+    tokens.tell(folder, problems)
+    return FolderCheck(str(folder), checker.finish(), problems, repairer, places)
+
+
+class _ClassTokens:
+    """Images without caption in kohya's folders, which are trained on the words in the folder's name."""
+
+    def __init__(self) -> None:
+        self._all: Counter[str] = Counter()
+        self._without: Counter[str] = Counter()
+
+    def count(self, file: CaptionedFile) -> str | None:
+        """What the image is trained on; None for nothing."""
+        self._all[file.dataset] += 1
+        if file.source is not None or (tokens := class_tokens(file.dataset)) is None:
+            return file.caption
+        self._without[file.dataset] += 1
+        return tokens
+
+    def tell(self, root: Path, problems: FolderProblems) -> None:
+        for dataset, count in self._without.items():
+            message = f"{count} of {self._all[dataset]} images have no caption: kohya uses {class_tokens(dataset)!r}"
+            problems.add("class_tokens", str(root / dataset), message)
+
+
+class _Places:
+    """Where each caption is from: sixteen bytes of memory for each, and a temporary file."""
+
+    def __init__(self) -> None:
+        self._keys = array("q")
+        self._texts = TextStore()
+
+    def add(self, path: str, dataset: str, caption: str | None, source: str, line: int | None) -> None:
+        self._keys.append(hash((path, dataset, (caption or "")[:READ_LIMIT])))
+        self._texts.append(f"{'' if line is None else line}:{source}")
+
+    def of(self, flagged: Iterable[FlaggedCaption]) -> list[tuple[str, int | None]]:
+        """The source and the line of each."""
+        wanted = [hash((one.path, one.dataset, one.caption)) for one in flagged]
+        among = set(wanted)
+        place_of = {key: place for place, key in enumerate(self._keys) if key in among}
+        places: list[tuple[str, int | None]] = []
+        for key in wanted:
+            line, _, source = self._texts[place_of[key]].partition(":")
+            places.append((source, int(line) if line else None))
+        return places
+
+
+def _relative(path: str, folder: str) -> str:
+    return path.removeprefix(folder.rstrip("/") + "/")
+
+
+def _fingerprint(path: str) -> bytes | None:
+    """Equal for images that are the same to the last byte, and for hardly any others.
+
+    Size, middle and end of a compressed image tell as much as all its bytes, in a hundredth of the time. None for other
+    files.
+    """
+    if not path.lower().endswith(_COMPRESSED):
+        return None
+    try:
+        with Path(path).open("rb", buffering=0) as file:
+            if not (size := os.fstat(file.fileno()).st_size):
+                return None
+            digest = hashlib.blake2b(size.to_bytes(8, "big"), digest_size=16)
+            for start in (max(0, size // 2 - _BLOCK), max(0, size - _BLOCK)):
+                file.seek(start)
+                digest.update(file.read(_BLOCK))
+            return digest.digest()
+    except (OSError, ValueError):  # a row of a table whose image is not here
+        return None

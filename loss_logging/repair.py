@@ -1,0 +1,95 @@
+"""Repairs caption files on disk: what is safe, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from loss_logging.captioned_folder import TEXTS, CaptionedFile
+from loss_logging.captions import fixed
+from loss_logging.captions.fix import MOST_CHARACTERS
+from loss_logging.files import whole_file
+from loss_logging.folder_problems import FolderProblems
+
+__all__ = ["Repair", "Repairer"]
+
+_MARK = "\ufeff"
+
+
+class Repair(msgspec.Struct, frozen=True):
+    """A caption file, and its text before and after."""
+
+    path: str
+    before: str
+    after: str
+
+
+class Repairer:
+    """Repairs the captions of a folder in place, each file whole or not at all, with a backup of what was there.
+
+    Changed are mojibake, HTML entities, invisible characters and white space, see `loss_logging.captions.fixed`, and a
+    byte order mark. Only caption files in UTF-8 are touched: never tables, never JSON, never text whose encoding was
+    guessed.
+
+    Args:
+        root: the folder; backups go to ``.captions-backup-TIME`` in it.
+        problems: takes what could not be written.
+        write: False to only note what would be changed.
+    """
+
+    def __init__(self, root: Path, problems: FolderProblems, *, write: bool) -> None:
+        self.repairs: list[Repair] = []
+        self.in_tables = 0
+        self.backup = root / time.strftime(".captions-backup-%Y%m%dT%H%M%S")
+        self._root = root
+        self._problems = problems
+        self._write = write
+
+    def repaired(self, file: CaptionedFile) -> CaptionedFile:
+        """The file with its caption as it now is on disk."""
+        if file.caption is None or file.source is None:
+            return file
+        if not file.source.lower().endswith(TEXTS):
+            self.in_tables += fixed(file.caption) != file.caption
+            return file
+        try:
+            repair = _repair(Path(file.source))
+            if repair is None:
+                return file
+            if self._write:
+                self._replace(Path(file.source), repair)
+        except OSError as error:
+            self._problems.add("not_repaired", file.source, error.strerror or str(error))
+            return file
+        self.repairs.append(repair)
+        return msgspec.structs.replace(file, caption=_without_end(repair.after)[0]) if self._write else file
+
+    def _replace(self, path: Path, repair: Repair) -> None:
+        backup = self.backup / path.relative_to(self._root)
+        backup.parent.mkdir(parents=True, exist_ok=True)
+        mode = path.stat().st_mode
+        for place, text in ((backup, repair.before), (path, repair.after)):
+            with whole_file(place) as file:
+                file.write(text.encode())
+            place.chmod(mode)
+
+
+def _repair(path: Path) -> Repair | None:
+    """What is to be done about a file, or None."""
+    if path.stat().st_size > 4 * MOST_CHARACTERS:
+        return None
+    try:
+        before = path.read_bytes().decode()
+    except UnicodeDecodeError:
+        return None
+    text, end = _without_end(before.removeprefix(_MARK))
+    after = fixed(text) + end
+    return None if after == before else Repair(str(path), before, after)
+
+
+def _without_end(text: str) -> tuple[str, str]:
+    """A text and its last line end."""
+    end = "\r\n" if text.endswith("\r\n") else "\n" if text.endswith("\n") else ""
+    return text.removesuffix(end), end
