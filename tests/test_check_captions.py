@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,13 +18,14 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from sarif_pydantic import Sarif
 
 from loss_logging.captions import CaptionConfig, IgnoreList
 from loss_logging.check_captions import Finding, FolderCheck, check_folder
+from loss_logging.config import caption_config_from_file
 from loss_logging.findings import WRITERS
 from loss_logging.show_check import print_check, print_repairs
 
@@ -318,6 +320,7 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monke
     assert tree(tmp_path)["b/2.txt"] == b"a dog in the snow"
 
 
+@settings(deadline=None)  # the first repair imports
 @given(st.text(max_size=60), st.sampled_from(["", "\n", "\r\n"]))
 def test_fixing_twice_is_fixing_once(tmp_path_factory: pytest.TempPathFactory, caption: str, end: str) -> None:
     """Whatever the caption, a second repair finds nothing to do, and a repair never makes an error."""
@@ -396,3 +399,28 @@ def test_no_model_is_needed(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_documentation(tmp_path: Path) -> None:
+    """The commands of the page run one after the other, and print what it says."""
+    page = (Path(__file__).parent.parent / "docs" / "check_captions.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(sh|text|yaml)\n(.*?)```", page, re.DOTALL)
+    script = "\n".join(text for kind, text in blocks if kind == "sh")
+    bin_folder = str(Path(sys.executable).parent)
+    done = subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=tmp_path,
+        env=os.environ | {"PATH": f"{bin_folder}:{os.environ['PATH']}", "COLUMNS": "160"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    outputs = [text for kind, text in blocks if kind == "text" and not text.startswith("#")]
+    assert len(outputs) == 2
+    assert all(text in done.stdout for text in outputs)
+    (ignored,) = (text for kind, text in blocks if kind == "text" and text.startswith("#"))
+    assert IgnoreList(ignored.splitlines())
+    (config,) = (text for kind, text in blocks if kind == "yaml")
+    (tmp_path / "config.yaml").write_text(config, encoding="utf-8")
+    assert caption_config_from_file(tmp_path / "config.yaml").model == "flux"
+    Sarif.model_validate_json((tmp_path / "captions.sarif").read_text(encoding="utf-8"))
