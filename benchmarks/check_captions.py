@@ -21,7 +21,7 @@ from benchmarks.table import Results, arguments
 WORDS = re.findall(
     r"\w+",
     """a the of in on with and near two three red blue green old small large wooden stone cat dog horse woman man child
-    house garden river mountain street window table chair boat train bridge snow light morning photo portrait standing""",
+    house garden river mountain street window table chair boat train bridge snow light morning photo standing""",
 )
 BAD = ["untitled", "", "a cat <unk> on a sofa", "a dog &amp; a cat in the snow", "red red red red red red red red red"]
 FOLDER = 5_000

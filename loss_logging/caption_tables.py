@@ -36,12 +36,15 @@ class NoColumnsError(ValueError):
 class Columns(msgspec.Struct, frozen=True):
     """The names of the columns with file names and captions; None where they are to be guessed.
 
+    With ``needs_path``, a table without file names is none of captions.
+
     >>> Columns().choose(["id", "File_Name", "TEXT"])
     ('File_Name', 'TEXT')
     """
 
     path: str | None = None
     caption: str | None = None
+    needs_path: bool = False
 
     def choose(self, names: Iterable[str]) -> tuple[str | None, str | None]:
         """The column of file names and that of captions among ``names``, None where there is none."""
@@ -56,7 +59,7 @@ class Columns(msgspec.Struct, frozen=True):
         """
         names = list(names)
         path, caption = self.choose(names)
-        if caption is None or (path is None and self.path is not None):
+        if caption is None or (path is None and (self.needs_path or self.path is not None)):
             raise NoColumnsError(", ".join(names) or "none")
         return path, caption
 
@@ -67,11 +70,13 @@ def _first(by_name: Mapping[str, str], named: str | None, usual: Iterable[str]) 
 
 
 class Row(NamedTuple):
-    """A caption, what the table calls its image (None when it does not), and its line or row, from 1."""
+    """A caption, what the table calls its image (None when it does not), its line or row, from 1, and whether the image
+    itself is in the table, too."""
 
     name: str | None
     caption: str | None
     line: int
+    image_inside: bool = False
 
 
 def read_table(path: str, columns: Columns, problems: FolderProblems) -> Iterator[Row]:
@@ -217,7 +222,8 @@ def _read_parquet(path: str, columns: Columns, problems: FolderProblems) -> Iter
                 for record in batch.to_pylist():
                     if nested:
                         record[path_column] = (record.get(path_column) or {}).get("path")
-                    yield from _row(record, path_column, caption_column, next(numbers), path, problems)
+                    for row in _row(record, path_column, caption_column, next(numbers), path, problems):
+                        yield row._replace(image_inside=nested)
     except pa.ArrowException as error:
         raise BinaryDataError(str(error)) from error
 

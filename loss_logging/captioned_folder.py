@@ -143,6 +143,8 @@ class _Folder:
 
 
 class _Reader:
+    """Reads one folder, or one file, and notes what is wrong."""
+
     def __init__(self, root: str, problems: FolderProblems, columns: Columns) -> None:
         self._root = root
         self._problems = problems
@@ -215,21 +217,21 @@ class _Reader:
 
     def _table(self, path: str, folder: str, dataset: str, named: set[str]) -> Iterator[CaptionedFile]:
         """What the table says; adds to ``named`` the images that it names."""
-        rows = read_table(path, self._columns, self._problems)
+        meant = path == self._root or _stem(Path(path).name).lower() == "metadata"
+        columns = msgspec.structs.replace(self._columns, needs_path=not meant)
         try:
-            for name, caption, line in rows:
-                if name is None or "://" in name:
-                    image = f"{path}:{line}" if name is None else name
-                else:
-                    image = os.path.normpath(f"{folder}/{name}")
+            for row in read_table(path, columns, self._problems):
+                image = f"{path}:{row.line}" if row.name is None else row.name
+                if row.name is not None and "://" not in row.name:
+                    image = os.path.normpath(Path(folder, row.name))
                     named.add(image)
-                    if path != self._root and _suffix(name) in IMAGES and not Path(image).exists():
-                        self._problems.add("no_image", path, f"there is no {name}", line)
-                yield CaptionedFile(image, dataset, caption, path, line)
+                    if not (path == self._root or row.image_inside or _suffix(image) not in IMAGES or _exists(image)):
+                        self._problems.add("no_image", path, f"there is no {row.name}", row.line)
+                yield CaptionedFile(image, dataset, row.caption, path, row.line)
         except NoColumnsError as error:
             if path == self._root:
                 raise LossLoggingError(f"{path} has no column of captions; its columns are: {error}") from error
-            if Path(path).stem.lower() == "metadata":
+            if meant:
                 self._problems.add("no_columns", path, f"has no column of captions; its columns are: {error}")
         except BinaryDataError as error:
             self._problems.add("binary", path, str(error) or "holds no text")
@@ -240,13 +242,7 @@ class _Reader:
         """Each image with the captions beside it, then the captions without image."""
         decoder = TextDecoder()
         for image in folder.images:
-            stem = _stem(image.name)
-            found = [
-                CaptionedFile(image.path, dataset, self._text(text.path, decoder), text.path)
-                for text in folder.texts.get(stem, ())
-            ]
-            if (beside := folder.beside.get(stem)) and (caption := self._in_json(beside.path, decoder)) is not None:
-                found.append(CaptionedFile(image.path, dataset, caption, beside.path))
+            found = list(self._beside(image, folder, dataset, decoder))
             in_table = bool(named) and _is_named(os.path.normpath(image.path), named)
             if len(found) + in_table > 1:
                 places = [Path(file.source or "").name for file in found] + ["a table"] * in_table
@@ -254,16 +250,30 @@ class _Reader:
             yield from found
             if not (found or in_table):
                 yield CaptionedFile(image.path, dataset, None)
-        stems = {_stem(image.name) for image in folder.images}
-        only_captions = not (folder.images or folder.folders)
-        for text in [text for stem, texts in folder.texts.items() if stem not in stems for text in texts]:
-            if only_captions:
-                yield CaptionedFile(text.path, dataset, self._text(text.path, decoder), text.path)
-            else:
-                self._problems.add("no_image", text.path, "there is no image of this name beside it")
+        yield from self._without_image(folder, dataset, decoder)
         if folder.images and any(_KOHYA_FOLDER.fullmatch(inner.name) for inner in folder.folders):
             count = f"{len(folder.images)} images" if len(folder.images) > 1 else "an image"
             self._problems.add("not_read", folder.images[0].path, f"{count} beside folders named N_name")
+
+    def _beside(
+        self, image: os.DirEntry[str], folder: _Folder, dataset: str, decoder: TextDecoder
+    ) -> Iterator[CaptionedFile]:
+        stem = _stem(image.name)
+        for text in folder.texts.get(stem, ()):
+            yield CaptionedFile(image.path, dataset, self._text(text.path, decoder), text.path)
+        if (beside := folder.beside.get(stem)) and (caption := self._in_json(beside.path, decoder)) is not None:
+            yield CaptionedFile(image.path, dataset, caption, beside.path)
+
+    def _without_image(self, folder: _Folder, dataset: str, decoder: TextDecoder) -> Iterator[CaptionedFile]:
+        """Captions whose image is missing, unless the folder holds nothing but captions."""
+        only_captions = not (folder.images or folder.folders)
+        stems = {_stem(image.name) for image in folder.images}
+        for stem, texts in folder.texts.items():
+            for text in () if stem in stems else texts:
+                if only_captions:
+                    yield CaptionedFile(text.path, dataset, self._text(text.path, decoder), text.path)
+                else:
+                    self._problems.add("no_image", text.path, "there is no image of this name beside it")
 
     def _text(self, path: str, decoder: TextDecoder) -> str | None:
         try:
@@ -311,6 +321,13 @@ def _stem(name: str) -> str:
 def _suffix(name: str) -> str:
     _, dot, suffix = name.rpartition(".")
     return (dot + suffix).lower()
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _is_named(image: str, named: tuple[set[str], ...]) -> bool:

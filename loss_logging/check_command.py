@@ -30,7 +30,7 @@ def caption_config(
     config = CaptionConfig() if file is None else caption_config_from_file(file)
     options = {"default_profile": profile, "model": model, "tokenizer": tokenizer}
     given = {name: value for name, value in options.items() if value is not None}
-    if profile is not None:
+    if profile is not None:  # said of all datasets, those in the file too
         given["profiles"] = {}  # type: ignore[assignment]
     return msgspec.structs.replace(config, **given)
 

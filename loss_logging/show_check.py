@@ -81,7 +81,9 @@ def _rules(check: FolderCheck, examples: dict[str, Finding]) -> Table:
     found = Counter(check.captions.summary) + Counter(dict(check.problems.counts)) + datasets
     for rule, example in examples.items():
         style = SEVERITY_STYLES[example.severity]
-        shown.add_row(rule, Text(example.severity, style=style), f"{found[rule]:,}", Text(cell(example.message, 200)))
+        shown.add_row(
+            Text(cell(rule)), Text(example.severity, style=style), f"{found[rule]:,}", Text(cell(example.message, 200))
+        )
     return shown
 
 

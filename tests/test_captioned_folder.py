@@ -188,6 +188,8 @@ def test_parquet(tmp_path: Path) -> None:
     hub, _ = read(tmp_path / "hub.parquet")
     assert [(Path(f.path).name, f.caption) for f in hub] == [("c.png", "c"), ("hub.parquet:2", "d")]
     assert {file.dataset for file in hub} == {"hub"}
+    (tmp_path / "names.parquet").unlink()
+    assert read(tmp_path)[1].kept == []  # the images are in the table
 
 
 def test_columns_can_be_named(tmp_path: Path) -> None:
@@ -455,6 +457,23 @@ def test_tables_without_captions(tmp_path: Path) -> None:
     assert [file.caption for file in files] == [None]
     assert kinds(problems) == {"no_columns": 1}
     assert "file_name, size" in problems.kept[0].message
+
+
+def test_tables_without_file_names(tmp_path: Path) -> None:
+    """Texts that belong to no image are captions where a table is named or meant for captions, and no others."""
+    write(tmp_path, {"metadata.jsonl": '{"text": "a cat"}', "log.jsonl": '{"text": "step 1"}'})
+    files, _ = read(tmp_path)
+    assert [(file.path, file.caption) for file in files] == [(f"{tmp_path}/metadata.jsonl:1", "a cat")]
+    assert [file.caption for file in read(tmp_path / "log.jsonl")[0]] == ["step 1"]
+
+
+def test_absolute_names(tmp_path: Path) -> None:
+    """A table may name files by their whole path, as kohya's do."""
+    path = write(tmp_path / "images", {"1.png": PNG}) / "1.png"
+    write(tmp_path / "tables", {"meta_cap.json": json.dumps({str(path): {"caption": "a cat"}})})
+    files, problems = read(tmp_path / "tables")
+    assert [(file.path, file.caption) for file in files] == [(str(path), "a cat")]
+    assert not problems.kept
 
 
 def test_strange_names(tmp_path: Path) -> None:
