@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loss_logging.captioned_folder import CaptionedFile, class_tokens, read_captioned_folder
@@ -543,3 +543,15 @@ def test_decoding_never_fails_otherwise(data: bytes) -> None:
             assert isinstance(TextDecoder().decode(data, cut=cut).text, str)
         except BinaryDataError:
             assert data
+
+
+@pytest.mark.parametrize(
+    "name", ["metadata.jsonl", "metadata.csv", "metadata.tsv", "metadata.json", "metadata.parquet"]
+)
+@settings(deadline=None)
+@given(data=st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-16")), st.text().map(str.encode)))
+def test_any_bytes_may_be_a_table(tmp_path_factory: pytest.TempPathFactory, name: str, data: bytes) -> None:
+    """Whatever is in a table, nothing is raised, and the image beside it is there."""
+    folder = write(tmp_path_factory.mktemp("table"), {"1.png": PNG, "1.txt": "a cat", name: data})
+    files, _ = read(folder)
+    assert "a cat" in [file.caption for file in files]
