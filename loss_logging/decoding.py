@@ -95,8 +95,8 @@ class TextDecoder:
         foreign = sum(not character.isascii() for character in utf8.text)
         if foreign > 5 * (lost := utf8.text.count("\ufffd")) > 0:  # by chance, hardly any legacy text is valid UTF-8
             return utf8
-        for encoding in (self._learn(data), _detect(data), "cp1252"):
-            if encoding is not None:
+        for guess in (self._learn, _detect, lambda _: "cp1252"):
+            if (encoding := guess(data)) is not None:
                 try:
                     return Decoded(_strict(data, encoding, cut), encoding)
                 except UnicodeDecodeError:
