@@ -1,0 +1,62 @@
+"""Encoded captions, remembered up to a size: each is needed once per draw, and the empty one by every batch."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["CaptionCache"]
+
+Encoded: TypeAlias = "dict[str, torch.Tensor]"
+
+
+class CaptionCache:
+    """Encodes captions, and keeps the results of those used last, in host memory.
+
+    Args:
+        encode: captions -> named tensors (B, ...).
+        max_bytes: most memory to use.
+    """
+
+    def __init__(self, encode: Callable[[list[str]], Encoded], max_bytes: int) -> None:
+        self._encode = encode
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[str, Encoded] = OrderedDict()
+        self._bytes = 0
+
+    def __call__(self, captions: Sequence[str], device: torch.device) -> Encoded:
+        """What the denoiser is given of each caption, by name; each (B, ...) on ``device``."""
+        import torch
+
+        rows = self._rows(captions)
+        names = rows[captions[0]]
+        return {name: torch.stack([rows[caption][name] for caption in captions]).to(device) for name in names}
+
+    def _rows(self, captions: Sequence[str]) -> dict[str, Encoded]:
+        rows = {caption: self._kept[caption] for caption in captions if caption in self._kept}
+        missing = [caption for caption in dict.fromkeys(captions) if caption not in rows]
+        if missing:
+            encoded = {name: tensor.cpu() for name, tensor in self._encode(missing).items()}
+            for i, caption in enumerate(missing):
+                # A row of its own memory: a view would keep the whole batch alive after the rest is forgotten.
+                rows[caption] = {name: tensor[i].clone() for name, tensor in encoded.items()}
+        for caption, row in rows.items():
+            self._keep(caption, row)
+        return rows
+
+    def _keep(self, caption: str, row: Encoded) -> None:
+        if caption not in self._kept:
+            self._bytes += _size(row)
+        self._kept[caption] = row
+        self._kept.move_to_end(caption)
+        while self._bytes > self._max_bytes:
+            _, forgotten = self._kept.popitem(last=False)
+            self._bytes -= _size(forgotten)
+
+
+def _size(row: Encoded) -> int:
+    return sum(tensor.nbytes for tensor in row.values())
