@@ -7,7 +7,7 @@ import glob
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -15,7 +15,10 @@ from msgspec import Meta
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.errors import ConfigError
 
-__all__ = ["TrainConfig", "caption_config_from_file"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["CheckedConfig", "TrainConfig", "caption_config_from_file"]
 
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1, description="a whole number, 1 or more")]
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a whole number, 0 or more")]
@@ -47,7 +50,44 @@ Overload: TypeAlias = Literal["wait", "drop"]
 Existing: TypeAlias = Literal["archive", "refuse"]
 
 
-class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
+class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration whose keyword form, mapping and file are equal, and whose errors say what is allowed."""
+
+    def __post_init__(self) -> None:
+        # msgspec checks types when it decodes, not here; the keyword form promises the same checks.
+        for name, hint in get_type_hints(type(self), include_extras=True).items():
+            check = _CHECKS.get(name, _convert)
+            msgspec.structs.force_setattr(self, name, check(getattr(self, name), hint, f"$.{name}"))
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> Self:
+        """Build from a mapping of the keys to their values."""
+        if not isinstance(config, Mapping):
+            raise ConfigError(f"$: got {_shown(config)}; allowed: a mapping of configuration keys to values")
+        _check_keys(cls, config, "$")
+        required = [field.name for field in msgspec.structs.fields(cls) if field.required]
+        missing = [name for name in required if name not in config]
+        if missing:
+            needed = f"{', '.join(required[:-1])} and {required[-1]}"
+            raise ConfigError(f"$.{missing[0]} is missing; a configuration needs at least {needed}")
+        return cls(**config)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Build from a YAML (``.yaml``, ``.yml``) or JSON (``.json``) file with the keys at its top level.
+
+        Raises:
+            ConfigError: the file is not YAML or JSON, or holds no valid configuration; names the file and the key.
+            OSError: the file cannot be read.
+        """
+        path = Path(path)
+        try:
+            return cls.from_dict(_parse(path))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+
+class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     """What a run logs, and where to. Built from keywords, :meth:`from_dict` or :meth:`from_file`, all equal.
 
     Args:
@@ -123,37 +163,6 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True):
     rank_timeout_seconds: Seconds = 30.0
     close_timeout_seconds: Seconds = 60.0
 
-    def __post_init__(self) -> None:
-        # msgspec checks types when it decodes, not here; the keyword form promises the same checks.
-        for name, hint in get_type_hints(type(self), include_extras=True).items():
-            check = _CHECKS.get(name, _convert)
-            msgspec.structs.force_setattr(self, name, check(getattr(self, name), hint, f"$.{name}"))
-
-    @classmethod
-    def from_dict(cls, config: Mapping[str, Any]) -> TrainConfig:
-        """Build from a mapping, such as :meth:`to_dict` gives."""
-        if not isinstance(config, Mapping):
-            raise ConfigError(f"$: got {_shown(config)}; allowed: a mapping of configuration keys to values")
-        _check_keys(cls, config, "$")
-        missing = [field.name for field in msgspec.structs.fields(cls) if field.required and field.name not in config]
-        if missing:
-            raise ConfigError(f"$.{missing[0]} is missing; a configuration needs at least job_name and save_root")
-        return cls(**config)
-
-    @classmethod
-    def from_file(cls, path: str | Path) -> TrainConfig:
-        """Build from a YAML (``.yaml``, ``.yml``) or JSON (``.json``) file with the keys at its top level.
-
-        Raises:
-            ConfigError: the file is not YAML or JSON, or holds no valid configuration; names the file and the key.
-            OSError: the file cannot be read.
-        """
-        path = Path(path)
-        try:
-            return cls.from_dict(_parse(path))
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from error
-
     def to_dict(self) -> dict[str, Any]:
         """Plain data that JSON can hold. A backend given as an instance is shown by its name."""
         plain: dict[str, Any] = msgspec.to_builtins(self, enc_hook=_plain)
@@ -225,7 +234,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     try:
         return msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
-        close = _near(value, get_args(hint)) if get_origin(hint) is Literal else ""
+        literals = [part for part in (hint, *get_args(hint)) if get_origin(part) is Literal]
+        close = _near(value, [choice for literal in literals for choice in get_args(literal)])
         raise ConfigError(f"{where}: got {_shown(value)}; allowed: {_allowed(hint)}{close}") from error
 
 

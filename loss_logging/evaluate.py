@@ -68,7 +68,8 @@ def evaluate_dataset(
         dataloader: yields batches. Where a batch is a mapping with ``paths`` (or ``path``), the items that are not
             wanted, or done already, are taken out of it before the model sees them, and it is checked that there is a
             record for each item; elsewhere records that are not wanted are left out, and nothing is continued. Where
-            several datasets have items of one path, ``datasets`` (or ``dataset``) tells them apart.
+            several datasets have items of one path, ``datasets`` (or ``dataset``) tells them apart. Sentences in its
+            attribute ``warnings``, where it has one, go into the report: about images that do not open, say.
         sample_fraction: share of the items to evaluate, in (0, 1]; which ones depends on their path and ``seed`` alone.
         max_samples: evaluate at most so many items, the first ones that come.
         seed: decides which items are taken, and what `Draw` draws.
@@ -134,6 +135,8 @@ def evaluate_dataset(
                             bar.update(len(records))
         for columns in journal.ordered():
             losses.log_records(step, pa.Table.from_batches([columns]))
+        for sentence in getattr(dataloader, "warnings", ()):
+            losses.add_warning(sentence)
         path = losses.save_step(step).result()
         assert path is not None
         report = read_report(path)

@@ -84,6 +84,7 @@ class LossLogger:
         self._folder: RunFolder | None = None
         self._last_save: tuple[int, int, Future[Path | None]] | None = None
         self._serials = itertools.count(1)
+        self._noted: list[str] = []
         self._closed = False
         self._undo_sigterm: Callable[[], None] | None = None
         if self.config.enabled:
@@ -237,6 +238,10 @@ class LossLogger:
         with no_trace(*modules):
             yield True
 
+    def add_warning(self, sentence: str) -> None:
+        """Have every later report carry ``sentence`` among its ``warnings``: what a reader must know to trust it."""
+        self._noted.append(sentence)
+
     def save_step(self, step: int) -> Future[Path | None]:
         """Have everything up to ``step`` reported: the JSON first, then the loggers. Returns at once.
 
@@ -268,7 +273,8 @@ class LossLogger:
     def _report(self, step: int, unwritten: Unwritten, future: Future[Path | None]) -> None:
         """In the recorder's thread, when everything up to ``step`` is on disk."""
         if self._reporter is not None:
-            self._reporter.save(Save(step, self._warnings(unwritten), next(self._serials)), future)
+            warnings = [*self._noted, *self._warnings(unwritten)]
+            self._reporter.save(Save(step, warnings, next(self._serials)), future)
         elif self._remote is not None:
             if not unwritten.held:
                 self._remote.mark(step)

@@ -15,7 +15,7 @@ from loss_logging.report import FlaggedCaption, LossReport, Summary, WorstItem
 
 __all__ = ["cell", "new_table", "path_cell", "print_report", "report_tables"]
 
-CAPTION_WIDTH, PATH_WIDTH = 60, 24
+CAPTION_WIDTH, PATH_WIDTH, WARNING_WIDTH = 60, 24, 1000
 SEVERITY_STYLES = {"info": "", "warning": "yellow", "error": "red"}
 
 
@@ -23,7 +23,7 @@ def print_report(report: LossReport, console: Console, rows: int = 10) -> None:
     """Print the losses of each dataset, the worst items and the flagged captions, at most ``rows`` lines of each."""
     console.print(Text(f"{cell(report.job.name)}, step {report.job.step}", style="bold"))
     for warning in report.warnings:
-        console.print(Text(f"warning: {cell(warning)}", style="yellow"))
+        console.print(Text(f"warning: {cell(warning, WARNING_WIDTH)}", style="yellow"))
     for table in report_tables(report, rows):
         console.print(table)
 

@@ -97,6 +97,11 @@ class PipelineLoss:
         """The side of the square images, in pixels, that the pipeline makes by itself."""
         return self._family.resolution
 
+    @property
+    def multiple(self) -> int:
+        """Heights and widths of images, in pixels, must be a multiple of this."""
+        return self._family.multiple
+
     def __call__(self, batch: Mapping[str, Any], draw: Draw) -> list[SampleRecord]:
         """One record per example, in the order of the batch.
 
@@ -144,7 +149,7 @@ class PipelineLoss:
 
     def _encoded_images(self, batch: Mapping[str, Any]) -> torch.Tensor:
         """(B, C, h, w) float32. Those of the last batch are kept: the draws of a batch come one after the other."""
-        pixels: torch.Tensor = _pixel_values(batch, self._family.multiple)
+        pixels: torch.Tensor = _pixel_values(batch, self.multiple)
         if self._latents is None or self._latents[0] is not pixels or self._latents[1] != pixels._version:
             vae = self._pipeline.vae
             latents = self._family.encode_images(pixels.to(self._family.device, vae.dtype)).float()

@@ -9,6 +9,7 @@ import typer
 from loss_logging import __version__
 from loss_logging.commands.check_captions import check_captions
 from loss_logging.commands.demo import demo
+from loss_logging.commands.evaluate import evaluate
 from loss_logging.commands.push import push
 from loss_logging.commands.show import show
 
@@ -33,5 +34,5 @@ def root(
 
 
 # In the order of --help.
-for command in (demo, show, check_captions, push):
+for command in (demo, evaluate, check_captions, show, push):
     app.command()(command)

@@ -1,0 +1,160 @@
+"""Captioned image files as the batches of a compute function; an image that does not open is named and left out."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from loss_logging.captioned_folder import CaptionedFile
+from loss_logging.errors import LossLoggingError
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+__all__ = ["ImageBatches"]
+
+_MOST_NAMED = 10
+
+
+class _Square(NamedTuple):
+    """An image as the model sees it: pixels (3, S, S) in [-1, 1], and what SDXL is told of it, height or top first."""
+
+    pixels: torch.Tensor
+    original_size: tuple[int, int]
+    crop_top_left: tuple[int, int]
+
+
+class ImageBatches:
+    """Opens images, scales their shorter side to ``resolution`` and takes the square in the middle.
+
+    A batch is a mapping: ``paths`` (relative to ``root`` where they are below it, so that figures do not depend on
+    where that is), ``captions`` ("" where there is none) and ``datasets``, lists of B; ``pixel_values``, (B, 3, S, S)
+    float32 in [-1, 1]; ``original_sizes`` and ``crop_top_lefts``, (B, 2).
+
+    Args:
+        files: the images and their captions.
+        root: the folder that was read.
+        resolution: S, in pixels.
+        batch_size: B; the last batch may be smaller.
+        most: open no more than so many images; None for all.
+        warnings: sentences about the files, for the report.
+
+    Raises:
+        LossLoggingError: while it is read, when it turns out that no image opens.
+
+    Attributes:
+        warnings: those that were given and, once all was read, one about the images that do not open, if there are any.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[CaptionedFile],
+        root: Path,
+        resolution: int,
+        batch_size: int,
+        most: int | None = None,
+        warnings: Sequence[str] = (),
+    ) -> None:
+        self._files = files
+        self._root = root
+        self._resolution = resolution
+        self._batch_size = batch_size
+        self._most = len(files) if most is None else min(most, len(files))
+        self._given = list(warnings)
+        self.warnings = self._given
+
+    def __len__(self) -> int:
+        return -(-self._most // self._batch_size)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        failed: list[str] = []
+        examples: list[tuple[CaptionedFile, _Square]] = []
+        opened = 0
+        for file in self._files:
+            if opened == self._most:
+                break
+            try:
+                examples.append((file, _open(file.path, self._resolution)))
+            except _unreadable() as error:
+                failed.append(f"{self._name(file)} ({_reason(error)})")
+                continue
+            opened += 1
+            if len(examples) == self._batch_size:
+                yield self._batch(examples)
+                examples = []
+        if examples:
+            yield self._batch(examples)
+        found = _sentences(failed, opened)
+        if not opened:
+            raise LossLoggingError(f"{self._root}: {' '.join(found) or 'there are no images'}")
+        self.warnings = self._given + found
+
+    def _batch(self, examples: list[tuple[CaptionedFile, _Square]]) -> dict[str, Any]:
+        import torch
+
+        files, squares = zip(*examples, strict=True)
+        return {
+            "paths": [self._name(file) for file in files],
+            "captions": [file.caption or "" for file in files],
+            "datasets": [file.dataset for file in files],
+            "pixel_values": torch.stack([square.pixels for square in squares]),
+            "original_sizes": torch.tensor([square.original_size for square in squares]),
+            "crop_top_lefts": torch.tensor([square.crop_top_left for square in squares]),
+        }
+
+    def _name(self, file: CaptionedFile) -> str:
+        path = Path(file.path)
+        return path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else file.path
+
+
+def _open(path: str, resolution: int) -> _Square:
+    import torch
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as file:
+        image: Image.Image = _in_colour(ImageOps.exif_transpose(file))
+    scale = resolution / min(image.size)
+    width, height = (max(resolution, round(side * scale)) for side in image.size)
+    left, top = (width - resolution) // 2, (height - resolution) // 2
+    scaled = image.resize((width, height), Image.Resampling.LANCZOS)
+    square = np.asarray(scaled.crop((left, top, left + resolution, top + resolution)), dtype=np.float32)
+    pixels = torch.from_numpy(square / 127.5 - 1).permute(2, 0, 1)
+    return _Square(pixels.contiguous(), (image.height, image.width), (top, left))
+
+
+def _in_colour(image: Image) -> Image:
+    """RGB; what is transparent becomes white, and not the colour that happens to lie beneath."""
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """What Pillow raises on files that are damaged, cut short, too large or no images."""
+    from PIL import Image
+
+    return (OSError, SyntaxError, ValueError, EOFError, LookupError, struct.error, Image.DecompressionBombError)
+
+
+def _reason(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "no image that Pillow knows"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+def _sentences(failed: list[str], opened: int) -> list[str]:
+    if not failed:
+        return []
+    named = ", ".join(failed[:_MOST_NAMED])
+    more = f", and {len(failed) - _MOST_NAMED} more" if len(failed) > _MOST_NAMED else ""
+    return [f"{len(failed)} of {len(failed) + opened} images do not open and are not included: {named}{more}"]
