@@ -110,7 +110,7 @@ def test_most(tmp_path: Path) -> None:
     assert warning.startswith("1 of 3 images")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"]), st.data())
 @pytest.mark.filterwarnings("ignore")  # Pillow warns about what it then refuses or repairs
 def test_damaged_files_never_raise(tmp_path: Path, kind: str, data: st.DataObject) -> None:
