@@ -86,9 +86,13 @@ def _by_dataset(items: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, bytes]]:
         start = 0
         for name, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
             run = batch.slice(start, end - start)
-            figures = map(ItemStats, *(run[field].to_pylist() for field in _ITEM_FIELDS))
+            figures = map(ItemStats, *(_values(run[field]) for field in _ITEM_FIELDS))
             yield name, _encode(dict(zip(run["path"].to_pylist(), figures, strict=True)))[1:-1]
             start = end
+
+
+def _values(column: pa.Array) -> list[Any]:
+    return [None] * len(column) if column.null_count == len(column) else column.to_pylist()  # the fast way for no pairs
 
 
 def read_report(path: str | Path) -> LossReport:
@@ -126,9 +130,10 @@ def report_schema() -> dict[str, Any]:
     'loss_logging/report/1'
     """
     _, definitions = msgspec.json.schema_components([LossReport], ref_template="#/$defs/{name}")
-    for definition in definitions.values():
+    for name, definition in definitions.items():
         definition["description"] = inspect.cleandoc(definition["description"])
-        definition["required"] = list(definition["properties"])  # the writer leaves nothing out
+        if name != "ItemStats":  # of all others the writer leaves nothing out
+            definition["required"] = list(definition["properties"])
     report = definitions.pop("LossReport")
     del report["properties"]["json_path"]  # known to the reader, not part of the file
     report["required"].remove("json_path")

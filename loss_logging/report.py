@@ -82,7 +82,7 @@ class Summary(msgspec.Struct, frozen=True):
     top_k: list[TopRecord] = []
 
 
-class ItemStats(msgspec.Struct, frozen=True):
+class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
     """The losses of one item over the whole run. ``count`` includes ``non_finite``; the rest is over finite losses.
 
     ``last_loss`` and ``caption`` are of the last step that has one; of several records at that step, of any.
@@ -91,7 +91,9 @@ class ItemStats(msgspec.Struct, frozen=True):
     ``n_paired`` is the number of records behind ``caption_mismatch`` (those with ``loss_empty`` whose caption was not
     dropped) and ``standard_error`` the standard error of it. With fewer than 4 of them it is undecided whether the
     caption is wrong: do not rank by such a ``caption_mismatch``. ``robust_z`` is None there; elsewhere it says how far
-    the item lies above the median of its dataset, see `PairedItems`."""
+    the item lies above the median of its dataset, see `PairedItems`.
+
+    The JSON leaves out fields that have their default: there may be millions of items."""
 
     count: int
     average_loss: float | None

@@ -193,6 +193,82 @@ def test_the_errors_of_the_model_come_out(tmp_path: Path) -> None:
     assert evaluate_dataset(plain, [["a"]], save_root=tmp_path, progress=False).global_.count == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: rows[:-1], r"returned 1 records for a batch of 2 items.*Missing: \['b'\]"),
+        (lambda rows: [rows[0], rows[1] | {"path": "z"}], r"Missing: \['b'\]; not in the batch: \['z'\]"),
+    ],
+)
+def test_each_draw_is_of_the_same_items(change: Callable[[Any], Any], message: str) -> None:
+    """Where a batch does not say what its items are, a draw with other records than the first one's raises."""
+
+    def forgets(batch: list[str], draw: Draw) -> Any:
+        return plain(batch) if draw.index == 0 else change(plain(batch))
+
+    with pytest.raises(ValueError, match=message):
+        evaluate_dataset(forgets, [["a", "b"]], draws=2, progress=False)
+
+
+def test_records_in_another_order() -> None:
+    """A record says what it is about: the order in which a call returns them changes nothing."""
+
+    def shuffles(batch: dict[str, Any], draw: Draw) -> Any:
+        rows = [row | {"loss_empty": 0.5, "timestep": draw.index / 4} for row in plain(batch["paths"])]
+        return random.Random(len(batch["paths"]) * draw.index).sample(rows, len(rows))
+
+    def in_order(batch: dict[str, Any], draw: Draw) -> Any:
+        return sorted(shuffles(batch, draw), key=lambda row: batch["paths"].index(row["path"]))
+
+    first, second = (
+        evaluate_dataset(fn, batches(PATHS, 16), draws=4, paired=True, progress=False) for fn in (shuffles, in_order)
+    )
+    assert first.datasets == second.datasets
+    assert (first.worst, first.global_) == (second.worst, second.global_)
+
+
+@pytest.mark.parametrize(("draws", "decided"), [(1, 0), (3, 0), (4, 200)])
+def test_few_draws_are_said_to_decide_nothing(draws: int, decided: int) -> None:
+    """Items with fewer than 4 pairs are counted as undecided, and an empty ranking does not pass for a good one."""
+
+    def pairs(batch: dict[str, Any], draw: Draw) -> Any:
+        return [row | {"loss_empty": 0.5} for row in plain(batch["paths"])]
+
+    report = evaluate_dataset(pairs, batches(PATHS, 50), draws=draws, paired=True, progress=False)
+    counts = report.datasets["d"].paired_items
+    assert counts is not None
+    assert (counts.decided, counts.undecided, counts.unpaired) == (decided, 200 - decided, 0)
+    assert bool(report.worst.caption_mismatch) == bool(decided)
+    (sentence,) = report.warnings or [""]
+    assert ("200 have paired records, but none the 4 that it takes" in sentence) == (not decided)
+    table = report.tables["loss_logging/paired_items"]
+    assert table.rows[0][:4] == ["d", decided, 200 - decided, 0]
+    item = report.datasets["d"].item_stats[PATHS[0]]
+    assert item.n_paired == draws
+    assert (item.robust_z is None) == (not decided)
+
+
+def test_an_evaluation_of_one_item() -> None:
+    """Nothing to compare it with is no error."""
+    report = evaluate_dataset(
+        lambda batch: [row | {"loss_empty": 1.0} for row in plain(batch)], [["a"]], progress=False
+    )
+    assert report.datasets["d"].item_stats["a"].hard is None
+    assert report.worst.hard == report.worst.caption_mismatch == []
+
+
+def test_negative_timesteps_are_said_to_be(tmp_path: Path) -> None:
+    """A timestep outside the scale counts to the nearest bin, and the report says how many there are."""
+
+    def negative(batch: list[str]) -> Any:
+        return [row | {"timestep": -1.0} for row in plain(batch)]
+
+    report = evaluate_dataset(negative, [["a", "b"]], progress=False)
+    assert report.warnings == [
+        "2 timesteps lie outside 0 to 1 and count to the nearest bin; set timestep_scale in the configuration"
+    ]
+
+
 # --- draws ----------------------------------------------------------------------------------------------------------
 
 

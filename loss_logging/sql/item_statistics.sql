@@ -16,18 +16,18 @@ SELECT
     sqrt(m2 / nullif(n, 0)) AS std_loss,
     last_loss,
     CASE WHEN n_z > 0 THEN sum_z / (n_z + 5) END AS hard,
-    CASE WHEN n_z > 0 THEN sqrt(m2_z / n_z) END AS std_z,
+    finite(CASE WHEN n_z > 0 THEN sqrt(m2_z / n_z) END) AS std_z,
     caption_mismatch,
     coalesce(caption, '') AS caption,
     count - n AS non_finite,
     n_paired,
     coalesce(n_paired >= 4 AND isfinite(caption_mismatch), false) AS decided,
-    CASE
+    finite(CASE
         WHEN n_paired > 1 THEN sqrt(
             greatest(
                 sum_difference2 - 2 * caption_mismatch * sum_product + caption_mismatch ** 2 * sum_empty2, 0
             ) * n_paired / (n_paired - 1)
         ) / sum_empty
-    END AS standard_error,
+    END) AS standard_error,
     caption IS NOT NULL AND NOT is_reg AS checkable
 FROM ratio

@@ -1,8 +1,10 @@
+-- NULL for a figure that overflowed: losses near 1e308 are finite, the sum of two is not.
+CREATE OR REPLACE MACRO finite(value) AS CASE WHEN isfinite(value) THEN value END;
 -- How far a value lies from the middle of its dataset, in standard deviations that outliers do not inflate: the modified
 -- z-score of Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993); 1.4826 * MAD estimates the standard deviation
 -- of normal values. A spread below 1e-9 is rounding: the values are equal, and none is far from the others.
 CREATE OR REPLACE MACRO robust_z(value, middle, spread) AS
-    CASE WHEN spread > 1e-9 THEN (value - middle) / (1.4826 * spread) END;
+    finite(CASE WHEN spread > 1e-9 THEN (value - middle) / (1.4826 * spread) END);
 -- Mean and sum of squared deviations of two disjoint sets, either of which may be missing (NULL) or empty.
 CREATE OR REPLACE TEMP MACRO merged_mean(n_a, mean_a, n_b, mean_b) AS
     CASE

@@ -10,6 +10,7 @@ from loss_logging.report import (
     Histogram,
     Job,
     LossReport,
+    PairedItems,
     Summary,
     TimestepCurve,
     Worst,
@@ -47,7 +48,7 @@ def sample_report(step: int, folder: Path) -> LossReport:
     return LossReport(
         job=Job("cats", step, "2024-01-01T00:00:00Z"),
         global_=summary,
-        datasets={"cats": DatasetReport(summary)},
+        datasets={"cats": DatasetReport(summary, PairedItems(3, 2, 1, -0.25, 0.125))},
         flagged=[
             FlaggedCaption(f"{i}.png", "cats", caption, 0.1 * i if i else None, ["short", "url"], 0.5, "warning")
             for i, caption in enumerate(HOSTILE)
