@@ -53,6 +53,7 @@ def evaluate_dataset(
     config: TrainConfig | None = None,
     progress: bool = True,
     resume: bool = True,
+    model_id: str | None = None,
     engine: Literal["local"] = "local",
 ) -> LossReport:
     """Compute the loss of every item of a dataset and report on it.
@@ -83,6 +84,8 @@ def evaluate_dataset(
         config: a TrainConfig to take the rest from, the loggers too; its sampling is for training and not used.
         progress: show a progress bar on standard error: items, and an estimate of the time left.
         resume: False begins anew where an interrupted evaluation could be continued, after the model has changed.
+        model_id: names the model and what else the losses depend on; an interrupted evaluation of another one is not
+            continued.
         engine: "local" evaluates in this process.
 
     Returns:
@@ -114,7 +117,7 @@ def evaluate_dataset(
         losses = stack.enter_context(LossLogger.for_evaluation(config))
         journal = Journal(
             config.records_dir / "evaluation",
-            fixed | {"paired": paired, "step": step},
+            fixed | {"paired": paired, "step": step, "model_id": model_id},
             resume=resume,
             flush_seconds=config.flush_seconds,
             memory_limit=config.memory_limit,

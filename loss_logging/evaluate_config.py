@@ -144,7 +144,16 @@ def run_evaluation(config: EvaluateConfig, progress: bool = True) -> LossReport:
         config=report_config,
         out_csv=report_config.report_path(config.step).with_suffix(".csv"),
         progress=progress,
+        model_id=_model_id(config, resolution),
     )
+
+
+def _model_id(config: EvaluateConfig, resolution: int) -> str:
+    """What the losses depend on besides the images: the settings, and when the pipeline's files were last written."""
+    settings = (config.dtype, config.snr_gamma, config.guidance_scale, config.max_sequence_length)
+    folder = Path(config.pipeline).expanduser().resolve()
+    written = max(file.stat().st_mtime_ns for file in folder.rglob("*"))
+    return f"{folder} of {written}, {resolution} pixels, {settings}"
 
 
 def _files(root: Path, fraction: float, seed: int) -> tuple[list[CaptionedFile], list[str]]:

@@ -83,7 +83,7 @@ def interrupt(root: Path, after: int, **options: Any) -> set[tuple[str, int]]:
     "change",
     [
         {"seed": 1}, {"draws": 4}, {"step": 5}, {"paired": False}, {"sample_fraction": 0.5}, {"max_samples": 30},
-        {"resume": False},
+        {"resume": False}, {"model_id": "sdxl, 512 pixels"},
     ],
     ids=str,
 )  # fmt: skip

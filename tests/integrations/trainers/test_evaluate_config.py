@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import runpy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from loss_logging import evaluate_dataset, read_report
 from loss_logging.commands import app
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evaluate_config import EvaluateConfig, run_evaluation
+from loss_logging.image_batches import ImageBatches
 from loss_logging.integrations.trainers.diffusers import PipelineLoss
 from loss_logging.memory_backend import MemoryBackend
 
@@ -197,3 +199,26 @@ def test_example(
     assert "dogs/broken.png" in printed
     assert len(re.findall(r"^[+-]0\.\d{4} \(t [+-][\d.]+\)  \w+/\d\.png: ", printed, re.MULTILINE)) == 5
     assert (tmp_path / "losses.csv").exists()
+
+
+def test_records_of_another_setting_are_not_continued(
+    photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An interrupted evaluation at one resolution is continued at the same one, and begun anew at another."""
+
+    class Breaks(ImageBatches):
+        def __iter__(self) -> Iterator[dict[str, Any]]:
+            yield next(super().__iter__())
+            raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr("loss_logging.evaluate_config.ImageBatches", Breaks)
+            run_evaluation(config(photos, pipeline, tmp_path, draws=1), progress=False)
+
+    interrupted()
+    run_evaluation(config(photos, pipeline, tmp_path, draws=1), progress=False)
+    assert "is continued" in caplog.text
+    interrupted()
+    run_evaluation(config(photos, pipeline, tmp_path, draws=1, resolution=24), progress=False)
+    assert "is not continued: it had model_id=" in caplog.text
