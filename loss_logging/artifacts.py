@@ -18,7 +18,16 @@ from loss_logging.errors import LossLoggingError
 from loss_logging.files import whole_file
 from loss_logging.report import SCHEMA_NAME, DatasetReport, ItemStats, LossReport
 
-__all__ = ["ReportError", "items_path", "read_report", "report_schema", "write_csv", "write_items", "write_report"]
+__all__ = [
+    "ReportError",
+    "items_path",
+    "read_report",
+    "report_schema",
+    "spreadsheet_cell",
+    "write_csv",
+    "write_items",
+    "write_report",
+]
 
 _ITEM_FIELDS = ItemStats.__struct_fields__
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -154,8 +163,13 @@ def write_csv(path: str | Path, datasets: Mapping[str, DatasetReport]) -> None:
         writer.writerow(["dataset", "path", *_ITEM_FIELDS])
         for name, dataset in datasets.items():
             for item, figures in dataset.item_stats.items():
-                writer.writerow([_cell(value) for value in (name, item, *msgspec.structs.astuple(figures))])
+                writer.writerow([spreadsheet_cell(value) for value in (name, item, *msgspec.structs.astuple(figures))])
 
 
-def _cell(value: Any) -> Any:
+def spreadsheet_cell(value: Any) -> Any:
+    """The value, with an apostrophe in front of a text that a spreadsheet would run as a formula.
+
+    >>> spreadsheet_cell("=1+1"), spreadsheet_cell(-1)
+    ("'=1+1", -1)
+    """
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

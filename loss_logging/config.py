@@ -108,6 +108,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         keep_reports: how many JSON reports to keep, the newest; None keeps all.
         items: where the figures of every item go: ``"json"``, in the report; ``"parquet"``, in a file beside it, for
             very large sets; or ``"both"``.
+        html: write the report page after each save step too, to ``save_root/loss_logging/{job_name}.html``.
         captions: what counts as a bad caption.
         existing: what to do with a run of the same name in the folder, when :meth:`LossLogger.resume` is not called:
             ``"archive"`` moves it away, ``"refuse"`` raises.
@@ -150,6 +151,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     max_table_rows: Count = 500
     keep_reports: Count | None = None
     items: Items = "json"
+    html: bool = False
     captions: CaptionConfig = msgspec.field(default_factory=CaptionConfig)
     existing: Existing = "archive"
     overload: Overload = "wait"
@@ -182,6 +184,11 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     def records_dir(self) -> Path:
         """The folder of this run's record log."""
         return self.out_dir / "records" / self.job_name
+
+    @property
+    def page_path(self) -> Path:
+        """The report page."""
+        return self.out_dir / f"{self.job_name}.html"
 
     def report_path(self, step: int) -> Path:
         """The JSON report of save step ``step``."""

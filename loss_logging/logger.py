@@ -19,6 +19,7 @@ import msgspec
 import pyarrow as pa
 
 from loss_logging.backends import select_backends
+from loss_logging.cli import require
 from loss_logging.columns import SCHEMA, table_from_records
 from loss_logging.config import TrainConfig
 from loss_logging.delivery import Dispatcher
@@ -88,6 +89,8 @@ class LossLogger:
         self._closed = False
         self._undo_sigterm: Callable[[], None] | None = None
         if self.config.enabled:
+            if self.config.html:
+                require("html", "jinja2", "PIL")
             self._selection = select_backends(self.config.loggers)
             self._folder = RunFolder(self.config, self._rank)
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import msgspec
@@ -42,6 +43,9 @@ from loss_logging.record_log import RecordLog
 from loss_logging.report import DatasetReport, Job, LossReport, PairedItems, Summary, Worst, loss_scalar_name
 from loss_logging.statistics import RunStatistics
 from loss_logging.warn import LOGGER, warn_once
+
+if TYPE_CHECKING:
+    from loss_logging.html import PageBuilder
 
 __all__ = ["Reporter", "main"]
 
@@ -76,6 +80,7 @@ class Reporter:
         )
         self._checker = CaptionChecker(self._config.captions)
         self._backends = Dispatcher(start.backends, self._config)
+        self._page = _page_builder(self._config)
         self._refused: dict[int, Save] = {}
         self._caught_up = self._catch_up()
 
@@ -162,6 +167,17 @@ class Reporter:
             self._backends.write(report)
         self._caught_up.discard(command.step)
         self._prune()
+        self._refresh_page(report)
+
+    def _refresh_page(self, report: LossReport) -> None:
+        if self._page is None:
+            return
+        try:
+            self._page.refresh(report, self._statistics.items() if self._config.log_per_example else ())
+        except Exception as error:  # noqa: BLE001 the report is written, and the page is made again at the next one
+            warn_once(
+                "page", f"the report page of step {report.job.step} was not written: {type(error).__name__}: {error}"
+            )
 
     def _build(self, step: int, recent: dict[str, float], warnings: list[str]) -> LossReport:
         config, statistics = self._config, self._statistics
@@ -249,6 +265,14 @@ def _undecided(paired: Collection[PairedItems]) -> list[str]:
         f"caption_mismatch is undecided for all items: {undecided} have paired records, but none the 4 that it takes; "
         "log loss_empty on more steps, or evaluate with draws=4 or more"
     ]
+
+
+def _page_builder(config: TrainConfig) -> PageBuilder | None:
+    if not config.html:
+        return None
+    from loss_logging.html import PageBuilder  # needs the html extra
+
+    return PageBuilder(config)
 
 
 def _without_figures(summary: Summary) -> Summary:

@@ -126,7 +126,7 @@ class RunFolder:
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
         archive = config.out_dir / "archive" / f"{config.job_name}-{now}"
         archive.mkdir(parents=True)
-        for path in used:
+        for path in [*used, *filter(Path.exists, [config.page_path])]:
             shutil.move(path, archive / path.name)
         if delivered.exists():
             shutil.move(delivered, archive / "delivered")

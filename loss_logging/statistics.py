@@ -32,7 +32,7 @@ from loss_logging.report import FlaggedCaption, PairedItems, Reason, Summary, Ti
 if TYPE_CHECKING:
     from loss_logging.captions import CaptionChecker
 
-__all__ = ["Aggregates", "RunStatistics", "aggregate_by_dataset"]
+__all__ = ["Aggregates", "RunStatistics", "aggregate_by_dataset", "item_history"]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _EXACT_RECORDS = 2_000_000
@@ -195,6 +195,14 @@ class _Queries:
         """The result of the query in ``sql/{name}.sql`` as a stream of record batches, on a cursor of its own."""
         yield from self._connection.cursor().sql(_sql(name), params=parameters or None).to_arrow_reader(rows)
 
+    def arrow(self, name: str, **parameters: object) -> pa.Table:
+        """The result of the query in ``sql/{name}.sql`` as an Arrow table."""
+        return self._connection.sql(_sql(name), params=parameters or None).to_arrow_table()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Another connection to the same tables and views, for another thread."""
+        return self._connection.cursor()
+
     def insert(self, name: str, rows: pa.Table) -> None:
         """Append rows to the table ``name``, which the first call creates."""
         self._connection.register("incoming", rows)
@@ -309,6 +317,18 @@ class RunStatistics:
         """Every item's dataset, path and the figures of `ItemStats`, by dataset."""
         return self._queries.batches("items_by_dataset", rows=2_048)
 
+    def keep_items(self, name: str) -> None:
+        """Keep the figures of every item, as they are now, as the table ``name``, for `cursor`."""
+        self._queries.table(name, _sql("items_by_dataset"))
+
+    def forget_items(self, name: str) -> None:
+        """Drop what `keep_items` kept."""
+        self._queries.drop(name)
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of its own to the same tables, for another thread."""
+        return self._queries.cursor()
+
     def check_captions_early(self, checker: CaptionChecker, through: int) -> None:
         """Apply the caption rules to what has come up to step ``through``, so that less is left for the save step."""
         self._queries.read(self._log.files())
@@ -392,6 +412,27 @@ class RunStatistics:
             means[dataset][place] = mean
         edges = np.linspace(0, self.timestep_scale or 1.0, _TIMESTEP_BINS + 1).tolist()
         return {name: TimestepCurve(edges, counts[name], means[name]) for name in counts}
+
+
+def item_history(
+    log: RecordLog, items: Iterable[tuple[str, str]], most: int, *, memory_limit: str = "1GB", threads: int = 1
+) -> pa.Table:
+    """The records of the items given as (dataset, path): step, timestep, loss, loss_empty, by item and step.
+
+    Of an item with more than ``most`` records so many are taken, spread evenly; the column ``of`` says how many it has.
+    Reads those columns of the whole log once. A damaged shard is left out.
+    """
+    wanted = sorted(set(items))
+    columns = [pa.array([item[i] for item in wanted], pa.string()) for i in (0, 1)]
+    with _Queries(memory_limit, threads) as queries:
+        queries.insert("wanted", pa.Table.from_arrays(columns, ["dataset", "path"]))
+        try:
+            queries.read(log.files())
+            return queries.arrow("item_history", most=most)
+        except duckdb.Error:
+            log.leave_out_damaged()  # or a shard was compacted since it was listed: then listing again is enough
+            queries.read(log.files())
+            return queries.arrow("item_history", most=most)
 
 
 def _summaries(queries: _Queries, through: int, top_k: int, *, with_bins: bool) -> dict[str | None, Summary]:

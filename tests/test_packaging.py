@@ -21,7 +21,7 @@ def modules() -> set[str]:
     """Every file that a wheel must hold, as the path inside the wheel."""
     core = {path.relative_to(ROOT) for path in (ROOT / "loss_logging").rglob("*") if "integrations" not in path.parts}
     integrations = {Path("loss_logging") / path.relative_to(ROOT) for path in (ROOT / "integrations").rglob("*")}
-    wanted = {".py", ".sql", ".json", ".typed", ".html", ".css", ".js"}
+    wanted = {".py", ".sql", ".json", ".typed", ".html", ".css", ".js", ".txt"}
     files = {path.as_posix() for path in core | integrations if path.suffix in wanted}
     return {path for path in files if "__pycache__" not in path} | {"loss_logging/py.typed"}
 

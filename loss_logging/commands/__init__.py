@@ -10,8 +10,10 @@ from loss_logging import __version__
 from loss_logging.commands.check_captions import check_captions
 from loss_logging.commands.demo import demo
 from loss_logging.commands.evaluate import evaluate
+from loss_logging.commands.html import html
 from loss_logging.commands.push import push
 from loss_logging.commands.show import show
+from loss_logging.commands.view import view
 
 __all__ = ["app"]
 
@@ -34,5 +36,5 @@ def root(
 
 
 # In the order of --help.
-for command in (demo, evaluate, check_captions, show, push):
+for command in (demo, evaluate, check_captions, show, html, view, push):
     app.command()(command)

@@ -1,0 +1,129 @@
+// Where the table's rows come from: the file itself, or the server. Both answer the same questions:
+//   columns()                      what there is
+//   query({search, dataset, reason, bounds, sort, page, size}) -> {rows, total}
+//   all(filter, n)                 up to n rows that match
+//   history(dataset, path)         the records of an item, or null where the page has none
+
+const key = (dataset, path) => `${dataset}\u0000${path}`;
+
+class FileSource {
+  static async open() {
+    const [block, histories] = await Promise.all([unpack("items"), unpack("histories")]);
+    return new FileSource(block, histories);
+  }
+
+  constructor(block, histories) {
+    this.block = block;
+    this.histories = histories;
+    this.data = block.data;
+    this.numbers = block.columns.filter((column) => column.kind !== "text").map((column) => column.name);
+    for (const name of this.numbers) this.data[name] = Float64Array.from(this.data[name], (v) => (v === null ? NaN : v));
+    this.flags = new Map(block.flags.map(([dataset, path, reasons]) => [key(dataset, path), reasons]));
+    this.reasons = new Array(block.rows);
+    if (this.flags.size) {
+      for (let i = 0; i < block.rows; i++) this.reasons[i] = this.flags.get(key(this.dataset(i), this.data.path[i]));
+    }
+    this.matching = { filter: null, places: null };
+    this.sorted = { order: null, places: null };
+  }
+
+  columns() {
+    return this.block.columns;
+  }
+
+  datasets() {
+    return this.data.dataset?.names ?? [];
+  }
+
+  allReasons() {
+    return [...new Set([...this.flags.values()].flatMap((reasons) => reasons.split(", ")))].sort();
+  }
+
+  dataset(i) {
+    return this.data.dataset.names[this.data.dataset.index[i]];
+  }
+
+  row(i) {
+    const row = { id: i, dataset: this.dataset(i), path: this.data.path[i], caption: this.data.caption?.[i] ?? "" };
+    for (const name of this.numbers) row[name] = Number.isNaN(this.data[name][i]) ? null : this.data[name][i];
+    row.flags = this.reasons[i] ?? "";
+    return row;
+  }
+
+  find(dataset, path) {
+    for (let i = 0; i < this.block.rows; i++) {
+      if (this.data.path[i] === path && this.dataset(i) === dataset) return this.row(i);
+    }
+    return null;
+  }
+
+  /** Places of the rows that match, in the order asked for; what was found last is kept, so that paging costs nothing. */
+  places({ search, dataset, reason, bounds, sort }) {
+    const filter = JSON.stringify([search, dataset, reason, bounds]);
+    if (this.matching.filter !== filter) {
+      this.matching = { filter, places: this.match(search, dataset, reason, bounds) };
+      this.sorted.order = null;
+    }
+    const order = JSON.stringify(sort);
+    if (this.sorted.order !== order) this.sorted = { order, places: this.sort(this.matching.places, sort) };
+    return this.sorted.places;
+  }
+
+  match(search, dataset, reason, bounds) {
+    const wanted = search.toLowerCase();
+    // Made once, at the first search: what is typed is looked for in one text per row.
+    if (wanted && !this.texts) {
+      this.texts = this.data.path.map((path, i) => `${path}\n${this.data.caption[i]}`.toLowerCase());
+    }
+    const names = this.datasets().map((name) => name.toLowerCase().includes(dataset.toLowerCase()));
+    const places = [];
+    for (let i = 0; i < this.block.rows; i++) {
+      if (dataset && !names[this.data.dataset.index[i]]) continue;
+      if (reason && !(this.reasons[i] ?? "").split(", ").includes(reason)) continue;
+      if (!bounds.every(({ field, low, high }) => this.data[field][i] >= low && this.data[field][i] <= high)) continue;
+      if (wanted && !this.texts[i].includes(wanted)) continue;
+      places.push(i);
+    }
+    return Uint32Array.from(places);
+  }
+
+  sort(places, sort) {
+    if (!sort.length) return places;
+    const { field, descending } = sort[0];
+    const sign = descending ? -1 : 1;
+    const values = field === "dataset" ? this.data.dataset.index.map((i) => this.datasets()[i]) : this.data[field];
+    const compare = values instanceof Float64Array ? this.byNumber(values, sign) : this.byText(values, sign);
+    return places.slice().sort(compare);
+  }
+
+  byNumber(values, sign) {
+    return (a, b) => {
+      const x = values[a], y = values[b];
+      if (x !== x || y !== y) return x !== x && y !== y ? a - b : x !== x ? 1 : -1; // what has no figure comes last
+      return x === y ? a - b : sign * (x - y);
+    };
+  }
+
+  byText(values, sign) {
+    return (a, b) => (values[a] === values[b] ? a - b : values[a] < values[b] ? -sign : sign);
+  }
+
+  async query(request) {
+    const places = this.places(request);
+    const start = (request.page - 1) * request.size;
+    const rows = Array.from(places.subarray(start, start + request.size), (i) => this.row(i));
+    return { rows, total: places.length };
+  }
+
+  async all(filter, most) {
+    return Array.from(this.places(filter).subarray(0, most), (i) => this.row(i));
+  }
+
+  async history(dataset, path) {
+    return this.histories[dataset]?.[path] ?? null;
+  }
+
+  picture() {
+    return null;
+  }
+}

@@ -1,0 +1,249 @@
+// The table of items, its filters, the selection and what can be done with it.
+const MOST_COPIED = 1_000_000;
+const NUMBER = "[-+]?(?:\\d+\\.?\\d*|\\.\\d+)(?:[eE][-+]?\\d+)?";
+
+/** ">0.5", "<=1", "0.2..0.4", "3" as bounds; null when it is none of them. Includes the bound: figures are rounded. */
+function bounds(field, text) {
+  const trimmed = text.replace(/\s/g, "").replace(/−/g, "-");
+  const range = trimmed.match(new RegExp(`^(${NUMBER})\\.\\.(${NUMBER})$`));
+  if (range) return { field, low: Number(range[1]), high: Number(range[2]) };
+  const side = trimmed.match(new RegExp(`^([<>]?)=?(${NUMBER})$`));
+  if (!side) return null;
+  const value = Number(side[2]);
+  return { field, low: side[1] === "<" ? -Infinity : value, high: side[1] === ">" ? Infinity : value };
+}
+
+class Table {
+  constructor(source, open) {
+    this.source = source;
+    this.open = open;
+    this.selected = new Map();
+    this.total = 0;
+    this.bounds = new Map();
+    this.refresh = later(served ? 250 : 50, () => this.grid.setPage(1));
+    this.grid = new Tabulator("#table", this.options());
+    this.grid.on("tableBuilt", () => this.afterBuilt());
+  }
+
+  options() {
+    const columns = this.source.columns();
+    const first = ["hard", "average_loss"].find((name) => columns.some((column) => column.name === name));
+    return {
+      layout: "fitColumns",
+      height: "min(70vh, 640px)",
+      placeholder: "No item matches.",
+      columnDefaults: { headerTooltip: true, resizable: "header", minWidth: 84 },
+      columns: this.allColumns(),
+      index: "id",
+      pagination: true,
+      paginationMode: "remote",
+      sortMode: "remote",
+      paginationSize: 50,
+      paginationSizeSelector: [25, 50, 100, 250],
+      paginationCounter: () => "",
+      initialSort: first ? [{ column: first, dir: "desc" }] : [],
+      headerSortTristate: true,
+      ajaxURL: "items",
+      ajaxRequestFunc: (_url, _config, params) => this.load(params),
+      rowFormatter: (row) => row.getElement().classList.toggle("chosen", this.selected.has(this.keyOf(row.getData()))),
+    };
+  }
+
+  allColumns() {
+    return [this.checkColumn(), ...this.source.columns().map((column) => this.column(column)), this.flagsColumn()];
+  }
+
+  checkColumn() {
+    return {
+      title: "", field: "chosen", headerSort: false, width: 44, minWidth: 44, resizable: false, hozAlign: "center",
+      titleFormatter: () => {
+        const box = element("input", { type: "checkbox", ariaLabel: "Select the rows of this page" });
+        box.addEventListener("change", () => this.selectPage(box.checked));
+        this.pageBox = box;
+        return box;
+      },
+      formatter: (cell) => {
+        const row = cell.getData();
+        const box = element("input", { type: "checkbox", checked: this.selected.has(this.keyOf(row)), ariaLabel: `Select ${row.path}` });
+        box.addEventListener("change", () => {
+          this.select(row, box.checked);
+          cell.getRow().reformat();
+        });
+        return box;
+      },
+    };
+  }
+
+  column({ name, title, help, kind, shown }) {
+    const number = kind !== "text";
+    return {
+      title, field: name, headerTooltip: help || title, visible: shown && !(name === "caption" && innerWidth < 600),
+      hozAlign: number ? "right" : "left",
+      widthGrow: { caption: 4, path: 2 }[name] ?? 1,
+      titleFormatter: () => this.title(name, title, number),
+      formatter: name === "path" ? (cell) => this.pathCell(cell) : (cell) => (number ? figure(cell.getValue()) : element("bdi", { textContent: cell.getValue() })),
+      tooltip: number ? false : (_event, cell) => element("span", { className: "long", textContent: cell.getValue() }),
+    };
+  }
+
+  /** The title, which sorts, and where the column holds figures an input that filters by them. */
+  title(name, title, number) {
+    const button = element("button", { type: "button", className: "sorter", textContent: title });
+    if (!number) return button;
+    if (!this.bounds.has(name)) {
+      const input = element("input", { className: "bound", placeholder: "…", autocomplete: "off", ariaLabel: `${title}: filter, such as >0.5` });
+      for (const event of ["click", "keydown", "mousedown"]) input.addEventListener(event, (e) => e.stopPropagation());
+      input.addEventListener("input", this.refresh);
+      this.bounds.set(name, input);
+    }
+    return element("div", {}, button, this.bounds.get(name));
+  }
+
+  flagsColumn() {
+    return {
+      title: "Flags", field: "flags", headerSort: false, headerTooltip: "What the caption rules object to, of the captions that the report lists.",
+      formatter: (cell) => element("span", { className: "chips" }, ...(cell.getValue() || "").split(", ").filter(Boolean).map((reason) => element("span", { className: "chip", textContent: reason }))),
+    };
+  }
+
+  pathCell(cell) {
+    const button = element("button", { type: "button", className: "open link", title: cell.getValue() }, element("bdi", { textContent: cell.getValue() }));
+    button.addEventListener("click", () => this.open(cell.getData()));
+    return button;
+  }
+
+  filter() {
+    const found = [];
+    for (const [field, input] of this.bounds) {
+      const bound = bounds(field, input.value);
+      input.setAttribute("aria-invalid", String(input.value.trim() !== "" && bound === null));
+      if (bound) found.push(bound);
+    }
+    return { search: $("search").value, dataset: $("dataset-filter").value, reason: $("reason-filter").value, bounds: found };
+  }
+
+  async load({ page, size, sort }) {
+    const order = (sort ?? []).map(({ field, dir }) => ({ field, descending: dir === "desc" }));
+    this.asked = { ...this.filter(), sort: order };
+    const { rows, total, note } = await this.source.query({ ...this.asked, page: page ?? 1, size });
+    this.total = total;
+    this.status(note);
+    if (this.pageBox) this.pageBox.checked = rows.length > 0 && rows.every((row) => this.selected.has(this.keyOf(row)));
+    return { data: rows, last_page: Math.max(1, Math.ceil(total / size)), last_row: total };
+  }
+
+  afterBuilt() {
+    for (const id of ["search", "dataset-filter", "reason-filter"]) $(id).addEventListener("input", this.refresh);
+    this.offer();
+    $("clear-selection").addEventListener("click", () => this.clear());
+    $("copy-paths").addEventListener("click", () => this.copy());
+    $("download-csv").addEventListener("click", () => this.downloadCsv());
+    $("download-list").addEventListener("click", () => this.downloadList());
+  }
+
+  /** What can be chosen: datasets, reasons, columns. */
+  offer() {
+    $("dataset-names").replaceChildren(...this.source.datasets().slice(0, 1000).map((name) => element("option", { value: name })));
+    $("reason-filter").replaceChildren($("reason-filter").firstElementChild, ...this.source.allReasons().map((name) => element("option", { value: name, textContent: name })));
+    $("columns").replaceChildren(...this.grid.getColumns().filter((column) => column.getField() !== "chosen").map((column) => this.columnBox(column)));
+  }
+
+  columnBox(column) {
+    const box = element("input", { type: "checkbox", checked: column.isVisible() });
+    box.addEventListener("change", () => (box.checked ? column.show() : column.hide()));
+    return element("label", { className: "check" }, box, column.getDefinition().title);
+  }
+
+  /** The same question again, to a source that has something new; what has the focus keeps it. */
+  async renew(source) {
+    const known = this.source.columns().map((column) => column.name).join();
+    this.source = source;
+    if (source.columns().map((column) => column.name).join() !== known) {
+      this.grid.setColumns(this.allColumns());
+      this.offer();
+    }
+    await this.grid.replaceData();
+  }
+
+  keyOf(row) {
+    return key(row.dataset, row.path);
+  }
+
+  select(row, wanted) {
+    if (wanted) this.selected.set(this.keyOf(row), row);
+    else this.selected.delete(this.keyOf(row));
+    this.status();
+  }
+
+  selectPage(wanted) {
+    for (const row of this.grid.getRows()) {
+      this.select(row.getData(), wanted);
+      row.reformat();
+    }
+  }
+
+  clear() {
+    this.selected.clear();
+    for (const row of this.grid.getRows()) row.reformat();
+    if (this.pageBox) this.pageBox.checked = false;
+    this.status();
+  }
+
+  status(note = "") {
+    const n = this.selected.size;
+    const matching = `${count(this.total)} ${this.total === 1 ? "item matches" : "items match"}`;
+    $("table-status").textContent = [n ? `${count(n)} selected of ${count(this.total)} that match` : matching, note].filter(Boolean).join(". ");
+    $("clear-selection").hidden = n === 0;
+    const what = n ? `${count(n)} selected` : "all that match";
+    $("copy-paths").textContent = `Copy paths (${what})`;
+    $("download-csv").textContent = `Download CSV (${what})`;
+    $("download-list").textContent = `Download exclude list (${what})`;
+  }
+
+  /** The selection, or everything that matches when nothing is selected. */
+  async rows() {
+    return this.selected.size ? [...this.selected.values()] : this.source.all(this.asked, MOST_COPIED);
+  }
+
+  async copy() {
+    const rows = await this.rows();
+    await copyText(rows.map((row) => row.path).join("\n"));
+    toast(`${count(rows.length)} ${rows.length === 1 ? "path" : "paths"} copied`);
+  }
+
+  async downloadCsv() {
+    if (!this.selected.size && this.source.downloadAll) return this.source.downloadAll(this.asked, "csv");
+    const names = [...this.source.columns().map((column) => column.name), "flags"];
+    const lines = (await this.rows()).map((row) => names.map((name) => csvCell(row[name])).join(","));
+    download("items.csv", [[names.join(","), ...lines, ""].join("\r\n")], "text/csv");
+  }
+
+  async downloadList() {
+    if (!this.selected.size && this.source.downloadAll) return this.source.downloadAll(this.asked, "txt");
+    const paths = (await this.rows()).map((row) => row.path);
+    const plain = paths.filter((path) => !/[\r\n]/.test(path));
+    if (plain.length < paths.length) toast(`${count(paths.length - plain.length)} paths hold a line break and are left out`);
+    download("exclude.txt", [plain.map((path) => `${path}\n`).join("")], "text/plain");
+  }
+}
+
+/** A cell that no spreadsheet runs as a formula. */
+function csvCell(value) {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "number") return String(value);
+  const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // A file:// page has no clipboard in some browsers; the older way works there.
+    const area = element("textarea", { value: text });
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+}

@@ -1,0 +1,175 @@
+"""The figures of every item, as the page's table has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from loss_logging.artifacts import items_path, read_report
+from loss_logging.report import ItemStats, LossReport
+
+__all__ = ["Column", "columns_of", "items_block", "stored_items", "worst_items"]
+
+CAPTION_LENGTH = 400
+_RANKED_BY = ("hard", "caption_mismatch", "average_loss")
+_DIGITS = 5
+_TEXTS = {
+    "dataset": ("Dataset", ""),
+    "path": ("Path", ""),
+    "caption": ("Caption", "The caption at the last step that used one."),
+    "count": ("Records", "How often the item was seen."),
+    "average_loss": ("Mean loss", "Over all of the item's records."),
+    "min_loss": ("Lowest", "The lowest loss of the item."),
+    "max_loss": ("Highest", "The highest loss of the item."),
+    "std_loss": ("Std", "Standard deviation of the item's losses."),
+    "last_loss": ("Last", "The loss at the item's last step."),
+    "hard": ("Hard", "The loss against others of the same timestep and time of training. About 0 is ordinary."),
+    "caption_mismatch": (
+        "Caption mismatch",
+        "How much higher the loss is with the caption than with the empty one, relative to that. Above 0 it hurts.",
+    ),
+    "non_finite": ("NaN/inf", "Losses that are NaN or infinite."),
+}
+_FOR_THE_CURIOUS = {"min_loss", "max_loss", "std_loss", "last_loss", "non_finite"}
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of the table; ``shown`` says whether it is from the start."""
+
+    name: str
+    title: str
+    help: str
+    kind: str
+    shown: bool
+
+
+def columns_of(schema: pa.Schema) -> list[Column]:
+    """The columns that a table of ``schema`` has; one that nobody described here keeps its own name."""
+    columns = []
+    for field in schema:
+        title, text = _TEXTS.get(field.name, (field.name.replace("_", " ").capitalize(), ""))
+        kind = "integer" if pa.types.is_integer(field.type) else "number" if _is_number(field.type) else "text"
+        columns.append(Column(field.name, title, text, kind, field.name not in _FOR_THE_CURIOUS))
+    return columns
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_null(kind))
+
+
+def stored_items(report: LossReport) -> Iterator[pa.RecordBatch]:
+    """Every item's dataset, path and the fields of `ItemStats`, from the report's own files.
+
+    Raises:
+        ReportError, OSError: they cannot be read.
+    """
+    path = Path(report.json_path or "")
+    if items_path(path).exists():
+        with pq.ParquetFile(items_path(path)) as file:
+            yield from file.iter_batches()
+        return
+    for name, dataset in read_report(path).datasets.items():
+        figures = [msgspec.structs.astuple(item) for item in dataset.item_stats.values()]
+        if figures:
+            columns: dict[str, Any] = {"dataset": [name] * len(figures), "path": list(dataset.item_stats)}
+            columns |= dict(zip(ItemStats.__struct_fields__, zip(*figures, strict=True), strict=True))
+            yield pa.RecordBatch.from_pydict(columns)
+
+
+def worst_items(batches: Iterable[pa.RecordBatch], most: int, keep: Iterable[str] = ()) -> tuple[pa.Table, int]:
+    """The items that a page of ``most`` has room for, and how many there are.
+
+    Those that rank highest by `hard`, by `caption_mismatch` and by mean loss are taken, and those with a path in
+    ``keep``. Holds a few times ``most`` in memory, however many there are.
+    """
+    wanted = pa.array(sorted(set(keep)), pa.string())
+    held: list[pa.RecordBatch] = []
+    total = rows = 0
+    for batch in batches:
+        total += batch.num_rows
+        rows += batch.num_rows
+        held.append(batch)
+        if rows > 4 * most + 100_000:
+            held = _worst(pa.Table.from_batches(held), most, wanted).to_batches()
+            rows = sum(batch.num_rows for batch in held)
+    if not held:
+        return pa.table({"dataset": pa.array([], pa.string()), "path": pa.array([], pa.string())}), 0
+    return _worst(pa.Table.from_batches(held), most, wanted), total
+
+
+def _worst(table: pa.Table, most: int, keep: pa.Array) -> pa.Table:
+    if table.num_rows <= most:
+        return table
+    kept = np.flatnonzero(pc.is_in(table["path"], keep).to_numpy(zero_copy_only=False))[:most]
+    ranked = [name for name in _RANKED_BY if name in table.column_names]
+    chosen = [kept]
+    for name in ranked:
+        values = _numbers(table[name])
+        chosen.append(np.argsort(-np.where(np.isnan(values), -np.inf, values), kind="stable"))
+    taken = _take_in_turn(chosen, most)
+    return table.take(pa.array(np.sort(taken)))
+
+
+def _take_in_turn(rankings: list[npt.NDArray[Any]], most: int) -> npt.NDArray[Any]:
+    """The first ``most`` different places of several rankings: the first ranking whole, then a share of each other."""
+    first, *others = rankings
+    share = max(1, (most - len(first)) // max(1, len(others)))
+    taken = np.unique(np.concatenate([first, *(ranking[:share] for ranking in others)]))
+    if len(taken) < most and others:
+        rest = others[0][~np.isin(others[0], taken)][: most - len(taken)]
+        taken = np.concatenate([taken, rest])
+    return taken[:most]
+
+
+def items_block(table: pa.Table, total: int) -> dict[str, Any]:
+    """The table as plain data by column; texts that repeat are kept once, figures to 5 digits."""
+    data: dict[str, Any] = {}
+    for column in columns_of(table.schema):
+        values = table[column.name].combine_chunks()
+        if column.name == "dataset":
+            encoded = values.dictionary_encode()
+            data["dataset"] = {"names": encoded.dictionary.to_pylist(), "index": encoded.indices.to_pylist()}
+        elif column.name == "caption":
+            data["caption"] = _cut(values)
+        elif column.kind == "number":
+            data[column.name] = _rounded(_numbers(values))
+        else:
+            data[column.name] = values.to_pylist()
+    columns = msgspec.to_builtins(columns_of(table.schema))
+    return {"columns": columns, "rows": table.num_rows, "total": total, "data": data}
+
+
+def _cut(captions: pa.Array) -> list[str]:
+    lengths = pc.utf8_length(captions)
+    cut = pc.binary_join_element_wise(pc.utf8_slice_codeunits(captions, 0, CAPTION_LENGTH), "…", "")
+    return list(pc.if_else(pc.greater(lengths, CAPTION_LENGTH), cut, captions).to_pylist())
+
+
+def _numbers(values: Any) -> npt.NDArray[np.float64]:
+    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+
+
+def _rounded(values: npt.NDArray[np.float64]) -> list[float | None]:
+    """To so many significant digits, which is what the file's size consists of; None for what is not finite."""
+    finite = np.isfinite(values)
+    size = np.floor(np.log10(np.abs(np.where(finite & (values != 0), values, 1.0))))
+    places = np.clip(_DIGITS - 1 - size, -300, 300)
+    with np.errstate(all="ignore"):
+        near = np.where(
+            np.abs(places) <= 22,
+            np.where(
+                places >= 0,
+                np.round(values * 10.0**places) / 10.0**places,
+                np.round(values / 10.0**-places) * 10.0**-places,
+            ),
+            values,
+        )
+    return [number if is_finite else None for number, is_finite in zip(near.tolist(), finite.tolist(), strict=True)]

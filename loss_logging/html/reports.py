@@ -1,0 +1,53 @@
+"""The reports of one run, for a page that compares save steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+from loss_logging.artifacts import ReportError
+from loss_logging.config import TrainConfig
+from loss_logging.missed import read_for_backends
+from loss_logging.report import LossReport
+
+__all__ = ["RunReports"]
+
+_Key: TypeAlias = "tuple[Path, int, int]"
+
+
+class RunReports:
+    """The JSON reports of a run without the figures of every item, each file decoded once.
+
+    Args:
+        config: of the run.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self._config = config
+        self._read: dict[_Key, LossReport | str] = {}
+
+    def add(self, report: LossReport) -> None:
+        """Take a report that was written just now, instead of reading its file."""
+        path = self._config.report_path(report.job.step)
+        self._read[self._key(path)] = report
+
+    def __call__(self) -> tuple[list[LossReport], list[str]]:
+        """The reports by step, and a sentence for each file that is none."""
+        self._read = dict(filter(None, map(self._entry, self._config.report_paths())))
+        reports = [report for report in self._read.values() if isinstance(report, LossReport)]
+        return reports, [sentence for sentence in self._read.values() if isinstance(sentence, str)]
+
+    def _entry(self, path: Path) -> tuple[_Key, LossReport | str] | None:
+        try:
+            key = self._key(path)
+        except FileNotFoundError:
+            return None  # removed since the folder was listed
+        try:
+            return key, self._read.get(key) or read_for_backends(path)
+        except (ReportError, OSError) as error:
+            return key, f"{path.name} is left out: {error}"
+
+    @staticmethod
+    def _key(path: Path) -> _Key:
+        status = path.stat()
+        return path, status.st_mtime_ns, status.st_size

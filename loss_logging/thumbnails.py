@@ -1,0 +1,130 @@
+"""Small pictures of the images that records name, or the reason why there is none."""
+
+from __future__ import annotations
+
+import io
+import re
+import stat
+import warnings
+from base64 import b64encode
+from pathlib import Path
+
+import msgspec
+
+from loss_logging.errors import LossLoggingError
+
+__all__ = ["NoThumbnailError", "Thumbnail", "Thumbnails", "thumbnail"]
+
+# Raster formats that decode without running a program of their own (EPS runs Ghostscript); not every Pillow has all.
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_MOST_BYTES = 256 * 2**20
+_MOST_PIXELS = 200_000_000
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+
+
+class NoThumbnailError(LossLoggingError):
+    """There is no picture, and why: a few words that a person can read."""
+
+
+class Thumbnail(msgspec.Struct, frozen=True):
+    """A picture as a data URI, or the ``reason`` why there is none."""
+
+    uri: str | None
+    reason: str = ""
+
+
+def thumbnail(path: str, *, pixels: int = 256, folder: Path | None = None) -> bytes:
+    """A WebP picture of the image at ``path``, at most ``pixels`` wide and high. Needs Pillow.
+
+    Args:
+        path: as a record has it; a relative one is looked for in ``folder``.
+        pixels: longest side; smaller images are not enlarged.
+        folder: where the images are. Nothing outside it is opened, wherever ``path`` or a link in it leads. None stands
+            for the current folder and allows absolute paths, as trainers record them.
+
+    Raises:
+        NoThumbnailError: there is no such file, it is no image, it is too large, or it lies outside ``folder``.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    file = _existing(path, folder)
+    Image.init()
+    formats = [name for name in _FORMATS if name in Image.ID]
+    try:
+        with warnings.catch_warnings(), Image.open(file, formats=formats) as image:
+            warnings.simplefilter("ignore")  # of odd metadata; the size is looked at here
+            if image.width * image.height > _MOST_PIXELS:
+                raise NoThumbnailError(f"too large: {image.width:,} x {image.height:,} pixels")
+            image.draft("RGB", (2 * pixels, 2 * pixels))  # a JPEG is decoded at about the size that is needed
+            image.thumbnail((pixels, pixels))
+            shown = ImageOps.exif_transpose(image)
+            out = io.BytesIO()
+            shown.convert("RGBA" if shown.has_transparency_data else "RGB").save(out, "WEBP", quality=75)
+    except NoThumbnailError:
+        raise
+    except Image.DecompressionBombError as error:  # Pillow looks at its size before we can
+        raise NoThumbnailError("too large: more than 350 million pixels") from error
+    except UnidentifiedImageError as error:
+        raise NoThumbnailError("not an image that can be shown") from error
+    except Exception as error:
+        raise NoThumbnailError(f"damaged image ({type(error).__name__}: {str(error)[:80]})") from error
+    return out.getvalue()
+
+
+def _existing(path: str, folder: Path | None) -> Path:
+    """The regular file that ``path`` means."""
+    if _URL.match(path):
+        raise NoThumbnailError("not a file on this machine")
+    try:
+        file = Path(folder or "", path).resolve()
+        is_free = folder is None and Path(path).is_absolute()
+        if not is_free and not file.is_relative_to(Path(folder or "").resolve()):
+            raise NoThumbnailError(f"outside {folder or 'the current folder'}: not opened")
+        status = file.stat()
+    except (OSError, ValueError, RuntimeError) as error:  # a null byte, a loop of links
+        raise NoThumbnailError(_why(error)) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise NoThumbnailError("not a file but a folder or device")
+    if status.st_size > _MOST_BYTES:
+        raise NoThumbnailError(f"too large: {status.st_size / 1e6:,.0f} MB")
+    return file
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "the file is not there any more"
+    return getattr(error, "strerror", None) or "not the name of a file"
+
+
+class Thumbnails:
+    """Data URIs for one page after the other, at most ``most`` on each; what the page before had is not made again.
+
+    Example:
+        >>> Thumbnails()("https://example.org/cat.png").reason
+        'not a file on this machine'
+    """
+
+    def __init__(self, *, pixels: int = 256, folder: Path | None = None, most: int = 200) -> None:
+        self._pixels = pixels
+        self._folder = folder
+        self._most = most
+        self._before: dict[str, Thumbnail] = {}
+        self._made: dict[str, Thumbnail] = {}
+
+    def next_page(self) -> None:
+        """Begin another page."""
+        self._before, self._made = self._made, {}
+
+    def __call__(self, path: str) -> Thumbnail:
+        """The picture of the image at ``path``; a file that changes keeps the one that it had."""
+        if path not in self._made and len(self._made) >= self._most:
+            return Thumbnail(None, f"the page has pictures of {self._most} items only")
+        try:
+            self._made[path] = self._made.get(path) or self._before.get(path) or self._make(path)
+        except NoThumbnailError as error:
+            return Thumbnail(None, str(error))
+        return self._made[path]
+
+    def _make(self, path: str) -> Thumbnail:
+        data = thumbnail(path, pixels=self._pixels, folder=self._folder)
+        return Thumbnail(f"data:image/webp;base64,{b64encode(data).decode()}")

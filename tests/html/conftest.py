@@ -1,0 +1,58 @@
+"""A real browser, and a run to look at with it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from example_run import write_run
+from playwright.sync_api import Browser, Page, sync_playwright
+from watched import Watched
+
+from loss_logging.html import PageBuilder
+from loss_logging.html.runs import find_run
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium as the system has it; a machine without one fails, so that nothing is left untested unseen."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.fail("these tests need a browser: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The save_root of a run with three save steps; nobody changes it."""
+    root = tmp_path_factory.mktemp("run")
+    write_run(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def page_file(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run's page."""
+    return PageBuilder(find_run(example)).write(tmp_path_factory.mktemp("page") / "job.html")
+
+
+@pytest.fixture
+def watched(browser: Browser) -> Iterator[Watched]:
+    """A tab in which nothing may go wrong: no error on the console, no request but to where the page is from."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    tab = Watched(context.new_page())
+    yield tab
+    context.close()
+    assert tab.problems == []
+
+
+@pytest.fixture
+def tab(watched: Watched, page_file: Path) -> Page:
+    """The run's page, opened from its file."""
+    return watched.open(page_file.as_uri())

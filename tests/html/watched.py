@@ -1,0 +1,51 @@
+"""A browser tab that notes whatever goes wrong in it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from playwright.sync_api import ConsoleMessage, Page, Request
+
+__all__ = ["Watched"]
+
+_SHIFTS = """
+window.shifted = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
+}).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+class Watched:
+    """``problems``: errors on the console or in scripts, and requests to elsewhere than the page came from.
+
+    Args:
+        page: a fresh one.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.problems: list[str] = []
+        self.origin = ""
+        page.add_init_script(_SHIFTS)
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
+        page.on("request", self._asked)
+        page.on("dialog", lambda dialog: self.problems.append(f"dialog: {dialog.message}"))
+
+    def open(self, address: str) -> Page:
+        """Open a report page and wait until it is put together."""
+        parts = urlsplit(address)
+        self.origin = address if parts.scheme == "file" else f"{parts.scheme}://{parts.netloc}/"
+        self.page.goto(address)
+        self.page.wait_for_selector("html[data-ready=true]", state="attached", timeout=20_000)
+        self.page.wait_for_selector("#table .tabulator-row", timeout=20_000)
+        return self.page
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and "willReadFrequently" not in message.text:  # a test reads the canvas
+            self.problems.append(f"console: {message.text}")
+
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith((self.origin, "data:", "blob:")):
+            self.problems.append(f"request: {request.url}")
