@@ -80,7 +80,7 @@ class Viewer:
                 Middleware(_TokenOnly, token=token),
                 Middleware(GZipMiddleware),
             ],
-            exception_handlers={QueryError: _refuse, NoThumbnailError: _refuse},
+            exception_handlers={QueryError: _refuse},
         )
 
     def _page(self, _: Request) -> Response:
@@ -124,13 +124,15 @@ class Viewer:
         return _json(history_block(records).get(dataset, {}).get(path))
 
     def _image(self, request: Request) -> Response:
+        """The picture, or as text why there is none: an answer too, and no error for the browser's console."""
         path = request.query_params.get("path", "")
-        if not self._run.names(path):
-            raise NoThumbnailError("no record names this file")
-        pixels = 512 if request.query_params.get("pixels") == "512" else 256
-        return Response(
-            self._picture(path, pixels), media_type="image/webp", headers={"Cache-Control": "private, max-age=60"}
-        )
+        try:
+            if not self._run.names(path):
+                raise NoThumbnailError("no record names this file")
+            data = self._picture(path, 512 if request.query_params.get("pixels") == "512" else 256)
+        except NoThumbnailError as error:
+            return PlainTextResponse(str(error))
+        return Response(data, media_type="image/webp", headers={"Cache-Control": "private, max-age=60"})
 
     def _csv(self, request: Request) -> Response:
         return _download(_csv_lines(self._run.batches(_asked(request, Filter))), "items.csv", "text/csv")
@@ -196,6 +198,7 @@ def serve(run: LiveRun, *, port: int = 0, images: Path | None = None, announce: 
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
+        listener.listen(128)
     except OSError as error:
         listener.close()
         raise LossLoggingError(
@@ -231,7 +234,7 @@ def _json(content: Any) -> Response:
 
 
 def _refuse(_: Request, error: Exception) -> Response:
-    return PlainTextResponse(str(error), status_code=404 if isinstance(error, NoThumbnailError) else 400)
+    return PlainTextResponse(str(error), status_code=400)
 
 
 def _download(lines: Iterable[str], name: str, kind: str) -> Response:

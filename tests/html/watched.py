@@ -43,7 +43,8 @@ class Watched:
         return self.page
 
     def _said(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and "willReadFrequently" not in message.text:  # a test reads the canvas
+        # The exception is a hint to tests that read the canvas.
+        if message.type in ("error", "warning") and "willReadFrequently" not in message.text:
             self.problems.append(f"console: {message.text}")
 
     def _asked(self, request: Request) -> None:

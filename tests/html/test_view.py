@@ -1,0 +1,369 @@
+"""``loss-logging view``: a real server in a process of its own, asked directly and in a real browser."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from email.message import Message
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
+
+import numpy as np
+import pytest
+from example_run import write_run
+from playwright.sync_api import expect
+from watched import Watched
+
+from loss_logging import LossLogger, read_report
+
+ROWS = "#table .tabulator-row"
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Message
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+class Server:
+    """``loss-logging view`` of a folder, and a client that has its token."""
+
+    def __init__(self, root: Path, *options: str) -> None:
+        code = "from loss_logging.cli import main; main()"
+        command = [sys.executable, "-u", "-c", code, "view", str(root), "--memory-limit", "512MB", *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        said = self.process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)", said)
+        assert found, said + self.stop()[1]
+        self.address, self.port, self.token = found[0], int(found[1]), found[2]
+
+    def ask(
+        self, target: str, *, cookie: str | None = None, host: str = "", method: str = "GET", **values: Any
+    ) -> Answer:
+        headers = {"Cookie": f"loss_logging-{self.port}={self.token if cookie is None else cookie}"}
+        target = f"{target}?{urlencode(values)}" if values else target
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+            connection.request(method, target, headers=headers | ({"Host": host} if host else {}))
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+
+    def json(self, target: str, **values: Any) -> Any:
+        answer = self.ask(target, **values)
+        assert answer.status == 200, answer.text
+        return json.loads(answer.text)
+
+    def items(self, **asked: Any) -> Any:
+        return self.json("/api/items", q=json.dumps(asked))
+
+    def until(self, condition: Callable[[Any], bool]) -> Any:
+        """The state as soon as it is so."""
+        deadline = time.monotonic() + 30
+        while not condition(state := self.json("/api/state")):
+            assert time.monotonic() < deadline, state
+            time.sleep(0.05)
+        return state
+
+    def stop(self) -> tuple[int, str]:
+        self.process.send_signal(signal.SIGINT)
+        _, err = self.process.communicate(timeout=20)
+        return self.process.returncode, err
+
+
+@pytest.fixture(scope="module")
+def server(example: Path) -> Iterator[Server]:
+    """The example's server, with its items read. It must say nothing on standard error, and end when it is told to."""
+    before = contents(example)
+    running = Server(example)
+    running.until(lambda state: state["items"] is not None)
+    yield running
+    assert running.stop() == (0, "")
+    assert contents(example) == before, "view only reads"
+
+
+def contents(folder: Path) -> dict[str, tuple[int, int]]:
+    files = {str(path): path.stat() for path in folder.rglob("*")}
+    return {name: (status.st_size, status.st_mtime_ns) for name, status in files.items()}
+
+
+# --- who may ask -----------------------------------------------------------------------------------------------------
+
+
+def test_only_with_the_token(server: Server) -> None:
+    """Without the token nothing is answered, whatever is asked for."""
+    for path in ("/", "/api/items", "/api/state", "/image?path=x", "/items.csv", "/nothing"):
+        for cookie in ("", "guess", "ünicode"):
+            answer = server.ask(path, cookie=quote(cookie))
+            assert (answer.status, b"job" in answer.body) == (403, False)
+    assert server.ask("/?token=wrong", cookie="").status == 403
+    answer = server.ask(f"/?token={server.token}", cookie="")
+    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    assert "HttpOnly" in answer.headers["Set-Cookie"]
+    assert "samesite=strict" in answer.headers["Set-Cookie"].lower()
+
+
+def test_only_by_its_own_name(server: Server) -> None:
+    """A site whose name was made to point here is refused, even with the token."""
+    assert server.ask("/", host="evil.example").status == 400
+    assert server.ask("/", host=f"localhost:{server.port}", cookie="").status == 403
+
+
+def test_only_on_this_machine(server: Server) -> None:
+    """Nothing listens on the machine's other addresses."""
+    (address,) = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)} or {""}
+    if str(address).startswith("127."):
+        address = "127.0.0.2"
+    with socket.socket() as client:
+        client.settimeout(2)
+        assert client.connect_ex((str(address), server.port)) != 0
+
+
+def test_only_reading(server: Server) -> None:
+    """Other methods are not there, and answers may be kept or framed by nobody."""
+    assert server.ask("/api/items", method="POST").status == 405
+    headers = server.ask("/").headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+# --- what is answered ------------------------------------------------------------------------------------------------
+
+
+def test_figures_are_those_of_the_report(server: Server, example: Path) -> None:
+    """Every item, page by page, has the figures that the report's JSON has."""
+    report = read_report(example / "loss_logging" / "job_000000030.json")
+    found = {}
+    for page in (1, 2, 3):
+        answer = server.items(sort=[{"field": "hard", "descending": True}], page=page, size=50)
+        assert answer["total"] == 120
+        found |= {(row["dataset"], row["path"]): row for row in answer["rows"]}
+    assert len(found) == 120
+    for (dataset, path), row in found.items():
+        stats = report.datasets[dataset].item_stats[path]
+        for name in ("count", "average_loss", "std_loss", "hard", "caption_mismatch", "non_finite"):
+            assert row[name] == pytest.approx(getattr(stats, name), rel=1e-9), name
+    order = [row["hard"] for row in found.values()]
+    assert order == sorted(order, reverse=True)
+
+
+def test_filters(server: Server, example: Path) -> None:
+    """Search, dataset, reason and bounds, alone and together."""
+    assert server.items(search="NUMBER 11")["total"] == 10
+    assert server.items(dataset="dogs")["total"] == 40
+    assert server.items(reason="empty")["total"] == 2
+    assert server.items(search="%")["total"] == 1  # no wildcard
+    assert server.items(search="number", dataset="cats", bounds=[{"field": "hard", "low": 10}])["total"] == 0
+    bounds = [{"field": "average_loss", "low": 0.1, "high": 0.2}]
+    assert all(0.1 <= row["average_loss"] <= 0.2 for row in server.items(bounds=bounds)["rows"])
+    assert [row["flags"] for row in server.items(reason="empty")["rows"]] == ["empty", "empty"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"sort": [{"field": "hard; DROP TABLE items_1"}]},
+        {"sort": [{"field": 'hard" DESC, (SELECT 1)'}]},
+        {"bounds": [{"field": "1=1 OR hard", "low": 0}]},
+        {"bounds": [{"field": "hard", "low": "0 OR 1=1"}]},
+        {"page": 0},
+        {"size": 1_000_000},
+        {"page": "1"},
+        [],
+    ],
+)
+def test_what_is_no_question(server: Server, asked: Any) -> None:
+    """Unknown columns and wrong values are refused in words."""
+    answer = server.ask("/api/items", q=json.dumps(asked))
+    assert answer.status == 400
+    assert answer.body
+
+
+def test_sql_in_texts_is_text(server: Server) -> None:
+    """A search for SQL finds the texts that hold it, which are none."""
+    for text in ("'; DROP TABLE items_1; --", "' OR '1'='1", "\\", "\0"):
+        assert server.items(search=text, dataset=text)["total"] == 0
+    assert server.items()["total"] == 120
+
+
+def test_history_and_item(server: Server) -> None:
+    """All records of an item, and its figures; None for what is not there."""
+    row = server.items(size=1)["rows"][0]
+    item = {"dataset": row["dataset"], "path": row["path"]}
+    history = server.json("/api/history", **item)
+    assert [record[0] for record in history["records"]] == list(range(1, 31))
+    losses = [record[2] for record in history["records"]]
+    assert np.mean(losses) == pytest.approx(server.json("/api/item", **item)["average_loss"], rel=1e-3)
+    assert server.json("/api/history", dataset="no", path="no") is None
+    assert server.json("/api/item", dataset="no", path="no") is None
+
+
+def test_pictures(server: Server, example: Path) -> None:
+    """Only files that records name are opened, and only those that are pictures are shown."""
+    good = str(example / "images" / "0000.png")
+    answer = server.ask("/image", path=good)
+    assert (answer.status, answer.body[8:12]) == (200, b"WEBP")
+    (example.parent / "other.png").write_bytes((example / "images" / "0000.png").read_bytes())
+    for path, words in (
+        (str(example.parent / "other.png"), "no record names this file"),
+        ("/etc/passwd", "no record names this file"),
+        (str(example / "images" / "0001.png"), "not there any more"),
+        ("../outside.png", "outside the current folder"),
+        ("https://example.org/a.png", "not a file on this machine"),
+    ):
+        answer = server.ask("/image", path=path)
+        assert answer.headers["Content-Type"].startswith("text/plain")
+        assert words in answer.text
+
+
+def test_downloads(server: Server) -> None:
+    """Everything that matches as CSV, without formulas, or as paths."""
+    text = server.ask("/items.csv", q=json.dumps({"search": "=cmd"})).text
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert (row["path"], row["count"]) == ("'=cmd()", "30")
+    answer = server.ask("/exclude.txt", q=json.dumps({"dataset": "cats"}))
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="exclude.txt"'
+    assert len(answer.text.splitlines()) == 40
+
+
+# --- in the browser --------------------------------------------------------------------------------------------------
+
+
+def test_the_page(server: Server, watched: Watched) -> None:
+    """The page that the file is, with every item's history and picture behind it; the token leaves the address."""
+    tab = watched.open(server.address)
+    assert urlsplit(tab.url).query == ""
+    expect(tab.locator("#table-status")).to_contain_text("120 items match")
+    assert tab.locator(".chart canvas").count() == 3
+    tab.fill("#search", "number 77")
+    expect(tab.locator("#table-status")).to_contain_text("1 item matches")
+    tab.locator(f"{ROWS} button.open").first.click()
+    expect(tab.locator("#details .history")).to_contain_text("30 records.")
+    expect(tab.locator("#details img.large")).to_be_visible()
+    tab.keyboard.press("Escape")
+    with tab.expect_download() as download:
+        tab.click("#download-list")
+    assert download.value.path().read_text("utf-8").count("\n") == 1
+
+
+def test_hostile_texts_are_inert(server: Server, watched: Watched) -> None:
+    """What the file's page shows as text, this one does, too; missing pictures say why."""
+    tab = watched.open(server.address)
+    for search in ("<script>", "</script>", "onload", "evil", "word word"):
+        tab.fill("#search", search)
+        expect(tab.locator("#table-status")).to_contain_text(re.compile(r"^[1-3] items? match"))
+    assert tab.evaluate("window.hacked") is None
+    expect(tab.locator("#hard")).to_contain_text("the file is not there any more")
+    assert tab.locator("script").count() == 3
+
+
+# --- live ------------------------------------------------------------------------------------------------------------
+
+
+def test_live_while_training_writes(tmp_path: Path, watched: Watched) -> None:
+    """Before the first record, at the first records, at the first save step and after it, without a reload."""
+    options = {"job_name": "live", "save_root": tmp_path, "loggers": [], "flush_seconds": 0.1, "reporter": "inline"}
+    with LossLogger(**options) as losses:
+
+        def batch(step: int, paths: list[str]) -> None:
+            n = len(paths)
+            captions = ["a cat on a sofa"] * n
+            losses.log_batch(step, np.linspace(1, 2, n), paths=paths, datasets="cats", captions=captions)
+
+        batch(1, ["a.png", "b.png"])
+        server = Server(tmp_path)
+        try:
+            server.until(lambda state: state["items"] == 2)
+            tab = watched.open(server.address)
+            expect(tab.locator("#overview")).to_contain_text("No save step yet")
+            expect(tab.locator("#table-status")).to_contain_text("2 items match. Records up to step 1")
+            batch(2, ["a.png", "c.png"])
+            expect(tab.locator("#table-status")).to_contain_text("3 items match. Records up to step 2", timeout=20_000)
+            losses.save_step(2).result(60)
+            expect(tab.locator("#overview")).to_contain_text("Step 2", timeout=20_000)
+            expect(tab.locator("#hard")).to_contain_text("a.png")
+            losses.close()
+        finally:
+            assert server.stop() == (0, "")
+
+
+def test_a_run_that_starts_over(tmp_path: Path) -> None:
+    """The figures follow a log that is replaced by another."""
+    write_run(tmp_path, steps=(10, 20))
+    server = Server(tmp_path)
+    try:
+        server.until(lambda state: state["step"] == 20)
+        write_run(tmp_path, steps=(5,))
+        state = server.until(lambda state: state["step"] == 5)
+        assert state["report_step"] == 5
+        assert server.items(size=1)["rows"][0]["count"] == 5
+    finally:
+        server.stop()
+
+
+def test_reports_without_a_log(example: Path, tmp_path: Path) -> None:
+    """The items come from the report's JSON, or from the Parquet file beside it."""
+    shutil.copytree(example / "loss_logging", tmp_path / "loss_logging", ignore=shutil.ignore_patterns("records"))
+    server = Server(tmp_path)
+    try:
+        server.until(lambda state: state["items"] == 120)
+        assert server.items(search="number 77")["total"] == 1
+        assert server.json("/api/history", dataset="cats", path="no") is None
+    finally:
+        assert server.stop() == (0, "")
+
+
+def test_items_in_parquet_are_shown_at_once(tmp_path: Path) -> None:
+    """Where the report has the items in Parquet, and nothing came after it, the log is not read for them."""
+    write_run(tmp_path, items="parquet")
+    for shard in (tmp_path / "loss_logging" / "records" / "job").glob("rank*.parquet"):
+        assert shard.stat().st_size
+    server = Server(tmp_path)
+    try:
+        state = server.until(lambda state: state["items"] is not None)
+        assert (state["step"], state["items"]) == (30, 120)
+        time.sleep(0.5)
+        assert server.json("/api/state")["version"] == state["version"]
+    finally:
+        assert server.stop() == (0, "")
+
+
+# --- called wrongly --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["none"], "none is not there"),
+        ([".", "--memory-limit", "much"], "memory_limit"),
+        ([".", "--port", "PORT"], "cannot be used"),
+    ],
+)
+def test_what_is_wrong_is_said(options: list[str], words: str, example: Path) -> None:
+    """A folder that is not there, an impossible size, a port that is taken: one sentence, exit status 1."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        arguments = [option.replace("PORT", str(taken.getsockname()[1])) for option in options]
+        command = [sys.executable, "-c", "from loss_logging.cli import main; main()", "view", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=example, env=os.environ, timeout=60)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
