@@ -15,6 +15,7 @@ from loss_logging.thumbnails import Thumbnail
 
 __all__ = ["Card", "Gallery", "Piece", "Section", "charts", "history_block", "listed_items", "sections"]
 
+_LABELS = {"average_loss": "mean loss"}
 MOST_DATASETS = 100
 """Datasets with charts; the tables of a page with thousands would be read by nobody."""
 MOST_STEPS = 40
@@ -27,12 +28,12 @@ _GALLERIES = {
     "caption_mismatch": (
         "Captions that hurt",
         "The loss with the caption is higher than with the empty one: the caption may be wrong. The score is how much "
-        "higher, as a share; its standard error and t tell whether that can be chance.",
+        "higher, as a share; its standard error and t tell whether that can be chance. Pairs: records with both.",
     ),
     "hard": (
         "Hard images",
         "The loss is high among records of the same timestep and time of training: the image may be odd. About 0 is "
-        "ordinary; records the score is made of are counted.",
+        "ordinary.",
     ),
 }
 
@@ -100,7 +101,7 @@ def sections(report: LossReport | None, pictures: Callable[[str], Thumbnail]) ->
 
 def _card(item: WorstItem, pictures: Callable[[str], Thumbnail], flags: dict[tuple[str, str], list[str]]) -> Card:
     figures = [
-        (name.replace("_", " "), value)
+        (_LABELS.get(name, name.replace("_", " ")), value)
         for name, value in msgspec.structs.asdict(item).items()
         if name not in ("score", "standard_error", "count") and isinstance(value, (int, float))
     ]
@@ -109,7 +110,7 @@ def _card(item: WorstItem, pictures: Callable[[str], Thumbnail], flags: dict[tup
         picture=pictures(item.path),
         name=Path(item.path).name or item.path,
         caption=_shortened(item.caption),
-        figures=[("records", item.count), *figures],
+        figures=[("records" if item.standard_error is None else "pairs", item.count), *figures],
         reasons=flags.get((item.dataset, item.path), []),
     )
 

@@ -54,7 +54,7 @@ def test_figures_are_those_of_the_report(tab: Page, example: Path) -> None:
     worst = report.worst.caption_mismatch[0]
     card = tab.locator("#caption_mismatch .card").first.inner_text()
     assert f"{worst.score:.4g} ± {worst.standard_error:.2g}" in card
-    assert f"records {worst.count}" in card
+    assert f"pairs {worst.count}" in card
     hardest = max((s.hard, path) for d in report.datasets.values() for path, s in d.item_stats.items())
     assert cells(tab, "hard")[0] == f"{hardest[0]:.4g}"
     assert cells(tab, "path")[0] == hardest[1]

@@ -351,7 +351,6 @@ def test_items_in_parquet_are_shown_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["none"], "none is not there"),
         ([".", "--memory-limit", "much"], "memory_limit"),
         ([".", "--port", "PORT"], "cannot be used"),
     ],

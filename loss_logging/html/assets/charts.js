@@ -117,7 +117,7 @@ class Charts {
       axes: [axis(x, 34), axis(y, 54)],
       legend: { show: false },
       cursor: { y: false, points: { size: 7 } },
-      plugins: [tooltip()],
+      plugins: [tooltip(id === "chart-histograms")],
     };
     this.plots.push(new uPlot(options, data, place));
   }
@@ -142,8 +142,8 @@ function density({ edges, counts }, logarithmic) {
   return [edges, [...counts.map((n, i) => (width(i) > 0 ? n / total / width(i) : 0)), 0]];
 }
 
-/** The values at the pointer, beside it. */
-function tooltip() {
+/** The values at the pointer, beside it; where lines are steps, of the step that the pointer is on. */
+function tooltip(steps) {
   const box = element("div", { className: "tooltip", hidden: true });
   return {
     hooks: {
@@ -154,15 +154,14 @@ function tooltip() {
         if (box.hidden) return;
         const lines = plot.series.slice(1).map((line, i) => {
           let at = idx;
-          while (at > 0 && (plot.data[i + 1][at] === null || plot.data[i + 1][at] === undefined)) at--;
+          while (steps && at > 0 && (plot.data[i + 1][at] === null || plot.data[i + 1][at] === undefined)) at--;
           const swatch = element("span", { className: "swatch" });
           swatch.style.background = line._stroke ?? line.stroke();
           return element("div", {}, swatch, element("bdi", { textContent: `${line.label.slice(0, 40)}${line.dash ? " (dashed)" : ""}` }), ` ${figure(plot.data[i + 1][at])}`);
         });
         box.replaceChildren(element("b", { textContent: `${plot.axes[0].label} ${figure(plot.data[0][idx])}` }), ...lines);
-        const right = left > plot.over.clientWidth / 2;
-        box.style.left = right ? "" : `${left + 12}px`;
-        box.style.right = right ? `${plot.over.clientWidth - left + 12}px` : "";
+        const room = plot.over.clientWidth - box.offsetWidth;
+        box.style.left = `${left + 12 <= room ? left + 12 : Math.max(0, Math.min(room, left - box.offsetWidth - 12))}px`;
         box.style.top = `${Math.min(top, Math.max(0, plot.over.clientHeight - box.offsetHeight))}px`;
       },
     },

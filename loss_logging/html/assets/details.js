@@ -90,7 +90,7 @@ class Details {
     const axis = (label, size) => ({ label, size, labelSize: 20, stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui", labelFont: "12px system-ui", values: (_, ticks) => ticks.map((tick) => figure(tick, 3)) });
     const dots = (label, colour) => ({ label, stroke: colour, paths: () => null, points: { show: true, size: 6, fill: colour } });
     new uPlot({
-      width: chart.clientWidth, height: chart.clientHeight, legend: { show: false }, cursor: { y: false }, plugins: [tooltip()],
+      width: chart.clientWidth, height: chart.clientHeight, legend: { show: false }, cursor: { y: false }, plugins: [tooltip(false)],
       scales: { x: { time: false } },
       axes: [axis("Step", 34), axis("Loss", 54)],
       series: [{ label: "Step" }, dots("loss", colours[0]), ...(paired ? [dots("loss with the empty caption", colours[1])] : [])],

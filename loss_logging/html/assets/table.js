@@ -135,6 +135,9 @@ class Table {
   afterBuilt() {
     for (const id of ["search", "dataset-filter", "reason-filter"]) $(id).addEventListener("input", this.refresh);
     this.offer();
+    const menu = $("columns").parentElement;
+    document.addEventListener("click", (event) => menu.contains(event.target) || (menu.open = false));
+    menu.addEventListener("keydown", (event) => event.key === "Escape" && (menu.open = false));
     $("clear-selection").addEventListener("click", () => this.clear());
     $("copy-paths").addEventListener("click", () => this.copy());
     $("download-csv").addEventListener("click", () => this.downloadCsv());

@@ -1,0 +1,228 @@
+"""The report page in a real browser: opening, filtering and sorting it with very many items.
+
+    python -m benchmarks.page [--quick] [--json FILE]
+
+The file's page holds 100,000 items; `loss-logging view` has a log of 5,000,000. Times are what a reader waits, from
+the event to the frame that shows the answer. Needs Chromium.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from playwright.sync_api import Page, sync_playwright
+
+from benchmarks.table import Results, arguments
+from loss_logging.columns import SCHEMA
+from loss_logging.config import TrainConfig
+from loss_logging.html import PageBuilder
+from loss_logging.messages import Save, Saved, Start
+from loss_logging.ranks import Meeting
+from loss_logging.record_log import RecordLog
+from loss_logging.reporter import Reporter
+
+REPEATS = 5
+ROWS = 1_000_000
+
+# From a change of an input to the frame after the rows of the answer.
+ANSWER = """([selector, event, value]) => new Promise((done) => {
+  const before = performance.now();
+  const end = () => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - before)));
+  const node = document.querySelector(selector);
+  const table = document.querySelector("#table .tabulator-table");
+  const watch = new MutationObserver(() => { watch.disconnect(); end(); });
+  watch.observe(table, { childList: true });
+  if (event === "input") { node.value = value; node.dispatchEvent(new Event("input", { bubbles: true })); }
+  else node.click();
+})"""
+
+
+def fill(root: Path, items: int, steps: int) -> TrainConfig:
+    """The log of a run in which each item was seen once a step."""
+    captions = {"disabled_rules": ["empty", "suspicious", "repeated", "long", "short"]}
+    config = TrainConfig(
+        job_name="job", save_root=root, loggers=[], save_every=1, items="parquet", memory_limit="4GB", captions=captions
+    )
+    config.records_dir.mkdir(parents=True)
+    log = RecordLog(config.records_dir)
+    rng = np.random.default_rng(0)
+    for step in range(1, steps + 1):
+        log.write(_batches(rng, items, step))
+    return config
+
+
+def _batches(rng: np.random.Generator, items: int, step: int) -> Iterator[pa.RecordBatch]:
+    words = np.array(["red", "old", "small", "wooden", "bright", "rusty", "woollen", "paper"])
+    things = np.array(["cat", "boat", "house", "lamp", "violin", "bridge", "teapot", "engine", "garden", "clock"])
+    for start in range(0, items, ROWS):
+        place = np.arange(start, min(start + ROWS, items))
+        n = len(place)
+        loss = rng.gamma(4.0, 0.05, n)
+        columns = {
+            "step": np.full(n, step),
+            "path": [f"/data/images/set{i % 20:02d}/part{i // 1000:05d}/{i:09d}.png" for i in place],
+            "dataset": [f"set{i % 20:02d}" for i in place],
+            "caption": [
+                f"a photograph of a {words[i % 8]} {words[i // 8 % 8]} {things[i // 64 % 10]} beside a "
+                f"{words[i // 640 % 8]} {things[i // 5120 % 10]}, number {i}, in the light of the morning"
+                for i in place
+            ],
+            "loss": loss,
+            "timestep": rng.random(n),
+            "loss_empty": loss * rng.uniform(0.8, 1.3, n),
+            "components": pa.nulls(n, SCHEMA.field("components").type),
+            "is_reg": np.zeros(n, bool),
+            "caption_dropped": np.zeros(n, bool),
+        }
+        yield pa.RecordBatch.from_arrays([pa.array(columns[f.name], f.type) for f in SCHEMA], schema=SCHEMA)
+
+
+def save(config: TrainConfig, step: int) -> None:
+    """The report of one save step, as the reporter makes it."""
+    replies: list[Any] = []
+    run = Meeting(config.job_name, config.records_dir).open()
+    Reporter(Start(config.to_dict(), [], 1, run, None, -1, forward=False), replies.append).handle(Save(step))
+    assert any(isinstance(reply, Saved) for reply in replies), replies
+
+
+@contextmanager
+def browser() -> Iterator[Callable[[], Page]]:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield lambda: running.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        running.close()
+
+
+def opened(page: Page, address: str) -> float:
+    """Milliseconds until charts are drawn and the table has rows."""
+    before = time.perf_counter()
+    page.goto(address, wait_until="commit")
+    page.wait_for_selector("#table .tabulator-row", timeout=120_000)
+    return (time.perf_counter() - before) * 1e3
+
+
+def answer(page: Page, selector: str, event: str = "click", value: str = "") -> float:
+    """Milliseconds from a change to the frame that shows its answer."""
+    return float(page.evaluate(ANSWER, [selector, event, value]))
+
+
+def file_page(results: Results, items: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, browser() as new_page:
+        config = fill(Path(folder), items, 3)
+        for step in (1, 2, 3):
+            save(config, step)
+        before = time.perf_counter()
+        path = PageBuilder(config, most_items=items).write()
+        building = time.perf_counter() - before
+        times: dict[str, list[float]] = {"open": [], "first search": [], "search": [], "figure filter": [], "sort": []}
+        for _ in range(REPEATS):
+            page = new_page()
+            times["open"].append(opened(page, path.as_uri()))
+            times["first search"].append(answer(page, "#search", "input", "rusty violin"))
+            times["search"].append(answer(page, "#search", "input", "bright teapot"))
+            times["figure filter"].append(answer(page, '[tabulator-field="average_loss"] input', "input", ">0.2"))
+            times["sort"].append(answer(page, '[tabulator-field="average_loss"] button'))
+            page.context.close()
+        results.table(
+            "the file",
+            [{"what": what, **spread(values)} for what, values in times.items()],
+            f"{items:,} items: {path.stat().st_size / 1e6:.1f} MB, built in {building:.1f} s. A filter waits 50 ms for "
+            "more keys.",
+        )
+
+
+def served_page(results: Results, items: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, browser() as new_page:
+        config = fill(Path(folder), items, 2)
+        rows = []
+        for name in ("log alone", "with the report's items.parquet"):
+            if name != "log alone":
+                save(config, 2)
+            rows += [{"run": name, "what": what, **spread(values)} for what, values in served(config, new_page).items()]
+        results.table(
+            "loss-logging view",
+            rows,
+            f"{items:,} items, {2 * items:,} records, {directory_size(config.records_dir) / 1e6:,.0f} MB of log. "
+            "A filter waits 250 ms for more keys.",
+        )
+
+
+def served(config: TrainConfig, new_page: Callable[[], Page]) -> dict[str, list[float]]:
+    code = "from loss_logging.cli import main; main()"
+    command = [sys.executable, "-u", "-c", code, "view", str(config.save_root), "--memory-limit", "6GB"]
+    before = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"http://\S+", process.stdout.readline())
+            assert found
+            page = new_page()
+            page.goto(found[0])
+            page.wait_for_selector("html[data-ready=true]", state="attached", timeout=60_000)
+            shell = time.perf_counter() - before
+            page.wait_for_selector("#table .tabulator-row", timeout=600_000)
+            times: dict[str, list[float]] = {
+                "command to page": [shell * 1e3],
+                "command to table": [(time.perf_counter() - before) * 1e3],
+                "open": [],
+                "sort by a figure": [],
+                "sort by path": [],
+                "search": [],
+                "page 50,000": [],
+                "history of an item": [],
+            }
+            time.sleep(3)
+            address = page.url
+            for i in range(REPEATS):
+                times["open"].append(opened(page, address))
+                times["sort by a figure"].append(answer(page, '[tabulator-field="average_loss"] button'))
+                times["sort by path"].append(answer(page, '[tabulator-field="path"] button'))
+                times["search"].append(answer(page, "#search", "input", f"rusty violin {i}"))
+                times["page 50,000"].append(asked(page, "api/items", q='{"page":50000,"sort":[{"field":"hard"}]}'))
+                place = {"dataset": "set01", "path": f"/data/images/set01/part00000/{20 * i + 1:09d}.png"}
+                times["history of an item"].append(asked(page, "api/history", **place))
+        finally:
+            process.terminate()
+    return times
+
+
+def asked(page: Page, target: str, **values: str) -> float:
+    script = """async ([path, values]) => {
+      const before = performance.now();
+      const answer = await fetch(`${path}?${new URLSearchParams(values)}`);
+      await answer.json();
+      return performance.now() - before;
+    }"""
+    return float(page.evaluate(script, [target, values]))
+
+
+def spread(values: list[float]) -> dict[str, Any]:
+    return {"ms (median)": float(np.median(values)), "min..max": f"{min(values):.0f}..{max(values):.0f}"}
+
+
+def directory_size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    results = Results("page", ["duckdb", "starlette", "uvicorn", "playwright"], options)
+    file_page(results, 2_000 if options.quick else 100_000)
+    served_page(results, 20_000 if options.quick else 5_000_000)
+    results.finish()
+
+
+if __name__ == "__main__":
+    main()
