@@ -52,6 +52,7 @@ class RunFolder:
                 items_path(path).unlink(missing_ok=True)
         self.log.truncate(step if step > 0 else -1)
         if step == 0:
+            self._config.page_path.unlink(missing_ok=True)
             ledger.start_over(self._config)
         else:
             ledger.resume(self._config, step)

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import jinja2
 import msgspec
 import pyarrow as pa
@@ -23,7 +24,7 @@ from loss_logging.files import whole_file
 from loss_logging.html.content import charts, history_block, listed_items, sections
 from loss_logging.html.items import items_block, stored_items, worst_items
 from loss_logging.html.reports import RunReports
-from loss_logging.record_log import RecordLog
+from loss_logging.record_log import LogVersionError, RecordLog
 from loss_logging.report import LossReport
 from loss_logging.statistics import item_history
 from loss_logging.thumbnails import Thumbnail, Thumbnails
@@ -101,8 +102,7 @@ class PageBuilder:
                 "items": items_block(table, total) | {"flags": flags(report)},
                 "histories": histories,
             },
-            job=self._config.job_name,
-            run_dir=str(self._config.save_root),
+            config=self._config,
             total=total,
             items_shown=table.num_rows,
             served=False,
@@ -113,11 +113,14 @@ class PageBuilder:
 
     def _histories(self, named: list[tuple[str, str]]) -> tuple[dict[str, Any], list[str]]:
         """The records of some items, or a sentence on why there are none."""
-        log = RecordLog(self._config.records_dir)
-        if not log.files():
-            return {}, ["The log of the run's records is not there: the page cannot show the history of an item."]
         config = self._config
-        records = item_history(log, named, MOST_RECORDS, memory_limit=config.memory_limit, threads=config.threads)
+        try:
+            log = RecordLog(config.records_dir)
+            if not log.files():
+                return {}, ["The log of the run's records is not there: the page cannot show the history of an item."]
+            records = item_history(log, named, MOST_RECORDS, memory_limit=config.memory_limit, threads=config.threads)
+        except (LogVersionError, duckdb.Error, OSError) as error:
+            return {}, [f"The page cannot show the history of an item: {error}"]
         return history_block(records), []
 
 
@@ -136,7 +139,11 @@ def render(
     pictures: Callable[[str], Thumbnail],
     problems: list[str],
     blocks: dict[str, Any],
-    **context: Any,
+    *,
+    config: TrainConfig,
+    total: int,
+    items_shown: int,
+    served: bool,
 ) -> str:
     """The page as text.
 
@@ -145,12 +152,19 @@ def render(
         pictures: the picture of the image at a path.
         problems: sentences that a reader must see.
         blocks: what the page's scripts read, by name.
-        context: ``job``, ``run_dir``, ``total``, ``items_shown``, ``served``.
+        config: of the run.
+        total, items_shown: how many items there are, and how many the table holds.
+        served: whether the page asks a server for its data, or is a file with all of it.
     """
     template = _environment().get_template("page.html")
     return template.render(
         **sections(reports[-1] if reports else None, pictures),
-        **context,
+        job=config.job_name,
+        run_dir=str(config.save_root),
+        records_dir=str(config.records_dir),
+        total=total,
+        items_shown=items_shown,
+        served=served,
         problems=problems,
         save_steps=len(reports),
         version=__version__,

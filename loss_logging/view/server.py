@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import duckdb
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
@@ -80,7 +81,7 @@ class Viewer:
                 Middleware(_TokenOnly, token=token),
                 Middleware(GZipMiddleware),
             ],
-            exception_handlers={QueryError: _refuse},
+            exception_handlers={QueryError: _refuse, duckdb.Error: _trouble},
         )
 
     def _page(self, _: Request) -> Response:
@@ -90,8 +91,7 @@ class Viewer:
             lambda path: Thumbnail(f"image?pixels=256&path={quote(path, safe='')}"),
             run.problems,
             {},
-            job=run.config.job_name,
-            run_dir=str(run.config.save_root),
+            config=run.config,
             total=run.state.items or 0,
             items_shown=run.state.items or 0,
             served=True,
@@ -235,6 +235,11 @@ def _json(content: Any) -> Response:
 
 def _refuse(_: Request, error: Exception) -> Response:
     return PlainTextResponse(str(error), status_code=400)
+
+
+def _trouble(_: Request, error: Exception) -> Response:
+    """A shard that was compacted while it was read, or a damaged one: the page says it, and the next try may do."""
+    return PlainTextResponse(str(error), status_code=503)
 
 
 def _download(lines: Iterable[str], name: str, kind: str) -> Response:

@@ -17,16 +17,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from example_run import write_run
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from loss_logging import LossLogger, read_report
+from loss_logging import LossLogger, TrainConfig, read_report
 from loss_logging.columns import table_from_records
 from loss_logging.errors import LossLoggingError
 from loss_logging.html import PageBuilder
@@ -358,6 +361,16 @@ def test_without_the_log(copy: Path) -> None:
     assert block(page, "items")["rows"] == 120
 
 
+def test_a_log_of_another_version(copy: Path) -> None:
+    """The page is made of the reports, and says why it has no histories."""
+    log = RecordLog(copy / "loss_logging" / "records" / "job")
+    later = log.read().replace_schema_metadata({"loss_logging": "records/9"})
+    pq.write_table(later, log.folder / "rank00000-000000900-000000900.parquet")
+    page = built(copy)
+    assert "cannot show the history of an item" in page
+    assert "records/9" in page
+
+
 def test_a_damaged_shard(copy: Path) -> None:
     """Histories come from the shards that can be read."""
     log = RecordLog(copy / "loss_logging" / "records" / "job")
@@ -476,3 +489,14 @@ def test_datasets_of_old_reports(tmp_path: Path) -> None:
         path = tmp_path / "loss_logging" / f"job_{report.job.step:09d}.json"
         path.write_bytes(msgspec.json.encode(report))
     assert block(built(tmp_path), "charts")["datasets"]["b"]["means"] == [None, None]
+
+
+def test_the_document_is_true(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The document's configuration is one, and its query runs on a run's log."""
+    text = (ASSETS.parents[2] / "docs" / "report_page.md").read_text("utf-8")
+    (configuration,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert TrainConfig.from_dict(yaml.safe_load(configuration)).html
+    (query,) = re.findall(r'duckdb -c "(.*)"', text)
+    monkeypatch.chdir(example)
+    with duckdb.connect() as connection:
+        assert len(connection.execute(query.replace("runs/cats/", "").replace("/cats/", "/job/")).fetchall()) == 9

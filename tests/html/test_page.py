@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from example_run import HOSTILE
+from example_run import HOSTILE, write_run
 from playwright.sync_api import Browser, Page, expect
 from watched import Watched
 
@@ -230,3 +230,12 @@ def test_every_control_has_a_name(tab: Page) -> None:
       .filter((node) => !(node.labels?.length || node.ariaLabel || node.title || node.textContent.trim()))
       .map((node) => node.outerHTML.slice(0, 200))"""
     assert tab.evaluate(script) == []
+
+
+def test_a_run_without_items(watched: Watched, tmp_path: Path) -> None:
+    """With ``log_per_example`` off there are charts and no items, and nothing goes wrong."""
+    write_run(tmp_path, log_per_example=False, html=True)
+    tab = watched.open((tmp_path / "loss_logging" / "job.html").as_uri(), rows=False)
+    status(tab, "0 items match")
+    assert drawn(tab, "chart-means") > 2_000
+    expect(tab.locator("#hard")).to_contain_text("Nothing to show")
