@@ -20,7 +20,7 @@ __all__ = ["Column", "columns_of", "items_block", "stored_items", "worst_items"]
 
 CAPTION_LENGTH = 400
 _RANKED_BY = ("hard", "caption_mismatch", "average_loss")
-_DIGITS = 5
+_DIGITS = 4  # as many as the page shows; they are most of the file
 _TEXTS = {
     "dataset": ("Dataset", ""),
     "path": ("Path", ""),
@@ -130,7 +130,7 @@ def _take_in_turn(rankings: list[npt.NDArray[Any]], most: int) -> npt.NDArray[An
 
 
 def items_block(table: pa.Table, total: int) -> dict[str, Any]:
-    """The table as plain data by column; texts that repeat are kept once, figures to 5 digits."""
+    """The table as plain data by column; texts that repeat are kept once, figures to 4 digits."""
     data: dict[str, Any] = {}
     for column in columns_of(table.schema):
         values = table[column.name].combine_chunks()

@@ -69,7 +69,7 @@ def no_picture(_: str) -> Thumbnail:
 
 
 def test_items_are_those_of_the_report(example: Path, page_file: Path) -> None:
-    """Every item of the report is in the table's data, with its figures to 5 digits."""
+    """Every item of the report is in the table's data, with its figures to 4 digits."""
     items = block(page_file.read_text("utf-8"), "items")
     report = read_report(example / "loss_logging" / "job_000000030.json")
     expected = {(name, path): item for name, d in report.datasets.items() for path, item in d.item_stats.items()}
@@ -78,7 +78,7 @@ def test_items_are_those_of_the_report(example: Path, page_file: Path) -> None:
     assert {*zip(names, data["path"], strict=True)} == set(expected)
     for i, item in enumerate(zip(names, data["path"], strict=True)):
         for field in ("count", "average_loss", "std_loss", "hard", "caption_mismatch"):
-            assert data[field][i] == pytest.approx(getattr(expected[item], field), rel=1e-4)
+            assert data[field][i] == pytest.approx(getattr(expected[item], field), rel=1e-3)
 
 
 def test_means_are_of_the_records_between_save_steps(example: Path, page_file: Path) -> None:
@@ -121,16 +121,16 @@ def test_a_field_that_nobody_described() -> None:
     table = pa.table({"dataset": ["d"], "path": ["p"], "caption": ["c"], "std_z": [0.123456789]})
     items = items_block(table, 1)
     assert {"name": "std_z", "title": "Std z", "help": "", "kind": "number", "shown": True} in items["columns"]
-    assert items["data"]["std_z"] == [0.12346]
+    assert items["data"]["std_z"] == [0.1235]
 
 
 @given(st.lists(st.floats(), min_size=1))
-def test_figures_are_rounded_to_five_digits(values: list[float]) -> None:
-    """Whatever the figure: within half a unit of its fifth digit, or None when it is not finite."""
+def test_figures_are_rounded_to_four_digits(values: list[float]) -> None:
+    """Whatever the figure: within half a unit of its fourth digit, or None when it is not finite."""
     table = pa.table({"dataset": ["d"] * len(values), "path": ["p"] * len(values), "loss": values})
     for value, shown in zip(values, items_block(table, 1)["data"]["loss"], strict=True):
         if np.isfinite(value):
-            assert shown == pytest.approx(value, rel=1e-4, abs=1e-300)
+            assert shown == pytest.approx(value, rel=5.1e-4, abs=1e-300)
         else:
             assert shown is None
 
