@@ -111,3 +111,11 @@ def test_summary(demo: tuple[Path, str]) -> None:
     assert f"loss-logging show '{out}/loss_logging/digits_{STEPS:09d}.json'" in text
     assert f"wandb sync '{out}/loss_logging/wandb'/offline-run-*" in text
     assert list(out.glob("loss_logging/wandb/offline-run-*"))
+
+
+def test_page(demo: tuple[Path, str]) -> None:
+    """The demo leaves a report page with pictures, and says where it is."""
+    out, stdout = demo
+    page = out / "loss_logging" / "digits.html"
+    assert str(page) in stdout.replace("'", "")
+    assert "data:image/" in page.read_text("utf-8")

@@ -30,6 +30,7 @@ def run(out: Path, loggers: list[str], steps: int, seed: int, console: Console) 
         log_every=20,
         save_every=400,
         top_k=LISTED,
+        html=True,
         seed=seed,
     )
     samples = load_samples(out / "images", seed)
@@ -65,7 +66,10 @@ def _found(samples: list[Sample], report: LossReport) -> list[str]:
 
 def _next_steps(config: TrainConfig, steps: int) -> list[str]:
     names = [logger if isinstance(logger, str) else logger["name"] for logger in config.loggers]
-    commands = [f"loss-logging show {shlex.quote(str(config.report_path(steps)))} --rows 40"]
+    commands = [
+        f"open {shlex.quote(str(config.page_path))} in a browser",
+        f"loss-logging show {shlex.quote(str(config.report_path(steps)))} --rows 40",
+    ]
     if "tensorboard" in names:
         commands.append(f"tensorboard --logdir {shlex.quote(str(config.out_dir / 'tensorboard'))}")
     if "wandb" in names:
