@@ -15,7 +15,7 @@ from loss_logging.thumbnails import Thumbnail
 
 __all__ = ["Card", "Gallery", "Piece", "Section", "charts", "history_block", "listed_items", "sections"]
 
-_LABELS = {"average_loss": "mean loss"}
+_LABELS = {"average_loss": "mean loss", "robust_z": "robust z", "std_z": "std of z"}
 MOST_DATASETS = 100
 """Datasets with charts; the tables of a page with thousands would be read by nobody."""
 MOST_STEPS = 40
@@ -84,7 +84,7 @@ def listed_items(report: LossReport) -> list[WorstItem | FlaggedCaption]:
 def sections(report: LossReport | None, pictures: Callable[[str], Thumbnail]) -> dict[str, Any]:
     """Everything that the template shows of one report, or before the first one."""
     if report is None:
-        return {"report": None, "galleries": [], "flagged": [], "datasets": {}, "datasets_left_out": 0}
+        return {"report": None, "galleries": [], "flagged": [], "datasets": {}, "datasets_left_out": 0, "paired": {}}
     flags = {(flag.dataset, flag.path): flag.reasons for flag in report.flagged}
     shown, left_out = _most_records(report)
     return {
@@ -96,6 +96,10 @@ def sections(report: LossReport | None, pictures: Callable[[str], Thumbnail]) ->
         "flagged": _by_rule(report),
         "datasets": {name: report.datasets[name].summary for name in shown},
         "datasets_left_out": left_out,
+        "paired": {
+            name: sum(getattr(d.paired_items, name) for d in report.datasets.values() if d.paired_items is not None)
+            for name in ("decided", "undecided", "unpaired")
+        },
     }
 
 

@@ -19,6 +19,8 @@ from loss_logging.report import ItemStats, LossReport
 __all__ = ["Column", "columns_of", "items_block", "stored_items", "worst_items"]
 
 CAPTION_LENGTH = 400
+MIN_PAIRS = 4
+"""With fewer paired records, caption_mismatch is undecided."""
 _RANKED_BY = ("hard", "caption_mismatch", "average_loss")
 _DIGITS = 4  # as many as the page shows; they are most of the file
 _TEXTS = {
@@ -37,8 +39,21 @@ _TEXTS = {
         "How much higher the loss is with the caption than with the empty one, relative to that. Above 0 it hurts.",
     ),
     "non_finite": ("NaN/inf", "Losses that are NaN or infinite."),
+    "std_z": ("Std of z", "Spread of the standardised losses behind hard."),
+    "n_paired": ("Pairs", "Records behind caption mismatch; with fewer than 4 it is undecided."),
+    "standard_error": ("Standard error", "Of caption mismatch."),
+    "robust_z": ("Robust z", "How far caption mismatch lies above the median of the dataset; 3.5 is an outlier."),
 }
-_FOR_THE_CURIOUS = {"min_loss", "max_loss", "std_loss", "last_loss", "non_finite"}
+_FOR_THE_CURIOUS = {
+    "min_loss",
+    "max_loss",
+    "std_loss",
+    "last_loss",
+    "non_finite",
+    "std_z",
+    "n_paired",
+    "standard_error",
+}
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -113,6 +128,8 @@ def _worst(table: pa.Table, most: int, keep: pa.Array) -> pa.Table:
     chosen = [kept]
     for name in ranked:
         values = _numbers(table[name])
+        if name == "caption_mismatch" and "n_paired" in table.column_names:
+            values = np.where(_numbers(table["n_paired"]) < MIN_PAIRS, np.nan, values)
         chosen.append(np.argsort(-np.where(np.isnan(values), -np.inf, values), kind="stable"))
     taken = _take_in_turn(chosen, most)
     return table.take(pa.array(np.sort(taken)))

@@ -80,8 +80,9 @@ class Table {
       title, field: name, headerTooltip: help || title, visible: shown && !(name === "caption" && innerWidth < 600),
       hozAlign: number ? "right" : "left",
       widthGrow: { caption: 4, path: 2 }[name] ?? 1,
+      minWidth: name === "caption_mismatch" ? 130 : 84,
       titleFormatter: () => this.title(name, title, number),
-      formatter: name === "path" ? (cell) => this.pathCell(cell) : (cell) => (number ? figure(cell.getValue()) : element("bdi", { textContent: cell.getValue() })),
+      formatter: name === "path" ? (cell) => this.pathCell(cell) : number ? (cell) => figureCell(name, cell.getData()) : (cell) => element("bdi", { textContent: cell.getValue() }),
       tooltip: number ? false : (_event, cell) => element("span", { className: "long", textContent: cell.getValue() }),
     };
   }
@@ -228,6 +229,16 @@ class Table {
     if (plain.length < paths.length) toast(`${count(paths.length - plain.length)} paths hold a line break and are left out`);
     download("exclude.txt", [plain.map((path) => `${path}\n`).join("")], "text/plain");
   }
+}
+
+const MIN_PAIRS = 4;
+
+/** A figure, with its standard error where it has one, and paler where it decides nothing. */
+function figureCell(name, row) {
+  if (name !== "caption_mismatch" || row[name] === null || row.standard_error === undefined) return figure(row[name]);
+  const undecided = row.n_paired < MIN_PAIRS;
+  const error = row.standard_error === null ? "" : ` ± ${figure(row.standard_error, 2)}`;
+  return element("span", { className: undecided ? "undecided" : "", title: undecided ? "undecided: fewer than 4 pairs" : "" }, figure(row[name], 3), element("small", { textContent: error }));
 }
 
 /** A cell that no spreadsheet runs as a formula. */
