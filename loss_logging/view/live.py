@@ -29,10 +29,10 @@ from loss_logging.warn import LOGGER
 
 __all__ = ["LiveRun", "State"]
 
-_LOOK_SECONDS = 2.0
+_LOOK_SECONDS, _MOST_SECONDS = 2.0, 60.0
 _SHARE = 0.1
-"""Of the time, at most so much is spent on bringing a growing log up to date: the machine is the trainer's."""
-_MOST_COUNTS = 256
+"""Of the time, so much is spent on bringing a growing log up to date, if no pause becomes too long: the machine is the
+trainer's."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -72,7 +72,6 @@ class LiveRun:
         self._tables: list[str] = []
         self._statistics.cursor().execute("CREATE TABLE no_items (dataset VARCHAR, path VARCHAR, caption VARCHAR)")
         self._flagged: dict[tuple[str, str], list[str]] = {}
-        self._counts: dict[tuple[str, bytes], int] = {}
         self._seen: list[tuple[Path, int]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="loss-logging view", daemon=True)
@@ -97,8 +96,7 @@ class LiveRun:
         """
         with self._table() as (connection, table):
             where, values = matching(asked, columns_in(connection, table), self._flagged)
-            total = self._count(connection, table, where, values)
-            rows = page_of(connection, table, asked, where, values)
+            rows, total = page_of(connection, table, asked, where, values)
         return [self._with_flags(row) for row in rows], total
 
     def batches(self, asked: Filter) -> Iterator[pa.RecordBatch]:
@@ -126,10 +124,10 @@ class LiveRun:
 
     def names(self, path: str) -> bool:
         """Whether a record names the file ``path``."""
+        if any(path == item.path for report in self.reports[-1:] for item in listed_items(report)):
+            return True
         with self._table() as (connection, table):
-            if connection.execute(f"SELECT 1 FROM {table} WHERE path = ? LIMIT 1", [path]).fetchall():
-                return True
-        return any(path == item.path for report in self.reports[-1:] for item in listed_items(report))
+            return bool(connection.execute(f"SELECT 1 FROM {table} WHERE path = ? LIMIT 1", [path]).fetchall())
 
     @contextmanager
     def _table(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
@@ -139,17 +137,6 @@ class LiveRun:
             yield connection, self._tables[-1] if self._tables else "no_items"
         finally:
             connection.close()
-
-    def _count(self, connection: duckdb.DuckDBPyConnection, table: str, where: str, values: list[Any]) -> int:
-        """How many items match; kept, because every page of an answer asks for it."""
-        what = (table, msgspec.json.encode([where, values]))
-        if what not in self._counts:
-            if len(self._counts) >= _MOST_COUNTS:
-                self._counts.clear()
-            self._counts[what] = connection.execute(f"SELECT count(*) FROM {table} WHERE {where}", values).fetchall()[
-                0
-            ][0]
-        return self._counts[what]
 
     def _with_flags(self, row: dict[str, Any]) -> dict[str, Any]:
         return row | {"flags": ", ".join(self._flagged.get((row["dataset"], row["path"]), []))}
@@ -167,7 +154,7 @@ class LiveRun:
                 self.log.leave_out_damaged()  # or a shard was compacted since it was listed, and is listed anew anyway
             except (LossLoggingError, OSError) as error:
                 self._trouble(error)
-            pause = max(_LOOK_SECONDS, (time.monotonic() - before) * (1 / _SHARE - 1))
+            pause = min(max(_LOOK_SECONDS, (time.monotonic() - before) * (1 / _SHARE - 1)), _MOST_SECONDS)
 
     def _trouble(self, error: Exception) -> None:
         LOGGER.debug("the run could not be read", exc_info=error)

@@ -81,19 +81,29 @@ def matching(asked: Filter, columns: list[str], flagged: dict[tuple[str, str], l
 
 def page_of(
     connection: duckdb.DuckDBPyConnection, table: str, asked: ItemQuery, where: str, values: list[Any]
-) -> list[dict[str, Any]]:
-    """The rows of one page, as plain data."""
+) -> tuple[list[dict[str, Any]], int]:
+    """The rows of one page as plain data, and how many match in all."""
     columns = columns_in(connection, table)
-    # DuckDB counts NaN as larger than any number; the page has neither.
-    order = [f"{_column(o.field, columns)} {'DESC' if o.descending else 'ASC'} NULLS LAST" for o in asked.sort]
-    by = ", ".join([*order, "rowid"])
+    order = ", ".join(f"{_column(o.field, columns)} {'DESC' if o.descending else 'ASC'} NULLS LAST" for o in asked.sort)
+    keys = "".join(f", {_column(o.field, columns)}" for o in asked.sort)
+    # The rows are found by what they are filtered and sorted by, in one reading; those shown alone are read whole.
+    matches = f"SELECT rowid AS place{keys} FROM {table} WHERE {where}"
+    first = f"ORDER BY {order + ', ' if order else ''}place LIMIT ? OFFSET ?"
+    limits = [asked.size, (asked.page - 1) * asked.size]
+    if values:
+        query = f"WITH m AS MATERIALIZED ({matches}) SELECT place, (SELECT count(*) FROM m) FROM m {first}"
+        found = connection.execute(query, [*values, *limits]).fetchall()
+    else:  # DuckDB knows the number without reading, and finds the first rows without keeping all
+        (total,) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0]
+        found = [(place, total) for place, *_ in connection.execute(f"{matches} {first}", limits).fetchall()]
+    if not found:  # the page is beyond the last one
+        return [], connection.execute(f"SELECT count(*) FROM {table} WHERE {where}", values).fetchall()[0][0]
+    places = [place for place, _ in found]
     shown = ", ".join(f"left(caption, {CAPTION_LENGTH}) AS caption" if c == "caption" else f'"{c}"' for c in columns)
-    # The rows are looked for by what they are sorted by alone; only those of the page are read whole.
-    query = (
-        f"SELECT {shown} FROM {table} WHERE rowid IN "
-        f"(SELECT rowid FROM {table} WHERE {where} ORDER BY {by} LIMIT ? OFFSET ?) ORDER BY {by}"
-    )
-    return rows_of(connection, query, [*values, asked.size, (asked.page - 1) * asked.size])
+    chosen = ", ".join(map(str, places))
+    rows = rows_of(connection, f"SELECT rowid AS place, {shown} FROM {table} WHERE rowid IN ({chosen})", [])
+    by_place = {row.pop("place"): row for row in rows}
+    return [by_place[place] for place in places], found[0][1]
 
 
 def rows_of(connection: duckdb.DuckDBPyConnection, query: str, values: list[Any]) -> list[dict[str, Any]]:

@@ -50,7 +50,9 @@ class Table {
   }
 
   allColumns() {
-    return [this.checkColumn(), ...this.source.columns().map((column) => this.column(column)), this.flagsColumn()];
+    const last = (column) => Number(column.name === "caption"); // what is long comes after what is compared
+    const columns = [...this.source.columns()].sort((a, b) => last(a) - last(b));
+    return [this.checkColumn(), ...columns.map((column) => this.column(column)), this.flagsColumn()];
   }
 
   checkColumn() {
@@ -102,7 +104,7 @@ class Table {
 
   flagsColumn() {
     return {
-      title: "Flags", field: "flags", headerSort: false, headerTooltip: "What the caption rules object to, of the captions that the report lists.",
+      title: "Flags", field: "flags", headerSort: false, widthGrow: 1.5, headerTooltip: "What the caption rules object to, of the captions that the report lists.",
       formatter: (cell) => element("span", { className: "chips" }, ...(cell.getValue() || "").split(", ").filter(Boolean).map((reason) => element("span", { className: "chip", textContent: reason }))),
     };
   }
