@@ -33,15 +33,18 @@ from loss_logging import LossLogger, TrainConfig, read_report
 from loss_logging.columns import table_from_records
 from loss_logging.errors import LossLoggingError
 from loss_logging.html import PageBuilder
+from loss_logging.html.build import render
 from loss_logging.html.content import sections
 from loss_logging.html.items import items_block, worst_items
 from loss_logging.html.runs import find_run
 from loss_logging.record_log import RecordLog
-from loss_logging.report import DatasetReport, FlaggedCaption, Job, LossReport, Reason, Summary
+from loss_logging.report import DatasetReport, FlaggedCaption, Job, LossReport, PairedItems, Reason, Summary
 from loss_logging.statistics import item_history
 from loss_logging.thumbnails import NoThumbnailError, Thumbnail, Thumbnails, thumbnail
 
 ASSETS = Path(__file__).parents[2] / "loss_logging" / "html" / "assets"
+CONFIG = TrainConfig(job_name="job", save_root="runs", loggers=[])
+EMPTY = Summary(0, None, None, None, None, None, 0, {})
 
 
 @pytest.fixture
@@ -162,6 +165,28 @@ def test_worst_items(figures: list[tuple[float | None, float | None]], most: int
             assert max(values, default=None) == max(shown, default=None)
 
 
+def test_undecided_items_are_not_among_the_worst() -> None:
+    """A caption_mismatch of fewer than 4 pairs ranks nowhere, however high it is."""
+    table = pa.table(
+        {
+            "dataset": ["d"] * 9,
+            "path": list("abcdefghi"),
+            "caption_mismatch": [9.0, *[0.1] * 8],
+            "n_paired": [3, *[4] * 8],
+        }
+    )
+    found, _ = worst_items(table.to_batches(), 8)
+    assert found["path"].to_pylist() == list("bcdefghi")
+
+
+def test_undecided_items_are_counted() -> None:
+    """The page says for how many items it is not known whether their caption hurts."""
+    datasets = {name: DatasetReport(EMPTY, PairedItems(5, 2, 1, 0.0, 0.1)) for name in "ab"}
+    report = LossReport(job=Job("job", 1, ""), global_=EMPTY, datasets=datasets)
+    page = render([report], no_picture, [], {}, config=CONFIG, total=0, items_shown=0, served=False)
+    assert "Decided for 10 items; undecided for 4, which have fewer than 4 pairs, and for 2 without any." in page
+
+
 def test_items_left_out_are_counted(copy: Path) -> None:
     """A page with room for fewer items says how many it leaves out, and how to see them."""
     page = built(copy, most_items=50)
@@ -183,9 +208,6 @@ def test_spans_are_marked() -> None:
     assert [piece.text for piece in pieces if piece.marked] == ["<unk>"]
     assert sum(len(piece.text) for piece in pieces) < 400
     assert (section.count, section.listed) == (3, 1)
-
-
-EMPTY = Summary(0, None, None, None, None, None, 0, {})
 
 
 def test_ten_thousand_datasets(tmp_path: Path) -> None:
