@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from loss_logging.captions.config import CaptionConfig
     from loss_logging.captions.encoder import TextEncoder
 
-__all__ = ["READ_LIMIT", "Caption", "Style", "count_words", "guess_style", "quote", "tags"]
+__all__ = ["READ_LIMIT", "Caption", "Style", "count_words", "guess_style", "holds_any", "in_quotes", "quote", "tags"]
 
 Style = Literal["prose", "tags", "instance"]
 
@@ -33,6 +33,7 @@ class Caption(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         text: the caption, cut at `READ_LIMIT` characters.
+        folded: ``text`` without case; not always as long as it.
         cut: whether something was cut off.
         words: the number of words in ``text``, see `count_words`.
         style: what kind of caption it is.
@@ -44,6 +45,7 @@ class Caption(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     text: str
+    folded: str
     cut: bool
     words: int
     style: Style
@@ -66,6 +68,7 @@ class Caption(msgspec.Struct, frozen=True, kw_only=True):
         known = style if profile == "auto" else profile
         return cls(
             text=text,
+            folded=text.casefold(),
             cut=len(caption) > READ_LIMIT,
             words=words,
             style=known or guess_style(text, words),
@@ -121,3 +124,24 @@ def quote(text: str) -> str:
     """
     text = text.strip()
     return repr(text if len(text) <= 42 else text[:39].rstrip() + "...")
+
+
+def holds_any(text: str, parts: tuple[str, ...]) -> bool:
+    """Whether a text holds one of several parts: much faster than a regular expression of alternatives.
+
+    >>> holds_any("a cat on a sofa", ("dog", "sofa"))
+    True
+    """
+    return any(part in text for part in parts)
+
+
+def in_quotes(text: str, position: int) -> bool:
+    """Whether a position stands between double quotes, as what is written on a sign does.
+
+    >>> in_quotes('a sign that reads "sorry"', 20), in_quotes("a sorry dog", 2)
+    (True, False)
+    """
+    before = text[:position]
+    return (
+        before.count('"') % 2 == 1 or before.count("“") > before.count("”") or before.count("「") > before.count("」")
+    )

@@ -87,7 +87,9 @@ class CaptionChecker:
         for rule in self._rules:
             if reason := rule(seen):
                 reasons.append(adjusted(reason, self.config))
-                if reason.rule == "empty":  # nothing is left that another rule could judge
+                if (
+                    reason.rule == "empty" and reason.severity == "error"
+                ):  # nothing is left that another rule could judge
                     break
         return Verdict(tuple(reasons)) if reasons else None
 

@@ -67,7 +67,7 @@ class CaptionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """
 
     min_words: int = 3
-    max_words: int = 300
+    max_words: int = 380
     profiles: dict[str, Profile] = {}
     default_profile: Profile = "auto"
     disabled_rules: tuple[str, ...] = ()

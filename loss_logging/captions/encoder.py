@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +27,7 @@ MODEL_TOKENS = {"sd15": 75, "sdxl": 75, "sd3": 256, "flux": 512, "hidream": 128}
 
 _CLIP_FAMILIES = ("sd15", "sdxl")
 _WORD_OR_SIGN = re.compile(r"[^\W_]+|[^\w\s]|_")
+_CHARACTERS_PER_TOKEN = 16  # at most, in a script without spaces
 _TOKENS_PER_WORD = 1.15  # of CLIP and T5 on English photo captions, signs counted as words
 
 
@@ -66,35 +67,38 @@ class TextEncoder(msgspec.Struct, frozen=True):
             assumed=family is None and config.max_tokens is None,
         )
 
-    def end(self, text: str) -> int | None:
-        """Where the encoder stops reading: the index of the first character that it does not read to its end, or None.
+    def read(self, text: str) -> tuple[int, int] | None:
+        """How many tokens a text has and where the encoder stops reading it, or None where it reads everything.
 
-        >>> TextEncoder(4, lambda text: len(text.split()), False, False).end("a cat on a sofa")
-        10
+        >>> TextEncoder(4, lambda text: len(text.split()), False, False).read("a cat on a sofa")
+        (5, 10)
         """
-        if (len(text) <= self.limit and text.isascii()) or self.count(text) <= self.limit:
+        if (len(text) <= self.limit and text.isascii()) or (tokens := self.count(text)) <= self.limit:
             return None
         words = [match.end() for match in re.finditer(r"\S+", text)]
-        low, high = 0, len(words)  # so many words fit, so many do not
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self.count(text[: words[middle - 1]]) <= self.limit:
-                low = middle
-            else:
-                high = middle
-        return self._end_in_word(text, words[low - 1] if low else 0, words[high - 1])
+        fits = self._most(text, words, self.limit / tokens)
+        # A script without spaces is one long word, and is read to where its limit falls in it.
+        start = words[fits - 1] if fits else 0
+        if fits == len(words) or text[start : words[fits]].isascii():
+            return tokens, start
+        ends = range(start + 1, min(words[fits], start + self.limit * _CHARACTERS_PER_TOKEN) + 1)
+        return tokens, start + self._most(text, ends, self.limit / tokens)
 
-    def _end_in_word(self, text: str, fits: int, too_far: int) -> int:
-        """As `end`, between two positions: a script without spaces is one long word."""
-        if text.isascii():
-            return fits
-        while too_far - fits > 1:
-            middle = (fits + too_far) // 2
-            if self.count(text[:middle]) <= self.limit:
-                fits = middle
+    def _most(self, text: str, ends: Sequence[int], share: float) -> int:
+        """How many of the ascending ends leave a beginning that is read in full; about ``share`` of them."""
+        low, high = 0, len(ends) + 1  # so many fit, so many do not
+        middle = round(share * len(ends))
+        step = 1 + len(ends) // 32
+        while high - low > 1:
+            middle = min(max(middle, low + 1), high - 1)
+            if self.count(text[: ends[middle - 1]]) <= self.limit:
+                low, middle = middle, middle + step
             else:
-                too_far = middle
-        return fits
+                high, middle = middle, middle - step
+            step *= 2
+            if middle <= low or middle >= high:
+                middle = (low + high) // 2
+        return low
 
 
 @cache

@@ -10,10 +10,12 @@ from typing import Any
 
 from loss_logging.captions.characters import CONTROLS, SPACES, invisible
 
-__all__ = ["ENTITY", "MOST_CHARACTERS", "fixed", "without_mojibake"]
+__all__ = ["ENTITY", "FIXABLE", "MOST_CHARACTERS", "fixed", "without_mojibake"]
 
 MOST_CHARACTERS = 100_000
 """A longer text is no caption, and stays as it is."""
+
+FIXABLE = "loss-logging check-captions --fix repairs it"
 
 ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
 

@@ -25,8 +25,9 @@ def test_good_captions_are_left_alone(caption: str) -> None:
 
 @pytest.mark.parametrize("caption", [caption for caption in GOOD if len(caption) > 24])
 def test_whole_sentences_and_lists_are_not_even_an_info(caption: str) -> None:
-    """Only captions of one or two words are mentioned at all."""
-    assert CaptionChecker().check(caption, "any") is None
+    """Only captions of one or two words are mentioned at all, and those over the tokens that CLIP reads."""
+    verdict = CaptionChecker().check(caption, "any")
+    assert verdict is None or verdict.rules == ["truncated"]
 
 
 @pytest.mark.parametrize(("caption", "rule"), BAD)
@@ -46,9 +47,13 @@ def test_an_empty_caption_has_one_reason() -> None:
 @pytest.mark.parametrize("rule", RULES)
 def test_a_disabled_rule_says_nothing(rule: str) -> None:
     """disabled_rules takes a rule out, and only that one."""
-    checker = CaptionChecker(CaptionConfig(disabled_rules=(rule,)))
+    checker = CaptionChecker(CaptionConfig(disabled_rules=(rule,), triggers={"trained": "ohwx"}))
     found = {
-        name for caption, _ in [*BAD, ("sks", "short")] if (v := checker.check(caption, "any")) for name in v.rules
+        name
+        for caption, _ in [*BAD, ("sks", "short")]
+        for dataset in ("any", "trained")
+        if (v := checker.check(caption, dataset))
+        for name in v.rules
     }
     assert found == set(RULES) - {rule}
 

@@ -110,7 +110,7 @@ def test_what_is_wrong_is_said_in_the_result() -> None:
     result = flag_bad_captions([record("x\ud800", "a caf\ud800 in the snow", loss=math.nan)])
     (flagged,) = json.loads(msgspec.json.encode(result), parse_constant=pytest.fail)["flagged"]
     assert flagged["caption"] == "a caf\\ud800 in the snow"
-    assert flagged["reasons"] == ["suspicious"]
+    assert flagged["reasons"] == ["encoding"]
     assert flagged["details"][0]["span"] == [5, 11]
     assert "decoded" in flagged["details"][0]["message"]
 

@@ -16,10 +16,18 @@ from typing import TYPE_CHECKING
 from loss_logging.captions.rules.conflict import Conflict
 from loss_logging.captions.rules.duplicate import Duplicate
 from loss_logging.captions.rules.empty import empty
+from loss_logging.captions.rules.encoding import encoding
 from loss_logging.captions.rules.long import long
+from loss_logging.captions.rules.markup import markup
+from loss_logging.captions.rules.preamble import preamble
+from loss_logging.captions.rules.refusal import refusal
 from loss_logging.captions.rules.repeated import repeated
 from loss_logging.captions.rules.short import short
 from loss_logging.captions.rules.suspicious import suspicious
+from loss_logging.captions.rules.tags import tags
+from loss_logging.captions.rules.template import template
+from loss_logging.captions.rules.trigger import trigger
+from loss_logging.captions.rules.truncated import truncated
 
 if TYPE_CHECKING:
     from loss_logging.captions.across import DatasetRule
@@ -34,9 +42,17 @@ Rule = Callable[["Caption"], "Reason | None"]
 
 RULES: dict[str, Rule] = {
     "empty": empty,
+    "refusal": refusal,
+    "preamble": preamble,
     "suspicious": suspicious,
+    "encoding": encoding,
+    "markup": markup,
+    "template": template,
+    "trigger": trigger,
     "repeated": repeated,
+    "tags": tags,
     "long": long,
+    "truncated": truncated,
     "short": short,
 }
 """By public name, in the order in which they are tried. A caption that is ``empty`` is not tried any further."""

@@ -32,7 +32,7 @@ def empty(caption: Caption) -> Reason | None:
     Only the whole caption counts: "banana" and "a test tube" are fine. Emoji and other pictographs count as content.
     """
     if caption.cut:
-        return None
+        return _first_line(caption) if caption.text.strip() else None
     text = caption.text.strip()
     if not text:
         return _reason("The caption is empty: write one, or take the image out of the dataset.", None)
@@ -43,12 +43,22 @@ def empty(caption: Caption) -> Reason | None:
             return _reason(f"The caption is only {text!r}, which stands for a missing value: write a real one.", span)
     if not any(map(_is_content, text)):
         return _reason("The caption holds no letter, digit or pictograph: write a real one.", span)
-    return None
+    return _first_line(caption)
 
 
 def missing(path: str) -> Reason:
     """The reason for an image without any caption file."""
     return _reason(f"There is no caption file for {path!a}: write one, or take the image out of the dataset.", None)
+
+
+def _first_line(caption: Caption) -> Reason | None:
+    """A trainer that reads one line reads nothing where the first one is blank; others do not mind."""
+    if "\n" not in caption.text or caption.text.partition("\n")[0].strip():
+        return None
+    message = "The first line is blank, and trainers that read one line get nothing: remove it."
+    if caption.config.first_line_only:
+        return _reason(message, (0, caption.text.index("\n") + 1))
+    return Reason("empty", "info", 0.2, message, (0, caption.text.index("\n") + 1))
 
 
 def _is_content(character: str) -> bool:

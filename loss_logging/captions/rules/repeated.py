@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import zlib
 from typing import TYPE_CHECKING
@@ -16,7 +17,11 @@ __all__ = ["repeated"]
 
 # The same word four times in a row ("very, very, very big" is fine), or the same letter twelve times.
 _WORD_RUN = re.compile(r"(?<![^\s,.;:!?])([^\W_][^\s,.;:!?]*)(?:[,.;:!?]?\s+\1(?![^\s,.;:!?])){3,}", re.IGNORECASE)
-_LETTER_RUN = re.compile(r"([^\W\d_])\1{11,}")
+_RUN = 12
+_LETTER_RUN = re.compile(rf"([^\W\d_])\1{{{_RUN - 1},}}")
+_TO_SPACES = str.maketrans(dict.fromkeys(",.;:!?", " "))
+_MIN_DIFFERENT = 0.66
+_LONG_WORD = 16
 
 _SENTENCE = re.compile(r"[^.!?。！？\n]+")
 _SENTENCE_WORDS = 4
@@ -29,13 +34,15 @@ _TOKEN = re.compile(
 )
 _MIN_TOKENS = 6
 _MAX_REPEATED_SHARE = 0.4  # of word trigrams, or of tags
+_FEW_REPEATED = 0.15
 _MIN_TAGS = 5
 
-_MAX_COMPRESSION = 2.4
+_MAX_COMPRESSION = 2.4  # of up to 300 characters; more of them compress better, up to ...
+_MAX_COMPRESSION_OF_WINDOW = 3.0
 _MIN_COMPRESSIBLE = 48
 _WINDOW = 1_000
 """Characters that the two statistics look at, at either end of the text: a loop runs to the end, and prose repeats
-itself more the longer it is (photo captions in English: compression of 1.9 at 1,000 characters, 2.3 at 4,000)."""
+itself more the longer it is (captions of 100 words and more: compression of 1.9 at 1,000 characters, at most 2.5)."""
 
 _ERROR_SHARE = 0.75
 
@@ -43,19 +50,27 @@ _ERROR_SHARE = 0.75
 def repeated(caption: Caption) -> Reason | None:
     """A run of one word, a sentence that occurs twice, or text that is mostly repetition.
 
-    Text is mostly repetition when fewer than 60% of its word trigrams are distinct or when zlib makes it more than 2.4
-    times smaller. In a tag list, whose tags share words by nature ("long hair, blue hair"), whole tags are compared.
+    Text is mostly repetition when fewer than 60% of its word trigrams are distinct or when zlib makes it 2.4 to 3 times
+    smaller. In a tag list, whose tags share words by nature ("long hair, blue hair"), whole tags are compared.
     The score is the share of the caption that repeats something.
     """
-    return _run(caption.text) or (_tags(caption.text) if caption.style == "tags" else _prose(caption.text))
+    text, listed = caption.text, caption.style == "tags"
+    words = caption.folded.translate(_TO_SPACES).split()
+    if any(map(operator.eq, words, words[1:])) and (match := _WORD_RUN.search(text)):
+        return _run(match, text)
+    # "wryyyyyyyyyyyyy" is a tag.
+    if not listed and max(map(len, words), default=0) >= _RUN and (match := _LETTER_RUN.search(text)):
+        return _run(match, text)
+    if listed:
+        return _tags(text)
+    # A text with many different words among its words is no loop; one of long words may have no spaces between them.
+    if len(set(words)) > _MIN_DIFFERENT * len(words) and len(text) < _LONG_WORD * len(words):
+        return _twice(text) if sum(map(text.count, ".!?。！？\n")) > 1 else None
+    return _prose(text)
 
 
-def _run(text: str) -> Reason | None:
-    match = _WORD_RUN.search(text) or _LETTER_RUN.search(text)
-    if match is None:
-        return None
-    share = len(match[0]) / len(text)
-    return _reason(share, f"{quote(match[1])} is written over and over", match.span())
+def _run(match: re.Match[str], text: str) -> Reason | None:
+    return _reason(len(match[0]) / len(text), f"{quote(match[1])} is written over and over", match.span())
 
 
 def _tags(text: str) -> Reason | None:
@@ -90,17 +105,19 @@ def _twice(text: str) -> Reason | None:
 
 def _loop(text: str) -> Reason | None:
     windows = {text[:_WINDOW].casefold(), text[-_WINDOW:].casefold()}
-    share = max(max(_repeated_trigrams(window), _redundancy(window)) for window in windows)
+    share = max(map(_repetition, windows))
     return _reason(share, f"{share:.0%} of it repeats itself", None) if share else None
 
 
-def _repeated_trigrams(text: str) -> float:
-    """The share of word trigrams that occurred before, where it is too high; else 0."""
+def _repetition(text: str) -> float:
+    """The share of word trigrams that occurred before, or of the text that zlib saves, where it is too high; else 0."""
     tokens = _TOKEN.findall(text)
-    if len(tokens) < _MIN_TOKENS:
-        return 0.0
-    share = 1 - len(set(zip(tokens, tokens[1:], tokens[2:], strict=False))) / (len(tokens) - 2)
-    return share if share > _MAX_REPEATED_SHARE else 0.0
+    share = 0.0
+    if len(tokens) >= _MIN_TOKENS:
+        share = 1 - len(set(zip(tokens, tokens[1:], tokens[2:], strict=False))) / (len(tokens) - 2)
+    if share > _MAX_REPEATED_SHARE:
+        return max(share, _redundancy(text))
+    return _redundancy(text) if share > _FEW_REPEATED or len(text) > _LONG_WORD * len(tokens) else 0.0
 
 
 def _redundancy(text: str) -> float:
@@ -110,7 +127,8 @@ def _redundancy(text: str) -> float:
     # The low byte of each character: in UTF-8 the lead bytes of Hindi or Thai would count as repetition.
     characters = text.encode("utf-16-le", "surrogatepass")[::2]
     compression = len(characters) / len(zlib.compress(characters))
-    return 1 - 1 / compression if compression > _MAX_COMPRESSION else 0.0
+    room = (_MAX_COMPRESSION_OF_WINDOW - _MAX_COMPRESSION) * min(1, max(0, len(text) - 300) / 500)
+    return 1 - 1 / compression if compression > _MAX_COMPRESSION + room else 0.0
 
 
 def _reason(share: float, what: str, span: tuple[int, int] | None) -> Reason:

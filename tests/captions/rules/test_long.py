@@ -18,7 +18,7 @@ def test_more_than_max_words_is_a_warning() -> None:
 
 def test_a_file_read_as_a_caption_is_an_error() -> None:
     """Ten times the limit, or more than the rules read, is no caption any more."""
-    for text in ("word " * 3_001, "x" * 1_000_000, " " * 1_000_000):
+    for text in ("word " * 3_801, "x" * 1_000_000, " " * 1_000_000):
         reason = long(read(text))
         assert reason is not None
         assert reason.severity == "error"
@@ -26,6 +26,6 @@ def test_a_file_read_as_a_caption_is_an_error() -> None:
 
 def test_longer_captions_score_higher() -> None:
     """The more of it is ignored, the higher the score, up to the error."""
-    scores = [reason.score for n in range(301, 3_500, 300) if (reason := long(read("word " * n)))]
+    scores = [reason.score for n in range(381, 4_200, 380) if (reason := long(read("word " * n)))]
     assert len(scores) == 11
     assert scores == sorted(scores)

@@ -1,0 +1,99 @@
+"""encoding: text that was decoded wrongly, and characters that nobody sees."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from loss_logging.captions.caption import quote
+from loss_logging.captions.characters import CONTROLS, invisible
+from loss_logging.captions.fix import FIXABLE, without_mojibake
+from loss_logging.report import Reason, Severity
+
+if TYPE_CHECKING:
+    from loss_logging.captions.caption import Caption
+
+__all__ = ["encoding"]
+
+_LOST = re.compile("[\ufffd\ud800-\udfff]")
+_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}")
+
+# Wrongly decoded characters come in twos and threes, of which the first is one of these.
+_SUSPECT = re.compile("[\x80-\u2fff][\x80-\u2fff]")
+
+# UTF-8 that was read as Latin-1 or Windows-1252: what ftfy finds and more, for where it is not installed.
+_MOJIBAKE = re.compile(
+    "â€|ï¿½|ï»¿|ðŸ|Ã[\x80-\xbf\u20ac\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\u017d"
+    "\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\u017e\u0178]|Â[\xa0-\xbf]"
+)
+
+
+def encoding(caption: Caption) -> Reason | None:
+    """Lost characters, escapes that were never decoded, mojibake, control and invisible characters.
+
+    The first of these is reported. Joiners in emoji, Persian and the scripts of India, line break hints in Thai and
+    Khmer, and direction marks beside Arabic or Hebrew are fine. Without the package ftfy, only the commonest mojibake
+    is found.
+    """
+    text = caption.text
+    if "\\" in text and (match := _ESCAPE.search(text)):
+        return _reason("error", 0.8, match, "an escape that was never decoded; read the source with its encoding")
+    if text.isascii():
+        return _control(text)
+    if match := _LOST.search(text):
+        advice = "a character was lost when the text was decoded; read the source again with its encoding"
+        return _reason("error", 0.9, match, advice)
+    return _mojibake(text) or _control(text) or _invisible(text)
+
+
+def _mojibake(text: str) -> Reason | None:
+    if not _SUSPECT.search(text):
+        return None
+    match = _MOJIBAKE.search(text)
+    if match is None and not _is_bad()(text):
+        return None
+    start, end = match.span() if match else _first_bad(text)
+    good = without_mojibake(text)
+    shown = f", such as {quote(text[max(0, start - 10) : end + 10])}" if end > start else ""
+    repair = f": {FIXABLE}" if good != text else ""
+    message = f"Decoded with the wrong encoding{shown}{repair}; read the source as UTF-8."
+    return Reason("encoding", "error", 0.8, message, (start, end) if end > start else None)
+
+
+def _control(text: str) -> Reason | None:
+    match = CONTROLS.search(text)
+    return match and _reason("warning", 0.6, match, f"a control character; check the encoding of the source, {FIXABLE}")
+
+
+def _invisible(text: str) -> Reason | None:
+    pattern = invisible(text)
+    match = pattern.search(text) if pattern else None
+    if match is None:
+        return None
+    if match[0] == "\ufeff" and match.start() == 0:
+        return _reason("warning", 0.4, match, f"a byte order mark; read the caption file as utf-8-sig, {FIXABLE}")
+    return _reason("warning", 0.4, match, f"a character that nobody sees and the text encoder reads; {FIXABLE}")
+
+
+def _reason(severity: Severity, score: float, match: re.Match[str], advice: str) -> Reason:
+    return Reason("encoding", severity, score, f"Contains {match[0]!a}: {advice}.", match.span())
+
+
+@cache
+def _is_bad() -> Callable[[str], bool]:
+    """ftfy's heuristic for mojibake."""
+    if find_spec("ftfy") is None:
+        return lambda text: False
+    from ftfy.badness import is_bad
+
+    return is_bad  # type: ignore[no-any-return]
+
+
+def _first_bad(text: str) -> tuple[int, int]:
+    from ftfy.badness import BADNESS_RE
+
+    match = BADNESS_RE.search(text)
+    return match.span() if match else (0, 0)

@@ -1,0 +1,97 @@
+"""markup: addresses, file names and markup, which are about a file and not about what it shows."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+from loss_logging.captions.caption import holds_any, in_quotes, quote
+from loss_logging.captions.fix import ENTITY, FIXABLE
+from loss_logging.report import Reason, Severity
+
+if TYPE_CHECKING:
+    from loss_logging.captions.caption import Caption
+
+__all__ = ["markup"]
+
+_IMAGE = r"(?:jpe?g|png|webp|gif|bmp|tiff?|heic|heif|avif|psd|svg|raw|cr2|nef|arw|dng)"
+_CAMERA = r"(?:IMG|DSC[NF]?|DSC_|PXL|MVI|VID|GOPR|DCIM|SAM|PANO|BURST|MG|SDC|HPIM)"
+
+# Bounded, and each alternative begins with something that an ordinary caption seldom holds.
+_MARKUP = re.compile(
+    rf"""
+      (?P<url>      \bhttps?://[^\s<>"]{{3,500}} | (?<![\w.])www\.[\w-]{{1,63}}\.[a-z]{{2,}}[^\s<>"]{{0,300}} )
+    | (?P<mail>     (?<![\w.+-])[\w.+-]{{1,64}}@[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,4}}\.[A-Za-z]{{2,12}}\b )
+    | (?P<tag>      </?(?i:p|br|b|i|u|em|strong|div|span|a|img|h[1-6]|ul|ol|li|table|t[rdh]|tbody|font|center|script
+                        |style|sup|sub|small|pre|code|blockquote|figcaption|figure|html|body|hr|section)
+                    (?:\s[^<>]{{0,500}}|\s?/)?> | <!--)
+    | (?P<link>     !?\[[^\[\]\n]{{0,200}}\]\((?:https?://|/|\#|\./)[^()\s]{{0,300}}\) )
+    | (?P<bold>     (?<!\*)\*\*(?=[^\s*])[^*\n]{{1,200}}(?<=[^\s*])\*\*(?!\*) )
+    | (?P<heading>  (?:^|(?<=\n))\#{{1,2}}\ (?=\w) )
+    | (?P<file>     (?<![\w.])[\w()-]{{1,200}}\.{_IMAGE}\b(?![.\w]) )
+    | (?P<camera>   (?<![^\W_])(?:{_CAMERA}_?[0-9]{{4,8}}
+                    |(?:IMG|VID|PXL|Screenshot)[_ -](?:19|20)[0-9]{{6}}[_ -][0-9]{{4,9}})\b )
+    """,
+    re.VERBOSE,
+)
+_HINTS = ("://", "www.", "@", "<", "](", "**", "# ", ".jp", ".png", ".webp", ".gif", ".bmp", ".tif", ".hei", ".avif",
+          ".psd", ".svg", ".raw", ".cr2", ".nef", ".arw", ".dng", "img", "dsc", "pxl_", "mvi_", "vid_", "gopr", "dcim",
+          "sam_", "pano_", "burst", "mg_", "sdc", "hpim", "screenshot")  # fmt: skip
+
+# The whole caption is a file's name, a hash or a number of a data base.
+_NAME = re.compile(
+    rf"""(?:.*[\\/])? (?: [^\\/\n]{{1,200}}\.(?i:{_IMAGE}|txt|caption|json|mp4|mov|webm)
+        | {_CAMERA}[_-]?[0-9]{{3,}}(?:[_ -][\w()]{{0,30}})?
+        | (?i:screenshot|screen\ shot|whatsapp\ image|photo|image|img|frame|untitled|scan|file|download)[ _-]?
+          \(?[0-9][0-9_:.()\ -]{{0,40}}(?:at\ [0-9.: ]{{1,12}})?(?i:[ap]m)?
+        | (?=[0-9a-f-]*[0-9])(?=[0-9-]*[a-f])[0-9a-f]{{16,64}}
+        | [0-9a-fA-F]{{8}}(?:-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}} | [0-9]{{6,}} )""",
+    re.VERBOSE,
+)
+_LONGEST_NAME = 260
+_NAME_WORDS = 8
+
+_ADVICE: dict[str, tuple[Severity, float, str]] = {
+    "url": ("warning", 0.6, "an address of the web; remove it"),
+    "mail": ("warning", 0.6, "an e-mail address; remove it"),
+    "tag": ("warning", 0.6, "HTML; keep its text"),
+    "link": ("warning", 0.6, "a Markdown link; keep its text"),
+    "bold": ("warning", 0.3, "Markdown; keep its text"),
+    "heading": ("warning", 0.3, "a Markdown heading; keep its text"),
+    "file": ("warning", 0.6, "the name of a file; describe what it shows"),
+    "camera": ("warning", 0.6, "a number that a camera gives; describe what the image shows"),
+}
+
+
+def markup(caption: Caption) -> Reason | None:
+    """HTML and its entities, Markdown, URLs, e-mail addresses, file names, and what a camera or a disk calls a file.
+
+    What stands between double quotes may be what the image shows, as on a sign, and is fine.
+    """
+    text = caption.text
+    hinted = holds_any(caption.folded, _HINTS)
+    if (hinted or caption.words <= _NAME_WORDS) and len(text) <= _LONGEST_NAME and _NAME.fullmatch(text.strip()):
+        message = f"The caption is only {quote(text)}, which names a file: describe what it shows."
+        return Reason("markup", "error", 0.9, message)
+    found = _find(text, caption.style == "tags") if hinted else None
+    if found is not None:
+        severity, score, advice = _ADVICE[found.lastgroup or ""]
+        return Reason("markup", severity, score, f"Contains {quote(found[0])}: {advice}.", found.span())
+    return _entity(text) if "&" in text else None
+
+
+def _find(text: str, listed: bool) -> re.Match[str] | None:
+    """The first that is no quotation; among tags, ``malice<p>`` is an artist."""
+    for match in _MARKUP.finditer(text):
+        if not in_quotes(text, match.start()) and not (listed and match.lastgroup == "tag" and "</" not in text):
+            return match
+    return None
+
+
+def _entity(text: str) -> Reason | None:
+    for match in ENTITY.finditer(text):
+        if (character := html.unescape(match[0])) != match[0]:
+            message = f"Contains {match[0]!r}, which HTML writes for {character!a}: {FIXABLE}."
+            return Reason("markup", "warning", 0.6, message, match.span())
+    return None

@@ -1,0 +1,71 @@
+"""preamble: what a captioner says to the person who asked, before or after the description."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from loss_logging.captions.caption import holds_any, quote
+from loss_logging.report import Reason
+
+if TYPE_CHECKING:
+    from loss_logging.captions.caption import Caption
+
+__all__ = ["preamble"]
+
+_THING = r"(?:captions?|descriptions?|prompts?|summary|analysis|breakdown|list of tags|tags|tag list|answer|alt text)\b"
+_KIND = r"(?:image|photo|detailed|short|long|final|suggested|generated|training|prose|english|brief)"
+_YES = r"(?:sure(?: thing)?|certainly|of course|absolutely|okay|ok|alright|great|understood|got it|no problem)"
+
+_OPENINGS = (
+    rf"{_YES}\s?[!,.:]\s{{0,3}}(?:here|below|the following|I(?:['’]ll|['’]ve| will| can| have)\b|let['’]?s|let me)",
+    rf"{_YES}\s?[!,.:]\s{{0,3}}[\"“*]",
+    r"(?:sure|certainly|of course|absolutely)!\s",
+    rf"here(?:['’]s| is| are) (?:a|an|the|my|your|one|some) (?:[\w,'-]{{1,20}} ){{0,5}}?{_THING}",
+    rf"below is (?:a|an|the) (?:[\w-]{{1,20}} ){{0,4}}?{_THING}",
+    rf"(?:{_KIND} ){{0,2}}(?:caption|description|prompt|answer|response|tags|alt text)\s?\*{{0,2}}[:：]\*{{0,2}}\s",
+    r"based on (?:the|this|your) (?:image|picture|photo)(?: (?:provided|you\b[^,]{0,30}))?, (?:here|I)\b",
+    r"I(?:['’]ll| will| can|['’]d be happy to| would be happy to) (?:describe|provide|help|give|caption)\b",
+    r"(?:当然|好的|没问题|當然)[，,！!。]|以下(?:是|为)(?:对|这|该|此|图|一|我)|(?:图片|图像|圖片)?(?:描述|说明|标题|說明)[:：]",
+    r"(?:もちろん|はい|承知)(?:です|しました)?[、。！]|以下(?:は|に).{0,12}(?:説明|キャプション)",
+    r"(?:画像の)?(?:説明|キャプション)[:：]",
+    r"물론(?:이죠|입니다)?[,!. ]|네[,!] |다음은 .{0,12}(?:설명|캡션)|(?:이미지 )?(?:설명|캡션)[:：]",
+    r"(?:natürlich|gerne|klar)[!,]\s(?:hier|ich)|hier ist (?:eine|die) (?:\w+ ){0,2}(?:beschreibung|bildunterschrift)",
+    r"(?:bild)?(?:beschreibung|unterschrift)[:：]\s",
+    r"bien sûr\s?[!,]|voici (?:une|la) (?:description|légende)|légende\s?[:：]\s",
+    r"(?:claro|por supuesto)[!,]\s(?:aquí|aqui)|aquí (?:tienes|está) (?:una|la) (?:\w+ )?descripción",
+    r"aqui está (?:uma|a) descrição|certo[!,]\secco|ecco (?:una|la) descrizione|descri(?:pción|ção|zione)[:：]\s",
+    r"(?:конечно|разумеется)[!,]|вот (?:\w+ )?(?:описание|подпись)|(?:описание|подпись)[:：]\s",
+)
+_OPENING = re.compile(rf"[\s\"'*]{{0,9}}(?:{'|'.join(_OPENINGS)})", re.IGNORECASE)
+
+_CLOSINGS = (
+    r"let me know if\b|is there anything else|(?:would|do) you (?:like|want) (?:me )?(?:to|any|more|a )\b",
+    r"(?:I )?hope (?:this|that) (?:helps|(?:description|caption) (?:helps|meets|is))|feel free to (?:ask|let|reach)",
+    r"if you(?: need| have|['’]d like| would like| want) (?:any |more |a |me |to |further )",
+    r"(?:this|the) (?:caption|prompt|description) (?:captures|is designed|aims)|note that (?:I|this caption)\b",
+    r"\(?word count:|希望(?:这|以上|这个).{0,8}(?:帮助|有用)|如果(?:您|你)(?:需要|有).{0,20}(?:告诉|请|问题)",
+    r"お役に立て|도움이 되",
+)
+_CLOSING = re.compile("|".join(_CLOSINGS), re.IGNORECASE)
+_HINTS = ("let me know", " you ", "hope ", "feel free", "caption", "prompt", "description", "note that", "word count",
+          "anything else", "希望", "如果", "お役", "도움")  # fmt: skip
+_TAIL = 240  # characters at the end in which a captioner takes leave
+
+
+def preamble(caption: Caption) -> Reason | None:
+    """What is said to a person: "Sure! Here is a caption:", "Caption:", "Let me know if ...", in several languages.
+
+    "The image shows ..." is a way to describe, and fine: it is mentioned once for a dataset where nearly all begin so.
+    """
+    if match := _OPENING.match(caption.text):
+        return _reason(match, "opens")
+    start = max(0, len(caption.text) - _TAIL)
+    if holds_any(caption.folded[-_TAIL:], _HINTS) and (match := _CLOSING.search(caption.text, start)):
+        return _reason(match, "closes")
+    return None
+
+
+def _reason(match: re.Match[str], does: str) -> Reason:
+    message = f"{quote(match[0])} {does} a captioner's answer to a person: keep only the description."
+    return Reason("preamble", "warning", 0.7, message, match.span())
