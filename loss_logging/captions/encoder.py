@@ -27,6 +27,7 @@ MODEL_TOKENS = {"sd15": 75, "sdxl": 75, "sd3": 256, "flux": 512, "hidream": 128}
 
 _CLIP_FAMILIES = ("sd15", "sdxl")
 _WORD_OR_SIGN = re.compile(r"[^\W_]+|[^\w\s]|_")
+_MOST_CHARACTERS = 40  # for each token, of a text that is counted in full
 _CHARACTERS_PER_TOKEN = 16  # at most, in a script without spaces
 _TOKENS_PER_WORD = 1.15  # of CLIP and T5 on English photo captions, signs counted as words
 
@@ -70,11 +71,19 @@ class TextEncoder(msgspec.Struct, frozen=True):
     def read(self, text: str) -> tuple[int, int] | None:
         """How many tokens a text has and where the encoder stops reading it, or None where it reads everything.
 
+        Of a very long text, the tokens are those of its beginning.
+
         >>> TextEncoder(4, lambda text: len(text.split()), False, False).read("a cat on a sofa")
         (5, 10)
         """
-        if (len(text) <= self.limit and text.isascii()) or (tokens := self.count(text)) <= self.limit:
+        if len(text) <= self.limit and text.isascii():
             return None
+        beginning = text[: self.limit * _MOST_CHARACTERS]
+        if (tokens := self.count(beginning)) <= self.limit:
+            if len(beginning) == len(text) or self.count(text) <= self.limit:
+                return None
+        else:
+            text = beginning  # what comes after it is lost in any case
         words = [match.end() for match in re.finditer(r"\S+", text)]
         fits = self._most(text, words, self.limit / tokens)
         # A script without spaces is one long word, and is read to where its limit falls in it.

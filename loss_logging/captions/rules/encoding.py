@@ -22,7 +22,7 @@ _LOST = re.compile("[\ufffd\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}")
 
 # Wrongly decoded characters come in twos and threes, of which the first is one of these.
-_SUSPECT = re.compile("[\x80-\u2fff][\x80-\u2fff]")
+_SUSPECT = re.compile("[\x80-\u04ff\u2000-\u2fff][\x80-\u04ff\u2000-\u2fff]")
 
 # UTF-8 that was read as Latin-1 or Windows-1252: what ftfy finds and more, for where it is not installed.
 _MOJIBAKE = re.compile(
@@ -89,7 +89,7 @@ def _is_bad() -> Callable[[str], bool]:
         return lambda text: False
     from ftfy.badness import is_bad
 
-    return is_bad  # type: ignore[no-any-return]
+    return is_bad
 
 
 def _first_bad(text: str) -> tuple[int, int]:

@@ -76,13 +76,12 @@ _HINTS = (
     "broken", "no image", "no pic", "no photo", "no file", "no link", "no attach", "you have not", "you did",
     "you haven",
     "tut mir", "ich nicht", "ich kann", "als ki", "spijt", "als ai", "tant qu", "je ne", "siento", "no puedo", "como ",
-    "desculpe", "sinto muito", "lamento", "posso", "dispiace", "przykro", "przepraszam", "maaf",
-    "leider",
+    "desculpe", "sinto muito", "lamento", "posso", "dispiace", "przykro", "przepraszam", "maaf", "leider",
 )  # fmt: skip
 _FOREIGN_HINTS = (
-    "抱歉", "对不起", "對不起", "作为", "身为", "无法", "無法", "不能", "没有", "申し訳", "すみません", "として", "죄송", "저는",
-    "모델로", "désol", "mogę", "извините", "простите", "сожалению", "прощения", "не могу", "عذر", "آسف", "أعتذر", "क्षमा",
-    "माफ़", "खेद", "xin lỗi", "rất tiếc", "ขออภัย", "ขอโทษ", "üzgün", "özür",
+    "抱歉", "对不起", "對不起", "作为", "身为", "无法", "無法", "不能", "没有", "申し訳", "すみません", "として", "죄송",
+    "저는", "모델로", "désol", "mogę", "извините", "простите", "сожалению", "прощения", "не могу", "عذر", "آسف", "أعتذر",
+    "क्षमा", "माफ़", "खेद", "xin lỗi", "rất tiếc", "ขออภัย", "ขอโทษ", "üzgün", "özür",
 )  # fmt: skip
 
 # What a program leaves behind where the caption should be.
