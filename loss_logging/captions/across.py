@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
-from loss_logging.captions.caption import Style
+from loss_logging.captions.caption import Style, tags
+from loss_logging.captions.config import CaptionConfig
 from loss_logging.report import Reason
 
-__all__ = ["DatasetRule", "Found", "Item", "Known"]
+__all__ = ["DatasetRule", "Found", "Item", "Known", "tokens"]
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -21,6 +22,9 @@ class Item(msgspec.Struct, frozen=True):
         path: what its image is called.
         dataset: what it belongs to.
         caption: its text.
+        style: what the captions of its dataset are; None where they are of several kinds.
+        tokens: its words without case and punctuation; its tags where they are tags; characters where a script has no
+            spaces.
         content_hash: equal for images that are the same to the last byte; None where nobody knows.
     """
 
@@ -29,14 +33,28 @@ class Item(msgspec.Struct, frozen=True):
     dataset: str
     caption: str
     content_hash: str | bytes | None
+    style: Style | None
+    tokens: list[str]
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What is known once all captions were seen: how many a dataset has and what they are, and every item's path."""
+    """What is known once all captions were seen.
+
+    Args:
+        captions: how many each dataset has.
+        styles: what they are.
+        paths: of every item.
+        tokens: gives those of an item.
+        dataset_of: gives the dataset of an item.
+        config: the user's settings.
+    """
 
     captions: Mapping[str, int]
     styles: Mapping[str, Style | None]
     paths: Sequence[str]
+    tokens: Callable[[int], list[str]]
+    dataset_of: Callable[[int], str]
+    config: CaptionConfig
 
 
 Found = Iterator[tuple["int | str", Reason]]
@@ -51,3 +69,23 @@ class DatasetRule(Protocol):
 
     def finish(self, known: Known) -> Found:
         """What was found."""
+
+
+_PUNCTUATION = str.maketrans(dict.fromkeys(',.;:!?()[]{}"“”„«»。，、！？；：（）「」', " "))
+_READ = 4_000  # characters; captions that differ after so many are not alike anyway
+_LONG_WORD = 16  # characters; more of them to a word mean a script without spaces
+
+
+def tokens(caption: str, style: Style | None) -> list[str]:
+    """The tokens of a caption, see `Item`.
+
+    >>> tokens("A cat, on a sofa.", "prose"), tokens("1girl, long_hair", "tags"), tokens("一只猫", "prose")
+    (['a', 'cat', 'on', 'a', 'sofa'], ['1girl', 'long hair'], ['一', '只', '猫'])
+    """
+    text = caption[:_READ]
+    if style == "tags":
+        return [tag.replace("_", " ") for tag in tags(text)]
+    words = text.casefold().translate(_PUNCTUATION).split()
+    if text.isascii() or max(text) < "\u0e00":
+        return words
+    return [part for word in words for part in ([word] if word.isascii() else word)]

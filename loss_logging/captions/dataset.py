@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from loss_logging.captions.across import Item, Known
+from loss_logging.captions.across import DatasetRule, Item, Known, tokens
 from loss_logging.captions.caption import READ_LIMIT, Style
 from loss_logging.captions.checker import CaptionChecker, Verdict, adjusted
 from loss_logging.captions.config import CaptionConfig
@@ -19,11 +19,22 @@ from loss_logging.captions.profile import StyleGuess
 from loss_logging.captions.rules import DATASET_RULES, Rule
 from loss_logging.captions.rules.empty import missing
 from loss_logging.captions.store import TextStore
+from loss_logging.errors import MissingExtraError
 from loss_logging.report import FlaggedCaption, Reason
 
 __all__ = ["CheckedCaptions", "CheckedDataset", "DatasetChecker"]
 
 _SAMPLE = 500  # captions of a dataset that are looked at before the first is judged
+
+
+class _Waiting(msgspec.Struct, frozen=True):
+    """A caption that was not checked yet."""
+
+    index: int
+    path: str
+    dataset: str
+    caption: str
+    content_hash: str | bytes | None
 
 
 class CheckedDataset(msgspec.Struct, frozen=True):
@@ -94,13 +105,14 @@ class DatasetChecker:
         self._checker = CaptionChecker(config, rules=rules, tokenizer=tokenizer)
         self._config = self._checker.config
         self._ignore = [IgnoreList(self._config.ignore), *([ignore] if ignore else [])]
-        self._rules = [rule() for name, rule in DATASET_RULES.items() if name not in self._config.disabled_rules]
+        self._warnings: list[str] = []
+        self._rules = self._comparisons()
         self._paths = TextStore()
         self._captions = TextStore()
         self._dataset_of = array("q")
         self._names: dict[str, int] = {}
         self._flagged: defaultdict[int, list[Reason]] = defaultdict(list)
-        self._waiting: defaultdict[str, list[Item]] = defaultdict(list)
+        self._waiting: defaultdict[str, list[_Waiting]] = defaultdict(list)
         self._styles: dict[str, Style | None] = {}
         self._counts: Counter[str] = Counter()
 
@@ -113,7 +125,7 @@ class DatasetChecker:
             caption: its text.
             content_hash: equal for images that show the same to the last byte, to find two captions of one image.
         """
-        item = Item(len(self._paths), path, dataset, caption or "", content_hash)
+        item = _Waiting(len(self._paths), path, dataset, caption or "", content_hash)
         self._counts[dataset] += 1
         self._paths.append(path)
         self._captions.append(item.caption[:READ_LIMIT])
@@ -148,10 +160,20 @@ class DatasetChecker:
             summary=dict(sum(summaries.values(), Counter()).most_common()),
             datasets={name: self._dataset(name, summaries[name], about[name]) for name in self._counts},
             ignored=ignored,
-            warnings=[
-                f"the ignore list's line {line!r} leaves nothing out" for one in self._ignore for line in one.unused()
-            ],
+            warnings=self._warnings
+            + [f"the ignore list's line {line!r} leaves nothing out" for one in self._ignore for line in one.unused()],
         )
+
+    def _comparisons(self) -> list[DatasetRule]:
+        """The rules that compare captions, but for those that the user or a missing package leaves out."""
+        rules: list[DatasetRule] = []
+        for name, rule in DATASET_RULES.items():
+            if name not in self._config.disabled_rules:
+                try:
+                    rules.append(rule())
+                except MissingExtraError as error:
+                    self._warnings.append(str(error))
+        return rules
 
     def _decide(self, dataset: str) -> None:
         """Settle what the captions of a dataset are, and check those that waited for it."""
@@ -163,17 +185,30 @@ class DatasetChecker:
         for item in waiting:
             self._check(item)
 
-    def _check(self, item: Item) -> None:
-        verdict = self._checker.check(item.caption, item.dataset, self._styles[item.dataset])
+    def _check(self, item: _Waiting) -> None:
+        style = self._profile(item.dataset)
+        verdict = self._checker.check(item.caption, item.dataset, style)
         if verdict is not None:
             self._flagged[item.index] += verdict.reasons
+        seen = Item(
+            item.index, item.path, item.dataset, item.caption, item.content_hash, style, tokens(item.caption, style)
+        )
         for rule in self._rules:
-            rule.add(item)
+            rule.add(seen)
 
     def _compare(self) -> defaultdict[str, list[Reason]]:
         """Add what the captions look like beside one another, and give what is to be said about whole datasets."""
         about: defaultdict[str, list[Reason]] = defaultdict(list)
-        known = Known(self._counts, {name: self._profile(name) for name in self._counts}, self._paths)
+        styles = {name: self._profile(name) for name in self._counts}
+        names = list(self._names)
+
+        def dataset_of(index: int) -> str:
+            return names[self._dataset_of[index]]
+
+        def tokens_of(index: int) -> list[str]:
+            return tokens(self._captions[index], styles[dataset_of(index)])
+
+        known = Known(self._counts, styles, self._paths, tokens_of, dataset_of, self._config)
         for rule in self._rules:
             for where, reason in rule.finish(known):
                 reasons = about[where] if isinstance(where, str) else self._flagged[where]

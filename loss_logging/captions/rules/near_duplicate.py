@@ -1,0 +1,105 @@
+"""near_duplicate: captions that differ in a word or two, which tell a model little about what is different."""
+
+from __future__ import annotations
+
+from array import array
+from importlib.util import find_spec
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from loss_logging.captions.caption import quote
+from loss_logging.errors import MissingExtraError
+from loss_logging.report import Reason
+
+if TYPE_CHECKING:
+    from loss_logging.captions.across import Found, Item, Known
+
+__all__ = ["NearDuplicate"]
+
+_MIN_TOKENS = 8  # fewer are nearly the same by chance
+_LEAST_SHARED = 0.8  # of the pairs of words (Jaccard)
+_BANDS, _ROWS = 4, 8  # two captions that share 90% meet in a band with a probability of 0.9
+_BATCH = 2_048
+_MANY = 0.5  # of a dataset; it is made so
+
+
+class NearDuplicate:
+    """Captions of a dataset whose pairs of words (or tags) are nearly all the same: MinHash, verified.
+
+    See Broder, "On the resemblance and containment of documents" (1997). Keeps 48 bytes for a caption.
+
+    Raises:
+        MissingExtraError: the package rensa is not installed.
+    """
+
+    def __init__(self) -> None:
+        if find_spec("rensa") is None:
+            raise MissingExtraError('near duplicates need the package rensa; run: pip install "loss-logging[captions]"')
+        self._waiting: list[list[str]] = []
+        self._items = array("q")
+        self._datasets = array("q")
+        self._bands: list[Any] = []
+
+    def add(self, item: Item) -> None:
+        """Look at a caption."""
+        if len(item.tokens) < _MIN_TOKENS:
+            return
+        self._items.append(item.index)
+        self._datasets.append(hash(item.dataset))
+        self._waiting.append(_features(item.tokens))
+        if len(self._waiting) >= _BATCH:
+            self._hash()
+
+    def finish(self, known: Known) -> Found:
+        """Each caption that has a near twin, or one word about a dataset that is full of them."""
+        import numpy as np
+
+        self._hash()
+        if not self._bands:
+            return
+        bands = np.concatenate(self._bands) ^ np.array(self._datasets, np.int64).view(np.uint64)[:, None]
+        twins: dict[int, tuple[int, float]] = {}
+        for band in bands.T:
+            order = np.argsort(band, kind="stable")
+            for place in np.flatnonzero(band[order][1:] == band[order][:-1]).tolist():
+                self._compare(self._items[order[place]], self._items[order[place + 1]], known, twins)
+        crowded = {
+            dataset
+            for dataset, captions in known.captions.items()
+            if sum(known.dataset_of(index) == dataset for index in twins) > _MANY * captions
+        }
+        for dataset in sorted(crowded):
+            message = "Most captions differ in a word or two: fine if they are made from a template."
+            yield dataset, Reason("near_duplicate", "info", 0.2, message)
+        for index, (twin, share) in twins.items():
+            if known.dataset_of(index) not in crowded:
+                message = f"{share:.0%} the same as the caption of {quote(known.paths[twin])}: say what is different."
+                yield index, Reason("near_duplicate", "info", 0.15, message)
+
+    def _hash(self) -> None:
+        import numpy as np
+        from rensa import RMinHash
+
+        if self._waiting:
+            digests = RMinHash.digests_from_token_sets(self._waiting, _BANDS * _ROWS, 0)
+            self._waiting = []
+            rows = np.array(digests, np.uint64).reshape(-1, _BANDS, _ROWS)
+            multipliers = np.random.default_rng(0).integers(1, 2**63, _ROWS, np.uint64) * np.uint64(2) + np.uint64(1)
+            self._bands.append((rows * multipliers).sum(axis=2, dtype=np.uint64))
+
+    @staticmethod
+    def _compare(one: int, other: int, known: Known, twins: dict[int, tuple[int, float]]) -> None:
+        if one in twins and other in twins:
+            return
+        dataset = known.dataset_of(one)
+        if dataset != known.dataset_of(other) or known.styles.get(dataset) == "instance":
+            return
+        first, second = (set(_features(known.tokens(index))) for index in (one, other))
+        share = len(first & second) / len(first | second)
+        if _LEAST_SHARED <= share < 1:
+            twins.setdefault(one, (other, share))
+            twins.setdefault(other, (one, share))
+
+
+def _features(tokens: list[str]) -> list[str]:
+    return [f"{one} {other}" for one, other in pairwise(tokens)]
