@@ -32,7 +32,7 @@ from loss_logging.report import FlaggedCaption, PairedItems, Reason, Summary, Ti
 if TYPE_CHECKING:
     from loss_logging.captions import CaptionChecker
 
-__all__ = ["Aggregates", "RunStatistics", "aggregate_by_dataset", "item_history"]
+__all__ = ["Aggregates", "RunStatistics", "aggregate_by_dataset", "item_history", "suspects"]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _EXACT_RECORDS = 2_000_000
@@ -52,6 +52,10 @@ _FLAGGED = pa.schema(
     }
 )
 _FOREVER = 2**62
+_FEWEST_FOR_SUSPECTS = 28
+"""With fewer records `hard` is below 1: n of N losses are at most sqrt(N / n - 1) standard deviations above the mean."""
+_BLOCK_STEPS = 250
+"""Steps that losses are standardised over where no run says it: the default of ``save_every``."""
 _DUCKDB_SHARE = 0.75
 """DuckDB's limit does not count all that it allocates; the rest of ours is for that."""
 
@@ -433,6 +437,17 @@ def item_history(
             log.leave_out_damaged()  # or a shard was compacted since it was listed: then listing again is enough
             queries.read(log.files())
             return queries.arrow("item_history", most=most)
+
+
+def suspects(records: pa.Table) -> set[tuple[str, str]]:
+    """Dataset and path of the items whose losses say that something is wrong: see ``sql/item_statistics.sql``."""
+    if len(records) < _FEWEST_FOR_SUSPECTS and records["loss_empty"].null_count == len(records):
+        return set()
+    with _Queries(block_steps=_BLOCK_STEPS) as queries:
+        queries.read(records)
+        queries.table("items", _sql("items"), after=-1, through=_FOREVER)
+        queries.view("item_statistics", _sql("item_statistics"))
+        return set(queries.rows("suspects"))
 
 
 def _summaries(queries: _Queries, through: int, top_k: int, *, with_bins: bool) -> dict[str | None, Summary]:

@@ -8,15 +8,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from heapq import nsmallest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from loss_logging.captions.checker import SEVERITIES, CaptionChecker, Verdict
 from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.rules import Rule
 from loss_logging.errors import ConfigError
 from loss_logging.records import RecordLike
 from loss_logging.report import FlaggedCaption
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["FlaggedCaptions", "flag_bad_captions", "flagged_caption", "flagged_order"]
 
@@ -38,9 +43,15 @@ class FlaggedCaptions(msgspec.Struct, frozen=True):
 
 
 def flag_bad_captions(
-    records: Iterable[RecordLike], config: CaptionConfig | Mapping[str, Any] | None = None, top_n: int = 20
+    records: Iterable[RecordLike],
+    config: CaptionConfig | Mapping[str, Any] | None = None,
+    top_n: int = 20,
+    *,
+    rules: Iterable[Rule] = (),
 ) -> FlaggedCaptions:
-    """Find empty, short, long, repetitive and damaged captions.
+    """Find empty, short, long, repetitive and damaged captions, refusals, left-over templates and more.
+
+    They come in `flagged_order`: a flag on an item whose losses are odd, too, comes before others of its severity.
 
     Regularisation images (``is_reg``) and records whose caption was dropped (``caption_dropped``) are left out. A
     missing caption counts as empty.
@@ -49,6 +60,7 @@ def flag_bad_captions(
         records: SampleRecords, or mappings with at least path, dataset, caption, loss.
         config: what counts as bad, as a `CaptionConfig` or a mapping of its fields; the defaults when None.
         top_n: the most captions to list; 0 or more.
+        rules: rules of your own, beside those of the configuration.
 
     Raises:
         ConfigError: ``config`` or ``top_n`` is impossible.
@@ -64,26 +76,43 @@ def flag_bad_captions(
         ([('2.png', ['empty'], 'error')], {'empty': 1})
     """
     top_n = _check_top_n(top_n)
-    check = lru_cache(_VERDICTS_KEPT)(CaptionChecker(_caption_config(config)).check)
+    from loss_logging.columns import table_from_records  # Arrow, which a configuration must not load
+    from loss_logging.statistics import suspects
+
+    config = _caption_config(config)
+    ignore = IgnoreList(config.ignore)
+    check = lru_cache(_VERDICTS_KEPT)(CaptionChecker(config, rules=rules).check)
+    table = table_from_records(records)
     summary: Counter[str] = Counter()
     worst: dict[tuple[str, str, str], FlaggedCaption] = {}
-    for path, dataset, caption, loss in _captioned(records):
-        if (verdict := check(caption, dataset)) is None:
+    for path, dataset, caption, loss in _captioned(table):
+        if (verdict := check(caption, dataset)) is None or (verdict := without_ignored(verdict, path, ignore)) is None:
             continue
         summary.update(verdict.rules)
         flagged = flagged_caption(path, dataset, caption, loss, verdict)
         item = (dataset, path, caption)
         if item not in worst or flagged_order(flagged) < flagged_order(worst[item]):
             worst[item] = flagged
-    return FlaggedCaptions(nsmallest(top_n, worst.values(), key=flagged_order), dict(summary.most_common()))
+    suspect = suspects(table) if worst and top_n else set()
+
+    def order(flagged: FlaggedCaption) -> tuple[Any, ...]:
+        return flagged_order(flagged, (flagged.dataset, flagged.path) in suspect)
+
+    return FlaggedCaptions(nsmallest(top_n, worst.values(), key=order), dict(summary.most_common()))
 
 
-def _captioned(records: Iterable[RecordLike]) -> Iterator[tuple[str, str, str, float]]:
+def without_ignored(verdict: Verdict, path: str, ignore: IgnoreList) -> Verdict | None:
+    """The verdict without the reasons that the ignore list leaves out, or None if none is left."""
+    if not ignore:
+        return verdict
+    kept = tuple(reason for reason in verdict.reasons if not ignore.ignores(reason.rule, path))
+    return Verdict(kept) if kept else None
+
+
+def _captioned(table: pa.Table) -> Iterator[tuple[str, str, str, float]]:
     """Path, dataset, caption and loss of the records whose caption was meant to say something."""
-    from loss_logging.columns import table_from_records  # Arrow, which a configuration must not load
-
-    table = table_from_records(records).select(["path", "dataset", "caption", "loss", "is_reg", "caption_dropped"])
-    for batch in table.to_batches(max_chunksize=_CHUNK):
+    columns = table.select(["path", "dataset", "caption", "loss", "is_reg", "caption_dropped"])
+    for batch in columns.to_batches(max_chunksize=_CHUNK):
         for *row, is_reg, dropped in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             if not (is_reg or dropped):
                 path, dataset, caption, loss = row
@@ -104,11 +133,15 @@ def flagged_caption(path: str, dataset: str, caption: str, loss: float | None, v
     )
 
 
-def flagged_order(flagged: FlaggedCaption) -> tuple[int, float, bool, float, str, str, str]:
-    """Sort key: the gravest severity first, then the highest score, then the highest loss (none last), then by name."""
+def flagged_order(
+    flagged: FlaggedCaption, suspect: bool = False
+) -> tuple[int, bool, float, bool, float, str, str, str]:
+    """Sort key: the gravest severity first; among equals, items that are ``suspect`` for their losses, too (a high
+    ``hard`` or ``caption_mismatch``); then the highest score, the highest loss (none last), and by name."""
     loss = flagged.loss
     return (
         -SEVERITIES.index(flagged.severity),
+        not suspect,
         -flagged.score,
         loss is None,
         0.0 if loss is None else -loss,

@@ -157,3 +157,39 @@ def test_the_score_of_a_listed_caption_is_that_of_its_reasons() -> None:
     assert flagged.reasons == [reason.rule for reason in flagged.details] == ["suspicious", "repeated"]
     assert flagged.severity == "error"
     assert max(reason.score for reason in flagged.details) <= flagged.score <= 1
+
+
+def test_odd_losses_come_first_among_equals() -> None:
+    """Of two flags of one severity, the one on an item with a high `hard` comes first, even with the lower score."""
+    ordinary = [record(f"{i}", "a cat on a sofa", loss=0.5 + 0.01 * (i % 7), step=i) for i in range(60)]
+    bad = [record("odd", "### a cat on a sofa", loss=3.0, step=i) for i in range(8)]
+    bad += [record("sure", "a cat on a sofa, https://example.com/1", loss=0.5, step=i) for i in range(8)]
+    result = flag_bad_captions(ordinary + bad)
+    assert [(flagged.path, flagged.severity) for flagged in result.flagged] == [("odd", "warning"), ("sure", "warning")]
+    assert result.flagged[0].score < result.flagged[1].score
+
+
+def test_a_caption_that_hurts_comes_first_among_equals() -> None:
+    """The same for `caption_mismatch`, over four paired records or more."""
+    rows = [
+        record(path, "a cat on a sofa ###", loss=loss, step=i, loss_empty=0.5 + 0.001 * i)
+        for path, loss in (("helps", 0.4), ("hurts", 0.6))
+        for i in range(6)
+    ]
+    assert [flagged.path for flagged in flag_bad_captions(rows).flagged] == ["hurts", "helps"]
+    helps_only = [row for row in rows if row["path"] == "helps"]
+    assert flag_bad_captions([*helps_only, {**rows[-1], "loss_empty": None}]).flagged
+
+
+def test_losses_of_any_kind_never_break_the_order() -> None:
+    """Negative, infinite and missing losses, beside enough ordinary ones to standardise them."""
+    losses = [-1e300, math.nan, math.inf, -math.inf, 1e300, -0.5, 0.0, 5e-324]
+    rows = [record(f"{i % 9}", "### a cat", loss=losses[i % len(losses)], step=i, loss_empty=-1.0) for i in range(80)]
+    assert len(flag_bad_captions(rows).flagged) == 9
+
+
+def test_the_ignore_list_leaves_reasons_out() -> None:
+    """What was looked at and found to be fine is neither listed nor counted."""
+    records = [record("logos/1.png", "###", loss=1.0), record("photos/1.png", "a cat ###")]
+    result = flag_bad_captions(records, {"ignore": ["suspicious,empty logos/*"]})
+    assert ([flagged.path for flagged in result.flagged], result.summary) == (["photos/1.png"], {"suspicious": 1})

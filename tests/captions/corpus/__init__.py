@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .bad import BAD
+from .bad import ALSO, BAD
 from .good import GOOD
 
 __all__ = ["CORPUS", "Case"]
@@ -20,5 +20,9 @@ class Case(NamedTuple):
 
 CORPUS = [
     *(Case(caption, language, frozenset()) for language, captions in GOOD.items() for caption in captions),
-    *(Case(caption, language, frozenset({rule})) for rule, captions in BAD.items() for language, caption in captions),
+    *(
+        Case(caption, language, frozenset({rule, *ALSO.get(caption, ())}))
+        for rule, captions in BAD.items()
+        for language, caption in captions
+    ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import cycle
 
-__all__ = ["BAD"]
+__all__ = ["ALSO", "BAD"]
 
 SCENES = [
     ("en", "a woman in a yellow raincoat waits for the tram"),
@@ -232,3 +232,12 @@ BAD: dict[str, list[tuple[str, str]]] = {
         ("en", "\n".join(f"line {i} of a file that is no caption at all {i * 7919}" for i in range(90))),
     ],
 }
+
+ALSO: dict[str, set[str]] = {
+    "**Caption:** a fox in the snow": {"markup"},
+    "青い空、" * 15: {"tags"},
+    "1girl, solo, 1girl, solo, 1girl, solo, 1girl, solo": {"tags"},
+    "cat, cat, cat, cat, cat, dog": {"tags"},
+    BAD["long"][-1][1]: {"repeated"},
+}
+"""Captions with a second fault."""

@@ -1,0 +1,1 @@
+SELECT dataset, path FROM item_statistics WHERE suspect
