@@ -26,6 +26,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.import_time
 	$(BIN)/python -m benchmarks.log_batch
 	$(BIN)/python -m benchmarks.aggregate
+	$(BIN)/python -m benchmarks.captions
 	$(BIN)/python -m benchmarks.training_loop
 	$(BIN)/python -m benchmarks.check_captions
 	$(BIN)/python -m benchmarks.scale

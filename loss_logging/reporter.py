@@ -189,6 +189,9 @@ class Reporter:
         paired = statistics.paired_items() if config.log_per_example else {}
         if config.log_per_example:
             statistics.check_captions(self._checker)
+        flagged, flagged_summary = (
+            statistics.flagged(config.max_table_rows, config.captions.ignore) if config.log_per_example else ([], {})
+        )
         return LossReport(
             job=Job(
                 name=config.job_name,
@@ -200,8 +203,8 @@ class Reporter:
             config=self._start.config,
             global_=overall,
             datasets={str(name): DatasetReport(summary, paired.get(str(name))) for name, summary in summaries.items()},
-            flagged=statistics.flagged(config.max_table_rows) if config.log_per_example else [],
-            flagged_summary=statistics.flagged_summary() if config.log_per_example else {},
+            flagged=flagged,
+            flagged_summary=flagged_summary,
             worst=Worst(statistics.worst_hard(config.top_k), statistics.worst_caption_mismatch(config.top_k))
             if config.log_per_example
             else Worst(),

@@ -10,7 +10,7 @@ import glob
 import math
 import os
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -53,7 +53,7 @@ _FLAGGED = pa.schema(
 )
 _FOREVER = 2**62
 _FEWEST_FOR_SUSPECTS = 28
-"""With fewer records `hard` is below 1: n of N losses are at most sqrt(N / n - 1) standard deviations above the mean."""
+"""With fewer, `hard` is below 1: n of N losses are at most sqrt(N / n - 1) standard deviations above the mean."""
 _BLOCK_STEPS = 250
 """Steps that losses are standardised over where no run says it: the default of ``save_every``."""
 _DUCKDB_SHARE = 0.75
@@ -361,19 +361,21 @@ class RunStatistics:
                 ]
                 self._queries.insert("flagged_captions", pa.Table.from_arrays(columns, schema=_FLAGGED))
 
-    def flagged(self, k: int) -> list[FlaggedCaption]:
-        """The first ``k`` items with a flagged caption, in the order in which a person should look at them."""
-        from loss_logging.captions import Verdict, flagged_caption
+    def flagged(self, k: int, ignore: Sequence[str] = ()) -> tuple[list[FlaggedCaption], dict[str, int]]:
+        """The first ``k`` items with a flagged caption, in the order in which a person should look at them, and how
+        many items each rule objects to, most frequent first; both without what the lines of ``ignore`` leave out."""
+        from loss_logging.captions import IgnoreList, Verdict, flagged_caption, without_ignored
 
         decode = msgspec.msgpack.Decoder(tuple[Reason, ...]).decode
-        return [
-            flagged_caption(path, dataset, caption, loss, Verdict(decode(reasons)))
-            for path, dataset, caption, loss, reasons in self._queries.rows("flagged", k=k)
-        ]
-
-    def flagged_summary(self) -> dict[str, int]:
-        """How many items each caption rule objects to; most frequent first."""
-        return dict(self._queries.rows("flagged_summary"))
+        ignored = IgnoreList(ignore)
+        flagged: list[FlaggedCaption] = []
+        summary: Counter[str] = Counter()
+        for path, dataset, caption, loss, reasons in self._queries.rows("flagged", k=_FOREVER if ignored else k):
+            if (verdict := without_ignored(Verdict(decode(reasons)), path, ignored)) is not None:
+                summary.update(verdict.rules)
+                if len(flagged) < k:
+                    flagged.append(flagged_caption(path, dataset, caption, loss, verdict))
+        return flagged, dict(summary.most_common()) if ignored else dict(self._queries.rows("flagged_summary"))
 
     def _fold(self, target: str, after: int, through: int) -> None:
         nothing_carried = self._carried() == 0

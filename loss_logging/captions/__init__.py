@@ -7,7 +7,13 @@ from loss_logging.captions.config import CaptionConfig, Profile
 from loss_logging.captions.dataset import CheckedCaptions, CheckedDataset, DatasetChecker
 from loss_logging.captions.encoder import MODEL_TOKENS, TextEncoder, Tokenizer
 from loss_logging.captions.fix import fixed
-from loss_logging.captions.flag import FlaggedCaptions, flag_bad_captions, flagged_caption, flagged_order
+from loss_logging.captions.flag import (
+    FlaggedCaptions,
+    flag_bad_captions,
+    flagged_caption,
+    flagged_order,
+    without_ignored,
+)
 from loss_logging.captions.ignore import IgnoreList
 from loss_logging.captions.rules import DATASET_RULES, RULE_NAMES, RULES, Rule
 
@@ -33,4 +39,5 @@ __all__ = [
     "flag_bad_captions",
     "flagged_caption",
     "flagged_order",
+    "without_ignored",
 ]

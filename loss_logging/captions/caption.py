@@ -132,7 +132,10 @@ def holds_any(text: str, parts: tuple[str, ...]) -> bool:
     >>> holds_any("a cat on a sofa", ("dog", "sofa"))
     True
     """
-    return any(part in text for part in parts)
+    for part in parts:  # noqa: SIM110 a generator takes twice as long
+        if part in text:
+            return True
+    return False
 
 
 def in_quotes(text: str, position: int) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from importlib.metadata import EntryPoint
 
 import msgspec
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loss_logging.captions import RULES, SEVERITIES, CaptionChecker, CaptionConfig, Verdict
+from loss_logging.captions.caption import Caption
+from loss_logging.errors import ConfigError
 from loss_logging.report import Reason
 
 from .examples import BAD, GOOD
@@ -99,6 +102,26 @@ def test_a_verdict_depends_on_the_caption_alone(caption: str) -> None:
 
 
 HUGE = {
+    "10 MB": "a quiet street " * 700_000,
+    "refusals that stop short": "sorry, I " * 110_000,
+    "opened names": "[name " * 160_000,
+    "opened braces": "{a|" * 330_000,
+    "opened weights": "(a:" * 330_000,
+    "wildcards that stop": "__a" * 330_000,
+    "addresses that stop": "a@" * 500_000,
+    "dots": "a." * 500_000,
+    "slashes": "a/" * 500_000,
+    "entities": "&amp" * 250_000,
+    "links": "](" * 500_000,
+    "stars": "**a" * 330_000,
+    "quotes": '"' * 1_000_000,
+    "invisible": "\u200b" * 1_000_000,
+    "mojibake": "Ã©" * 500_000,
+    "latin pairs": "éà" * 500_000,
+    "cyrillic": "кот " * 250_000,
+    "equal tags": "solo, " * 160_000,
+    "camera": "IMG" * 330_000,
+    "hex": "a0" * 500_000,
     "one word": "a" * 1_000_000,
     "words": "a " * 500_000,
     "runs that stop short": "ab ab ab x " * 91_000,
@@ -149,3 +172,109 @@ def test_memory_does_not_grow_with_the_captions_seen() -> None:
     finally:
         tracemalloc.stop()
     assert kept < 50_000
+
+
+def test_rules_of_your_own_join() -> None:
+    """A callable and a "module:function" are asked like the others, under their own names."""
+    checker = CaptionChecker(CaptionConfig(rules=(f"{__name__}:no_cats",)), rules=[no_dogs])
+    verdict = checker.check("a cat and a dog in the snow", "any")
+    assert verdict is not None
+    assert verdict.rules == ["no_cats", "no_dogs"]
+    off = CaptionConfig(rules=(f"{__name__}:no_cats",), disabled_rules=("no_cats",))
+    assert CaptionChecker(off).check("a cat and a dog in the snow", "any") is None
+
+
+def test_rules_of_installed_packages_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entry points in the group loss_logging.caption_rules are found by their names."""
+    point = EntryPoint("no_horses", f"{__name__}:no_dogs", "loss_logging.caption_rules")
+    for module in ("checker", "config"):
+        monkeypatch.setattr(f"loss_logging.captions.{module}.installed_rules", lambda: {"no_horses": point})
+    verdict = CaptionChecker(CaptionConfig(scores={"no_horses": 0.25})).check("a dog in the deep snow", "any")
+    assert verdict is not None
+    assert (verdict.rules, verdict.score) == (["no_horses"], 0.25)
+
+
+def test_a_rule_that_fails_is_warned_about_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    """The captions are checked all the same."""
+
+    def fails_here(caption: Caption) -> Reason | None:
+        raise ZeroDivisionError
+
+    checker = CaptionChecker(rules=[fails_here])
+    assert checker.check("a cat on a sofa", "any") is None
+    assert (checker.check("", "any") or Verdict(())).rules == ["empty"]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "fails_here" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "rules", [("json:no_such",), ("no_such_module:f",), ("os:sep",), ("loss_logging.captions.rules.empty:empty",)]
+)
+def test_rules_that_cannot_be_used_are_refused(rules: tuple[str, ...]) -> None:
+    """One that cannot be imported or called, or that takes the name of another, is named."""
+    with pytest.raises(ConfigError, match=r"rules\[0\]|two rules"):
+        CaptionChecker(CaptionConfig(rules=rules))
+
+
+def test_rules_are_scored_and_worded_as_the_user_wants() -> None:
+    """severities, scores and messages replace the rule's own."""
+    config = CaptionConfig(
+        severities={"suspicious": "info"}, scores={"suspicious": 0.1}, messages={"suspicious": "Ask Ada. {message}"}
+    )
+    verdict = CaptionChecker(config).check("a dog <unk> in the snow", "any")
+    assert verdict is not None
+    assert (verdict.severity, verdict.score) == ("info", pytest.approx(0.1))
+    assert verdict.reasons[0].message.startswith("Ask Ada. Contains '<unk>'")
+
+
+@pytest.mark.parametrize(
+    ("caption", "severity"),
+    [
+        ("ohwx man in a park", None),
+        ("a photo of ohwx man in a park", None),
+        ("OHWX man in a park", "info"),
+        ("a man in a park", "warning"),
+        ("ohxw man in a park", "warning"),
+        ("ohwxman in a park", "warning"),
+        ("ohwx_man in a park", "warning"),
+        ("a very long walk through a very long park with many trees and benches " * 6 + "ohwx man", "warning"),
+        ("1boy, ohwx man, park, tree", "info"),
+        ("ohwx man, 1boy, park, tree", None),
+    ],
+)
+def test_the_trigger(caption: str, severity: str | None) -> None:
+    """Missing, misspelt, in another case, behind what is read, or not the first tag."""
+    config = CaptionConfig(triggers={"me": "ohwx man"}, disabled_rules=("repeated", "truncated"))
+    verdict = CaptionChecker(config).check(caption, "me")
+    assert (verdict and verdict.severity) == severity
+    assert verdict is None or verdict.rules == ["trigger"]
+    assert CaptionChecker(config).check("a man in a park", "other") is None
+
+
+@pytest.mark.parametrize(
+    ("caption", "syntax"),
+    [
+        ("a (red cat:1.2) in snow", "weights"),
+        ("a {red|blue} cat in snow", "choices"),
+        ("a __color__ cat in snow", "wildcards"),
+        ("a cat in snow <lora:cat:1>", "networks"),
+        ("[trigger] in the snow", "trigger"),
+        ("[name] in the snow", "names"),
+    ],
+)
+def test_what_the_trainer_resolves_is_no_left_over(caption: str, syntax: str) -> None:
+    """syntax takes each kind of placeholder out."""
+    verdict = CaptionChecker().check(caption, "any")
+    assert verdict is not None
+    assert verdict.rules == ["template"]
+    assert CaptionChecker(msgspec.convert({"syntax": [syntax]}, CaptionConfig)).check(caption, "any") is None
+
+
+def no_cats(caption: Caption) -> Reason | None:
+    """A rule as a user may write it."""
+    return Reason("no_cats", "warning", 0.5, "Cats are not wanted here.") if "cat" in caption.text else None
+
+
+def no_dogs(caption: Caption) -> Reason | None:
+    """Another one, whose reason has a name of its own."""
+    return Reason("other", "warning", 0.5, "Dogs are not wanted here.") if "dog" in caption.text else None

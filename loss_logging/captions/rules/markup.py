@@ -35,9 +35,13 @@ _MARKUP = re.compile(
     """,
     re.VERBOSE,
 )
-_HINTS = ("://", "www.", "@", "<", "](", "**", "# ", ".jp", ".png", ".webp", ".gif", ".bmp", ".tif", ".hei", ".avif",
-          ".psd", ".svg", ".raw", ".cr2", ".nef", ".arw", ".dng", "img", "dsc", "pxl_", "mvi_", "vid_", "gopr", "dcim",
-          "sam_", "pano_", "burst", "mg_", "sdc", "hpim", "screenshot")  # fmt: skip
+_HINTS = ("://", "www.", "@", "<", "](", "**", "# ")
+_HINTS_BY_DOT = (".jp", ".png", ".webp", ".gif", ".bmp", ".tif", ".hei", ".avif", ".psd", ".svg", ".raw", ".cr2",
+                 ".nef", ".arw", ".dng", ".txt", ".json", ".mp4", ".mov", ".webm")  # fmt: skip
+_HINTS_BY_DIGIT = ("img", "dsc", "pxl_", "mvi_", "vid_", "gopr", "dcim", "sam_", "pano_", "burst", "mg_", "sdc", "hpim",
+                   "screenshot")  # fmt: skip
+_DIGIT = re.compile("[0-9]")
+_DIGIT_OR_DOT = re.compile(r"[0-9]|\.\w")
 
 # The whole caption is a file's name, a hash or a number of a data base.
 _NAME = re.compile(
@@ -70,8 +74,17 @@ def markup(caption: Caption) -> Reason | None:
     What stands between double quotes may be what the image shows, as on a sign, and is fine.
     """
     text = caption.text
-    hinted = holds_any(caption.folded, _HINTS)
-    if (hinted or caption.words <= _NAME_WORDS) and len(text) <= _LONGEST_NAME and _NAME.fullmatch(text.strip()):
+    hinted = (
+        holds_any(caption.folded, _HINTS)
+        or ("." in text[:-1] and holds_any(caption.folded, _HINTS_BY_DOT))
+        or (_DIGIT.search(text) is not None and holds_any(caption.folded, _HINTS_BY_DIGIT))
+    )
+    if (
+        (hinted or caption.words <= _NAME_WORDS)
+        and len(text) <= _LONGEST_NAME
+        and _DIGIT_OR_DOT.search(text)
+        and _NAME.fullmatch(text.strip())
+    ):
         message = f"The caption is only {quote(text)}, which names a file: describe what it shows."
         return Reason("markup", "error", 0.9, message)
     found = _find(text, caption.style == "tags") if hinted else None

