@@ -46,6 +46,7 @@ _DIGIT_OR_DOT = re.compile(r"[0-9]|\.\w")
 # The whole caption is a file's name, a hash or a number of a data base.
 _NAME = re.compile(
     rf"""(?:.*[\\/])? (?: [^\\/\n]{{1,200}}\.(?i:{_IMAGE}|txt|caption|json|mp4|mov|webm)
+        | [\w.-]{{1,60}}[\\/](?:[\w.-]{{1,60}}[\\/]){{0,9}}[a-zA-Z_-]{{0,30}}[0-9]{{3,12}}
         | {_CAMERA}[_-]?[0-9]{{3,}}(?:[_ -][\w()]{{0,30}})?
         | (?i:screenshot|screen\ shot|whatsapp\ image|photo|image|img|frame|untitled|scan|file|download)[ _-]?
           \(?[0-9][0-9_:.()\ -]{{0,40}}(?:at\ [0-9.: ]{{1,12}})?(?i:[ap]m)?

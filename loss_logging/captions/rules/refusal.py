@@ -27,7 +27,11 @@ _IMAGE = r"(?:image|picture|photo|photograph|file|link|attachment)"
 _REFUSALS = (
     # English
     r"(?:I['’]m |I am |we['’]re )?(?:very |so |really )?sorry[,.;!]? (?:but )?(?:I|as an|this|the image|there|we|it)\b",
-    r"(?:I|we) ?apologi[sz]e,? (?:but|for)\b",
+    r"(?:I|we) ?apologi[sz]e,? (?:but|for)\b|my apologies\b",
+    r"I(?:['’]m| am) not comfortable\b",
+    r"I(?:['’]m| am) (?:just |only )?an? (?:AI|large language|language) (?:model|assistant)",
+    rf"unable to (?:process|load|open|read|describe|display|analy[sz]e) (?:the |this )?{_IMAGE}",
+    rf"{_IMAGE} (?:is )?(?:unavailable|not available|not found)\W*$",
     rf"(?:(?:unfortunately|regrettably|however|but),? )?I ?{_CANNOT} (?:\w+ ){{0,3}}?{_DO}\b",
     r"as an? (?:AI|artificial intelligence|large language|language|text-based) ?(?:model|assistant|language|,|I\b)",
     rf"(?:there (?:is|was) )?no {_IMAGE} (?:was |is |has been )?(?:provided|attached|uploaded|available|to describe)",
@@ -70,7 +74,9 @@ _REFUSAL = re.compile(rf"(?:^|[.,:;!?\n。，！])[\s*]{{0,4}}(?:{'|'.join(_REFU
 
 # What every one of them holds, to be quick about captions that hold none of it.
 _HINTS = (
-    "sorry", "apolog", "cannot", "can not", "can't", "can’t", "i cant", "could not", "couldn", "able to", "going to",
+    "sorry", "apolog", "comfortable", "language model", "ai model", "ai assistant", "unavailable", "not found",
+    "cannot",
+    "can not", "can't", "can’t", "i cant", "could not", "couldn", "able to", "going to",
     "won't", "won’t", "i will not", "i do not", "i don", "i did", "as an ai", "as a ", "as an artificial", "please ",
     "violat", "blocked", "rejected", "flagged", "load", "missing", "not available", "not access", "not visible",
     "broken", "no image", "no pic", "no photo", "no file", "no link", "no attach", "you have not", "you did",
@@ -92,7 +98,7 @@ _FAILURES = (
     r"[45][0-9]{2} (?:Bad Gateway|Internal Server|Not Found|Forbidden|Too Many|Service Unav|Client Err|Server Err)",
     r"(?:Rate limit|Request timed|Internal [Ss]erver [Ee]rror|Connection (?:reset|refused|error|timed))",
     r"(?:Error|ERROR|Failed|FAILED):? (?:to )?(?:load|caption|process|generat|open|decod|no |cannot|could|unable)",
-    r"\{\s*[\"']error[\"']\s*:",
+    r"\{\s*[\"']error[\"']\s*:|\[(?:ERROR|Error|FAILED|Failed)\]",
 )
 _FAILURE = re.compile(rf"\s*(?:{'|'.join(_FAILURES)})")
 

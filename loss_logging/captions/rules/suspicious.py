@@ -19,12 +19,14 @@ _SUSPICIOUS = re.compile(
       (?P<token>    <\|[\w-]{1,40}\|> | <｜[^｜<>]{1,40}｜>
                   | </?(?i:unk|pad|s|bos|eos|mask|sep|cls|image|sys|think|start_of_turn|end_of_turn|start_of_image
                           |end_of_image|image_soft_token|box|bbox|ref|quad|poly|phrase|grounding|obj|eoc)>
+                  | <(?:(?:MORE_)?(?:DETAILED_)?CAPTION|OD|OCR|OCR_WITH_REGION|DENSE_REGION_CAPTION|REGION_PROPOSAL)>
                   | <(?:loc_|extra_id_|img_|patch_index_)[0-9]{1,4}> | <0x[0-9A-F]{2}>
                   | <</?SYS>> | \[/?(?:INST|UNK|PAD|CLS|SEP|MASK|BOS|EOS)\] )
     | (?P<template> \#{3,} | ``` )
     | (?P<repr>     ^\s*(?:\[["'] (?=.*["']\]\s*\Z) | <[\w.]{1,80}\ object\ at\ 0x) )
-    | (?P<role>     (?:^|(?<=\n)) (?:ASSISTANT|USER|SYSTEM|Assistant|Human)\s?: )
-    | (?P<null>     (?<![\w'"“-])(?:of|by|with|titled|named|called)\ (?:None|NaN|null|undefined)(?=\s*(?:[,.;]|\Z)) )
+    | (?P<role>     (?:^|(?<=\n)) (?:ASSISTANT|USER|SYSTEM|Assistant|User|Human)\s?: )
+    | (?P<null>     (?<![\w'"“-])(?:of|by|with|titled|named|called)\ (?:None|NaN|null|undefined)(?=\s*(?:[,.;]|\Z))
+                  | (?:photo|image|picture|painting|drawing)\ of\ (?:nan|none)\s*\Z )
     | (?P<invented> \b[Aa]raf(?:ed|fe[ds]?|fy|fes)\b )
     """,
     re.VERBOSE | re.DOTALL,
@@ -32,7 +34,7 @@ _SUSPICIOUS = re.compile(
 
 # What one of these needs; ordinary captions hold none, which is quickly seen.
 _HINTS = ("<", "[", "#", "`", "None", "NaN", "null", "undefined", "Araf", "araf", "SISTANT", "USER", "SYSTEM",
-          "ssistant", "uman")  # fmt: skip
+          "ssistant", "User:", "uman", " of n")  # fmt: skip
 
 _NULL_TAGS = frozenset({"nan", "null", "undefined", "n/a", "<na>"})
 _COMMA = re.compile(r"[,，、]")

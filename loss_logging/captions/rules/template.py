@@ -25,7 +25,7 @@ _TEMPLATE = re.compile(
     rf"""
       (?P<trigger>   [\[{{<](?i:{_TRIGGER})[\]}}>]
                    | \b(?:TRIGGER_?WORD|trigger_word|YOUR_?TRIGGER\w{{0,20}}|TRIGGERHERE)\b )
-    | (?P<names>     \[(?i:{_NAMES})\] )
+    | (?P<names>     \[(?i:{_NAMES}(?:[\ _-]name)?)\] | <(?:subject|name|placeholder|class|concept|character)> )
     | (?P<wildcards> (?<!\w)__(?=[\w/.*-]{{0,60}}[A-Za-z])[A-Za-z0-9*][\w/.*-]{{0,60}}?__(?!\w)
                    | <wildcard:[^<>\n]{{1,200}}> )
     | (?P<networks>  <(?i:lora|lyco|locon|loha|hypernet|embedding)s?:[^<>\n]{{1,200}}>
@@ -33,13 +33,13 @@ _TEMPLATE = re.compile(
     | (?P<weights>   \((?=[^()\n]*[^\W\d])[^()\n]{{1,200}}:\s?(?:[0-2]?\.[0-9]{{1,3}}|[0-2]\.)\)
                    | \([^()\n]{{0,200}}[^\W\d_]\s?:\s?[0-2]\)
                    | \[[^\[\]\n:]{{0,100}}:[^\[\]\n:]{{0,100}}:\s?[01]?\.[0-9]{{1,3}}\] )
-    | (?P<choices>   \{{[^{{}}\n]{{0,300}}\|[^{{}}\n]{{0,300}}\}}
+    | (?P<choices>   \{{[^{{}}\n<>=]{{0,300}}\|[^{{}}\n<>=]{{0,300}}\}}
                    | \[(?=[^\[\]\n|]{{0,99}}\w)[^\[\]\n|]{{1,100}}\|[^\[\]\n]{{1,100}}\] )
     | (?P<variable>  \$?\{{\{{?\s?[A-Za-z_][\w.]{{0,40}}\s?\}}?\}} | %\([A-Za-z_]\w{{0,40}}\)s
                    | (?<![^\s,.'"“(])\{{[0-9]?\}}(?=[\s,.;'"”)]|\Z)
                    | (?<![^\s,])%s(?=[\s,.]|\Z) | <%=?\s?\w[^<>%]{{0,60}}%> )
     | (?P<asks>      [\[<{{](?i:{_ASKS})[^\[\]<>{{}}\n]{{0,80}}[\]>}}]
-                   | \bINSERT_[A-Z_]{{2,40}}\b | (?i:lorem\ ipsum\ dolor) )
+                   | \b(?:INSERT|YOUR)_[A-Z_]{{2,40}}\b | (?i:lorem\ ipsum\ dolor) )
     """,
     re.VERBOSE,
 )
@@ -58,6 +58,7 @@ _HINTS = (
     "%",
     "trigger",
     "insert_",
+    "your_",
     "lorem ipsum",
 )
 

@@ -40,7 +40,7 @@ SUSPICIOUS = ["{} <unk> in the rain", "{} <|endoftext|>", "### {}", "</s> {}", "
               "<<SYS>> {}", "<pad><pad> {}", "{} <|im_end|>", "<image>{}", "[CLS] {} [SEP]", "{} [MASK] {}", "```{}```",
               "{} <extra_id_0>", "{}<0x0A>", "<think>the user wants a caption</think> {}", "{}<loc_512><loc_33>",
               "<|vision_start|>{}", "ASSISTANT: {}", "Human: describe it\nAssistant: {}", "['{}']", '["{}"]',
-              "<｜end▁of▁sentence｜>{}", "{} <start_of_turn>", "#### {}", "<grounding>{}", "<box>{}</box>"]  # fmt: skip
+              "<｜end▁of▁sentence｜>{}", "{} <start_of_turn>", "#### {}", "<grounding>{}", "<MORE_DETAILED_CAPTION>{}", "<CAPTION> {}", "User: {}?", "<OD>{}", "<box>{}</box>"]  # fmt: skip
 
 SUSPICIOUS_EN = ["a photo of None", "a painting by null, oil on canvas", "a portrait of NaN, in the rain",
                  "there is a arafed man with a hat", "araffe woman in a red dress standing on a balcony",
@@ -82,6 +82,13 @@ REFUSALS = {
         "I'm not able to help with that image, it may contain sensitive content.",
         "We're sorry, but this image cannot be processed.",
         "I’m going to have to decline. I can't describe this.",
+        "I’m not comfortable describing this image.",
+        "Unable to process image.",
+        "Image not available",
+        "[ERROR] caption failed",
+        "I am just a language model and cannot see images.",
+        "My apologies, but I cannot describe this content.",
+        "Image unavailable.",
     ],
     "de": [
         "Es tut mir leid, aber ich kann dieses Bild nicht beschreiben.",
@@ -152,6 +159,11 @@ PREAMBLES = {
         "A fox in the snow. If you would like more details, just ask.",
         "A fox in the snow. Note that I cannot tell where it was taken.",
         "Understood. Here is the text: a fox in the snow",
+        "Sure thing! The image depicts a fox.",
+        "The caption for this image could be: a fox in the snow",
+        "A possible caption is: a fox in the snow",
+        '"Caption": a fox in the snow',
+        "Output: a fox in the snow",
     ],
     "de": ["Natürlich! Hier ist eine Beschreibung: ein Fuchs im Schnee.", "Beschreibung: ein Fuchs im Schnee",
            "Hier ist die Bildunterschrift: ein Fuchs im Schnee"],
@@ -182,14 +194,16 @@ MARKUP = ["<p>{}</p>", "{}<br>", "<b>{}</b>", "{} &amp; rain", "&quot;{}&quot;",
 MARKUP_NAMES = ["IMG_20230412_101530.jpg", "DSC01234", "photo (12).png", "Screenshot 2023-04-12 at 10.15.30", "cat.jpeg",
                 "00012345", "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "d41d8cd98f00b204e9800998ecf8427e", "image_0001",
                 "C:\\photos\\holiday\\beach.png", "/mnt/data/train/0001.webp", "PXL_20210101_120000", "untitled-3.psd",
-                "WhatsApp Image 2021-05-03 at 18.22.10.jpeg", "frame_000123.png", "IMG_4432"]  # fmt: skip
+                "WhatsApp Image 2021-05-03 at 18.22.10.jpeg", "frame_000123.png", "IMG_4432", "images/0001",
+                "20210304_113045.jpg", "DSC_0001-Edit"]  # fmt: skip
 
 TEMPLATE = ["[trigger] {}", "{}, [name]", "{} in the style of [artist]", "a photo of [subject], {}", "__animal__ and {}",
             "{}, __colors/warm__", "{} {red|green|blue}", "{name}, {}", "{}, <lora:film_grain:0.8>", "({}:1.2)",
             "{}, (sharp focus:1.3)", "{}, [trigger word]", "<trigger>, {}", "TRIGGERWORD, {}", "[insert name here], {}",
             "{}, {{style}}", "${subject}, {}", "%(name)s, {}", "{}, <hypernet:anime:0.5>", "[cat:dog:0.5] {}", "{} [red|blue]",
             "lorem ipsum dolor sit amet, {}", "[your trigger here] {}", "INSERT_TRIGGER_HERE {}", "{}, embedding:easynegative",
-            "<wildcard:hair> {}", "{caption}, {}", "{}, [filewords]", "<lyco:detail:1>{}", "{}, [Name]"]  # fmt: skip
+            "<wildcard:hair> {}", "{caption}, {}", "{}, [filewords]", "<lyco:detail:1>{}", "{}, [Name]",
+            "photo of <subject>, {}", "[subject name], {}", "YOUR_NAME, {}"]  # fmt: skip
 
 REPEATED = ["{} {} {}", "{}. {}. {}.", "{}, {}, {}, {}", "{}. {}."]
 
