@@ -21,8 +21,8 @@ _MIN_SCORE = 0.8
 _MAX_SHARE = 0.05  # of the captions that are in another language; more are there on purpose
 _MAIN_SHARE = 0.8
 _READ = 300
-_SAMPLE = 300  # captions from which the usual words of a dataset are learned
-_USUAL = 0.4  # of the words of a caption; it needs no closer look then
+_SAMPLE = 600  # captions from which the usual words of a dataset are learned
+_USUAL = 0.5  # of the words of a caption; it needs no closer look then
 
 
 class Language:
@@ -82,7 +82,7 @@ class Language:
         total = counts.total()
         main, most = counts.most_common(1)[0]
         if total == _SAMPLE and most >= _MAIN_SHARE * total:
-            self._usual[item.dataset] = frozenset(word for word, n in words.items() if n >= total // 20), main
+            self._usual[item.dataset] = frozenset(word for word, n in words.items() if n >= total // 200), main
         if total >= _SAMPLE:
             words.clear()
 
