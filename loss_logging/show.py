@@ -2,41 +2,76 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from bisect import bisect
 from collections import Counter
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from os.path import commonprefix
+from typing import Literal, Protocol
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loss_logging.report import FlaggedCaption, LossReport, Summary, WorstItem
+from loss_logging.report import FlaggedCaption, Histogram, LossReport, Summary, WorstItem
 
-__all__ = ["cell", "new_table", "path_cell", "print_report", "report_tables"]
+__all__ = [
+    "aligned",
+    "cell",
+    "common_folder",
+    "item_cells",
+    "new_table",
+    "path_cell",
+    "path_width",
+    "print_report",
+    "print_table",
+    "print_where",
+    "report_tables",
+]
 
 CAPTION_WIDTH, PATH_WIDTH, WARNING_WIDTH = 60, 24, 1000
 SEVERITY_STYLES = {"info": "", "warning": "yellow", "error": "red"}
+WIDE = 100
+_BARS = " ▁▂▃▄▅▆▇█"
+_MOST_BARS = 24
+
+
+class _Item(Protocol):
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def caption(self) -> str: ...
 
 
 def print_report(report: LossReport, console: Console, rows: int = 10) -> None:
     """Print the losses of each dataset, the worst items and the flagged captions, at most ``rows`` lines of each."""
-    console.print(Text(f"{cell(report.job.name)}, step {report.job.step}", style="bold"))
+    head = Text(f"{cell(report.job.name)}, step {report.job.step}", style="bold")
+    ranks = f", {report.job.world_size} ranks" if report.job.world_size > 1 else ""
+    console.print(head.append(f"  {cell(report.job.created)}{ranks}", style="not bold dim"), soft_wrap=True)
     for warning in report.warnings:
-        console.print(Text(f"warning: {cell(warning, WARNING_WIDTH)}", style="yellow"))
-    for table in report_tables(report, rows):
-        console.print(table)
+        console.print(Text(f"warning: {cell(warning, WARNING_WIDTH)}", style="yellow"), soft_wrap=True)
+    for table in report_tables(report, rows, console.width, with_charts=not console.options.ascii_only):
+        print_table(table, console)
+    print_where(common_folder(_paths(report, rows)), console)
 
 
-def report_tables(report: LossReport, rows: int = 10) -> list[Table]:
-    """The tables of :func:`print_report`, without those that would be empty."""
+def report_tables(report: LossReport, rows: int = 10, width: int = 80, *, with_charts: bool = True) -> list[Table]:
+    """The tables of :func:`print_report` for a terminal so wide, without those that would be empty."""
+    folder = common_folder(_paths(report, rows))
     tables = [
-        _dataset_table(report),
+        _dataset_table(report, with_charts=with_charts and width >= WIDE),
         _worst_table(
-            f"Worst by caption_mismatch: the caption hurts{_undecided(report)}", report.worst.caption_mismatch[:rows]
+            f"Worst by caption_mismatch: the caption hurts{_undecided(report)}",
+            report.worst.caption_mismatch[:rows],
+            folder,
+            width,
         ),
-        _worst_table("Worst by hard: the image is odd", report.worst.hard[:rows]),
-        _flagged_table(report.flagged[:rows], report.flagged_summary),
+        _worst_table("Worst by hard: the image is odd", report.worst.hard[:rows], folder, width),
+        _flagged_table(report.flagged[:rows], report.flagged_summary, folder, width),
     ]
     return [table for table in tables if table.row_count]
 
@@ -60,47 +95,120 @@ def path_cell(path: str, width: int = PATH_WIDTH) -> str:
     return cell(path, width) if len(path) <= width else f"…{cell(path[1 - width :], width - 1)}"
 
 
+def path_width(width: int) -> int:
+    """How wide paths are in a terminal so wide."""
+    return max(PATH_WIDTH, width // 4)
+
+
+def common_folder(paths: Iterable[str]) -> str:
+    """The folder that all ``paths`` lie in, with a slash at the end, or nothing.
+
+    >>> common_folder(["images/cats/1.png", "images/cats/2.png"])
+    'images/cats/'
+    """
+    folder, slash, _ = commonprefix(list(paths)).rpartition("/")  # noqa: RUF071 it is cut at a slash
+    return folder + slash
+
+
+def print_where(folder: str, console: Console) -> None:
+    """Say which folder paths were shortened by."""
+    if folder:
+        console.print(Text(f"Paths are in {cell(folder, 500)}", style="dim"), soft_wrap=True)
+
+
+def aligned(values: Sequence[float | None]) -> list[str]:
+    """Numbers with so many decimals that the largest has 4 significant digits; "-" for None.
+
+    >>> aligned([0.5, 0.123456, None])
+    ['0.5000', '0.1235', '-']
+    """
+    largest = max((abs(value) for value in values if value is not None and math.isfinite(value)), default=0.0)
+    digits = 3 - math.floor(math.log10(largest)) if largest > 0 else 0
+    form = f".{max(digits, 0)}f" if digits <= 8 and largest < 1e9 else ".3e"
+    return ["-" if value is None else f"{value:{form}}" for value in values]
+
+
 def new_table(title: str, **columns: str) -> Table:
     """A table of the named columns; each is a ``"number"``, a ``"name"``, or ``"text"``, which gives way first."""
-    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for name, kind in columns.items():
         justify: Literal["left", "right"] = "right" if kind == "number" else "left"
         table.add_column(name.replace("_", " "), justify=justify, no_wrap=kind != "text", overflow="ellipsis")
     return table
 
 
-def _dataset_table(report: LossReport) -> Table:
+def print_table(table: Table, console: Console) -> None:
+    """Print a table with its title on a line of its own: inside, it wraps where the table is narrower."""
+    console.print(table.title, style="bold", soft_wrap=True)
+    table.title = None
+    console.print(table)
+
+
+def item_cells(item: _Item, folder: str, width: int) -> list[Text]:
+    """Dataset, path and caption of an item, for a terminal so wide."""
+    caption = item.caption if item.caption.strip() else repr(item.caption)
+    path = path_cell(item.path.removeprefix(folder), path_width(width))
+    return [_line(cell(item.dataset, PATH_WIDTH)), Text(path), _line(cell(caption, width))]
+
+
+def _paths(report: LossReport, rows: int) -> list[str]:
+    listed = (report.worst.caption_mismatch[:rows], report.worst.hard[:rows], report.flagged[:rows])
+    return [item.path for items in listed for item in items]
+
+
+def _dataset_table(report: LossReport, *, with_charts: bool) -> Table:
     figures = ("count", "mean", "median", "p95", "max", "non_finite", "flagged")
-    table = new_table("Loss per dataset", dataset="name", **dict.fromkeys(figures, "number"))
+    charts = {"losses_(low_to_high)": "name"} if with_charts else {}
+    table = new_table("Loss per dataset", dataset="name", **dict.fromkeys(figures, "number"), **charts)
     flagged = Counter(caption.dataset for caption in report.flagged)
     # The report lists at most so many flagged captions.
     more = "+" if len(report.flagged) >= report.config.get("max_table_rows", math.inf) else ""
-    for name, dataset in report.datasets.items():
-        table.add_row(Text(cell(name, PATH_WIDTH)), *_figures(dataset.summary), f"{flagged[name]}{more}")
-    if len(report.datasets) > 1:
-        table.add_section()
-        table.add_row(Text("all"), *_figures(report.global_), f"{len(report.flagged)}{more}")
+    rows = [(cell(name, PATH_WIDTH), dataset.summary, flagged[name]) for name, dataset in report.datasets.items()]
+    if len(rows) > 1:
+        rows.append(("all", report.global_, len(report.flagged)))
+    columns = [aligned(column) for column in zip(*(_losses(summary) for _, summary, _ in rows), strict=True)]
+    draw = _charts([summary.histogram for _, summary, _ in rows])
+    for i, (name, summary, found) in enumerate(rows):
+        if i == len(report.datasets):
+            table.add_section()
+        bad = Text(f"{summary.non_finite:,}", style="red" if summary.non_finite else "")
+        chart = [Text(draw(summary.histogram), style="cyan")] if with_charts else []
+        table.add_row(
+            Text(name), f"{summary.count:,}", *(column[i] for column in columns), bad, f"{found:,}{more}", *chart
+        )
     return table
 
 
-def _figures(summary: Summary) -> list[str]:
-    losses = (summary.mean, summary.median, summary.quantiles.get("0.95"), summary.max)
-    return [str(summary.count), *map(_number, losses), str(summary.non_finite)]
+def _losses(summary: Summary) -> tuple[float | None, ...]:
+    return summary.mean, summary.median, summary.quantiles.get("0.95"), summary.max
 
 
-def _worst_table(title: str, items: list[WorstItem]) -> Table:
-    table = new_table(
-        title, score="number", n="number", mean_loss="number", dataset="name", path="name", caption="text"
-    )
-    for item in items:
-        table.add_row(
-            _number(item.score),
-            str(item.count),
-            _number(item.average_loss),
-            Text(cell(item.dataset, PATH_WIDTH)),
-            Text(path_cell(item.path)),
-            _line(cell(item.caption)),
-        )
+def _charts(histograms: list[Histogram | None]) -> Callable[[Histogram | None], str]:
+    """Draws each of the histograms as little bars over the bins of all of them, so that they can be compared."""
+    edges = sorted({edge for histogram in histograms if histogram is not None for edge in histogram.edges})
+
+    def draw(histogram: Histogram | None) -> str:
+        if histogram is None or not any(histogram.counts):
+            return ""
+        bins_per_bar = -(-len(edges) // _MOST_BARS)
+        heights = [0] * -(-len(edges) // bins_per_bar)
+        for (left, right), count in zip(itertools.pairwise(histogram.edges), histogram.counts, strict=True):
+            heights[(bisect(edges, (left + right) / 2) - 1) // bins_per_bar] += count
+        return "".join(_BARS[math.ceil(height / max(heights) * (len(_BARS) - 1))] for height in heights)
+
+    return draw
+
+
+def _worst_table(title: str, items: list[WorstItem], folder: str, width: int) -> Table:
+    numbers = aligned([*(item.score for item in items), *(item.standard_error for item in items)])
+    columns = {"score": numbers[: len(items)]}
+    if any(item.standard_error is not None for item in items):
+        columns["±"] = numbers[len(items) :]
+    columns["n"] = [f"{item.count:,}" for item in items]
+    columns["mean_loss"] = aligned([item.average_loss for item in items])
+    table = new_table(title, **dict.fromkeys(columns, "number"), dataset="text", path="name", caption="text")
+    for item, *row in zip(items, *columns.values(), strict=True):
+        table.add_row(*row, *item_cells(item, folder, width))
     return table
 
 
@@ -112,25 +220,15 @@ def _undecided(report: LossReport) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _flagged_table(flagged: list[FlaggedCaption], counts: dict[str, int]) -> Table:
-    found = ", ".join(f"{n} {cell(reason)}" for reason, n in counts.items())
-    table = new_table(
-        f"Flagged captions: {found}", severity="name", reasons="text", dataset="name", path="name", caption="text"
-    )
+def _flagged_table(flagged: list[FlaggedCaption], counts: dict[str, int], folder: str, width: int) -> Table:
+    found = ", ".join(f"{n:,} {cell(reason)}" for reason, n in counts.items())
+    columns = {"severity": "name", "reasons": "text", "dataset": "text", "path": "name", "caption": "text"}
+    table = new_table(f"Flagged captions: {found}", **columns)
     for item in flagged:
-        table.add_row(
-            Text(item.severity, style=SEVERITY_STYLES[item.severity]),
-            _line(cell(", ".join(item.reasons))),
-            Text(cell(item.dataset, PATH_WIDTH)),
-            Text(path_cell(item.path)),
-            _line(cell(item.caption if item.caption.strip() else repr(item.caption))),
-        )
+        severity = Text(item.severity, style=SEVERITY_STYLES[item.severity])
+        table.add_row(severity, _line(cell(", ".join(item.reasons))), *item_cells(item, folder, width))
     return table
 
 
 def _line(text: str) -> Text:
     return Text(text, no_wrap=True, overflow="ellipsis")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import subprocess
 import sys
 from io import StringIO
@@ -12,8 +14,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from item_reports import save
 from rich.console import Console
+from typer.main import get_command
 
+from loss_logging.commands import app
 from loss_logging.report import (
     DatasetReport,
     FlaggedCaption,
@@ -159,6 +164,78 @@ def test_no_color(tmp_path: Path) -> None:
     plain = loss_logging("show", str(path), FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color")
     assert "\x1b[31m" in coloured.stdout
     assert "\x1b[31m" not in plain.stdout
+
+
+def test_show_json(tmp_path: Path) -> None:
+    """`show --json` prints the report without its items, and nothing else."""
+    (path,) = save(tmp_path, [{("d", "1.png"): [1.0], ("d", "2.png"): [3.0]}])
+    done = loss_logging("show", str(path), "--json")
+    printed_report = json.loads(done.stdout)
+    assert printed_report["global"]["mean"] == 2.0
+    assert printed_report["datasets"]["d"]["item_stats"] == {}
+    assert done.stderr == ""
+
+
+def test_compare(tmp_path: Path) -> None:
+    """`compare` takes two steps of a folder, or the last two by themselves, and prints tables or JSON."""
+    save(tmp_path, [{("d", "1.png"): [1.0]}, {("d", "1.png"): [3.0]}])
+    table = loss_logging("compare", f"{tmp_path}@1", f"{tmp_path}@2")
+    assert table.returncode == 0, table.stderr
+    assert "from step 1 (A) to step 2 (B)" in table.stdout
+    assert "+2.000" in table.stdout
+    done = loss_logging("compare", str(tmp_path), "--json")
+    assert json.loads(done.stdout)["overall"]["change"] == 2.0
+    assert loss_logging("compare", str(tmp_path / "loss_logging" / "job_000000001.json")).returncode == 1
+
+
+def test_export(tmp_path: Path) -> None:
+    """`export` prints to standard output, or writes a file and says how much of what is there."""
+    save(tmp_path, [{("d", "1.png"): [1.0], ("d", "2.png"): [3.0]}])
+    done = loss_logging("export", str(tmp_path), "--to", "exclude-list", "--worst", "average_loss:1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2.png\n", "")
+    out = tmp_path / "items.csv"
+    done = loss_logging("export", str(tmp_path), "--to", "csv", "-o", str(out), "--dataset", "d")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "2 of 2 items written" in done.stderr
+    assert out.read_text().startswith("dataset,path,count,")
+    assert loss_logging("export", str(tmp_path), "--to", "exclude-list").returncode == 1
+    for worst in ("hard", "hard:0", "loud:3"):
+        assert loss_logging("export", str(tmp_path), "--to", "csv", "--worst", worst).returncode == 2
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    """`export | head -1` ends quietly."""
+    save(tmp_path, [{("d", f"{i}.png"): [1.0] for i in range(20_000)}])
+    script = Path(sys.executable).with_name("loss-logging")
+    command = f"'{script}' export '{tmp_path}' --to jsonl | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert json.loads(done.stdout)["path"] == "0.png"
+    assert done.stderr == ""
+
+
+COMMANDS = tuple(get_command(app).commands)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_in_the_help_are_right(name: str) -> None:
+    """Every command has examples in its help, and each is one that it takes."""
+    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    assert command.help is not None
+    examples = [line.split(" | ")[0] for line in command.help.splitlines() if line.startswith("  loss-logging ")]
+    assert examples
+    for example in examples:
+        _, called, *arguments = shlex.split(example)
+        assert called == name
+        command.make_context(name, arguments)
+
+
+def test_completion() -> None:
+    """Shells get the names of commands and of what an option may be."""
+    for typed, expected in (("loss-logging ex", "export"), ("loss-logging push x --to te", "tensorboard")):
+        done = loss_logging(
+            _LOSS_LOGGING_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(len(typed.split()) - 1)
+        )
+        assert expected in done.stdout.split()
 
 
 def test_failures_exit_with_1_and_one_line(tmp_path: Path) -> None:

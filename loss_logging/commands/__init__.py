@@ -1,4 +1,7 @@
-"""The commands of ``loss-logging``, each in a module of its own."""
+"""The commands of ``loss-logging``, each in a module of its own.
+
+What a command needs beyond the terminal it imports when it runs, so that ``--help`` and completion answer at once.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ import typer
 
 from loss_logging import __version__
 from loss_logging.commands.check_captions import check_captions
+from loss_logging.commands.compare import compare
 from loss_logging.commands.demo import demo
 from loss_logging.commands.evaluate import evaluate
+from loss_logging.commands.export import export
 from loss_logging.commands.html import html
 from loss_logging.commands.push import push
 from loss_logging.commands.show import show
@@ -17,7 +22,11 @@ from loss_logging.commands.view import view
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    epilog="Exit status: 0 when it is done, 1 when it failed (standard error says why), 2 when it was called wrongly.",
+)
 
 
 def _print_version(wanted: bool) -> None:
@@ -36,5 +45,5 @@ def root(
 
 
 # In the order of --help.
-for command in (demo, evaluate, check_captions, show, html, view, push):
+for command in (demo, evaluate, check_captions, show, compare, html, view, export, push):
     app.command()(command)

@@ -21,7 +21,13 @@ def demo(
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 1200,
     seed: Annotated[int, typer.Option(min=0, help="Decides data, faults and training.")] = 0,
 ) -> None:
-    """Train a small captioned model on digits with planted faults, and show which were found, in under a minute."""
+    """Train a small captioned model on digits with planted faults, and show which were found, in under a minute.
+
+    \b
+    Examples:
+      loss-logging demo
+      loss-logging demo --out runs/demo --loggers tensorboard,wandb
+    """
     require("demo", "torch", "sklearn", "PIL")
     from loss_logging.demo.run import run
 

@@ -8,33 +8,54 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from loss_logging.commands.console import JsonOption, print_json
 from loss_logging.errors import LossLoggingError
-from loss_logging.push import jobs_in, push_job
 
 __all__ = ["push"]
 
 
 def push(
     folder: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The save_root of a run, or of several.")],
-    to: Annotated[str, typer.Option(help="tensorboard, wandb, or another logger by its name.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="tensorboard, wandb, or another logger by its name.", autocompletion=lambda: ["tensorboard", "wandb"]
+        ),
+    ],
     job: Annotated[str | None, typer.Option(help="Only this job; all that are there otherwise.")] = None,
     project: Annotated[str | None, typer.Option(help="W&B project; the run's own otherwise.")] = None,
     entity: Annotated[str | None, typer.Option(help="W&B user or team.")] = None,
     mode: Annotated[str | None, typer.Option(help="W&B mode: online or offline.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Deliver to a tracker what it has missed of a run that has ended: reports and scalars, each once."""
+    """Deliver to a tracker what it has missed of a run that has ended: reports and scalars, each once.
+
+    Exits with 1 when something could not be delivered; the same command
+    tries the rest again.
+
+    \b
+    Examples:
+      loss-logging push runs/cats --to tensorboard
+      loss-logging push runs/cats --to wandb --project cats --mode offline
+    """
+    from loss_logging.push import jobs_in, push_job
+
     jobs = jobs_in(folder)
     if job is not None and job not in jobs:
         raise LossLoggingError(f"{folder} holds no report of the job {job!r}; there are: {', '.join(jobs)}")
     given = {"project": project, "entity": entity, "mode": mode}
     options = {name: value for name, value in given.items() if value is not None}
     console = Console()
-    failed = 0
+    done = []
     for name in jobs if job is None else [job]:
         pushed = push_job(jobs[name], to, options)
+        done.append(pushed)
+        if as_json:
+            continue
         console.print(str(pushed), markup=False, highlight=False)
         for sentence in pushed.failed:
             console.print(sentence, style="red", markup=False, highlight=False)
-        failed += len(pushed.failed)
-    if failed:
+    if as_json:
+        print_json(done)
+    if any(pushed.failed for pushed in done):
         raise LossLoggingError("not everything was delivered; the same command tries the rest again")

@@ -1,0 +1,212 @@
+"""The items of a report as a file for other programs: CSV, Parquet, JSON lines, or a list of paths to exclude."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import IO, Any, Literal, TypeAlias
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loss_logging.artifacts import spreadsheet_cell
+from loss_logging.errors import LossLoggingError
+from loss_logging.files import whole_file
+from loss_logging.item_reader import ITEM_SCHEMA, load_items
+from loss_logging.missed import read_for_backends
+from loss_logging.report import FlaggedCaption, LossReport
+
+__all__ = ["Exported", "Format", "Selection", "export_items"]
+
+Format = Literal["csv", "parquet", "jsonl", "exclude-list"]
+_ROWS = 8_192
+_SEVERITIES = ("info", "warning", "error")
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Which items. Every condition narrows it further; ``worst`` comes last and orders what is left.
+
+    Args:
+        datasets: only of these; all when empty.
+        flagged: only those whose caption is flagged: for anything (``"any"``), with at least a severity (``"info"``,
+            ``"warning"``, ``"error"``), or for a reason (``"empty"``).
+        min_caption_mismatch: only those with at least so much.
+        worst: so many of the highest of a figure, as ``("hard", 100)``. Items without that figure are left out, and of
+            ``caption_mismatch`` those with fewer than 4 paired records.
+    """
+
+    datasets: tuple[str, ...] = ()
+    flagged: str | None = None
+    min_caption_mismatch: float | None = None
+    worst: tuple[str, int] | None = None
+
+
+class Exported(msgspec.Struct, frozen=True):
+    """How many items were written, how many there are, and sentences about what a reader must know."""
+
+    items: int
+    of: int
+    warnings: list[str]
+
+
+def export_items(
+    report: Path,
+    out: Path | IO[bytes],
+    to: Format,
+    selection: Selection | None = None,
+    *,
+    formulas: bool = False,
+    progress: bool = False,
+) -> Exported:
+    """Write the items of a report: dataset, path, the fields of `ItemStats`, and the reasons why captions are flagged.
+
+    Args:
+        report: a JSON report; the figures may be in the Parquet beside it.
+        out: a file, which is there whole or not at all, or a stream.
+        to: ``"csv"``, ``"parquet"``, ``"jsonl"``, or ``"exclude-list"``: paths as they were recorded, one a line, each
+            once, in UTF-8; a path with a line break cannot be in it.
+        selection: which items, and in which order; all when None, by dataset and path.
+        formulas: leave texts in CSV as they are. Otherwise one that a spreadsheet would run as a formula gets an
+            apostrophe in front.
+        progress: show a progress bar for what takes more than a second.
+
+    Raises:
+        LossLoggingError: the report has no such dataset or flag, or no figures per item; or an exclude-list of
+            everything is asked for.
+        ReportError: the file is no loss report.
+        OSError: a file cannot be read or written.
+    """
+    selection = selection or Selection()
+    if to == "exclude-list" and selection == Selection():
+        raise LossLoggingError("an exclude-list of every item is asked for; say which items")
+    found = read_for_backends(report)
+    warnings = _check(found, selection)
+    with closing(duckdb.connect(config={"autoinstall_known_extensions": False})) as connection:
+        connection.execute("SET enable_progress_bar = false")
+        load_items(connection, "items", "*", report, progress=progress)
+        (of,) = connection.execute("SELECT count(*) FROM items").fetchall()[0]
+        if not of:
+            raise LossLoggingError(f"{report} has no figures per item (log_per_example was off)")
+        _load_flagged(connection, found.flagged)
+        query, parameters = _query(selection, only_paths=to == "exclude-list")
+        batches = connection.sql(query, params=parameters or None).to_arrow_reader(_ROWS)
+        writers: dict[Format, _Writer] = {
+            "csv": _csv_writer(formulas),
+            "parquet": _write_parquet,
+            "jsonl": _write_lines,
+            "exclude-list": _write_paths,
+        }
+        with whole_file(out) if isinstance(out, Path) else nullcontext(out) as file:
+            written, left_out = writers[to](batches, file)
+    return Exported(written, of, [*warnings, *left_out])
+
+
+def _check(report: LossReport, selection: Selection) -> list[str]:
+    """Raise on what is not in the report; what is there in part only, as sentences."""
+    for name in selection.datasets:
+        if name not in report.datasets:
+            raise LossLoggingError(f"there is no dataset {name!r}; there are: {', '.join(report.datasets)}")
+    known = ["any", *_SEVERITIES, *report.flagged_summary]
+    if selection.flagged is not None and selection.flagged not in known:
+        raise LossLoggingError(f"no caption is flagged {selection.flagged!r}; allowed: {', '.join(known)}")
+    most = report.config.get("max_table_rows")
+    if selection.flagged is not None and most is not None and len(report.flagged) >= most:
+        return [f"the report lists the {most} worst flagged captions only (max_table_rows); others are not exported"]
+    return []
+
+
+def _load_flagged(connection: duckdb.DuckDBPyConnection, flagged: list[FlaggedCaption]) -> None:
+    columns: dict[str, pa.Array] = {
+        "dataset": pa.array([caption.dataset for caption in flagged], pa.string()),
+        "path": pa.array([caption.path for caption in flagged], pa.string()),
+        "reasons": pa.array([caption.reasons for caption in flagged], pa.list_(pa.string())),
+        "severity": pa.array([caption.severity for caption in flagged], pa.string()),
+    }
+    connection.register("flagged", pa.table(columns))
+
+
+def _query(selection: Selection, *, only_paths: bool) -> tuple[str, dict[str, Any]]:
+    conditions, order, parameters = ["true"], "dataset, path", dict[str, Any]()
+    if selection.datasets:
+        conditions.append("list_contains($datasets, dataset)")
+        parameters["datasets"] = list(selection.datasets)
+    if selection.flagged in ("any", *_SEVERITIES):
+        severe = _SEVERITIES[0 if selection.flagged == "any" else _SEVERITIES.index(selection.flagged) :]
+        conditions.append("list_contains($severe, severity)")
+        parameters["severe"] = list(severe)
+    elif selection.flagged is not None:
+        conditions.append("list_contains(reasons, $reason)")
+        parameters["reason"] = selection.flagged
+    if selection.min_caption_mismatch is not None:
+        conditions.append("caption_mismatch >= $least")
+        parameters["least"] = selection.min_caption_mismatch
+    limit = ""
+    if selection.worst is not None:
+        figure, most = selection.worst
+        conditions.append(f"isfinite({figure})")
+        if figure == "caption_mismatch" and "n_paired" in ITEM_SCHEMA.names:
+            conditions.append("n_paired >= 4")
+        order, limit = f"{figure} DESC, dataset, path", f"LIMIT {most:d}"
+    columns = "path" if only_paths else "items.*, reasons, severity"
+    return (
+        f"SELECT {columns} FROM items LEFT JOIN flagged USING (dataset, path) "
+        f"WHERE {' AND '.join(conditions)} ORDER BY {order} {limit}"
+    ), parameters
+
+
+_Batches: TypeAlias = pa.RecordBatchReader
+_Writer: TypeAlias = Callable[[_Batches, IO[bytes]], tuple[int, list[str]]]
+
+
+def _csv_writer(formulas: bool) -> _Writer:
+    def cell(value: Any) -> Any:
+        text = ", ".join(value) if isinstance(value, list) else value
+        return text if formulas else spreadsheet_cell(text)
+
+    def write(batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
+        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+        writer = csv.writer(text)
+        writer.writerow(batches.schema.names)
+        n = 0
+        for row in _rows(batches):
+            writer.writerow(map(cell, row.values()))
+            n += 1
+        text.detach()
+        return n, []
+
+    return write
+
+
+def _write_lines(batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
+    n = 0
+    for row in _rows(batches):
+        file.write(msgspec.json.encode(row) + b"\n")
+        n += 1
+    return n, []
+
+
+def _write_parquet(batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
+    n = 0
+    with pq.ParquetWriter(file, batches.schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            n += batch.num_rows
+    return n, []
+
+
+def _write_paths(batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
+    paths = dict.fromkeys(row["path"] for row in _rows(batches))
+    possible = [path for path in paths if len(path.splitlines()) == 1]
+    file.writelines(f"{path}\n".encode() for path in possible)
+    left_out = len(paths) - len(possible)
+    return len(possible), [f"{left_out} paths with line breaks in them are left out"] if left_out else []
+
+
+def _rows(batches: _Batches) -> Iterator[dict[str, Any]]:
+    for batch in batches:
+        yield from batch.to_pylist()

@@ -1,0 +1,60 @@
+"""Which report a person means by a path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from loss_logging.errors import LossLoggingError
+
+__all__ = ["find_report", "reports_in"]
+
+_REPORT = "*_" + "[0-9]" * 9 + "*.json"
+
+
+def find_report(given: str | Path, job: str | None = None) -> Path:
+    """The JSON report that ``given`` means.
+
+    Args:
+        given: a JSON report; a ``save_root`` or its ``loss_logging``, for the report that was written last; or either
+            of the two with a save step, ``runs/cats@500``.
+        job: the job's name, where a folder holds several; the one that was written last when None.
+
+    Raises:
+        LossLoggingError: there is no such report; says what there is.
+    """
+    folder, _, step = str(given).rpartition("@")
+    if not Path(given).exists() and folder and step.isdecimal():
+        reports = reports_in(Path(folder), job)
+        steps = {_step(path): path for path in reports}
+        if int(step) not in steps:
+            listed = ", ".join(map(str, sorted(steps)[-10:]))
+            raise LossLoggingError(f"{folder} holds no report of step {int(step)}; the last ones are of: {listed}")
+        return steps[int(step)]
+    if Path(given).is_dir():
+        return reports_in(Path(given), job)[-1]
+    return Path(given)
+
+
+def reports_in(folder: Path, job: str | None = None) -> list[Path]:
+    """The reports of one job in a ``save_root`` or its ``loss_logging``, by step.
+
+    Raises:
+        LossLoggingError: there is none.
+    """
+    found = [file for place in (folder, folder / "loss_logging") for file in place.glob(_REPORT)]
+    found = [file for file in found if file.stem.rpartition("_")[2].isdecimal()]
+    jobs = {_job(file) for file in found}
+    if not jobs:
+        raise LossLoggingError(f"{folder} holds no report (JOB_000000250.json, or loss_logging/JOB_000000250.json)")
+    if job is not None and job not in jobs:
+        raise LossLoggingError(f"{folder} holds no report of the job {job!r}; there are: {', '.join(sorted(jobs))}")
+    chosen = job or _job(max(found, key=lambda file: file.stat().st_mtime_ns))
+    return sorted((file for file in found if _job(file) == chosen), key=_step)
+
+
+def _job(report: Path) -> str:
+    return report.stem.rpartition("_")[0]
+
+
+def _step(report: Path) -> int:
+    return int(report.stem.rpartition("_")[2])

@@ -1,0 +1,131 @@
+"""Reads the figures of every item of a report, a few thousand at a time: from its JSON, or the Parquet beside it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from loss_logging.artifacts import ReportError, items_path
+from loss_logging.report import ItemStats
+
+__all__ = ["ITEM_SCHEMA", "load_items", "read_items"]
+
+_ROWS = 2_048
+_BATCHES_PER_INSERT = 32
+_TYPES = {int: pa.int64(), str: pa.string()}
+
+ITEM_SCHEMA = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("path", pa.string()),
+        *((name, _TYPES.get(hint, pa.float64())) for name, hint in get_type_hints(ItemStats).items()),
+    ]
+)
+"""Dataset, path and the fields of `ItemStats`."""
+
+
+def read_items(report: Path, *, progress: bool = False) -> Iterator[pa.RecordBatch]:
+    """The figures of every item of ``report``, as batches of `ITEM_SCHEMA`; none when it has none.
+
+    Memory grows with the size of a JSON file, not with the Python objects that it stands for; of Parquet a piece at a
+    time is read.
+
+    Args:
+        report: a ``{job_name}_{step:09d}.json``.
+        progress: show a progress bar, where it takes more than a second and standard error is a terminal.
+
+    Raises:
+        ReportError: a file is damaged.
+        OSError: a file cannot be read.
+    """
+    parquet = items_path(report)
+    source, batches = (parquet, _from_parquet(parquet)) if parquet.exists() else (report, _from_json(report))
+    shown = None if progress else True  # None: where it is a terminal
+    with tqdm(desc=source.name, unit=" items", unit_scale=True, delay=1, leave=False, disable=shown) as bar:
+        for batch in batches:
+            yield batch
+            bar.update(batch.num_rows)
+
+
+def _from_parquet(path: Path) -> Iterator[pa.RecordBatch]:
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(_ROWS):
+                yield pa.RecordBatch.from_arrays([_column(batch, field) for field in ITEM_SCHEMA], schema=ITEM_SCHEMA)
+    except pa.ArrowException as error:
+        raise ReportError(f"{path} is damaged: {error}") from error
+
+
+def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    known = field.name in batch.schema.names
+    return batch[field.name].cast(field.type) if known else pa.nulls(batch.num_rows, field.type)
+
+
+def load_items(
+    connection: duckdb.DuckDBPyConnection, table: str, select: str, report: Path, *, progress: bool = False
+) -> None:
+    """Make the DuckDB table ``table`` of what ``select`` takes of the rows of `read_items`.
+
+    >>> connection = duckdb.connect()
+    >>> load_items(connection, "losses", "path, average_loss", Path("none.json"))
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'none.json'
+    """
+    batches = read_items(report, progress=progress)
+    connection.register("rows_read", ITEM_SCHEMA.empty_table())
+    connection.execute(f"CREATE TABLE {table} AS SELECT {select} FROM rows_read")
+    while some := list(itertools.islice(batches, _BATCHES_PER_INSERT)):
+        connection.register("rows_read", pa.Table.from_batches(some))
+        connection.execute(f"INSERT INTO {table} SELECT {select} FROM rows_read")
+    connection.unregister("rows_read")
+
+
+class _Dataset(msgspec.Struct):
+    item_stats: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Datasets(msgspec.Struct):
+    datasets: dict[str, _Dataset] = {}
+
+
+def _from_json(path: Path) -> Iterator[pa.RecordBatch]:
+    try:
+        datasets = msgspec.json.decode(path.read_bytes(), type=_Datasets).datasets
+        for name, dataset in datasets.items():
+            for items in _pieces(memoryview(dataset.item_stats)):
+                yield _batch(name, items)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ReportError(f"{path} is no loss report: {error}") from error
+
+
+_decode = msgspec.json.Decoder(dict[str, ItemStats]).decode
+
+
+def _pieces(text: memoryview) -> Iterator[dict[str, ItemStats]]:
+    """The members of the JSON object ``text``. `write_report` puts a line break after every few thousand of them."""
+    lines = (text[1:-1][slice(*line.span())] for line in re.finditer(rb"[^\n]+", text[1:-1]))
+    pieces = (b"{%b}" % bytes(line).strip().removesuffix(b",") for line in lines)
+    try:
+        first = _decode(next(pieces, b"{}"))
+    except msgspec.DecodeError:  # somebody has formatted the file
+        yield _decode(text)
+        return
+    yield first
+    yield from map(_decode, pieces)
+
+
+def _batch(dataset: str, items: dict[str, ItemStats]) -> pa.RecordBatch:
+    figures: list[tuple[Any, ...]] = [msgspec.structs.astuple(item) for item in items.values()]
+    columns = zip(*figures, strict=True) if figures else [()] * len(ItemStats.__struct_fields__)
+    values = [[dataset] * len(items), list(items), *columns]
+    arrays = [pa.array(column, field.type) for column, field in zip(values, ITEM_SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=ITEM_SCHEMA)

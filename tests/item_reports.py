@@ -1,0 +1,41 @@
+"""Runs whose reports say how every item did, made by the real reporter from losses that a test chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from loss_logging import LossLogger
+
+Losses = Mapping[tuple[str, str], Sequence[float]]
+"""The losses of each item, (dataset, path), in the order of their steps."""
+
+
+def save(
+    folder: Path, saves: Sequence[Losses], *, captions: Mapping[str, str] | None = None, job: str = "job", **config: Any
+) -> list[Path]:
+    """The reports of a run that saves after each of ``saves``, with one step for each loss of an item."""
+    captions = captions or {}
+    paths: list[Path] = []
+    step = 0
+    with LossLogger(job_name=job, save_root=folder, loggers=[], reporter="inline", **config) as losses:
+        for save in saves:
+            most = max(map(len, save.values()))
+            for i in range(most):
+                step += 1
+                records = [
+                    {
+                        "path": path,
+                        "dataset": dataset,
+                        "caption": captions.get(path, f"a picture of {path}"),
+                        "loss": values[i],
+                    }
+                    for (dataset, path), values in save.items()
+                    if i < len(values)
+                ]
+                losses.log_records(step, records)
+            path = losses.save_step(step).result()
+            assert path is not None
+            paths.append(path)
+    return paths

@@ -1,0 +1,172 @@
+"""loss_logging.compare and loss_logging.show_comparison"""
+
+from __future__ import annotations
+
+import math
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from item_reports import save
+from rich.console import Console
+
+from loss_logging.artifacts import read_report
+from loss_logging.compare import Comparison, Moments, compare_reports
+from loss_logging.show_comparison import print_comparison
+
+CATS, DOGS = ("cats", "1.png"), ("dogs", "2.png")
+
+
+def printed(comparison: Comparison, width: int = 160) -> str:
+    text = StringIO()
+    print_comparison(comparison, Console(file=text, width=width))
+    return text.getvalue()
+
+
+def test_save_steps_of_one_run_are_compared_without_their_overlap(tmp_path: Path) -> None:
+    """The second report contains the first; "after" is the mean of what came in between."""
+    first, second = save(tmp_path, [{CATS: [1.0, 3.0], DOGS: [1.0, 1.0]}, {CATS: [8.0, 6.0], DOGS: [0.5, 0.25]}])
+    found = compare_reports(first, second)
+    assert found.continues
+    cats, dogs = found.datasets
+    assert (cats.dataset, cats.before, cats.after, cats.n_before, cats.n_after) == ("cats", 2.0, 7.0, 2, 2)
+    assert (dogs.before, dogs.after, dogs.change) == (1.0, 0.375, -0.625)
+    (worse,) = found.worse
+    (better,) = found.better
+    assert (worse.path, worse.before, worse.after, worse.change) == ("1.png", 2.0, 7.0, 5.0)
+    assert (better.path, better.before, better.after, better.n_before, better.n_after) == ("2.png", 1.0, 0.375, 2, 2)
+    # Within cats, the four losses lie 1 from the mean of their side: s^2 = 4 / (2 + 2 - 2).
+    assert worse.z == pytest.approx(5.0 / math.sqrt(2.0 * (1 / 2 + 1 / 2)))
+    assert cats.z == pytest.approx(5.0 / math.sqrt(1 / 2 + 1 / 2))
+
+
+def test_two_runs_are_compared_as_they_stand(tmp_path: Path) -> None:
+    """Reports in two folders are of two runs, whatever their names and steps."""
+    (first,) = save(tmp_path / "a", [{CATS: [1.0, 3.0]}])
+    (second,) = save(tmp_path / "b", [{CATS: [4.0, 4.0, 4.0]}])
+    found = compare_reports(first, second)
+    assert not found.continues
+    assert (found.overall.before, found.overall.after, found.overall.n_after) == (2.0, 4.0, 3)
+
+
+def test_items_in_one_report_only_are_said(tmp_path: Path) -> None:
+    """They are counted and named, and enter no comparison."""
+    (first,) = save(tmp_path / "a", [{CATS: [1.0], ("cats", "gone.png"): [1.0], ("old", "3.png"): [1.0]}])
+    (second,) = save(tmp_path / "b", [{CATS: [1.0], ("cats", "new.png"): [9.0]}])
+    found = compare_reports(first, second)
+    assert found.only_before == [("cats", "gone.png"), ("old", "3.png")]
+    assert found.only_after == [("cats", "new.png")]
+    counts = {change.dataset: change.items for change in found.datasets}
+    assert (counts["cats"].only_before, counts["cats"].only_after, counts["cats"].unclear) == (1, 1, 1)
+    assert counts["old"].only_before == 1
+    assert found.worse == found.better == []
+    text = printed(found)
+    assert "Only in A: 2 items (cats: gone.png, old: 3.png)" in text
+    assert "Only in B: 1 items (cats: new.png)" in text
+
+
+def test_clear_changes_are_counted(tmp_path: Path) -> None:
+    """An item that moves far beyond the spread within items counts as worse or better, the others as unclear."""
+    random = np.random.default_rng(0)
+    items = [("d", f"{i}.png") for i in range(40)]
+    before = {item: random.normal(1.0, 0.1, 20).tolist() for item in items}
+    moved = {0: 0.5, 1: 0.5, 2: -0.5}
+    after = {item: random.normal(1.0 + moved.get(i, 0.0), 0.1, 20).tolist() for i, item in enumerate(items)}
+    found = compare_reports(*save(tmp_path, [before, after]))
+    counts = found.datasets[0].items
+    assert (counts.worse, counts.better, counts.unclear) == (2, 1, 37)
+    assert {item.path for item in found.worse[:2]} == {"0.png", "1.png"}
+    assert found.better[0].path == "2.png"
+
+
+@pytest.mark.parametrize("items", ["json", "parquet", "both"])
+def test_items_wherever_they_are(items: str, tmp_path: Path) -> None:
+    """Items are read from the JSON, or from the Parquet beside it, to the same result."""
+    losses = [{CATS: [1.0, 3.0], DOGS: [1.0, 1.5]}, {CATS: [2.0, 7.0], DOGS: [0.5, 0.25]}]
+    expected = compare_reports(*save(tmp_path / "json", losses))
+    found = compare_reports(*save(tmp_path / items / "x", losses, items=items))
+    assert (found.worse, found.better, found.datasets) == (expected.worse, expected.better, expected.datasets)
+
+
+def test_a_report_without_items(tmp_path: Path) -> None:
+    """Datasets are compared, and that items are missing is said."""
+    found = compare_reports(*save(tmp_path, [{CATS: [1.0]}, {CATS: [2.0]}], log_per_example=False))
+    assert found.overall.change == 1.0
+    assert not found.before.has_items
+    assert "A has no figures per item" in printed(found)
+
+
+def test_non_finite_losses_count_nowhere(tmp_path: Path) -> None:
+    """NaN and infinity are in neither mean nor number; an item that has nothing else is compared with nothing."""
+    losses = [{CATS: [1.0, math.nan], DOGS: [math.inf]}, {CATS: [math.inf, 3.0], DOGS: [1.0]}]
+    found = compare_reports(*save(tmp_path, losses))
+    assert (found.overall.n_before, found.overall.n_after) == (1, 2)
+    (worse,) = found.worse
+    assert (worse.path, worse.before, worse.after, worse.n_before, worse.n_after) == ("1.png", 1.0, 3.0, 1, 1)
+
+
+def test_flags_and_other_figures(tmp_path: Path) -> None:
+    """Flagged captions are counted by reason; items can be compared by hard, as it stands in each report."""
+    losses = {("d", f"{i}.png"): [1.0 + i, 1.0] for i in range(5)}
+    captions = {"0.png": "untitled", "1.png": "", "2.png": "a"}
+    (first,) = save(tmp_path / "a", [losses], captions=captions)
+    (second,) = save(tmp_path / "b", [losses], captions={"2.png": "a"})
+    found = compare_reports(first, second, "hard")
+    assert found.flags["empty"] == (2, 0)
+    assert {item.z for item in (*found.worse, *found.better)} <= {None}
+    report = read_report(first)
+    stats = report.datasets["d"].item_stats
+    other = save(tmp_path / "c", [{**losses, ("d", "0.png"): [9.0, 9.0]}])[0]
+    changed = {item.path: item for item in compare_reports(first, other, "hard").worse}
+    assert changed["0.png"].before == pytest.approx(stats["0.png"].hard)
+    assert "-2" in printed(found)
+
+
+def test_items_against_numpy(tmp_path: Path) -> None:
+    """Means and z are those that numpy computes from the losses, for items with one record as for items with many."""
+    random = np.random.default_rng(1)
+    items = [("d", f"{i}.png") for i in range(60)]
+    sides = [{item: random.gamma(2.0, 0.3, random.integers(1, 9)).tolist() for item in items} for _ in range(2)]
+    found = compare_reports(*save(tmp_path, sides), rows=60)
+    changed = {item.path: item for item in (*found.worse, *found.better)}
+    pairs = [[np.array(side[item], np.float32).astype(float) for side in sides] for item in items]
+    m2 = sum(part.var() * len(part) for pair in pairs for part in pair)
+    spread = math.sqrt(m2 / sum(len(before) + len(after) - 2 for before, after in pairs))
+    for (_, path), (before, after) in zip(items, pairs, strict=True):
+        item = changed[path]
+        assert (item.n_before, item.n_after) == (len(before), len(after))
+        assert (item.before, item.after) == pytest.approx((before.mean(), after.mean()))
+        error = spread * math.sqrt(1 / len(before) + 1 / len(after))
+        assert item.z == pytest.approx((after.mean() - before.mean()) / error, rel=1e-4)
+
+
+@given(st.lists(losses := st.floats(1e-3, 1e3), max_size=20), st.lists(losses, max_size=20))
+def test_a_part_can_be_taken_away(part: list[float], rest: list[float]) -> None:
+    """What is left of the moments of all losses without those of a part are the moments of the rest."""
+    whole = moments([*part, *rest]).without(moments(part))
+    expected = moments(rest)
+    assert whole.n == expected.n
+    assert (whole.mean is None) == (expected.mean is None)
+    assert (whole.mean or 0.0) == pytest.approx(expected.mean or 0.0, rel=1e-9, abs=1e-9)
+    assert whole.m2 == pytest.approx(expected.m2, rel=1e-6, abs=1e-3)
+
+
+def moments(losses: list[float]) -> Moments:
+    if not losses:
+        return Moments()
+    return Moments(len(losses), float(np.mean(losses)), float(np.var(losses)) * len(losses))
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_tables_fit(width: int, tmp_path: Path) -> None:
+    """In a terminal of any usual width no line is longer than it, and numbers are whole."""
+    long = {
+        ("a dataset with a long name", f"some/long/folder/of/pictures/{i:08}.png"): [1.0 + i / 7, 2.0] for i in range(3)
+    }
+    text = printed(compare_reports(*save(tmp_path, [long, {item: [9.0, 8.5] for item in long}])), width)
+    tables = [line for line in text.splitlines() if "Paths are in" not in line]
+    assert max(map(len, tables)) <= width
+    assert "+7.179" in text or "+7.250" in text

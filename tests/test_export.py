@@ -1,0 +1,149 @@
+"""loss_logging.export"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from item_reports import save
+
+from loss_logging.artifacts import read_report
+from loss_logging.errors import LossLoggingError
+from loss_logging.export import Format, Selection, export_items
+
+LOSSES = {
+    ("cats", "images/1.png"): [1.0, 2.0],
+    ("cats", "=cmd()"): [9.0, 8.0],
+    ("dogs", "images/1.png"): [0.5, 0.25],
+    ("dogs", "line\nbreak.png"): [0.75, 0.5],
+}
+CAPTIONS = {"=cmd()": "untitled", "line\nbreak.png": "a"}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four items in two datasets; two captions are flagged."""
+    return save(tmp_path_factory.mktemp("run"), [LOSSES], captions=CAPTIONS)[0]
+
+
+def exported(report: Path, to: Format, selection: Selection | None = None, *, formulas: bool = False) -> str:
+    out = io.BytesIO()
+    export_items(report, out, to, selection, formulas=formulas)
+    return out.getvalue().decode()
+
+
+def paths(report: Path, **selection: object) -> list[str]:
+    lines = exported(report, "jsonl", Selection(**selection)).splitlines()  # type: ignore[arg-type]
+    return [json.loads(line)["path"] for line in lines]
+
+
+def test_every_format_holds_every_figure(report: Path, tmp_path: Path) -> None:
+    """CSV, JSON lines and Parquet have one row per item, with the figures of the JSON."""
+    expected = {
+        (name, path): stats
+        for name, dataset in read_report(report).datasets.items()
+        for path, stats in dataset.item_stats.items()
+    }
+    done = export_items(report, tmp_path / "items.parquet", "parquet")
+    assert (done.items, done.of, done.warnings) == (4, 4, [])
+    tables = [
+        pq.read_table(tmp_path / "items.parquet").to_pylist(),
+        [json.loads(line) for line in exported(report, "jsonl").splitlines()],
+        list(csv.DictReader(io.StringIO(exported(report, "csv", formulas=True), newline=""))),
+    ]
+    for rows in tables:
+        assert len(rows) == len(expected)
+        for row in rows:
+            stats = expected[row["dataset"], row["path"]]
+            assert float(row["average_loss"]) == stats.average_loss
+            assert int(row["count"]) == stats.count
+            assert row["caption"] == stats.caption
+    assert {row["path"]: row["reasons"] for row in tables[1] if row["reasons"]} == {
+        "=cmd()": ["empty"],
+        "line\nbreak.png": ["short"],
+    }
+
+
+def test_formulas_are_neutralised_unless_asked(report: Path) -> None:
+    """A path that a spreadsheet would run gets an apostrophe in CSV, and only there."""
+    assert "'=cmd()" in exported(report, "csv")
+    assert "'=cmd()" not in exported(report, "csv", formulas=True)
+    assert "'=cmd()" not in exported(report, "exclude-list", Selection(datasets=("cats",)))
+
+
+def test_an_exclude_list_is_a_plain_list(report: Path) -> None:
+    """One path a line, each once, as it was recorded; one with a line break is left out, and that is said."""
+    out = io.BytesIO()
+    done = export_items(report, out, "exclude-list", Selection(worst=("average_loss", 4)))
+    assert out.getvalue() == b"=cmd()\nimages/1.png\n"
+    assert done.warnings == ["1 paths with line breaks in them are left out"]
+
+
+def test_filters(report: Path) -> None:
+    """Each filter keeps what it says, several narrow it further, and the worst are of what is left, in order."""
+    assert paths(report, datasets=("dogs",)) == ["images/1.png", "line\nbreak.png"]
+    assert paths(report, flagged="any") == ["=cmd()", "line\nbreak.png"]
+    assert paths(report, flagged="error") == ["=cmd()"]
+    assert paths(report, flagged="short") == ["line\nbreak.png"]
+    assert paths(report, worst=("average_loss", 2)) == ["=cmd()", "images/1.png"]
+    assert paths(report, worst=("average_loss", 2), datasets=("dogs",)) == ["line\nbreak.png", "images/1.png"]
+    assert paths(report, worst=("hard", 1)) == ["=cmd()"]
+    assert paths(report, min_caption_mismatch=-1.0) == []
+
+
+def test_caption_mismatch(tmp_path: Path) -> None:
+    """Items whose caption hurts by at least so much are kept."""
+    from loss_logging import LossLogger
+
+    with LossLogger(job_name="j", save_root=tmp_path, loggers=[], reporter="inline") as losses:
+        for step in range(1, 6):
+            losses.log_batch(
+                step, [0.9, 0.5], paths=["a", "b"], datasets="d", captions=["a red cat"] * 2, losses_empty=[0.6, 0.6]
+            )
+        report = losses.save_step(5).result()
+    assert report is not None
+    assert paths(report, min_caption_mismatch=0.4) == ["a"]
+    assert paths(report, worst=("caption_mismatch", 2)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("selection", "named"),
+    [
+        (Selection(datasets=("cat",)), "there is no dataset 'cat'; there are: cats, dogs"),
+        (Selection(flagged="emty"), "no caption is flagged 'emty'; allowed: any, info, warning, error, empty"),
+        (None, "every item"),
+    ],
+)
+def test_what_cannot_be(report: Path, selection: Selection | None, named: str) -> None:
+    """A dataset or flag that is not there is named with those that are; a list that excludes everything is refused."""
+    with pytest.raises(LossLoggingError, match=named):
+        exported(report, "exclude-list", selection)
+
+
+def test_a_truncated_list_of_flags_is_said(tmp_path: Path) -> None:
+    """Where the report lists only some of the flagged captions, so does the export, and says it."""
+    report = save(tmp_path, [LOSSES], captions=CAPTIONS, max_table_rows=1)[0]
+    done = export_items(report, io.BytesIO(), "jsonl", Selection(flagged="any"))
+    assert done.items == 1
+    assert "max_table_rows" in done.warnings[0]
+
+
+def test_without_items(tmp_path: Path) -> None:
+    """A report without figures per item cannot be exported."""
+    report = save(tmp_path, [LOSSES], log_per_example=False)[0]
+    with pytest.raises(LossLoggingError, match="no figures per item"):
+        exported(report, "csv")
+
+
+def test_a_failed_export_leaves_what_was_there(report: Path, tmp_path: Path) -> None:
+    """The file is replaced as a whole or not at all."""
+    out = tmp_path / "items.csv"
+    out.write_text("before")
+    with pytest.raises(LossLoggingError):
+        export_items(report, out, "csv", Selection(flagged="nothing"))
+    assert out.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [out]
