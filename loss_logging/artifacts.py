@@ -50,7 +50,7 @@ def write_report(path: Path, report: LossReport, items: Iterable[pa.RecordBatch]
         OSError: the disk is full or the folder cannot be written; what was at ``path`` before is still there.
     """
     head = msgspec.to_builtins(report)
-    del head["datasets"], head["json_path"]
+    del head["datasets"], head["json_path"], head["pictures"]
     with whole_file(path) as file:
         file.write(_encode(head)[:-1] + b',"datasets":{')
         separator = b""
@@ -144,8 +144,10 @@ def report_schema() -> dict[str, Any]:
         if name != "ItemStats":  # of all others the writer leaves nothing out
             definition["required"] = list(definition["properties"])
     report = definitions.pop("LossReport")
-    del report["properties"]["json_path"]  # known to the reader, not part of the file
-    report["required"].remove("json_path")
+    for name in ("json_path", "pictures"):  # not part of the file
+        del report["properties"][name]
+        report["required"].remove(name)
+    del definitions["Picture"]
     dialect = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": dialect, "$id": SCHEMA_NAME, **report, "$defs": definitions}
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["CheckedConfig", "TrainConfig", "caption_config_from_file"]
 
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1, description="a whole number, 1 or more")]
+Pictures: TypeAlias = Annotated[int, Meta(ge=0, le=64, description="a whole number from 0 to 64")]
+Function: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[\w.]+:[\w.]+\Z", description='a function by its name, "package.module:function"')
+]
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a whole number, 0 or more")]
 Fraction: TypeAlias = Annotated[float, Meta(gt=0, le=1, description="a number above 0 and up to 1")]
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
@@ -109,6 +113,11 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         items: where the figures of every item go: ``"json"``, in the report; ``"parquet"``, in a file beside it, for
             very large sets; or ``"both"``.
         html: write the report page after each save step too, to ``save_root/loss_logging/{job_name}.html``.
+        pictures: most items of each ranking that trackers show a small picture of, where Pillow is installed; 0 for
+            none.
+        load_image: ``"package.module:function"`` that gives the picture of an item whose ``path`` is no image file:
+            called with path and dataset, it returns a Pillow image, an array of bytes (H, W) or (H, W, 3), the path or
+            the bytes of an image file, or None.
         captions: what counts as a bad caption.
         existing: what to do with a run of the same name in the folder, when :meth:`LossLogger.resume` is not called:
             ``"archive"`` moves it away, ``"refuse"`` raises.
@@ -152,6 +161,8 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     keep_reports: Count | None = None
     items: Items = "json"
     html: bool = False
+    pictures: Pictures = 16
+    load_image: Function | None = None
     captions: CaptionConfig = msgspec.field(default_factory=CaptionConfig)
     existing: Existing = "archive"
     overload: Overload = "wait"

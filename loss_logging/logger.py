@@ -28,6 +28,7 @@ from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.late_log import LateLog
 from loss_logging.messages import Save, Start
 from loss_logging.paired import no_trace
+from loss_logging.pictures import load_image_function
 from loss_logging.progress import FINISHED
 from loss_logging.ranks import Rank
 from loss_logging.record_log import RecordLog
@@ -91,6 +92,8 @@ class LossLogger:
         if self.config.enabled:
             if self.config.html:
                 require("html", "jinja2", "PIL")
+            if self.config.load_image is not None:
+                load_image_function(self.config.load_image)  # which raises here, and not in the middle of training
             self._selection = select_backends(self.config.loggers)
             self._folder = RunFolder(self.config, self._rank)
 

@@ -15,6 +15,8 @@ from loss_logging.errors import LossLoggingError
 from loss_logging.ledger import Ledger
 from loss_logging.lock import RunLock
 from loss_logging.missed import Missed, missed, read_for_backends
+from loss_logging.pictures import PictureMaker
+from loss_logging.report import LossReport
 from loss_logging.tracker import Row, Tracker
 
 __all__ = ["Pushed", "jobs_in", "push_job"]
@@ -91,11 +93,14 @@ def _deliver(config: TrainConfig, spec: BackendSpec, progress: bool) -> Pushed:
     arrived: list[Row] = []
     rows = lacking.rows(lambda step, reason: failed.append(f"the report of step {step} was not delivered: {reason}"))
     label = f"{config.job_name} to {spec.name}"
+    pictures = PictureMaker(config)
     for row in tqdm(rows, label, len(lacking), unit="", disable=not (progress and len(lacking))):
+        if isinstance(row.payload, LossReport):
+            row = row._replace(payload=pictures.added_to(row.payload))
         try:
             tracker.write(row)
             arrived += tracker.settle()
-        except Exception as error:  # noqa: BLE001, PERF203 whatever one meets, the next ones are tried
+        except Exception as error:  # noqa: BLE001 whatever one meets, the next ones are tried
             failed.append(f"{row} was not delivered: {type(error).__name__}: {error}")
     try:
         arrived += tracker.close()

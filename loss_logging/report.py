@@ -18,6 +18,7 @@ __all__ = [
     "Job",
     "LossReport",
     "PairedItems",
+    "Picture",
     "Reason",
     "Severity",
     "Summary",
@@ -184,6 +185,15 @@ class Worst(msgspec.Struct, frozen=True):
     caption_mismatch: list[WorstItem] = []
 
 
+class Picture(msgspec.Struct, frozen=True):
+    """A small picture of an item: an encoded ``image`` (WebP), or None and the ``reason`` why there is none."""
+
+    dataset: str
+    path: str
+    image: bytes | None
+    reason: str = ""
+
+
 class Job(msgspec.Struct, frozen=True):
     """Which run and save step a report belongs to. ``created`` is ISO 8601 in UTC."""
 
@@ -231,6 +241,7 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
     recent: dict[str, float] = {}
     warnings: list[str] = []
     json_path: str | None = None
+    pictures: list[Picture] = []  # of items in the rankings, for trackers; not in the JSON
 
     @property
     def prefix(self) -> str:
@@ -273,6 +284,20 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
             f"{self.prefix}/warnings": Table(["warning"], [[sentence] for sentence in self.warnings]),
         }
         return {name: table for name, table in tables.items() if table.rows}
+
+    @property
+    def galleries(self) -> dict[str, list[Picture | None]]:
+        """The picture of each item of a ranking, by the name of its table and in the order of its rows.
+
+        None for an item that nobody tried to picture; a ranking of such items alone is left out.
+        """
+        pictures = {(picture.dataset, picture.path): picture for picture in self.pictures}
+        rankings = {"worst/hard": self.worst.hard, "worst/caption_mismatch": self.worst.caption_mismatch}
+        galleries = {
+            f"{self.prefix}/{name}": [pictures.get((item.dataset, item.path)) for item in items]
+            for name, items in rankings.items()
+        }
+        return {name: gallery for name, gallery in galleries.items() if any(gallery)}
 
 
 def _worst_table(items: list[WorstItem], score: str) -> Table:

@@ -38,6 +38,7 @@ from loss_logging.messages import (
     Start,
 )
 from loss_logging.other_ranks import OtherRanks
+from loss_logging.pictures import PictureMaker
 from loss_logging.ranks import opened_run
 from loss_logging.record_log import RecordLog
 from loss_logging.report import DatasetReport, Job, LossReport, PairedItems, Summary, Worst, loss_scalar_name
@@ -81,6 +82,7 @@ class Reporter:
         self._checker = CaptionChecker(self._config.captions)
         self._backends = Dispatcher(start.backends, self._config)
         self._page = _page_builder(self._config)
+        self._pictures = PictureMaker(self._config)
         self._refused: dict[int, Save] = {}
         self._caught_up = self._catch_up()
 
@@ -161,6 +163,8 @@ class Reporter:
         write_report(path, report, self._statistics.items() if in_json else ())
         self._send_scalars([], command.step)
         self._refused.pop(command.serial, None)
+        if self._start.backends or self._start.forward:
+            report = self._pictures.added_to(report)
         # First: a backend that ends the process must not have the report made again.
         self._reply(Saved(command.step, str(path), report if self._start.forward else None, command.serial))
         if command.step not in self._caught_up:

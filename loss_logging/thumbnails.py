@@ -8,17 +8,22 @@ import stat
 import warnings
 from base64 import b64encode
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from loss_logging.errors import LossLoggingError
 
-__all__ = ["NoThumbnailError", "Thumbnail", "Thumbnails", "thumbnail"]
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["NoThumbnailError", "Thumbnail", "Thumbnails", "shrunk", "thumbnail"]
 
 # Raster formats that decode without running a program of their own (EPS runs Ghostscript); not every Pillow has all.
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _MOST_BYTES = 256 * 2**20
-_MOST_PIXELS = 200_000_000
+_MOST_PIXELS = 100_000_000
+"""Of what has to be decoded: 0.4 GB of memory, for a moment."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
@@ -45,21 +50,31 @@ def thumbnail(path: str, *, pixels: int = 256, folder: Path | None = None) -> by
     Raises:
         NoThumbnailError: there is no such file, it is no image, it is too large, or it lies outside ``folder``.
     """
+    return shrunk(_existing(path, folder), pixels=pixels)
+
+
+def shrunk(image: Path | BinaryIO | Image, *, pixels: int = 256) -> bytes:
+    """A WebP picture of an image that is in a file or decoded already, at most ``pixels`` wide and high.
+
+    Raises:
+        NoThumbnailError: it is no image, or too large.
+    """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    file = _existing(path, folder)
     Image.init()
     formats = [name for name in _FORMATS if name in Image.ID]
     try:
-        with warnings.catch_warnings(), Image.open(file, formats=formats) as image:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata; the size is looked at here
-            if image.width * image.height > _MOST_PIXELS:
-                raise NoThumbnailError(f"too large: {image.width:,} x {image.height:,} pixels")
-            image.draft("RGB", (2 * pixels, 2 * pixels))  # a JPEG is decoded at about the size that is needed
-            image.thumbnail((pixels, pixels))
-            shown = ImageOps.exif_transpose(image)
-            out = io.BytesIO()
-            shown.convert("RGBA" if shown.has_transparency_data else "RGB").save(out, "WEBP", quality=75)
+            with image.copy() if isinstance(image, Image.Image) else Image.open(image, formats=formats) as opened:
+                width, height = opened.size
+                opened.draft("RGB", (2 * pixels, 2 * pixels))  # a JPEG is decoded at about the size that is needed
+                if opened.width * opened.height > _MOST_PIXELS:
+                    raise NoThumbnailError(f"too large: {width:,} x {height:,} pixels")
+                opened.thumbnail((pixels, pixels))
+                shown = ImageOps.exif_transpose(opened)
+                out = io.BytesIO()
+                shown.convert("RGBA" if shown.has_transparency_data else "RGB").save(out, "WEBP", quality=75)
     except NoThumbnailError:
         raise
     except Image.DecompressionBombError as error:  # Pillow looks at its size before we can

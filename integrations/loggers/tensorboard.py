@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from loss_logging.backends import Requirements
 from loss_logging.integrations.loggers.cells import clean, shorten
-from loss_logging.report import LossReport, Table
+from loss_logging.report import LossReport, Picture, Table
 
 if TYPE_CHECKING:
     from loss_logging.config import TrainConfig
@@ -35,12 +37,14 @@ class SummaryWriter(Protocol):
         bucket_counts: Sequence[float],
         global_step: int,
     ) -> Any: ...
+    def add_image(self, tag: str, img_tensor: Any, global_step: int, *, dataformats: str) -> Any: ...
     def add_text(self, tag: str, text_string: str, global_step: int) -> Any: ...
     def flush(self) -> Any: ...
 
 
 class TensorBoardBackend:
-    """Writes scalars, histograms, mean loss by timestep (drawn as a histogram) and tables (as text) to TensorBoard.
+    """Writes a report to TensorBoard: mean loss by timestep drawn as a histogram, tables as text, and for each ranking the
+    pictures of its items as one image.
 
     Args:
         writer: a SummaryWriter of the trainer (torch's or tensorboardX's). It is written to and flushed, never closed.
@@ -91,6 +95,8 @@ class TensorBoardBackend:
             _add_bars(writer, name, histogram.edges, [float(count) for count in histogram.counts], step)
         for name, curve in report.curves.items():
             _add_bars(writer, name, curve.edges, [mean or 0.0 for mean in curve.means], step)
+        for name, gallery in report.galleries.items():
+            _add_gallery(writer, name, gallery, report.tables[name], step)
         for name, table in report.tables.items():
             writer.add_text(clean(name), markdown_table(table, self._max_table_rows), step)
         writer.flush()
@@ -150,6 +156,14 @@ def _add_bars(writer: SummaryWriter, name: str, edges: Sequence[float], heights:
         bucket_counts=heights,
         global_step=step,
     )
+
+
+def _add_gallery(writer: SummaryWriter, name: str, gallery: Sequence[Picture | None], table: Table, step: int) -> None:
+    """The pictures of a table's rows as one image, each with its place in the table and its score."""
+    from loss_logging.integrations.loggers.grid import grid
+
+    labels = [f"{place}: {row[3]:.4g}" for place, row in enumerate(table.rows, 1)]
+    writer.add_image(clean(name), np.asarray(grid(gallery, labels)), step, dataformats="HWC")
 
 
 def markdown_table(table: Table, max_rows: int) -> str:

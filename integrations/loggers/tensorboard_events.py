@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+import numpy.typing as npt
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
@@ -81,6 +83,17 @@ class EventWriter:
             bucket=bucket_counts,
         )
         self._add(Summary.Value(tag=tag, histo=histogram), global_step)
+
+    def add_image(self, tag: str, img_tensor: npt.NDArray[np.uint8], global_step: int, *, dataformats: str) -> None:
+        """Add a picture (H, W, 3), as a JPEG. Needs Pillow."""
+        from PIL import Image
+
+        assert dataformats == "HWC"
+        height, width, colours = img_tensor.shape
+        encoded = io.BytesIO()
+        Image.fromarray(img_tensor).save(encoded, "JPEG", quality=85)
+        image = Summary.Image(height=height, width=width, colorspace=colours, encoded_image_string=encoded.getvalue())
+        self._add(Summary.Value(tag=tag, image=image), global_step)
 
     def add_text(self, tag: str, text_string: str, global_step: int) -> None:
         """Add text, which TensorBoard renders as markdown."""

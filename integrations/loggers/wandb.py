@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import secrets
@@ -19,7 +20,7 @@ from loss_logging.backends import Requirements
 from loss_logging.files import whole_file
 from loss_logging.integrations.loggers.cells import clean, shorten
 from loss_logging.ledger import ledger_dir
-from loss_logging.report import Histogram, LossReport, Table
+from loss_logging.report import Histogram, LossReport, Picture, Table
 from loss_logging.warn import LOGGER, warn_once
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ _FLUSH_SETTING = "x_transaction_log_flush_interval"
 class WandbBackend:
     """Writes to a run of the trainer, or to a run of its own when given a ``project``.
 
-    The JSON report becomes an artifact of type ``loss_report`` (not copied: keep the file until W&B has it).
+    The tables of the rankings have a column with small pictures, where the report has some. The JSON report becomes an
+    artifact of type ``loss_report`` (not copied: keep the file until W&B has it).
 
     In the trainer's run, our values join the trainer's own rows, so its rows, steps and x axis stay as they are; our
     charts have ``{prefix}/step`` as x axis. One row of ours fits into each row of the trainer, so ours wait for it to
@@ -477,7 +479,10 @@ def _media(report: LossReport, max_rows: int) -> dict[str, Any]:
     return {
         **{clean(name): _bars(histogram.counts, histogram.edges) for name, histogram in histograms.items()},
         **{clean(name): _bars([m or 0.0 for m in curve.means], curve.edges) for name, curve in report.curves.items()},
-        **{clean(name): _table(table, max_rows) for name, table in report.tables.items()},
+        **{
+            clean(name): _table(table, max_rows, report.galleries.get(name, []))
+            for name, table in report.tables.items()
+        },
     }
 
 
@@ -487,11 +492,25 @@ def _bars(heights: Sequence[float], edges: Sequence[float]) -> Any:
     return wandb.Histogram(np_histogram=(np.array(heights), np.array(edges)))
 
 
-def _table(table: Table, max_rows: int) -> Any:
+def _table(table: Table, max_rows: int, gallery: Sequence[Picture | None] = ()) -> Any:
     import wandb
 
     rows: list[Iterable[Any]] = [[_cell(value) for value in row] for row in table.rows[:max_rows]]
-    return wandb.Table(columns=[*table.columns], data=rows)
+    columns = [*table.columns]
+    if any(picture is not None and picture.image for picture in gallery):
+        columns.append("picture")
+        rows = [[*row, _image(picture)] for row, picture in zip(rows, gallery, strict=False)]
+    return wandb.Table(columns=[*columns], data=rows)
+
+
+def _image(picture: Picture | None) -> Any:
+    if picture is None or picture.image is None:
+        return None
+    import wandb
+    from PIL import Image
+
+    with Image.open(io.BytesIO(picture.image)) as image:
+        return wandb.Image(image.convert("RGB"), file_type="jpg")
 
 
 def _cell(value: Any) -> Any:

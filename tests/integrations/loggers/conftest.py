@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
+from PIL import Image
 from sample_report import sample_report
 
 from loss_logging.config import TrainConfig
-from loss_logging.report import LossReport
+from loss_logging.report import LossReport, Picture
 
 
 @pytest.fixture
@@ -22,3 +25,15 @@ def config(tmp_path: Path) -> TrainConfig:
 def make_report(tmp_path: Path) -> Callable[[int], LossReport]:
     """Builds the report of a step."""
     return lambda step: sample_report(step, tmp_path)
+
+
+@pytest.fixture
+def pictured(make_report: Callable[[int], LossReport]) -> LossReport:
+    """The report of step 150 with a red picture of its first item and none of the second."""
+    out = io.BytesIO()
+    Image.new("RGB", (80, 40), "red").save(out, "WEBP")
+    pictures = [
+        Picture("cats", "1.png", out.getvalue()),
+        Picture("cats", "2.png", None, "the file is not there any more"),
+    ]
+    return msgspec.structs.replace(make_report(150), pictures=pictures)

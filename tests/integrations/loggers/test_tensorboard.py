@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 import re
 import subprocess
 import sys
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from sample_report import HOSTILE
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from loss_logging.config import TrainConfig
 from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
+from loss_logging.pictures import PIXELS
 from loss_logging.report import LossReport
 
 with warnings.catch_warnings():
@@ -27,7 +30,7 @@ MakeReport = Callable[[int], LossReport]
 
 
 def read(log_dir: Path) -> EventAccumulator:
-    events = EventAccumulator(str(log_dir), size_guidance={"scalars": 0, "histograms": 0, "tensors": 0})
+    events = EventAccumulator(str(log_dir), size_guidance={"scalars": 0, "histograms": 0, "tensors": 0, "images": 0})
     events.Reload()
     return events
 
@@ -149,6 +152,26 @@ def test_hostile_captions_are_inert_and_shown(config: TrainConfig, make_report: 
     assert captions[:4] == [" ".join(caption.split()) for caption in HOSTILE[:4]]
     assert captions[4] == "lone \ufffd surrogate, nul \ufffd, markers \ufffdklzzwxh:0000\ufffd"
     assert captions[5] == "x" * 119 + "…"
+
+
+@pytest.mark.parametrize("module", [None, "torch.utils.tensorboard", "tensorboardX"])
+def test_pictures(module: str | None, config: TrainConfig, tmp_path: Path, pictured: LossReport) -> None:
+    """The pictures of a ranking are one image, in files of our own as in a trainer's writer; a missing one is grey."""
+    writer = None if module is None else pytest.importorskip(module).SummaryWriter(str(tmp_path))
+    backend = TensorBoardBackend.from_config(config, log_dir=tmp_path if writer is None else None, writer=writer)
+    backend.write(pictured)
+    backend.close()
+    if writer is not None:
+        writer.close()
+    (event,) = read(tmp_path).Images("loss_logging/worst/hard")
+    assert event.step == 150
+    image = Image.open(io.BytesIO(event.encoded_image_string)).convert("RGB")
+    assert image.size == (event.width, event.height)
+    assert image.width == 2 * (PIXELS + 4) + 4
+    red, grey = (image.getpixel((4 + PIXELS // 2 + i * (PIXELS + 4), 4 + PIXELS // 2 + 12)) for i in range(2))
+    assert red == pytest.approx((255, 0, 0), abs=20)
+    assert grey == pytest.approx((225, 225, 225), abs=20)
+    assert len(event.encoded_image_string) < 20_000
 
 
 def test_a_dataset_name_that_cannot_be_encoded_is_written(config: TrainConfig) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from sample_report import HOSTILE
 from wandb_file import OfflineRun, history
 
@@ -97,6 +98,29 @@ def test_own_run_holds_what_was_logged(config: TrainConfig, make_report: MakeRep
         ["cats_000000150.json"],
         ["cats_000000300.json"],
     ]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_pictures(own: bool, config: TrainConfig, pictured: LossReport, request: pytest.FixtureRequest) -> None:
+    """Rows of a ranking have the pictures of their items, in a run of our own and in the trainer's; none is null."""
+    run = None if own else request.getfixturevalue("trainers_run")
+    backend = WandbBackend.from_config(config, **({"project": "ours", "mode": "offline"} if own else {"run": run}))
+    backend.write(pictured)
+    backend.close()
+    found = OfflineRun(Path(config.save_root) / "loss_logging") if run is None else finished(run)
+    name = "loss_logging/worst/hard.table.json"
+    contents = [{entry.path: Path(entry.local_path) for entry in a.manifest.contents} for a in found.artifacts]
+    (files,) = (entries for entries in contents if name in entries)
+    table = json.loads(files[name].read_bytes())
+    assert table["columns"][-1] == "picture"
+    first, second = (values[-1] for values in table["data"])
+    assert second is None
+    assert (first["_type"], first["width"], first["height"]) == ("image-file", 80, 40)
+    with Image.open(files[first["path"]]) as image:
+        assert image.getpixel((40, 20)) == pytest.approx((255, 0, 0), abs=20)
+    (row,) = found.rows_with("loss_logging/worst/hard")
+    assert found.table(row["loss_logging/worst/hard"])["columns"] == table["columns"]
+    assert "picture" not in found.table(row["loss_logging/flagged_captions"])["columns"]
 
 
 def test_another_process_continues_the_run(config: TrainConfig) -> None:

@@ -1,0 +1,145 @@
+"""Small pictures of the worst items, for trackers. Made by the reporter, never by the trainer's thread."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import sys
+import threading
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from loss_logging.errors import ConfigError
+from loss_logging.report import LossReport, Picture
+from loss_logging.thumbnails import NoThumbnailError, shrunk, thumbnail
+from loss_logging.warn import LOGGER, warn_once
+
+if TYPE_CHECKING:
+    from loss_logging.config import TrainConfig
+
+__all__ = ["PIXELS", "LoadImage", "PictureMaker", "load_image_function"]
+
+LoadImage = Callable[[str, str], Any]
+"""Path and dataset of an item -> its picture: see `TrainConfig.load_image`."""
+
+PIXELS = 160
+"""Most width and height."""
+_SECONDS = 10.0
+"""How long a report waits for its pictures; those that are not there by then are left out."""
+
+
+def load_image_function(name: str) -> LoadImage:
+    """The function that ``"package.module:function"`` names.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        if _is_script(module):  # importing it would run it once more
+            raise ConfigError(f"$.load_image: {name!r} is in the script that runs; put it into a module of its own")
+        function = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"$.load_image: cannot load {name!r}: {error}") from error
+    if not callable(function):
+        raise ConfigError(f"$.load_image: {name!r} is a {type(function).__name__}; allowed: a function")
+    found: LoadImage = function
+    return found
+
+
+def _is_script(module: str) -> bool:
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    if module == "__main__" or script is None:
+        return module == "__main__"
+    spec = find_spec(module)
+    return spec is not None and spec.origin is not None and os.path.realpath(spec.origin) == os.path.realpath(script)
+
+
+class PictureMaker:
+    """Adds pictures to reports, as far as there are any; what the last report had is not made again.
+
+    An image that ends the process, by its size or by a fault in a decoder, does so once: as long as pictures are being
+    made there is a mark in the run's folder, and a process that finds one makes none.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self._most = config.pictures if find_spec("PIL") is not None else 0
+        self._load = config.load_image
+        self._mark = config.records_dir / ".pictures"
+        self._made: dict[tuple[str, str], Picture] = {}
+        self._busy: threading.Thread | None = None
+        if self._most and self._mark.exists():
+            warn_once("pictures", "a process ended while it made pictures for the trackers; no more are made")
+            self._mark.unlink()
+            self._most = 0
+
+    def added_to(self, report: LossReport) -> LossReport:
+        """The report with pictures of the first items of both rankings. Takes 10 seconds at most; never raises."""
+        worst = [*report.worst.hard[: self._most], *report.worst.caption_mismatch[: self._most]]
+        items = list(dict.fromkeys((item.dataset, item.path) for item in worst))
+        if not items:
+            return report
+        if self._busy is not None and self._busy.is_alive():
+            warn_once("slow pictures", "images take so long to read that the trackers get no pictures of them")
+            return report
+        pictures: list[Picture] = []
+        self._busy = threading.Thread(
+            target=self._make, args=(items, pictures), name="loss_logging-pictures", daemon=True
+        )
+        self._busy.start()
+        self._busy.join(_SECONDS)
+        made = list(pictures)
+        self._made = {(picture.dataset, picture.path): picture for picture in made if picture.image is not None}
+        _warn_of_missing(made)
+        return msgspec.structs.replace(report, pictures=made)
+
+    def _make(self, items: list[tuple[str, str]], pictures: list[Picture]) -> None:
+        known = dict(self._made)
+        try:
+            self._mark.touch()
+            pictures.extend(known.get(item) or self._picture(*item) for item in items)  # one after the other
+            self._mark.unlink(missing_ok=True)
+        except OSError as error:  # of the mark: the disk is full, or the folder was removed
+            LOGGER.debug("no pictures: %s", error)
+
+    def _picture(self, dataset: str, path: str) -> Picture:
+        try:
+            return Picture(dataset, path, self._image(dataset, path))
+        except NoThumbnailError as error:
+            return Picture(dataset, path, None, str(error))
+        except Exception as error:  # noqa: BLE001 load_image is the user's: whatever it raises is the reason
+            return Picture(dataset, path, None, f"{type(error).__name__}: {error}"[:200])
+
+    def _image(self, dataset: str, path: str) -> bytes:
+        loaded = load_image_function(self._load)(path, dataset) if self._load else path
+        if loaded is None:
+            raise NoThumbnailError("load_image has none")
+        if isinstance(loaded, (str, Path)):
+            # Relative paths count from the trainer's folder, which is this process's too, and may lead out of it.
+            path = str(loaded) if "://" in str(loaded) else str(Path(loaded).absolute())
+            return thumbnail(path, pixels=PIXELS)
+        if isinstance(loaded, bytes):
+            return shrunk(io.BytesIO(loaded), pixels=PIXELS)
+        from PIL import Image
+
+        return shrunk(loaded if isinstance(loaded, Image.Image) else Image.fromarray(loaded), pixels=PIXELS)
+
+
+def _warn_of_missing(pictures: list[Picture]) -> None:
+    missing = [picture for picture in pictures if picture.image is None]
+    if not missing:
+        return
+    first = missing[0]
+    sentence = (
+        f"{len(missing)} of {len(pictures)} items have no picture in the trackers; the first one is {first.path!r}: "
+        f"{first.reason}"
+    )
+    if len(missing) < len(pictures):
+        warn_once("no picture", f"{sentence}. Training goes on; this is not warned about again.")
+    else:  # the data are no image files, and nobody has asked for pictures
+        LOGGER.info("%s. The option load_image can give pictures of data that are no files.", sentence)
