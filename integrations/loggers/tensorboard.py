@@ -43,8 +43,8 @@ class SummaryWriter(Protocol):
 
 
 class TensorBoardBackend:
-    """Writes a report to TensorBoard: mean loss by timestep drawn as a histogram, tables as text, and for each ranking the
-    pictures of its items as one image.
+    """Writes a report to TensorBoard: mean loss by timestep drawn as a histogram, tables as text, and the pictures of a
+    ranking as one image.
 
     Args:
         writer: a SummaryWriter of the trainer (torch's or tensorboardX's). It is written to and flushed, never closed.

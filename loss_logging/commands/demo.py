@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from loss_logging.cli import require
+from loss_logging.commands.console import JsonOption, print_json
 
 __all__ = ["demo"]
 
@@ -20,6 +21,7 @@ def demo(
     ] = "tensorboard",
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 1200,
     seed: Annotated[int, typer.Option(min=0, help="Decides data, faults and training.")] = 0,
+    as_json: JsonOption = False,
 ) -> None:
     """Train a small captioned model on digits with planted faults, and show which were found, in under a minute.
 
@@ -31,4 +33,7 @@ def demo(
     require("demo", "torch", "sklearn", "PIL")
     from loss_logging.demo.run import run
 
-    run(out, [name.strip() for name in loggers.split(",") if name.strip()], steps, seed, Console())
+    names = [name.strip() for name in loggers.split(",") if name.strip()]
+    found = run(out, names, steps, seed, None if as_json else Console())
+    if as_json:
+        print_json(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
@@ -21,8 +22,25 @@ JOB = "digits"
 LISTED = 20
 
 
-def run(out: Path, loggers: list[str], steps: int, seed: int, console: Console) -> None:
-    """Train and print what was found. ``loggers`` are names; W&B runs offline."""
+class Found(msgspec.Struct, frozen=True):
+    """How many of the planted faults of a kind are among the items that the report lists as ``ranking``."""
+
+    fault: Fault
+    planted: int
+    ranking: str
+    listed: int
+    found: int
+    by_chance: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.planted} x {self.fault}: {self.found} of the {self.listed} {self.ranking} "
+            f"(by chance: {self.by_chance:.1f})"
+        )
+
+
+def run(out: Path, loggers: list[str], steps: int, seed: int, console: Console | None) -> list[Found]:
+    """Train, print what was found unless ``console`` is None, and return it. W&B runs offline."""
     config = TrainConfig(
         job_name=JOB,
         save_root=out,
@@ -37,31 +55,32 @@ def run(out: Path, loggers: list[str], steps: int, seed: int, console: Console) 
     write_images(samples)
     train(samples, config, steps)
     report = read_report(config.report_path(steps))
-    print_report(report, console)
-    for line in (*_found(samples, report), *_next_steps(config, steps)):
-        console.print(Text(line), soft_wrap=True)
+    found = _found(samples, report)
+    if console is not None:
+        print_report(report, console)
+        lines = ["What was planted, and where it was found:", *(f"  {one}" for one in found)]
+        for line in (*lines, *_next_steps(config, steps)):
+            console.print(Text(line), soft_wrap=True)
+    return found
 
 
 def _offline_wandb() -> dict[str, str]:
     return {"name": "wandb", "project": "loss-logging-demo", "mode": "offline"}
 
 
-def _found(samples: list[Sample], report: LossReport) -> list[str]:
+def _found(samples: list[Sample], report: LossReport) -> list[Found]:
     """How many of the planted faults the report lists."""
     lists: dict[Fault, tuple[str, list[str]]] = {
         "wrong caption": ("worst by caption_mismatch", [item.path for item in report.worst.caption_mismatch[:LISTED]]),
         "noise image": ("worst by hard", [item.path for item in report.worst.hard[:LISTED]]),
         "damaged caption": ("flagged captions", [item.path for item in report.flagged]),
     }
-    lines = ["What was planted, and where it was found:"]
-    for fault, (name, paths) in lists.items():
+    found = []
+    for fault, (ranking, paths) in lists.items():
         planted = {sample.path for sample in samples if sample.fault == fault}
         by_chance = len(planted) / len(samples) * len(paths)
-        lines.append(
-            f"  {len(planted)} x {fault}: {len(planted.intersection(paths))} of the {len(paths)} {name} "
-            f"(by chance: {by_chance:.1f})"
-        )
-    return lines
+        found.append(Found(fault, len(planted), ranking, len(paths), len(planted.intersection(paths)), by_chance))
+    return found
 
 
 def _next_steps(config: TrainConfig, steps: int) -> list[str]:
