@@ -38,8 +38,11 @@ def grid(pictures: Sequence[Picture | None], labels: Sequence[str]) -> Image:
             draw.rectangle((x, y, x + PIXELS - 1, y + PIXELS - 1), fill=_NONE)
             draw.text((x + 6, y + PIXELS // 2 - 6), "no picture", fill=_TEXT)
         else:
-            with Image.open(io.BytesIO(picture.image)) as small:
-                place = (x + (PIXELS - small.width) // 2, y + (PIXELS - small.height) // 2)
-                image.paste(small.convert("RGB"), place)
+            with Image.open(io.BytesIO(picture.image)) as opened:
+                times = max(PIXELS // max(opened.size), 1)  # digits of 8 x 8 pixels are seen as such
+                small = opened.convert("RGB").resize(
+                    (opened.width * times, opened.height * times), Image.Resampling.NEAREST
+                )
+            image.paste(small, (x + (PIXELS - small.width) // 2, y + (PIXELS - small.height) // 2))
         draw.text((x, y + PIXELS), label, fill=_TEXT)
     return image
