@@ -12,7 +12,7 @@ from typing import Any, Literal
 import duckdb
 import msgspec
 
-from loss_logging.item_reader import load_items
+from loss_logging.item_reader import load_items, open_database
 from loss_logging.missed import read_for_backends
 from loss_logging.report import LossReport, Summary
 
@@ -170,8 +170,7 @@ def _items(before: Path, after: Path, figure: Figure, continues: bool, progress:
         "dataset, path, caption, count - non_finite AS n, std_loss ** 2 * n AS m2, "
         f"CASE WHEN isfinite({column}) THEN {column} END AS figure"
     )
-    connection = duckdb.connect(config={"autoinstall_known_extensions": False})
-    connection.execute("SET enable_progress_bar = false")
+    connection = open_database()
     for table, report in (("before", before), ("after", after)):
         load_items(connection, table, select, report, progress=progress)
     query = files("loss_logging").joinpath("sql/item_changes.sql").read_text("utf-8")

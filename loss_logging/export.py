@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
@@ -13,11 +13,12 @@ import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tqdm import tqdm
 
 from loss_logging.artifacts import spreadsheet_cell
 from loss_logging.errors import LossLoggingError
 from loss_logging.files import whole_file
-from loss_logging.item_reader import ITEM_SCHEMA, load_items
+from loss_logging.item_reader import ITEM_SCHEMA, load_items, open_database
 from loss_logging.missed import read_for_backends
 from loss_logging.report import FlaggedCaption, LossReport
 
@@ -86,15 +87,14 @@ def export_items(
         raise LossLoggingError("an exclude-list of every item is asked for; say which items")
     found = read_for_backends(report)
     warnings = _check(found, selection)
-    with closing(duckdb.connect(config={"autoinstall_known_extensions": False})) as connection:
-        connection.execute("SET enable_progress_bar = false")
+    with closing(open_database()) as connection:
         load_items(connection, "items", "*", report, progress=progress)
         (of,) = connection.execute("SELECT count(*) FROM items").fetchall()[0]
         if not of:
             raise LossLoggingError(f"{report} has no figures per item (log_per_example was off)")
         _load_flagged(connection, found.flagged)
         query, parameters = _query(selection, only_paths=to == "exclude-list")
-        batches = connection.sql(query, params=parameters or None).to_arrow_reader(_ROWS)
+        reader = connection.sql(query, params=parameters or None).to_arrow_reader(_ROWS)
         writers: dict[Format, _Writer] = {
             "csv": _csv_writer(formulas),
             "parquet": _write_parquet,
@@ -102,7 +102,7 @@ def export_items(
             "exclude-list": _write_paths,
         }
         with whole_file(out) if isinstance(out, Path) else nullcontext(out) as file:
-            written, left_out = writers[to](batches, file)
+            written, left_out = writers[to](reader.schema, _counted(reader, progress), file)
     return Exported(written, of, [*warnings, *left_out])
 
 
@@ -159,8 +159,17 @@ def _query(selection: Selection, *, only_paths: bool) -> tuple[str, dict[str, An
     ), parameters
 
 
-_Batches: TypeAlias = pa.RecordBatchReader
-_Writer: TypeAlias = Callable[[_Batches, IO[bytes]], tuple[int, list[str]]]
+_Batches: TypeAlias = Iterable[pa.RecordBatch]
+_Writer: TypeAlias = Callable[[pa.Schema, _Batches, IO[bytes]], tuple[int, list[str]]]
+
+
+def _counted(batches: _Batches, progress: bool) -> Iterator[pa.RecordBatch]:
+    """The batches, with a progress bar where they take more than a second."""
+    shown = None if progress else True  # None: where it is a terminal
+    with tqdm(desc="writing", unit=" items", unit_scale=True, delay=1, leave=False, disable=shown) as bar:
+        for batch in batches:
+            yield batch
+            bar.update(batch.num_rows)
 
 
 def _csv_writer(formulas: bool) -> _Writer:
@@ -168,10 +177,10 @@ def _csv_writer(formulas: bool) -> _Writer:
         text = ", ".join(value) if isinstance(value, list) else value
         return text if formulas else spreadsheet_cell(text)
 
-    def write(batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
+    def write(schema: pa.Schema, batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
         text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
         writer = csv.writer(text)
-        writer.writerow(batches.schema.names)
+        writer.writerow(schema.names)
         n = 0
         for row in _rows(batches):
             writer.writerow(map(cell, row.values()))
@@ -182,7 +191,7 @@ def _csv_writer(formulas: bool) -> _Writer:
     return write
 
 
-def _write_lines(batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
+def _write_lines(_: pa.Schema, batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
     n = 0
     for row in _rows(batches):
         file.write(msgspec.json.encode(row) + b"\n")
@@ -190,16 +199,16 @@ def _write_lines(batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
     return n, []
 
 
-def _write_parquet(batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
+def _write_parquet(schema: pa.Schema, batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
     n = 0
-    with pq.ParquetWriter(file, batches.schema, compression="zstd") as writer:
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in batches:
             writer.write_batch(batch)
             n += batch.num_rows
     return n, []
 
 
-def _write_paths(batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
+def _write_paths(_: pa.Schema, batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
     paths = dict.fromkeys(row["path"] for row in _rows(batches))
     possible = [path for path in paths if len(path.splitlines()) == 1]
     file.writelines(f"{path}\n".encode() for path in possible)

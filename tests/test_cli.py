@@ -198,9 +198,9 @@ def test_export(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
     assert "2 of 2 items written" in done.stderr
     assert out.read_text().startswith("dataset,path,count,")
-    assert loss_logging("export", str(tmp_path), "--to", "exclude-list").returncode == 1
-    for worst in ("hard", "hard:0", "loud:3"):
-        assert loss_logging("export", str(tmp_path), "--to", "csv", "--worst", worst).returncode == 2
+    done = loss_logging("export", str(tmp_path), "--to", "csv", "--worst", "loud:3")
+    assert done.returncode == 2
+    assert "loud:3" in done.stderr
 
 
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
