@@ -119,7 +119,8 @@ class PairedItems(msgspec.Struct, frozen=True):
     can be computed; ``unpaired`` ones have no paired record. ``median`` and ``mad`` (median absolute deviation) are of
     the decided items' caption_mismatch, and None without such items. An item's ``robust_z`` is
     ``(caption_mismatch - median) / (1.4826 * mad)``, the modified z-score of Iglewicz and Hoaglin, "How to Detect and
-    Handle Outliers" (1993), who call 3.5 an outlier; it is None where ``mad`` is zero (below 1e-9).
+    Handle Outliers" (1993), who call 3.5 an outlier; it is None where ``mad`` is zero (below 1e-9). The caption of
+    ``above_zero`` of the decided items hurts.
     """
 
     decided: int
@@ -127,6 +128,7 @@ class PairedItems(msgspec.Struct, frozen=True):
     unpaired: int
     median: float | None
     mad: float | None
+    above_zero: int = 0
 
 
 class DatasetReport(msgspec.Struct, frozen=True):

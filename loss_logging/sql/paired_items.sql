@@ -6,7 +6,8 @@ SELECT
     count(*) FILTER (n_paired > 0 AND NOT decided) AS undecided,
     count(*) FILTER (n_paired = 0) AS unpaired,
     median(caption_mismatch) FILTER (decided) AS middle,
-    mad(caption_mismatch) FILTER (decided) AS spread
+    mad(caption_mismatch) FILTER (decided) AS spread,
+    count(*) FILTER (decided AND caption_mismatch > 0) AS above_zero
 FROM item_statistics
 GROUP BY dataset
 ORDER BY dataset
