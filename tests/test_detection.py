@@ -11,8 +11,8 @@ import torch
 from benchmarks.detection import rankings
 from benchmarks.detection.__main__ import HARD, OFFLINE, PAIRED, Found, Setting, rank
 from benchmarks.detection.data import Captions, load_digits
-from benchmarks.detection.training import denoising_loss, evaluation
-from loss_logging import LossLogger, TrainConfig
+from benchmarks.detection.training import denoising_loss, evaluation, train
+from loss_logging import LossLogger, TrainConfig, evaluate_dataset
 from loss_logging.demo.data import WORDS
 from loss_logging.demo.model import CaptionedFlow
 from loss_logging.evaluate import Draw
@@ -117,11 +117,41 @@ def test_rankings_of_a_short_run_cover_every_item_and_find_more_than_chance() ->
     setting = Setting("flow", "digit", noisy=True, epochs=(15,))
     digits = load_digits("digit", noisy=True, seed=0, items=300)
     found = Found()
-    for epoch, scores in rank(setting, digits, seed=0, epochs=setting.epochs):
+    for epoch, (scores, warned) in rank(setting, digits, seed=0, epochs=setting.epochs):
         assert {HARD, *PAIRED.values(), *OFFLINE.values()} < set(scores)
         assert all(values.shape == (300,) for values in scores.values())
-        found.add(setting, digits, epoch, scores)
+        found.add(setting, digits, epoch, (scores, warned))
     rows = {(row["ranking"], row["finds"]): row for row in found.rows()}
     assert float(rows[OFFLINE[16], "wrong captions"]["AUROC, 15 epochs"]) > 0.6
     assert float(rows[PAIRED[1.0], "wrong captions"]["AUROC, 15 epochs"]) > 0.6
     assert float(rows[HARD, "noisy images"]["AUROC, 15 epochs"]) > 0.9
+
+
+def test_a_model_that_has_learnt_its_images_by_heart_is_warned_about() -> None:
+    """Where captions help nearly all of 100 items or more by over a quarter; not before, nor while some hurt."""
+
+    def warnings(items: int, hurt: int, gain: float) -> list[str]:
+        def compute(batch: dict[str, list[str]], draw: Draw) -> list[dict[str, object]]:
+            return [
+                {"path": path, "dataset": "d", "caption": "a cat", "loss": 1.1 if int(path) < hurt else 1 - gain}
+                | {"loss_empty": 1.0}
+                for path in batch["paths"]
+            ]
+
+        batches = [{"paths": [str(item) for item in range(items)]}]
+        return evaluate_dataset(compute, batches, draws=4, paired=True, progress=False).warnings
+
+    (sentence,) = warnings(200, hurt=3, gain=0.3)
+    assert "all but 3 of 200 items, by 30% in the middle" in sentence
+    assert warnings(200, hurt=4, gain=0.3) == warnings(200, hurt=3, gain=0.2) == warnings(99, hurt=0, gain=0.3) == []
+
+
+@pytest.mark.long
+def test_memorisation_costs_the_ranking_and_brings_the_warning() -> None:
+    """With nearly unique captions, 100 epochs rank well; where AUROC is below 0.9, the report says so."""
+    digits = load_digits("unique", noisy=True, seed=0)
+    for epoch, model in train(digits, "flow", (100, 300), [], seed=0):
+        report = rankings.offline(model, "flow", digits, draws=16)
+        found = rankings.auroc(rankings.figure(report, digits, "caption_mismatch"), digits.wrong)
+        assert bool(report.warnings) == (epoch == 300)
+        assert found > 0.95 or report.warnings

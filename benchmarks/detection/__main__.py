@@ -18,14 +18,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from benchmarks.detection import rankings
 from benchmarks.detection.data import Captions, Digits, load_digits
 from benchmarks.detection.rankings import Scores
 from benchmarks.detection.training import Objective, train
 from benchmarks.table import Results, arguments
-from loss_logging import LossLogger, TrainConfig
+from loss_logging import LossLogger, read_report
 
 HARD = "hard"
 PAIRED = {
@@ -58,39 +58,45 @@ SETTINGS = (
 )
 QUICK_EPOCHS = (30,)
 
+Ranked: TypeAlias = tuple[dict[str, Scores], set[str]]
+"""The scores by ranking, and the rankings whose report came with a warning."""
 
-def rank(
-    setting: Setting, digits: Digits, seed: int, epochs: tuple[int, ...]
-) -> Iterator[tuple[int, dict[str, Scores]]]:
-    """Train once; at each of the epochs, the scores of every ranking."""
+
+def rank(setting: Setting, digits: Digits, seed: int, epochs: tuple[int, ...]) -> Iterator[tuple[int, Ranked]]:
+    """Train once; at each of the epochs, the scores of every ranking and the warnings of the reports behind them."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        configs = {
-            fraction: TrainConfig(
-                job_name="digits", save_root=Path(folder, str(fraction)), loggers=[], reporter="inline"
+        loggers = {
+            fraction: LossLogger(
+                job_name="digits",
+                save_root=Path(folder, str(fraction)),
+                loggers=[],
+                reporter="inline",
+                paired_fraction=fraction,
+                seed=seed,
             )
             for fraction in PAIRED
         }
-        loggers = {fraction: stack.enter_context(LossLogger(config)) for fraction, config in configs.items()}
+        for logger in loggers.values():
+            stack.enter_context(logger)
         by_cleanlab = rankings.by_cleanlab(digits)
-        for epoch, model in train(digits, setting.objective, epochs, loggers, seed):
-            yield (
-                epoch,
-                {
-                    "mean of the logged loss": rankings.logged(configs[1.0], digits, "average_loss"),
-                    "loss of the last epoch": rankings.logged(configs[1.0], digits, "last_loss"),
-                    "small-loss selection": rankings.small_loss(configs[1.0], digits),
-                    CLEANLAB: by_cleanlab,
-                    HARD: rankings.logged(configs[1.0], digits, "hard"),
-                    **{
-                        name: rankings.logged(configs[fraction], digits, "caption_mismatch")
-                        for fraction, name in PAIRED.items()
-                    },
-                    **{
-                        name: rankings.offline(model, setting.objective, digits, draws)
-                        for draws, name in OFFLINE.items()
-                    },
-                },
-            )
+        for epoch, model in train(digits, setting.objective, epochs, list(loggers.values()), seed):
+            logged = {
+                name: read_report(loggers[fraction].config.report_paths()[-1]) for fraction, name in PAIRED.items()
+            }
+            offline = {
+                name: rankings.offline(model, setting.objective, digits, draws) for draws, name in OFFLINE.items()
+            }
+            first = logged[PAIRED[1.0]]
+            scores = {
+                "mean of the logged loss": rankings.figure(first, digits, "average_loss"),
+                "loss of the last epoch": rankings.figure(first, digits, "last_loss"),
+                "small-loss selection": rankings.small_loss(loggers[1.0].config, digits),
+                CLEANLAB: by_cleanlab,
+                HARD: rankings.figure(first, digits, "hard"),
+            }
+            reports = logged | offline
+            scores |= {name: rankings.figure(report, digits, "caption_mismatch") for name, report in reports.items()}
+            yield epoch, (scores, {name for name, report in reports.items() if report.warnings})
 
 
 class Found:
@@ -99,8 +105,11 @@ class Found:
     def __init__(self) -> None:
         self.precision: defaultdict[tuple[Any, ...], list[float]] = defaultdict(list)
         self.auroc: defaultdict[tuple[Any, ...], list[float]] = defaultdict(list)
+        self.warned: set[tuple[Any, ...]] = set()
 
-    def add(self, setting: Setting, digits: Digits, epoch: int, scores: dict[str, Scores]) -> None:
+    def add(self, setting: Setting, digits: Digits, epoch: int, ranked: Ranked) -> None:
+        scores, warned = ranked
+        self.warned |= {(setting, ranking, WRONG, epoch) for ranking in warned}
         for ranking, values in scores.items():
             planted = {WRONG: digits.wrong, NOISY: digits.noisy}
             for fault in (WRONG, NOISY) if setting.noisy and ranking == HARD else (WRONG,):
@@ -126,6 +135,7 @@ class Found:
             }
             | {
                 f"{name}, {epoch} epochs": rankings.spread(found[setting, ranking, fault, epoch])
+                + (" !" if (setting, ranking, fault, epoch) in self.warned else "")
                 if (setting, ranking, fault, epoch) in found
                 else None
                 for name, found in (("precision", self.precision), ("AUROC", self.auroc))
@@ -152,11 +162,12 @@ def main() -> None:
     for setting in SETTINGS:
         for seed in seeds:
             digits = load_digits(setting.captions, noisy=setting.noisy, seed=seed)
-            for epoch, scores in rank(setting, digits, seed, QUICK_EPOCHS if options.quick else setting.epochs):
-                found.add(setting, digits, epoch, scores)
+            for epoch, ranked in rank(setting, digits, seed, QUICK_EPOCHS if options.quick else setting.epochs):
+                found.add(setting, digits, epoch, ranked)
     note = (
         f"{time.perf_counter() - start:.0f} s in all. {len(seeds)} seeds: mean (lowest..highest). Precision is that of "
-        "the first tenth of the ranking; 0.1 is chance. The first four rankings are what one has without loss_logging."
+        "the first tenth of the ranking; 0.1 is chance. The first four rankings are what one has without loss_logging. "
+        "Where a report of any seed came with a warning, there is a !."
     )
     results.table("Planted faults found", found.rows(), note)
     results.table("AUROC of partly wrong captions, by the word that is wrong", found.words(), "Chance is 0.5.")

@@ -10,11 +10,11 @@ import pandas as pd
 
 from benchmarks.detection.data import Digits, Flags
 from benchmarks.detection.training import Objective, evaluation
-from loss_logging import LossReport, TrainConfig, evaluate_dataset, read_report
+from loss_logging import LossReport, TrainConfig, evaluate_dataset
 from loss_logging.demo.model import CaptionedFlow
 from loss_logging.record_log import RecordLog
 
-__all__ = ["Scores", "auroc", "by_cleanlab", "logged", "offline", "precision", "small_loss"]
+__all__ = ["Scores", "auroc", "by_cleanlab", "figure", "offline", "precision", "small_loss", "spread"]
 
 Scores: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 """(N,), in the order of the dataset; the highest is the worst, NaN is undecided."""
@@ -22,23 +22,16 @@ Scores: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 TOP = 0.1
 
 
-def logged(config: TrainConfig, digits: Digits, figure: str) -> Scores:
-    """A figure of the newest report's ``item_stats``."""
-    return _figure(read_report(config.report_paths()[-1]), digits, figure)
-
-
-def offline(model: CaptionedFlow, objective: Objective, digits: Digits, draws: int) -> Scores:
-    """caption_mismatch by evaluate_dataset, with and without the caption at ``draws`` timesteps."""
+def offline(model: CaptionedFlow, objective: Objective, digits: Digits, draws: int) -> LossReport:
+    """What evaluate_dataset reports, with and without the caption at ``draws`` timesteps."""
     batches = [{"paths": digits.paths[start : start + 256]} for start in range(0, len(digits.paths), 256)]
-    report = evaluate_dataset(
-        evaluation(model, objective, digits), batches, draws=draws, paired=True, progress=False, job_name="offline"
-    )
-    return _figure(report, digits, "caption_mismatch")
+    return evaluate_dataset(evaluation(model, objective, digits), batches, draws=draws, paired=True, progress=False)
 
 
-def _figure(report: LossReport, digits: Digits, figure: str) -> Scores:
+def figure(report: LossReport, digits: Digits, name: str) -> Scores:
+    """A figure of the report's ``item_stats``."""
     items = report.datasets["digits"].item_stats
-    return np.array([getattr(items[path], figure) for path in digits.paths], np.float64)
+    return np.array([getattr(items[path], name) for path in digits.paths], np.float64)
 
 
 def small_loss(config: TrainConfig, digits: Digits) -> Scores:

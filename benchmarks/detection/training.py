@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -12,7 +12,6 @@ from benchmarks.detection.data import Digits
 from loss_logging import LossLogger, SampleRecord, per_example_loss
 from loss_logging.demo.model import CaptionedFlow, flow_matching_loss
 from loss_logging.evaluate import Draw
-from loss_logging.sampling import uniform
 
 __all__ = ["Objective", "evaluation", "train"]
 
@@ -45,15 +44,17 @@ def per_example(loss: Tensor) -> Tensor:
 
 
 def train(
-    digits: Digits, objective: Objective, save_at: Sequence[int], loggers: Mapping[float, LossLogger], seed: int
+    digits: Digits, objective: Objective, save_at: Sequence[int], loggers: Sequence[LossLogger], seed: int
 ) -> Iterator[tuple[int, CaptionedFlow]]:
-    """Train, and log every batch to each logger; yields the epoch and the model at each epoch of ``save_at``.
+    """Train, and log every batch to each logger, paired on the steps that it asks for.
+
+    Yields the epoch and the model at each epoch of ``save_at``.
 
     Args:
         digits: what to train on.
         objective: what the model predicts.
         save_at: ascending epochs; training ends with the last.
-        loggers: by the share of steps on which each is given the losses with the empty caption.
+        loggers: each sees the same losses.
         seed: of the model, the order and the noise.
     """
     torch.set_num_threads(1)  # the model is tiny: threads would wait for each other
@@ -68,13 +69,16 @@ def train(
             noise, timesteps = torch.randn_like(images), torch.rand(len(batch))
             dropped = torch.rand(len(batch)) < DROPOUT
             captions = ["" if drop else digits.captions[i] for i, drop in zip(batch, dropped.tolist(), strict=True)]
-            with torch.no_grad():
-                empty = denoising_loss(model, objective, images, noise, timesteps, [""] * len(batch))
+            empty: dict[LossLogger, Tensor] = {}
+            for logger in loggers:
+                with logger.paired_forward(step, model) as wanted:
+                    if wanted:
+                        empty[logger] = denoising_loss(model, objective, images, noise, timesteps, [""] * len(batch))
             losses = denoising_loss(model, objective, images, noise, timesteps, captions)
             optimizer.zero_grad()
             losses.mean().backward()
             optimizer.step()
-            for fraction, logger in loggers.items():
+            for logger in loggers:
                 logger.log_batch(
                     step,
                     per_example_loss(losses),
@@ -82,13 +86,12 @@ def train(
                     datasets="digits",
                     captions=captions,
                     timesteps=timesteps,
-                    losses_empty=empty if uniform(seed, step) < fraction else None,
+                    losses_empty=empty.get(logger),
                     caption_dropped=dropped,
                 )
         if epoch in save_at:
-            saved = [logger.save_step(step) for logger in loggers.values()]
-            for report in saved:
-                report.result()
+            for logger in loggers:
+                logger.save_step(step).result()
             yield epoch, model
 
 
