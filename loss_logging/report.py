@@ -89,10 +89,11 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
     ``last_loss`` and ``caption`` are of the last step that has one; of several records at that step, of any.
     ``std_z`` is the population standard deviation of the standardised losses whose sum is behind ``hard``.
 
-    ``n_paired`` is the number of records behind ``caption_mismatch`` (those with ``loss_empty`` whose caption was not
-    dropped) and ``standard_error`` the standard error of it. With fewer than 4 of them it is undecided whether the
-    caption is wrong: do not rank by such a ``caption_mismatch``. ``robust_z`` is None there; elsewhere it says how far
-    the item lies above the median of its dataset, see `PairedItems`.
+    ``caption_mismatch`` is the mean of ``(loss - loss_empty) / ((loss + loss_empty) / 2)``, from -2 to 2, over
+    ``n_paired`` records: those with ``loss_empty`` whose caption is not empty and was not dropped, neither loss being
+    negative nor both zero. ``standard_error`` is the standard error of it. With fewer than 4 of them it is undecided
+    whether the caption is wrong: do not rank by such a ``caption_mismatch``. ``robust_z`` is None there; elsewhere it
+    says how far the item lies above the median of its dataset, see `PairedItems`.
 
     The JSON leaves out fields that have their default: there may be millions of items."""
 

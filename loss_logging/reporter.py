@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,10 +38,11 @@ from loss_logging.messages import (
     Start,
 )
 from loss_logging.other_ranks import OtherRanks
+from loss_logging.paired_warnings import paired_warnings
 from loss_logging.pictures import PictureMaker
 from loss_logging.ranks import opened_run
 from loss_logging.record_log import RecordLog
-from loss_logging.report import DatasetReport, Job, LossReport, PairedItems, Summary, Worst, loss_scalar_name
+from loss_logging.report import DatasetReport, Job, LossReport, Summary, Worst, loss_scalar_name
 from loss_logging.statistics import RunStatistics
 from loss_logging.warn import LOGGER, warn_once
 
@@ -52,9 +53,6 @@ __all__ = ["Reporter", "main"]
 
 _COMPACT_FILES = 64
 _NICENESS = 10
-_MEMORISED_ITEMS, _MEMORISED_SHARE, _MEMORISED_MEDIAN = 100, 0.02, -0.25
-"""Where AUROC fell below 0.9 in benchmarks.detection 0.3% to 0.8% of the items lay above zero and the median at -0.34;
-elsewhere 3% and more, or -0.22 and higher."""
 _ORPHAN_SECONDS = 60.0
 """How long the backends may take when the trainer died and nobody waits."""
 
@@ -217,7 +215,7 @@ class Reporter:
             else Worst(),
             timestep_scale=statistics.timestep_scale,
             recent=recent,
-            warnings=[*warnings, *self._warnings(), *_undecided(paired.values()), *_memorised(paired)],
+            warnings=[*warnings, *self._warnings(), *paired_warnings(paired)],
             json_path=str(config.report_path(step)),
         )
 
@@ -266,37 +264,12 @@ class Reporter:
                 items_path(path).unlink(missing_ok=True)
 
 
-def _undecided(paired: Collection[PairedItems]) -> list[str]:
-    """A sentence, where an empty ranking would look as if every caption were fine."""
-    undecided = sum(dataset.undecided for dataset in paired)
-    if not undecided or any(dataset.decided for dataset in paired):
-        return []
-    return [
-        f"caption_mismatch is undecided for all items: {undecided} have paired records, but none the 4 that it takes; "
-        "log loss_empty on more steps, or evaluate with draws=4 or more"
-    ]
-
-
 def _page_builder(config: TrainConfig) -> PageBuilder | None:
     if not config.html:
         return None
     from loss_logging.html import PageBuilder  # needs the html extra
 
     return PageBuilder(config)
-
-
-def _memorised(paired: Mapping[str, PairedItems]) -> list[str]:
-    """Where captions help nearly every item a lot: what wrong captions do too once a model tells images by them."""
-    return [
-        f"the captions of {name} lower the loss of all but {dataset.above_zero} of {dataset.decided} items, by "
-        f"{-dataset.median:.0%} in the middle. A model that has learnt images by heart looks like this; then wrong "
-        "captions help too, and caption_mismatch misses them: compare with an earlier save step or checkpoint"
-        for name, dataset in paired.items()
-        if dataset.decided >= _MEMORISED_ITEMS
-        and dataset.above_zero < _MEMORISED_SHARE * dataset.decided
-        and dataset.median is not None
-        and dataset.median < _MEMORISED_MEDIAN
-    ]
 
 
 def _without_figures(summary: Summary) -> Summary:

@@ -165,11 +165,18 @@ def _plain_z(records: Sequence[Mapping[str, Any]], block_steps: int, scale: floa
 def _plain_item(records: list[Mapping[str, Any]], z: list[float | None]) -> dict[str, Any]:
     losses = [one["loss"] for one in records if math.isfinite(one["loss"])]
     finite = [one for one in records if math.isfinite(one["loss"])]
-    paired = [one for one in finite if one.get("loss_empty") is not None and not one.get("caption_dropped")]
+    paired = [
+        one
+        for one in finite
+        if one.get("loss_empty") is not None and one["caption"].strip() and not one.get("caption_dropped")
+    ]
     pairs = [(one["loss"], one["loss_empty"]) for one in paired]
     scores = [value for value in z if value is not None]
-    empty = math.fsum(e for _, e in pairs)
-    ratio = math.fsum(loss - e for loss, e in pairs) / empty if empty > 0 else None
+    mismatch = [
+        (loss - empty) / (loss / 2 + empty / 2)
+        for loss, empty in pairs
+        if math.isfinite(empty) and min(loss, empty) >= 0 and loss / 2 + empty / 2 > 0
+    ]
     return {
         "count": len(records),
         "non_finite": len(records) - len(losses),
@@ -180,9 +187,9 @@ def _plain_item(records: list[Mapping[str, Any]], z: list[float | None]) -> dict
         "last_loss": _last(finite, "loss"),
         "hard": math.fsum(scores) / (len(scores) + 5) if scores else None,
         "std_z": statistics.pstdev(scores) if scores else None,
-        "caption_mismatch": ratio,
-        "n_paired": len(pairs),
-        "standard_error": _ratio_error(pairs, ratio, empty),
+        "caption_mismatch": statistics.fmean(mismatch) if mismatch else None,
+        "n_paired": len(mismatch),
+        "standard_error": statistics.stdev(mismatch) / math.sqrt(len(mismatch)) if len(mismatch) > 1 else None,
         "caption": _last([one for one in records if not one.get("caption_dropped")], "caption") or "",
     }
 
@@ -190,16 +197,6 @@ def _plain_item(records: list[Mapping[str, Any]], z: list[float | None]) -> dict
 def _last(records: list[Mapping[str, Any]], field: str) -> Any:
     """The value at the highest step, the first one there."""
     return max(records, key=lambda one: one.get("step", 0))[field] if records else None
-
-
-def _ratio_error(pairs: list[tuple[float, float]], ratio: float | None, empty: float) -> float | None:
-    """Cochran 1977, section 6.4, for the ratio of the sums of (loss - loss_empty) and loss_empty."""
-    n = len(pairs)
-    if ratio is None or n < 2:
-        return None
-    residuals = [(loss - e) - ratio * e for loss, e in pairs]
-    variance = math.fsum(r * r for r in residuals) / (n - 1)
-    return math.sqrt(n * variance) / empty
 
 
 def assert_same_figures(found: Any, expected: Any) -> None:

@@ -28,7 +28,7 @@ def save(
                     {
                         "path": path,
                         "dataset": dataset,
-                        "caption": captions.get(path, f"a picture of {path}"),
+                        "caption": captions.get(path, f"a picture of {Path(path).stem}"),
                         "loss": values[i],
                     }
                     for (dataset, path), values in save.items()

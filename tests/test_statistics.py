@@ -497,13 +497,13 @@ def test_a_dataset_of_one_item(tmp_path: Path, losses: list[float]) -> None:
         assert (item["hard"], item["std_z"]) == (pytest.approx(0, abs=1e-12), pytest.approx(1))
     assert item["robust_z"] is None
     (worst,) = numbers.worst_caption_mismatch(9)
-    assert worst.score == pytest.approx(np.mean(losses) - 1)
+    assert worst.score == pytest.approx(np.mean([2 * (loss - 1) / (loss + 1) for loss in losses]))
     assert worst.robust_z is None
     assert numbers.paired_items()["d"].mad == 0
 
 
 def test_pairs_for_some_records_only(tmp_path: Path) -> None:
-    """Only records with loss_empty are pairs; items with 1 to 3 of them, or none that compute, are undecided."""
+    """Only records with a finite loss_empty and a caption are pairs; items with 1 to 3 of them are undecided."""
     log = RecordLog(tmp_path)
     pairs = {"none": 0, "few": 3, "enough": 4, "many": 6}
     rows = [
@@ -511,16 +511,30 @@ def test_pairs_for_some_records_only(tmp_path: Path) -> None:
         for path, n in pairs.items()
         for step in range(8)
     ]
-    rows += [record(path="zero", loss=1.0, step=step, loss_empty=0.0) for step in range(8)]
-    rows += [record(path="nan", loss=1.0, step=step, loss_empty=math.nan) for step in range(8)]
+    nothing = {"zero": (0.0, 0.0), "nan": (1.0, math.nan), "inf": (1.0, math.inf), "minus": (1.0, -0.5)}
+    for path, (loss, empty) in nothing.items():
+        rows += [record(path=path, loss=loss, step=step, loss_empty=empty) for step in range(8)]
+    rows += [record(path="blank", caption=" \n", loss=1.0, step=step, loss_empty=1.0) for step in range(8)]
     write(log, rows)
     (numbers := run_statistics(log)).advance(8)
     assert {(item.path, item.score, item.count) for item in numbers.worst_caption_mismatch(9)} == {
-        ("enough", -0.5, 4), ("many", -0.5, 6)
+        ("enough", -2 / 3, 4), ("many", -2 / 3, 6)
     }  # fmt: skip
     counts = numbers.paired_items()["d"]
-    assert (counts.decided, counts.undecided, counts.unpaired) == (2, 2, 2)  # few and zero; none and nan
-    assert {row["path"]: row["n_paired"] for row in item_rows(numbers)} == pairs | {"zero": 8, "nan": 0}
+    assert (counts.decided, counts.undecided, counts.unpaired) == (2, 1, 6)
+    unpaired = dict.fromkeys([*nothing, "blank"], 0)
+    assert {row["path"]: row["n_paired"] for row in item_rows(numbers)} == pairs | unpaired
+
+
+def test_every_pair_counts_alike(tmp_path: Path) -> None:
+    """Neither high losses nor a loss near zero drown what the others say; the standard error is that of the mean."""
+    log = RecordLog(tmp_path)
+    pairs = [(0.99, 1.01), (0.011, 0.009), (0.0011, 0.0009), (0.1, 1e-300)]
+    write(log, [record(loss=loss, loss_empty=empty, step=step) for step, (loss, empty) in enumerate(pairs)])
+    (numbers := run_statistics(log)).advance(4)
+    (item,) = numbers.worst_caption_mismatch(9)
+    assert item.score == pytest.approx((-0.02 + 0.2 + 0.2 + 2) / 4)
+    assert item.standard_error == pytest.approx(np.std([-0.02, 0.2, 0.2, 2], ddof=1) / 2)
 
 
 def test_a_dropped_caption_is_no_pair(tmp_path: Path) -> None:
@@ -535,7 +549,7 @@ def test_a_dropped_caption_is_no_pair(tmp_path: Path) -> None:
     )
     (numbers := run_statistics(log)).advance(8)
     (item,) = numbers.worst_caption_mismatch(9)
-    assert (item.score, item.count) == (0.5, 4)
+    assert (item.score, item.count) == (0.4, 4)
 
 
 def test_the_robust_z_of_a_wrong_caption(tmp_path: Path) -> None:
@@ -546,7 +560,7 @@ def test_the_robust_z_of_a_wrong_caption(tmp_path: Path) -> None:
     write(
         log,
         [
-            record(path=f"{i}", dataset=name, loss=1 + float(gain), loss_empty=1.0, step=step)
+            record(path=f"{i}", dataset=name, loss=2 + float(gain), loss_empty=2 - float(gain), step=step)
             for i, gain in enumerate(gains)
             for step in range(4)
             for name in "ab"[: 1 + (i < 60)]

@@ -1,13 +1,14 @@
 -- Every item's figures, as they stand in the JSON artifact.
 --
 -- hard = sum(z) / (n + 5): the 5 pulls items seen a few times towards zero.
--- caption_mismatch = sum(loss - loss_empty) / sum(loss_empty); its standard error is that of a ratio of sums by the delta
--- method (Cochran, "Sampling Techniques", 1977, section 6.4). Fewer than 4 paired records decide nothing about a caption.
+-- caption_mismatch = mean((loss - loss_empty) / ((loss + loss_empty) / 2)): relative to each record's own losses, because
+-- timesteps of high loss would otherwise drown the others, where noise is predicted those that say least about the caption;
+-- and relative to both, because a share of a loss near zero would drown everything. Fewer than 4 paired records decide nothing.
 --
 -- suspect: the losses, too, say that something is wrong with the item; a flag on its caption is to be looked at first.
 WITH
-ratio AS (
-    SELECT *, CASE WHEN sum_empty > 0 THEN sum_difference / sum_empty END AS caption_mismatch FROM items
+mismatch AS (
+    SELECT *, sum_mismatch / nullif(n_paired, 0) AS caption_mismatch FROM items
 ),
 figures AS (
     SELECT
@@ -25,16 +26,10 @@ figures AS (
         coalesce(caption, '') AS caption,
         count - n AS non_finite,
         n_paired,
-        coalesce(n_paired >= 4 AND isfinite(caption_mismatch), false) AS decided,
-        finite(CASE
-            WHEN n_paired > 1 THEN sqrt(
-                greatest(
-                    sum_difference2 - 2 * caption_mismatch * sum_product + caption_mismatch ** 2 * sum_empty2, 0
-                ) * n_paired / (n_paired - 1)
-            ) / sum_empty
-        END) AS standard_error,
+        n_paired >= 4 AS decided,
+        CASE WHEN n_paired > 1 THEN sqrt(greatest(m2_mismatch, 0) / (n_paired - 1) / n_paired) END AS standard_error,
         caption IS NOT NULL AND NOT is_reg AS checkable
-    FROM ratio
+    FROM mismatch
 )
 SELECT
     *,

@@ -1,8 +1,8 @@
 -- Partial sums per item over the steps in ($after, $through]; what merge_items.sql adds up.
 --
 -- `z` is the loss standardised among the losses of the same timestep bin and block of steps. Where fewer than 8 records share
--- both, the whole block stands in; where those do not vary either, there is no z. A record whose caption was dropped compares
--- the empty caption with itself, and is no pair.
+-- both, the whole block stands in; where those do not vary either, there is no z. A record whose caption is empty or was dropped
+-- compares the empty caption with itself, and is no pair.
 WITH
 in_cell AS NOT MATERIALIZED (
     SELECT block, timestep_bin, count(*) AS n, avg(loss) AS mean, stddev_pop(loss) AS std
@@ -29,7 +29,15 @@ scored AS NOT MATERIALIZED (
     SELECT
         samples.*,
         (loss - baseline.mean) / baseline.std AS z,
-        CASE WHEN NOT caption_dropped THEN loss - loss_empty END AS difference
+        CASE
+            WHEN
+                NOT caption_dropped
+                AND trim(caption, E' \t\r\n') <> ''
+                AND isfinite(loss_empty)
+                AND least(loss, loss_empty) >= 0
+                AND loss / 2 + loss_empty / 2 > 0
+            THEN (loss - loss_empty) / (loss / 2 + loss_empty / 2)
+        END AS mismatch
     FROM samples
     LEFT JOIN baseline USING (block, timestep_bin)
     WHERE step > $after AND step <= $through
@@ -51,12 +59,9 @@ SELECT
     coalesce(sum(z), 0) AS sum_z,
     count(z) AS n_z,
     coalesce(var_pop(z) * count(z), 0) AS m2_z,
-    count(difference) AS n_paired,
-    coalesce(sum(loss_empty) FILTER (difference IS NOT NULL), 0) AS sum_empty,
-    coalesce(sum(difference), 0) AS sum_difference,
-    coalesce(sum(difference * difference), 0) AS sum_difference2,
-    coalesce(sum(difference * loss_empty), 0) AS sum_product,
-    coalesce(sum(loss_empty * loss_empty) FILTER (difference IS NOT NULL), 0) AS sum_empty2,
+    count(mismatch) AS n_paired,
+    coalesce(sum(mismatch), 0) AS sum_mismatch,
+    coalesce(var_pop(mismatch) * count(mismatch), 0) AS m2_mismatch,
     arg_max(caption, step) FILTER (NOT caption_dropped) AS caption,
     bool_and(is_reg) AS is_reg
 FROM scored

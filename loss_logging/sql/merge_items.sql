@@ -23,11 +23,10 @@ SELECT
     coalesce(a.n_z, 0) + coalesce(b.n_z, 0) AS n_z,
     merged_m2(a.n_z, a.sum_z / a.n_z, a.m2_z, b.n_z, b.sum_z / b.n_z, b.m2_z) AS m2_z,
     coalesce(a.n_paired, 0) + coalesce(b.n_paired, 0) AS n_paired,
-    coalesce(a.sum_empty, 0) + coalesce(b.sum_empty, 0) AS sum_empty,
-    coalesce(a.sum_difference, 0) + coalesce(b.sum_difference, 0) AS sum_difference,
-    coalesce(a.sum_difference2, 0) + coalesce(b.sum_difference2, 0) AS sum_difference2,
-    coalesce(a.sum_product, 0) + coalesce(b.sum_product, 0) AS sum_product,
-    coalesce(a.sum_empty2, 0) + coalesce(b.sum_empty2, 0) AS sum_empty2,
+    coalesce(a.sum_mismatch, 0) + coalesce(b.sum_mismatch, 0) AS sum_mismatch,
+    merged_m2(
+        a.n_paired, a.sum_mismatch / a.n_paired, a.m2_mismatch, b.n_paired, b.sum_mismatch / b.n_paired, b.m2_mismatch
+    ) AS m2_mismatch,
     coalesce(b.caption, a.caption) AS caption,
     coalesce(a.is_reg, true) AND coalesce(b.is_reg, true) AS is_reg
 FROM closed_items AS a
