@@ -19,6 +19,7 @@ from PIL import Image
 
 from loss_logging import LossLogger, TrainConfig
 from loss_logging.errors import ConfigError
+from loss_logging.memory_backend import MemoryBackend
 from loss_logging.pictures import PIXELS, PictureMaker
 from loss_logging.report import Job, LossReport, Picture, Summary, Worst, WorstItem
 
@@ -245,13 +246,17 @@ def test_from_training_to_the_tracker(reporter: Any, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     paths = [str(write(tmp_path / f"{i}.png", colour=colour)) for i, colour in enumerate(("red", "green", "blue"))]
-    with LossLogger(job_name="j", save_root=tmp_path / "run", reporter=reporter) as losses:
+    memory = MemoryBackend()  # lives in this process, as a writer of the trainer's does
+    loggers = ["tensorboard", memory]
+    with LossLogger(job_name="j", save_root=tmp_path / "run", loggers=loggers, reporter=reporter) as losses:
         losses.log_batch(1, [0.5, 0.75, 9.0], paths=paths, datasets="d", captions=["a cat on a sofa"] * 3)
         report = losses.save_step(1).result()
     assert report is not None
     assert b"pictures" not in report.read_bytes().split(b'"global"')[1]
     events = EventAccumulator(str(tmp_path / "run/loss_logging/tensorboard/j"), size_guidance={"images": 0})
     events.Reload()
+    (forwarded,) = memory.reports
+    assert [picture.path for picture in forwarded.pictures if picture.image] == paths[::-1]
     (event,) = events.Images("loss_logging/worst/hard")
     image = Image.open(io.BytesIO(event.encoded_image_string)).convert("RGB")
     assert image.size == (event.width, event.height)
