@@ -94,7 +94,7 @@ def _deliver(config: TrainConfig, spec: BackendSpec, progress: bool) -> Pushed:
     rows = lacking.rows(lambda step, reason: failed.append(f"the report of step {step} was not delivered: {reason}"))
     label = f"{config.job_name} to {spec.name}"
     pictures = PictureMaker(config)
-    for row in tqdm(rows, label, len(lacking), unit="", disable=not (progress and len(lacking))):
+    for row in tqdm(rows, label, len(lacking), unit="", disable=None if progress and len(lacking) else True):
         if isinstance(row.payload, LossReport):
             row = row._replace(payload=pictures.added_to(row.payload))
         try:
