@@ -44,6 +44,13 @@ def check_captions(
 
     Reads images with .txt, .caption or .json beside them, metadata.jsonl, CSV, Parquet, and the folders of kohya and
     ai-toolkit.
+
+    \b
+    Examples:
+      loss-logging check-captions photos
+      loss-logging check-captions photos --model sdxl --fail-on warning
+      loss-logging check-captions photos --fix --diff
+      loss-logging check-captions captions.csv --format sarif > captions.sarif
     """
     from loss_logging.check_captions import check_folder
     from loss_logging.check_command import caption_config, fails, ignore_list, print_check_as

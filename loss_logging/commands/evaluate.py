@@ -20,7 +20,13 @@ def evaluate(
     ],
     rows: Annotated[int, typer.Option(min=1, help="Most lines per table.")] = 10,
 ) -> None:
-    """Find hard images and wrong captions with a trained diffusers pipeline: losses of a folder of captioned images."""
+    """Find hard images and wrong captions with a trained diffusers pipeline: losses of a folder of captioned images.
+
+    \b
+    Examples:
+      loss-logging evaluate evaluate.yaml
+      loss-logging evaluate evaluate.yaml --rows 40
+    """
     require("diffusers", "torch", "diffusers", "transformers", "PIL")
     from loss_logging.evaluate_config import EvaluateConfig, run_evaluation
 

@@ -21,7 +21,13 @@ def html(
     images: Annotated[Path | None, typer.Option(help="Folder of the images; nothing outside it is opened.")] = None,
     items: Annotated[int, typer.Option(min=1, help="Most items in the table, the worst ones.")] = 100_000,
 ) -> None:
-    """Write the report page of a run: one HTML file with charts, galleries and every item, that needs no network."""
+    """Write the report page of a run: one HTML file with charts, galleries and every item, that needs no network.
+
+    \b
+    Examples:
+      loss-logging html runs/cats
+      loss-logging html runs/cats --out cats.html --images photos
+    """
     require("html", "jinja2", "PIL")
     from loss_logging.html import PageBuilder
     from loss_logging.html.runs import find_run

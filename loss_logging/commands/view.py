@@ -23,7 +23,13 @@ def view(
     threads: Annotated[int, typer.Option(min=1, help="Threads for queries.")] = 2,
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
-    """Serve the report page over the whole log, on this machine only, live while training writes. Ctrl-C ends it."""
+    """Serve the report page over the whole log, on this machine only, live while training writes. Ctrl-C ends it.
+
+    \b
+    Examples:
+      loss-logging view runs/cats --open
+      loss-logging view runs/cats --port 8000 --memory-limit 2GB
+    """
     require("view", "jinja2", "PIL", "starlette", "uvicorn")
     from loss_logging.html.runs import find_run
     from loss_logging.view.live import LiveRun
