@@ -15,7 +15,7 @@ from loss_logging.check_captions import Finding, FolderCheck
 from loss_logging.findings import from_here
 from loss_logging.repair import Repair
 from loss_logging.report import Severity
-from loss_logging.show import PATH_WIDTH, SEVERITY_STYLES, cell, new_table
+from loss_logging.show import PATH_WIDTH, SEVERITY_STYLES, cell, new_table, print_table
 
 __all__ = ["print_check", "print_repairs"]
 
@@ -27,7 +27,7 @@ _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
 def print_check(check: FolderCheck, console: Console, rows: int = 10) -> None:
     """Print the tables by dataset and by rule, at most ``rows`` examples, and a summary as the last line."""
-    console.print(_datasets(check))
+    print_table(_datasets(check), console)
     by_rule: defaultdict[str, list[Finding]] = defaultdict(list)
     chosen: list[Finding] = []
     for finding in check.findings():
@@ -36,7 +36,7 @@ def print_check(check: FolderCheck, console: Console, rows: int = 10) -> None:
             kept.append(finding)
             chosen.append(finding)
     if by_rule:
-        console.print(_rules(check, {rule: found[0] for rule, found in by_rule.items()}))
+        print_table(_rules(check, {rule: found[0] for rule, found in by_rule.items()}), console)
         console.print(Text("The worst", style="bold"))
         for finding in chosen[:rows]:
             _print_example(finding, console)

@@ -242,9 +242,9 @@ def test_table(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     print_check(check_folder(folder, CaptionConfig(profiles={"cats": "prose"})), Console(file=out, width=120))
     lines = out.getvalue().splitlines()
-    (cats,) = (line for line in lines if line.startswith("  cats "))
+    (cats,) = (line for line in lines if line.startswith(" cats "))
     assert cats.split() == ["cats", "prose", "5", "3", "0", "0"]
-    (booru,) = (line for line in lines if line.startswith("  booru "))
+    (booru,) = (line for line in lines if line.startswith(" booru "))
     assert booru.split() == ["booru", "tags", "(guessed)", "3", "0", "0", "0"]
     place = lines.index("error suspicious set/cats/2.txt:2:10")
     caption, mark = lines[place + 1 : place + 3]

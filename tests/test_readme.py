@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from loss_logging import TrainConfig
+from loss_logging.evaluate_config import EvaluateConfig
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = [
@@ -38,3 +40,9 @@ def test_configuration_is_valid(tmp_path: Path) -> None:
     file = tmp_path / "train.yaml"
     file.write_text(text, "utf-8")
     assert TrainConfig.from_file(file).captions.max_words == 55
+
+
+def test_evaluation_is_valid() -> None:
+    """The YAML of docs/evaluate.md is a configuration that `loss-logging evaluate` takes."""
+    (text,) = (code for page, language, code in BLOCKS if language == "yaml" and page == "evaluate.md")
+    assert EvaluateConfig.from_dict(yaml.safe_load(text)).draws == 16

@@ -190,9 +190,8 @@ class DatasetChecker:
         verdict = self._checker.check(item.caption, item.dataset, style)
         if verdict is not None:
             self._flagged[item.index] += verdict.reasons
-        seen = Item(
-            item.index, item.path, item.dataset, item.caption, item.content_hash, style, tokens(item.caption, style)
-        )
+        text = item.caption.encode("utf-8", "replace").decode()  # the packages take no lone surrogates
+        seen = Item(item.index, item.path, item.dataset, text, item.content_hash, style, tokens(text, style))
         for rule in self._rules:
             rule.add(seen)
 

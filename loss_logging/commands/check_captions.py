@@ -50,7 +50,7 @@ def check_captions(
       loss-logging check-captions photos
       loss-logging check-captions photos --model sdxl --fail-on warning
       loss-logging check-captions photos --fix --diff
-      loss-logging check-captions captions.csv --format sarif > captions.sarif
+      loss-logging check-captions captions.csv --format sarif
     """
     from loss_logging.check_captions import check_folder
     from loss_logging.check_command import caption_config, fails, ignore_list, print_check_as
