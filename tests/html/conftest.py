@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from example_run import write_run
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from watched import Watched
 
 from loss_logging.html import PageBuilder
 from loss_logging.html.runs import find_run
+
+expect.set_options(timeout=30_000)  # a busy machine is not a broken page
 
 
 @pytest.fixture(scope="session")
