@@ -271,8 +271,9 @@ class LossLogger:
             return self._last_save[2]
         future: Future[Path | None] = Future()
         self._last_save = (step, recorder.appended, future)
-        recorder.flush(lambda unwritten: self._report(step, unwritten, future))
-        if self.config.reporter == "inline":
+        inline = self.config.reporter == "inline"
+        recorder.flush(lambda unwritten: self._report(step, unwritten, future), patient=not inline)
+        if inline:
             future.exception()  # waits, and raises nothing
         return future
 

@@ -66,6 +66,7 @@ class _Flush(NamedTuple):
     """A marker in the queue: everything before it is on disk when ``then`` is called."""
 
     then: Callable[[Unwritten], None]
+    patient: bool
 
 
 class LossRecorder:
@@ -97,6 +98,7 @@ class LossRecorder:
         self.last_step = 0
         self._drained = 0
         self._held: list[pa.RecordBatch] = []
+        self._owed: list[_Flush] = []
         self._dropped = 0
         self._drop_overload = drop_overload
         self._overload = 0
@@ -167,9 +169,13 @@ class LossRecorder:
         self._pending.append(table.set_column(0, SCHEMA.field(0), pa.array(np.full(table.num_rows, step))))
         self._count(step, table.num_rows)
 
-    def flush(self, then: Callable[[Unwritten], None]) -> None:
-        """Have everything that was appended so far written, then ``then`` called in the small thread."""
-        self._pending.append(_Flush(then))
+    def flush(self, then: Callable[[Unwritten], None], *, patient: bool = False) -> None:
+        """Have everything that was appended so far written, then ``then`` called in the small thread.
+
+        While the disk refuses records, ``then`` is called at once with their number, or, when ``patient``, once they
+        are written, at the end of the run at the latest.
+        """
+        self._pending.append(_Flush(then, patient))
         self._wake.set()
 
     def close(self, timeout: float) -> Unwritten:
@@ -210,6 +216,7 @@ class LossRecorder:
             if closing or time.monotonic() - self._last_write >= self._flush_seconds:
                 self._write()
             if closing:
+                self._answer()
                 return
 
     def _drain(self) -> None:
@@ -242,8 +249,10 @@ class LossRecorder:
 
     def _take(self, entry: object) -> None:
         if isinstance(entry, _Flush):
+            self._owed.append(entry)
             self._write()
-            entry.then(self._unwritten())
+            if not entry.patient:
+                self._answer()
         elif isinstance(entry, pa.Table):
             self._hold_rows(entry.to_batches())
 
@@ -255,16 +264,21 @@ class LossRecorder:
 
     def _write(self) -> None:
         self._last_write = time.monotonic()
-        if not self._held:
-            return
-        try:
-            self._log.write(self._held)
-        except OSError as error:
-            self._keep_within_bounds(error)
-            return
-        last_step = self._held[-1]["step"][-1].as_py()
-        self._held = []
-        self._on_written(last_step)
+        if self._held:
+            try:
+                self._log.write(self._held)
+            except OSError as error:
+                self._keep_within_bounds(error)
+                return
+            last_step = self._held[-1]["step"][-1].as_py()
+            self._held = []
+            self._on_written(last_step)
+        self._answer()
+
+    def _answer(self) -> None:
+        """Call those who wait for what is written now, or will not be."""
+        while self._owed:
+            self._owed.pop(0).then(self._unwritten())
 
     def _keep_within_bounds(self, error: OSError) -> None:
         warn_once(

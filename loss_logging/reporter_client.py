@@ -207,8 +207,9 @@ class ReporterProcess:
     def _restart(self) -> None:
         self._deaths += 1
         if self._deaths >= _MAX_DEATHS:
-            self._fail_owed(f"the reporter process died {self._deaths} times")
-        elif self._owed:
+            self._fail_first(f"the reporter process died {self._deaths} times")  # what it died of, as like as not
+            self._deaths = 0
+        if self._owed:
             warn_once("reporter died", "the reporter process died; it is started again. Training goes on.")
             self._begin()
 
@@ -233,7 +234,11 @@ class ReporterProcess:
 
     def _fail_owed(self, reason: str) -> None:
         while self._owed:
-            _, save = self._owed.popitem()
+            self._fail_first(reason)
+
+    def _fail_first(self, reason: str) -> None:
+        if self._owed:
+            save = self._owed.pop(next(iter(self._owed)))
             self._replies.fail(save.step, save.serial, reason)
 
     def _send(self, *messages: Start | Command) -> None:

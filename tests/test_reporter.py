@@ -226,6 +226,28 @@ def test_three_deaths_fail_the_save_step_and_not_the_training(
     assert "died 3 times" in caplog.text
 
 
+def test_three_deaths_fail_the_oldest_save_step_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The save steps that wait behind it are answered by the next reporter."""
+    program = tmp_path / "python"
+    program.write_text(
+        f"#!/bin/sh\ncd {tmp_path}\necho >> starts\n"
+        f'[ $(wc -l < starts) -gt 3 ] && exec {sys.executable} "$@"\nsleep 0.5\nexit 1\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with logger(tmp_path / "run") as losses:
+        futures = []
+        for step in (1, 2, 3):
+            log(losses, step)
+            futures.append(losses.save_step(step))
+        with pytest.raises(ReporterError, match="no report for step 1: the reporter process died 3 times"):
+            futures[0].result(30)
+        for step, future in enumerate(futures[1:], 2):
+            path = future.result(30)
+            assert path is not None
+            assert read_report(path).global_.count == 2 * step
+
+
 @pytest.mark.parametrize("executable", ["/bin/false", "/no/such/python"])
 def test_no_reporter_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executable: str) -> None:
     """Where none can be started the records are kept, close() says so and does not wait for the whole timeout."""

@@ -79,7 +79,7 @@ def test_a_disk_that_takes_nothing_for_a_while(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Records and reports wait, each with one warning, and come by themselves; nothing is missing, nothing twice."""
+    """Records and their reports wait, with one warning, and come by themselves; nothing is missing, nothing twice."""
     caplog.set_level(logging.WARNING, "loss_logging")
     with logger(disk) as losses:
         log(losses, range(1, 50))
@@ -102,8 +102,7 @@ def test_a_disk_that_takes_nothing_for_a_while(
     assert stored(losses) == names(range(1, 450))
     (warning,) = [r.getMessage() for r in caplog.records]
     assert f"cannot write records to {losses.config.records_dir}" in warning
-    (sentence,) = [line for line in capfd.readouterr().err.splitlines() if line]  # what the reporter process says
-    assert "the report of step 199 cannot be written" in sentence
+    assert capfd.readouterr().err == ""  # reports wait for their records, and the reporter for them
 
 
 def test_past_the_bound_the_oldest_are_dropped_and_counted(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
