@@ -410,6 +410,7 @@ with make(flush_seconds=60) as losses:
 
 
 ENDLESS = """
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background ignore it, and pass that on
 with make() as losses:
     log(losses, 1)
     losses.save_step(1).result()
@@ -427,7 +428,11 @@ def test_an_orderly_end(tmp_path: Path, ending: signal.Signals) -> None:
     assert process.stdout.readline() == "ready\n"
     (child,) = reporters(psutil.Process(process.pid))
     os.killpg(process.pid, ending)
-    process.communicate(timeout=60)
+    try:
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
     assert process.returncode in (-ending, 128 + ending)
     assert RecordLog(tmp_path / "loss_logging" / "records" / "run").read().num_rows == 4
     wait_for(lambda: gone(child.pid))
