@@ -12,7 +12,7 @@ from typing import Any, Literal
 import duckdb
 import msgspec
 
-from loss_logging.item_reader import load_items, open_database
+from loss_logging.item_reader import DECIDED, load_items, open_database
 from loss_logging.missed import read_for_backends
 from loss_logging.report import LossReport, Summary
 
@@ -166,9 +166,10 @@ _CHANGED = """
 def _items(before: Path, after: Path, figure: Figure, continues: bool, progress: bool) -> duckdb.DuckDBPyConnection:
     """A connection with the tables ``before``, ``after`` and ``changes``."""
     column = "average_loss" if figure == "loss" else figure
+    known = f"isfinite({column})" + (f" AND {DECIDED}" if figure == "caption_mismatch" else "")
     select = (
         "dataset, path, caption, count - non_finite AS n, std_loss ** 2 * n AS m2, "
-        f"CASE WHEN isfinite({column}) THEN {column} END AS figure"
+        f"CASE WHEN {known} THEN {column} END AS figure"
     )
     connection = open_database()
     for table, report in (("before", before), ("after", after)):

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from loss_logging.artifacts import spreadsheet_cell
 from loss_logging.errors import LossLoggingError
 from loss_logging.files import whole_file
-from loss_logging.item_reader import ITEM_SCHEMA, load_items, open_database
+from loss_logging.item_reader import DECIDED, load_items, open_database
 from loss_logging.missed import read_for_backends
 from loss_logging.report import FlaggedCaption, LossReport
 
@@ -36,7 +36,7 @@ class Selection(msgspec.Struct, frozen=True):
         datasets: only of these; all when empty.
         flagged: only those whose caption is flagged: for anything (``"any"``), with at least a severity (``"info"``,
             ``"warning"``, ``"error"``), or for a reason (``"empty"``).
-        min_caption_mismatch: only those with at least so much.
+        min_caption_mismatch: only those with at least so much, and with 4 paired records or more.
         worst: so many of the highest of a figure, as ``("hard", 100)``. Items without that figure are left out, and of
             ``caption_mismatch`` those with fewer than 4 paired records.
     """
@@ -143,14 +143,14 @@ def _query(selection: Selection, *, only_paths: bool) -> tuple[str, dict[str, An
         conditions.append("list_contains(reasons, $reason)")
         parameters["reason"] = selection.flagged
     if selection.min_caption_mismatch is not None:
-        conditions.append("caption_mismatch >= $least")
+        conditions += ["caption_mismatch >= $least", DECIDED]
         parameters["least"] = selection.min_caption_mismatch
     limit = ""
     if selection.worst is not None:
         figure, most = selection.worst
         conditions.append(f"isfinite({figure})")
-        if figure == "caption_mismatch" and "n_paired" in ITEM_SCHEMA.names:
-            conditions.append("n_paired >= 4")
+        if figure == "caption_mismatch":
+            conditions.append(DECIDED)
         order, limit = f"{figure} DESC, dataset, path", f"LIMIT {most:d}"
     columns = "path" if only_paths else "items.*, reasons, severity"
     return (

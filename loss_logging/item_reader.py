@@ -19,7 +19,7 @@ from tqdm import tqdm
 from loss_logging.artifacts import ReportError, items_path
 from loss_logging.report import ItemStats
 
-__all__ = ["ITEM_SCHEMA", "load_items", "open_database", "read_items"]
+__all__ = ["DECIDED", "ITEM_SCHEMA", "load_items", "open_database", "read_items"]
 
 _ROWS = 2_048
 _BATCHES_PER_INSERT = 32
@@ -33,6 +33,9 @@ ITEM_SCHEMA = pa.schema(
     ]
 )
 """Dataset, path and the fields of `ItemStats`."""
+
+DECIDED = "n_paired >= 4"
+"""In SQL, the items whose caption_mismatch says something: nothing follows from fewer pairs."""
 
 
 def read_items(report: Path, *, progress: bool = False) -> Iterator[pa.RecordBatch]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from item_reports import save
 from rich.console import Console
 
+from loss_logging import LossLogger
 from loss_logging.artifacts import read_report
 from loss_logging.compare import Comparison, Moments, compare_reports
 from loss_logging.show_comparison import print_comparison
@@ -170,3 +171,23 @@ def test_tables_fit(tmp_path: Path) -> None:
         text = printed(found, width)
         assert max(len(line) for line in text.splitlines() if not line.startswith("Paths are in")) <= width
         assert "+7.250" in text
+
+
+def test_an_undecided_caption_mismatch_is_no_change(tmp_path: Path) -> None:
+    """By caption_mismatch, items with fewer than 4 paired records in either report got neither better nor worse."""
+    with LossLogger(job_name="j", save_root=tmp_path, loggers=[], reporter="inline") as losses:
+        reports = []
+        for step in range(1, 9):
+            both = [0.9, 0.9] if step > 4 else [0.5, 0.5]
+            pairs = [0.6, 0.6 if step in (4, 5) else float("nan")]
+            losses.log_batch(
+                step, both, paths=["many", "few"], datasets="d", captions=["a red cat"] * 2, losses_empty=pairs
+            )
+            if step % 4 == 0:
+                reports.append(losses.save_step(step).result())
+    first, second = reports
+    assert first is not None
+    assert second is not None
+    comparison = compare_reports(first, second, "caption_mismatch")
+    assert [item.path for item in comparison.worse] == ["many"]
+    assert comparison.better == []

@@ -96,7 +96,7 @@ def test_filters(report: Path) -> None:
 
 
 def test_caption_mismatch(tmp_path: Path) -> None:
-    """Items whose caption hurts by at least so much are kept."""
+    """Items whose caption hurts by at least so much are kept; never one for which that is undecided."""
     from loss_logging import LossLogger
 
     with LossLogger(job_name="j", save_root=tmp_path, loggers=[], reporter="inline") as losses:
@@ -104,10 +104,13 @@ def test_caption_mismatch(tmp_path: Path) -> None:
             losses.log_batch(
                 step, [0.9, 0.5], paths=["a", "b"], datasets="d", captions=["a red cat"] * 2, losses_empty=[0.6, 0.6]
             )
-        report = losses.save_step(5).result()
+        for step in range(6, 9):
+            losses.log_batch(step, [0.9], paths=["few"], datasets="d", captions=["a red cat"], losses_empty=[0.1])
+        report = losses.save_step(8).result()
     assert report is not None
+    assert read_report(report).datasets["d"].item_stats["few"].n_paired == 3
     assert paths(report, min_caption_mismatch=0.4) == ["a"]
-    assert paths(report, worst=("caption_mismatch", 2)) == ["a", "b"]
+    assert paths(report, worst=("caption_mismatch", 3)) == ["a", "b"]
 
 
 @pytest.mark.parametrize(

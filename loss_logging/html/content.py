@@ -28,7 +28,8 @@ _GALLERIES = {
     "caption_mismatch": (
         "Captions that hurt",
         "The loss with the caption is higher than with the empty one: the caption may be wrong. The score is how much "
-        "higher, as a share; its standard error and t tell whether that can be chance. Pairs: records with both.",
+        "higher, as a share of the mean of both; its standard error and t tell whether that can be chance. Pairs: "
+        "records with both.",
     ),
     "hard": (
         "Hard images",
