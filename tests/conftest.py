@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 # Before any test module imports an SDK: nothing may reach a network, nothing may be read from the user's settings.
 os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"
+for _name in [name for name in os.environ if name.startswith(("MLFLOW_", "COMET_", "TRACKIO_"))]:
+    del os.environ[_name]
+_trackio_dir = tempfile.TemporaryDirectory(prefix="trackio-", ignore_cleanup_errors=True)
+os.environ["TRACKIO_DIR"] = _trackio_dir.name
+os.environ["COMET_LOGGING_CONSOLE"] = "ERROR"
+os.environ["COMET_OFFLINE_DIRECTORY"] = _trackio_dir.name
 os.environ["NO_COLOR"] = "1"
 os.environ.pop("FORCE_COLOR", None)

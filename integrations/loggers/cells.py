@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+import string
+import zlib
+from typing import Any
 
-__all__ = ["MAX_CELL", "clean", "shorten"]
+from loss_logging.report import Table
+
+__all__ = ["MAX_CELL", "clean", "csv_table", "fit_name", "markdown_text", "shorten"]
 
 MAX_CELL = 1000
 """Most characters of a table cell. The JSON report holds the whole caption."""
@@ -29,3 +36,50 @@ def shorten(text: str, limit: int = MAX_CELL) -> str:
     'a cat…'
     """
     return clean(text if len(text) <= limit else f"{text[: limit - 1]}…")
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+# A numeric entity is text to markdown and to HTML alike: nothing in a caption can become a link, an image or a column.
+_ENTITIES = {ord(character): f"&#{ord(character)};" for character in string.punctuation}
+
+
+def markdown_text(text: str, limit: int = MAX_CELL) -> str:
+    """One line of markdown that shows the text as it is, cut where it is long.
+
+    >>> markdown_text("a_b *c*")
+    'a&#95;b &#42;c&#42;'
+    """
+    return shorten(" ".join(text.split()), limit).translate(_ENTITIES)
+
+
+def csv_table(table: Table, max_rows: int) -> str:
+    r"""The table as CSV, for trackers that show a file of it.
+
+    >>> csv_table(Table(["path", "score"], [["1.png", None], ["2, 3.png", 0.5]]), max_rows=10)
+    'path,score\r\n1.png,\r\n"2, 3.png",0.5\r\n'
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(table.columns)
+    writer.writerows([_csv_cell(value) for value in row] for row in table.rows[:max_rows])
+    return text.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    # A spreadsheet would run a text that begins like a formula.
+    return f"'{shorten(value)}" if value.startswith(_FORMULA) else shorten(value)
+
+
+def fit_name(name: str, refused: re.Pattern[str], limit: int) -> str:
+    """The name, where a tracker takes it; else one that it takes, and that no other name becomes.
+
+    >>> fit_name("loss/cats", re.compile("[|]"), 250), fit_name("loss/cats|dogs", re.compile("[|]"), 250)
+    ('loss/cats', 'loss/cats_dogs-1031fd71')
+    """
+    fitting = refused.sub("_", name)
+    if fitting == name and len(name) <= limit:
+        return name
+    return f"{fitting[: limit - 9]}-{zlib.crc32(name.encode('utf-8', 'surrogatepass')):08x}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import string
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from loss_logging.backends import Requirements
-from loss_logging.integrations.loggers.cells import clean, shorten
+from loss_logging.integrations.loggers.cells import clean, markdown_text
 from loss_logging.report import LossReport, Picture, Table
 
 if TYPE_CHECKING:
@@ -185,13 +184,10 @@ def _line(cells: Iterable[str]) -> str:
 
 _SHOWN = 120  # TensorBoard squeezes the other columns beside one that is longer
 
-# A numeric entity is text to markdown and to HTML alike: nothing in a caption can become a link, an image or a column.
-_ENTITIES = {ord(character): f"&#{ord(character)};" for character in string.punctuation}
-
 
 def _cell(value: Any) -> str:
     if isinstance(value, str):
-        return shorten(" ".join(value.split()), _SHOWN).translate(_ENTITIES)
+        return markdown_text(value, _SHOWN)
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

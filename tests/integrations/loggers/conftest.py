@@ -37,3 +37,14 @@ def pictured(make_report: Callable[[int], LossReport]) -> LossReport:
         Picture("cats", "2.png", None, "the file is not there any more"),
     ]
     return msgspec.structs.replace(make_report(150), pictures=pictures)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A run with a process of its own takes seconds for each tracker: two of them stand for the rest in every run."""
+    for item in items:
+        if item.name.startswith("test_a_run_delivers_everything[") and item.name.split("[")[1] not in _ALWAYS:
+            item.add_marker(pytest.mark.long)
+
+
+_ALWAYS = ("tensorboard]", "TrackioBackend]")

@@ -1,0 +1,131 @@
+"""The Trackio backend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from loss_logging.backends import Requirements
+from loss_logging.integrations.loggers.cells import clean, markdown_text
+from loss_logging.report import LossReport, Table
+
+if TYPE_CHECKING:
+    from loss_logging.config import TrainConfig
+
+__all__ = ["TrackioBackend"]
+
+_SENT_SECONDS = 2.0
+"""Trackio hands over what it was given every half second; by then it has."""
+
+
+class TrackioBackend:
+    """Writes scalars, histograms, curves (as histograms) and tables to a Trackio run.
+
+    A run of that name that is there already is continued, the trainer's own as well. Trackio itself reports trouble as
+    Python warnings and raises nothing, so what it loses is not tried again.
+
+    Args:
+        project: Trackio project.
+        run_name: name of the run in it.
+        group: name of a group of runs.
+        space_id: a Hugging Face Space to write to; else TRACKIO_SPACE_ID, or the local folder (TRACKIO_DIR).
+        server_url: a Trackio server to write to; else TRACKIO_SERVER_URL.
+        max_table_rows: most rows of a table.
+    """
+
+    name = "trackio"
+
+    def __init__(
+        self,
+        *,
+        project: str,
+        run_name: str,
+        group: str | None = None,
+        space_id: str | None = None,
+        server_url: str | None = None,
+        max_table_rows: int = 500,
+    ) -> None:
+        self.project = project
+        self._init = {"project": project, "name": run_name, "group": group}
+        self._init |= {"space_id": space_id, "server_url": server_url}
+        self._max_table_rows = max_table_rows
+        self._run: Any = None
+        self._written: list[float] = []
+
+    @classmethod
+    def from_config(
+        cls,
+        config: TrainConfig,
+        *,
+        project: str | None = None,
+        run_name: str | None = None,
+        group: str | None = None,
+        space_id: str | None = None,
+        server_url: str | None = None,
+    ) -> TrackioBackend:
+        """``project`` and ``run_name`` default to the job's name."""
+        return cls(
+            project=project or config.job_name,
+            run_name=run_name or config.job_name,
+            group=group,
+            space_id=space_id,
+            server_url=server_url,
+            max_table_rows=config.max_table_rows,
+        )
+
+    @classmethod
+    def requirements(cls, **_: Any) -> Requirements:
+        """The trackio package."""
+        return Requirements({"trackio": "loss_logging[trackio]"})
+
+    def write(self, report: LossReport) -> None:
+        """Log one row with everything in the report."""
+        import trackio
+
+        run = self._open()
+        row: dict[str, Any] = dict(report.scalars)
+        for name, histogram in report.histograms.items():
+            row[name] = trackio.Histogram(np_histogram=(histogram.counts, histogram.edges))
+        for name, curve in report.curves.items():
+            row[name] = trackio.Histogram(np_histogram=([mean or 0.0 for mean in curve.means], curve.edges))
+        for name, table in report.tables.items():
+            row[name] = trackio.Table(columns=table.columns, data=_rows(table, self._max_table_rows))
+        self._log(run, row, report.job.step)
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Log one row."""
+        self._log(self._open(), scalars, step)
+
+    def forget_after(self, step: int) -> bool:  # noqa: ARG002
+        """Trackio keeps what it has."""
+        return False
+
+    def unsettled(self) -> Sequence[int]:
+        """The calls of the last moments, which Trackio may still hold in memory."""
+        now = time.monotonic()
+        return [call for call, at in enumerate(self._written) if now - at < _SENT_SECONDS]
+
+    def close(self) -> None:
+        """Hand over what is left, and end the run."""
+        if self._run is not None:
+            self._run.finish()
+            self._run = None
+
+    def _log(self, run: Any, row: Mapping[str, Any], step: int) -> None:
+        run.log({clean(name): value for name, value in row.items()}, step=step)
+        self._written.append(time.monotonic())
+
+    def _open(self) -> Any:
+        if self._run is None:
+            import trackio
+
+            self._run = trackio.init(**self._init, resume="allow", embed=False, auto_log_gpu=False, auto_log_cpu=False)
+        return self._run
+
+
+def _rows(table: Table, max_rows: int) -> list[list[Any]]:
+    """Trackio renders text as markdown."""
+    return [
+        [markdown_text(value) if isinstance(value, str) else value for value in row] for row in table.rows[:max_rows]
+    ]
