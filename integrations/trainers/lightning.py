@@ -1,0 +1,111 @@
+"""Lightning: a callback that logs the loss of every example."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lightning.pytorch.callbacks import Callback
+
+from loss_logging.capture import capture_per_example_loss
+from loss_logging.config import TrainConfig
+from loss_logging.errors import LossLoggingError
+from loss_logging.integrations.trainers.watch import Watch
+from loss_logging.logger import LossLogger
+
+__all__ = ["LossLoggingCallback"]
+
+_KEYS = {"paths": ("path", "paths"), "datasets": ("dataset", "datasets"), "captions": ("caption", "captions", "text")}
+_PER_EXAMPLE = "per_example_loss"
+
+
+class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
+    """Logs the loss of every example of ``training_step``, which stays as it is.
+
+    They are those that ``training_step`` returns under ``"per_example_loss"``, (B,), beside ``"loss"``; or else what
+    :func:`~loss_logging.capture_per_example_loss` finds, whose scalar and gradient stay bit for bit what they are. A
+    report is made at each checkpoint and at the end; a run that goes on from a checkpoint resumes the log.
+
+    Args:
+        config: where and what to log.
+        identify: from a batch to ``paths``, ``captions`` and, if there are several, ``datasets``, as
+            ``LossLogger.log_batch`` takes them; ``timesteps`` and other things that it takes may be there too. By
+            default a batch is a mapping with keys of these names, or "path", "caption" (or "text") and "dataset".
+    """
+
+    def __init__(self, config: TrainConfig, identify: Callable[[Any], Mapping[str, Any]] | None = None) -> None:
+        self._losses = LossLogger(config)
+        self._identify = identify or _by_key
+        fix = f'return {{"loss": loss, "{_PER_EXAMPLE}": losses}} from training_step'
+        self._watch = Watch("lightning.Trainer", fix)
+        self._undo: Callable[[], None] | None = None
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Put the capture around ``training_step``."""
+        step = pl_module.training_step
+
+        @functools.wraps(step)
+        def training_step(*args: Any, **kwargs: Any) -> Any:
+            batch = args[0] if args else next(iter(kwargs.values()))
+            names = dict(self._identify(batch))
+            with capture_per_example_loss(len(names["paths"])) as captured:
+                output = step(*args, **kwargs)
+            self._log(trainer.global_step + 1, names, output, captured)
+            return output
+
+        pl_module.training_step = training_step
+        self._undo = lambda: delattr(pl_module, "training_step")
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
+        """Resume the log where a checkpoint was loaded."""
+        if trainer.global_step > 0:
+            self._losses.resume(trainer.global_step)
+
+    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+        """Notice when nothing is logged."""
+        self._watch.step_ended(trainer.global_step)
+
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+        """Make a report."""
+        self._losses.save_step(trainer.global_step)
+
+    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
+        """Make the last report."""
+        self._losses.save_step(trainer.global_step)
+        self._end()
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:  # noqa: ARG002
+        """Write what there is."""
+        self._end()
+
+    def _end(self) -> None:
+        if self._undo is not None:
+            self._undo()
+            self._undo = None
+        self._losses.close()
+
+    def _log(self, step: int, names: dict[str, Any], output: Any, captured: Any) -> None:
+        given = output.get(_PER_EXAMPLE) if isinstance(output, Mapping) else None
+        if given is None:
+            loss = output["loss"] if isinstance(output, Mapping) else output
+            if loss is None:
+                return  # the step is skipped
+            captured.check(loss)
+            given = captured.losses
+        if given is None:
+            self._watch.cannot(captured.reason)
+            return
+        self._losses.log_batch(step, given, **names)
+        self._watch.logged()
+
+
+def _by_key(batch: Any) -> dict[str, Sequence[Any] | str]:
+    found: dict[str, Sequence[Any] | str] = {"datasets": "train", "captions": ()}
+    if isinstance(batch, Mapping):
+        found |= {name: batch[key] for name, keys in _KEYS.items() for key in keys if key in batch}
+    if "paths" not in found:
+        raise LossLoggingError(
+            'LossLoggingCallback: the batch has no "paths"; give identify=lambda batch: {"paths": ..., "captions": ...}'
+        )
+    return found if found["captions"] else found | {"captions": [""] * len(found["paths"])}
