@@ -91,6 +91,9 @@ class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(f"{path}: {error}") from error
 
 
+_SECTION = "loss_logging"
+
+
 class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     """What a run logs, and where to. Built from keywords, :meth:`from_dict` or :meth:`from_file`, all equal.
 
@@ -175,6 +178,41 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     flush_seconds: Seconds = 5.0
     rank_timeout_seconds: Seconds = 30.0
     close_timeout_seconds: Seconds = 60.0
+
+    @classmethod
+    def from_section(cls, mapping: Mapping[str, Any], **defaults: Any) -> Self | None:
+        """Build from the section ``loss_logging`` of another program's configuration.
+
+        Args:
+            mapping: that configuration. Its section is a mapping of our keys, True for the defaults, or False.
+            defaults: what the program knows itself, such as ``job_name`` and ``save_root``; the section goes first.
+
+        Returns:
+            None when there is no such section, or it is False or null.
+
+        Raises:
+            ConfigError: the section is impossible, or its name has a typo; says where.
+
+        Example:
+            >>> TrainConfig.from_section({"lr": 1e-4, "loss_logging": {"top_k": 5}}, job_name="a", save_root="b").top_k
+            5
+            >>> TrainConfig.from_section({"lr": 1e-4}, job_name="a", save_root="b") is None
+            True
+        """
+        if _SECTION not in mapping:
+            for key in difflib.get_close_matches(_SECTION, [key for key in mapping if isinstance(key, str)], n=1):
+                raise ConfigError(f"$.{key} is no section of loss_logging; did you mean {_SECTION}?")
+            return None
+        section = mapping[_SECTION]
+        if section is None or section is False:
+            return None
+        given = {} if section is True else section
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"$.{_SECTION}: got {_shown(section)}; allowed: a mapping, or true or false")
+        try:
+            return cls.from_dict({**defaults, **given})
+        except ConfigError as error:
+            raise ConfigError(f"$.{_SECTION}{str(error).removeprefix('$')}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that JSON can hold. A backend given as an instance is shown by its name."""

@@ -291,3 +291,29 @@ def test_report_paths(tmp_path: Path) -> None:
     ):
         (config.out_dir / name).touch()
     assert config.report_paths() == [config.report_path(250), config.report_path(500)]
+
+
+def test_a_section_of_another_configuration() -> None:
+    """The section goes before what the program knows; True stands for the defaults, False and null for off."""
+    known = {"job_name": "a", "save_root": "b", "top_k": 3}
+    config = TrainConfig.from_section({"loss_logging": {"top_k": 5}}, **known)
+    assert config is not None
+    assert (config.job_name, config.top_k) == ("a", 5)
+    assert TrainConfig.from_section({"loss_logging": True}, **known) == TrainConfig.from_dict(known)
+    assert TrainConfig.from_section({"loss_logging": False}, **known) is None
+    assert TrainConfig.from_section({"loss_logging": None}, **known) is None
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"loss_logging": {"log_evry": 5}}, r"^\$\.loss_logging\.log_evry is no .*did you mean log_every"),
+        ({"loss_loging": {}}, r"^\$\.loss_loging is no section.*did you mean loss_logging"),
+        ({"loss_logging": "yes"}, r"^\$\.loss_logging: got 'yes'"),
+        ({"loss_logging": {"top_k": 0}}, r"^\$\.loss_logging\.top_k: got 0"),
+    ],
+)
+def test_a_bad_section_is_refused(mapping: dict[str, Any], message: str) -> None:
+    """A section with a typo, in its name or in a key, is an error that says where it is."""
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig.from_section(mapping, job_name="a", save_root="b")

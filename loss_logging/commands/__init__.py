@@ -13,6 +13,7 @@ from loss_logging import __version__
 from loss_logging.commands.check_captions import check_captions
 from loss_logging.commands.compare import compare
 from loss_logging.commands.demo import demo
+from loss_logging.commands.doctor import doctor
 from loss_logging.commands.evaluate import evaluate
 from loss_logging.commands.export import export
 from loss_logging.commands.html import html
@@ -45,5 +46,5 @@ def root(
 
 
 # In the order of --help.
-for command in (demo, evaluate, check_captions, show, compare, html, view, export, push):
+for command in (demo, evaluate, check_captions, show, compare, html, view, export, push, doctor):
     app.command()(command)
