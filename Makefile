@@ -31,6 +31,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.check_captions
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.ranks
+	$(BIN)/python -m benchmarks.trainers
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.detection
 
