@@ -45,6 +45,7 @@ with LossLogger(job_name="cats", save_root="run", loggers=["jsonlines"]) as loss
     assert '"loss_logging/loss/cats":0.25' in (tmp_path / "run" / "loss_logging" / "cats.jsonl").read_text()
 
 
+@pytest.mark.long
 def test_it_passes_the_conformance_suite(environment: dict[str, str], tmp_path: Path) -> None:
     """The command in its docstring passes every case, with what arrived compared."""
     options = ["--loss-logging-backend", "jsonlines", "--loss-logging-reader", "loss_logging_jsonlines:read"]

@@ -22,6 +22,7 @@ def test_wrong_labels_are_the_hardest_items(package: str, script: str, tmp_path:
     assert list(tmp_path.rglob("loss_logging/tensorboard/**/events.out.tfevents.*"))
 
 
+@pytest.mark.long
 def test_the_halves_of_prior_preservation_are_told_apart(tmp_path: Path) -> None:
     """Instance and class images are datasets of their own, with as many records each."""
     pytest.importorskip("accelerate")

@@ -41,10 +41,14 @@ def pictured(make_report: Callable[[int], LossReport]) -> LossReport:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A run with a process of its own takes seconds for each tracker: two of them stand for the rest in every run."""
+    """A run with a process of its own takes seconds for each tracker: two of them stand for the rest in every run.
+    Comet's archives are slow to make: a few cases stand for the rest."""
     for item in items:
-        if item.name.startswith("test_a_run_delivers_everything[") and item.name.split("[")[1] not in _ALWAYS:
+        case, _, backend = item.name.partition("[")
+        slow = case == "test_a_run_delivers_everything" and backend not in _ALWAYS
+        if slow or (backend == "CometBackend]" and case not in _COMET):
             item.add_marker(pytest.mark.long)
 
 
 _ALWAYS = ("tensorboard]", "TrackioBackend]")
+_COMET = ("test_a_report_arrives_whole", "test_hostile_text_is_data", "test_closing_twice_is_closing_once")

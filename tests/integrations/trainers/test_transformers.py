@@ -137,7 +137,7 @@ def test_token_models_add_up_to_the_scalar(model: Any, counts_items: bool, tmp_p
         assert (row["dataset"], row["caption"]) == ("books" if number % 2 else "web", f"sentence {number}")
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.long)])
 def test_images_add_up_to_the_scalar(workers: int, tmp_path: Path) -> None:
     """The mean of the examples' losses is the scalar, also when workers load them; an item's number is its name."""
     trainer = trainer_of(tmp_path, image_model(), Images(), dataloader_num_workers=workers)
