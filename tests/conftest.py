@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 
@@ -11,6 +12,7 @@ os.environ["WANDB_SILENT"] = "true"
 for _name in [name for name in os.environ if name.startswith(("MLFLOW_", "COMET_", "TRACKIO_"))]:
     del os.environ[_name]
 _trackio_dir = tempfile.TemporaryDirectory(prefix="trackio-", ignore_cleanup_errors=True)
+atexit.register(_trackio_dir.cleanup)
 os.environ["TRACKIO_DIR"] = _trackio_dir.name
 os.environ["COMET_LOGGING_CONSOLE"] = "ERROR"
 os.environ["COMET_OFFLINE_DIRECTORY"] = _trackio_dir.name

@@ -7,7 +7,6 @@ and write behind a queue and a thread of their own; a backend has its thread alr
 from __future__ import annotations
 
 import io
-import itertools
 import os
 import socket
 import time
@@ -26,7 +25,14 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 __all__ = ["EventWriter"]
 
-_numbers = itertools.count()
+_PREFIX = "events.out.tfevents."
+
+
+def _next_name(log_dir: Path) -> str:
+    """A name that sorts after those in the folder, also in the same second: that is the order TensorBoard reads in."""
+    there = [path.name.removeprefix(_PREFIX).partition(".")[0] for path in log_dir.glob(f"{_PREFIX}*")]
+    latest = max((int(second) for second in there if second.isdecimal()), default=0)
+    return f"{_PREFIX}{max(int(time.time()), latest + 1):010d}.{socket.gethostname()}.{os.getpid()}.0"
 
 
 class EventWriter:
@@ -41,15 +47,15 @@ class EventWriter:
 
     def __init__(self, log_dir: Path) -> None:
         log_dir.mkdir(parents=True, exist_ok=True)
-        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"
-        self._file: IO[bytes] = (log_dir / name).open("xb", buffering=0)
+        path = log_dir / _next_name(log_dir)
+        self._file: IO[bytes] = path.open("xb", buffering=0)
         self._added = io.BytesIO()
         try:
             self._write(Event(file_version="brain.Event:2"))
             self.flush()
         except OSError:
             self._file.close()
-            (log_dir / name).unlink()
+            path.unlink()
             raise
 
     def purge(self, step: int) -> None:

@@ -19,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from loss_logging.config import TrainConfig
 from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
+from loss_logging.integrations.loggers.tensorboard_events import EventWriter
 from loss_logging.pictures import PIXELS
 from loss_logging.report import LossReport
 
@@ -96,6 +97,16 @@ def test_a_resumed_run_replaces_what_came_after(config: TrainConfig) -> None:
     resumed.close()
     events = read(Path(config.save_root) / "loss_logging" / "tensorboard" / "cats")
     assert scalars(events, "x") == [(10, 1.0), (20, 1.0), (25, 2.0), (27, 2.0)]
+
+
+def test_files_opened_in_one_second_are_read_in_the_order_of_opening(tmp_path: Path) -> None:
+    """Whoever opens a file later is read later, however many files the same second sees."""
+    names = []
+    for _ in range(12):
+        writer = EventWriter(tmp_path)
+        names += [path.name for path in tmp_path.iterdir() if path.name not in names]
+        writer.close()
+    assert sorted(names) == names
 
 
 def test_what_another_process_adds_hides_nothing(config: TrainConfig) -> None:
