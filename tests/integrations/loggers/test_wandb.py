@@ -19,7 +19,8 @@ from wandb_file import OfflineRun, history
 
 from loss_logging.config import TrainConfig
 from loss_logging.delivery import Delivery
-from loss_logging.integrations.loggers.wandb import WandbBackend, coarsen
+from loss_logging.integrations.loggers.wandb import WandbBackend
+from loss_logging.integrations.loggers.wandb_media import coarsen
 from loss_logging.report import Histogram, LossReport
 
 wandb = pytest.importorskip("wandb")

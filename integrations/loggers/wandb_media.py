@@ -1,0 +1,75 @@
+"""What a report has beside its scalars, as objects of W&B: histograms, curves, tables, pictures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from loss_logging.integrations.loggers.cells import clean, shorten
+from loss_logging.report import Histogram, LossReport, Picture, Table
+
+__all__ = ["coarsen", "media"]
+
+MAX_BINS = 512
+"""W&B refuses histograms with more."""
+
+
+def media(report: LossReport, max_rows: int) -> dict[str, Any]:
+    """Histograms, curves (drawn as histograms) and tables as W&B objects."""
+    histograms = {name: coarsen(histogram, MAX_BINS) for name, histogram in report.histograms.items()}
+    return {
+        **{clean(name): _bars(histogram.counts, histogram.edges) for name, histogram in histograms.items()},
+        **{clean(name): _bars([m or 0.0 for m in curve.means], curve.edges) for name, curve in report.curves.items()},
+        **{
+            clean(name): _table(table, max_rows, report.galleries.get(name, []))
+            for name, table in report.tables.items()
+        },
+    }
+
+
+def _bars(heights: Sequence[float], edges: Sequence[float]) -> Any:
+    import wandb
+
+    return wandb.Histogram(np_histogram=(np.array(heights), np.array(edges)))
+
+
+def _table(table: Table, max_rows: int, gallery: Sequence[Picture | None] = ()) -> Any:
+    import wandb
+
+    rows: list[Iterable[Any]] = [[_cell(value) for value in row] for row in table.rows[:max_rows]]
+    columns = [*table.columns]
+    if any(picture is not None and picture.image for picture in gallery):
+        columns.append("picture")
+        rows = [[*row, _image(picture)] for row, picture in zip(rows, gallery, strict=False)]
+    return wandb.Table(columns=[*columns], data=rows)
+
+
+def _image(picture: Picture | None) -> Any:
+    if picture is None or picture.image is None:
+        return None
+    import wandb
+    from PIL import Image
+
+    with Image.open(io.BytesIO(picture.image)) as image:
+        return wandb.Image(image.convert("RGB"), file_type="jpg")
+
+
+def _cell(value: Any) -> Any:
+    return shorten(value) if isinstance(value, str) else value
+
+
+def coarsen(histogram: Histogram, max_bins: int) -> Histogram:
+    """The same counts in at most ``max_bins`` bins, by joining neighbours.
+
+    >>> coarsen(Histogram([0, 1, 2, 3], [5, 6, 7]), max_bins=2)
+    Histogram(edges=[0, 2, 3], counts=[11, 7])
+    """
+    width = -(-len(histogram.counts) // max_bins)
+    if width <= 1:
+        return histogram
+    starts = range(0, len(histogram.counts), width)
+    edges = [histogram.edges[start] for start in starts] + histogram.edges[-1:]
+    return Histogram(edges, [sum(histogram.counts[start : start + width]) for start in starts])
