@@ -28,9 +28,10 @@ def main() -> None:
     latents = torch.tensor(load_digits().images, dtype=torch.float32).flatten(1) / 8 - 1
     model = torch.nn.Sequential(torch.nn.Linear(65, 256), torch.nn.SiLU(), torch.nn.Linear(256, 64))
     config = TrainConfig(job_name="digits", save_root=args.out, loggers=["tensorboard"])
-    accelerator = Accelerator(cpu=True, log_with=[LossTracker(config)])
+    tracker = LossTracker(config)
+    accelerator = Accelerator(cpu=True, log_with=[tracker])
     accelerator.init_trackers("dreambooth")
-    losses = accelerator.get_tracker("loss_logging", unwrap=True)
+    losses = tracker.tracker
     model, optimizer = accelerator.prepare(model, torch.optim.AdamW(model.parameters(), lr=2e-3))
     for step in range(1, args.max_train_steps + 1):
         # The script's collator: first the instance images (here the first 20 digits), then as many class images.
@@ -59,9 +60,10 @@ def main() -> None:
         optimizer.zero_grad()
     saved = losses.save_step(args.max_train_steps)
     accelerator.end_training()
-    report = read_report(saved.result())
-    for name, dataset in report.datasets.items():
-        print(f"{name}: mean loss {dataset.summary.mean:.3f} over {dataset.summary.count} records")
+    if accelerator.is_main_process:  # its report is that of all processes
+        report = read_report(saved.result())
+        for name, dataset in report.datasets.items():
+            print(f"{name}: mean loss {dataset.summary.mean:.3f} over {dataset.summary.count} records")
 
 
 if __name__ == "__main__":

@@ -58,6 +58,8 @@ def main() -> None:
     trainer = Trainer(model=model, args=arguments, train_dataset=Digits())
     losses = log_losses(trainer, path="file", dataset="source", caption="text")
     trainer.train()
+    if not trainer.is_world_process_zero():
+        return  # rank 0 reports on all
     report = read_report(losses.config.report_path(args.max_steps))
     wrong = {f"{index:04d}.png" for index in WRONG}
     print(f"The 10 hardest items, in {report.json_path}:")

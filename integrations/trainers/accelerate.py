@@ -18,11 +18,11 @@ __all__ = ["LossTracker", "accelerate_loggers"]
 
 
 class LossTracker(GeneralTracker):  # type: ignore[misc, unused-ignore]
-    """A tracker for ``Accelerator(log_with=...)``; ``get_tracker("loss_logging", unwrap=True)`` is the LossLogger.
+    """A tracker for ``Accelerator(log_with=[tracker])``; ``tracker.tracker`` is the LossLogger.
 
     ``accelerator.end_training()`` closes it. What is given to ``accelerator.log`` is left to the other trackers. Each
-    process has its own, and rank 0 reports on all of them; so hold on to the tracker and use ``tracker.tracker`` in
-    runs with several processes, where ``get_tracker`` answers on the main one only.
+    process has its own, and rank 0 reports on all of them; ``get_tracker("loss_logging", unwrap=True)`` is the same
+    LossLogger on the main process, and nothing on the others.
     """
 
     name = "loss_logging"
