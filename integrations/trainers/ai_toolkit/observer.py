@@ -1,0 +1,245 @@
+"""What is looked at in an ai-toolkit trainer, and what is made of it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+
+from loss_logging.errors import LossLoggingError
+from loss_logging.integrations.trainers.ai_toolkit.items import Items, dataset_names, folder_of, items_of
+from loss_logging.integrations.trainers.ai_toolkit.paired import EmptyCaption, obstacle
+from loss_logging.integrations.trainers.ai_toolkit.row_losses import RowLosses
+from loss_logging.integrations.trainers.ai_toolkit.settings import config_of, require_seams
+from loss_logging.integrations.trainers.watch import Watch
+from loss_logging.logger import LossLogger
+from loss_logging.warn import LOGGER
+
+__all__ = ["Observer"]
+
+WEIGHTED = "weighted_loss"
+_LATEST = 100  # losses that a dataset's mean in the progress bar is over
+_BAR_DATASETS = 6  # a bar with more does not fit into a line
+_OURS = ("loss", "lr", "learning_rate")  # ai-toolkit's own names, which a dataset must not take
+
+Result = TypeVar("Result")
+
+
+def _harmless(give_up: str) -> Callable[[Callable[..., Result]], Callable[..., Result | None]]:
+    """Whatever goes wrong in the method is told to the method ``give_up``, and training goes on."""
+
+    def decorate(method: Callable[..., Result]) -> Callable[..., Result | None]:
+        @functools.wraps(method)
+        def guarded(self: Observer, *args: Any, **kwargs: Any) -> Result | None:
+            if self._stopped:
+                return None
+            try:
+                return method(self, *args, **kwargs)
+            except Exception as error:  # noqa: BLE001  (training must not end by what only looks at it)
+                getattr(self, give_up)(f"{type(error).__name__}: {error}")
+                LOGGER.debug("where that came from", exc_info=True)
+                return None
+
+        return guarded
+
+    return decorate
+
+
+class _Rows(NamedTuple):
+    """What is known of one batch until its step has ended."""
+
+    losses: torch.Tensor
+    items: Items
+    timesteps: Any
+    losses_empty: torch.Tensor | None
+    weighted: torch.Tensor
+
+
+class Observer:
+    """Logs the losses of a trainer whose methods call those of the same purpose here.
+
+    Args:
+        trainer: ai-toolkit's, made and not yet running.
+        base: the same without our overrides.
+        losses: where to log.
+    """
+
+    def __init__(self, trainer: Any, base: Any, losses: LossLogger) -> None:
+        self._trainer = trainer
+        self._base = base
+        self._losses = losses
+        self._names = dataset_names(folder_of(dataset) for dataset in trainer.dataset_configs)
+        self._watch = Watch(
+            "ai-toolkit",
+            "guided losses (unconditional_path, guidance) and loss_type: mean_flow have no loss of each image; "
+            "for others ask for an update of loss_logging",
+        )
+        self._pending: list[_Rows] = []
+        self._latest: dict[str, deque[float]] = {}
+        self._empty: EmptyCaption | None = None
+        self._steps = 0
+        self._has_logged = self._stopped = self._ended = False
+
+    @classmethod
+    def of(cls, trainer: Any, base: Any) -> Observer | None:
+        """One as the job's section ``loss_logging`` wants it; None when it wants none, or it cannot be made."""
+        try:
+            config = config_of(trainer)
+            if config is None:
+                return None
+            require_seams(base)
+            return cls(trainer, base, LossLogger(config))
+        except (LossLoggingError, AttributeError, OSError) as error:
+            LOGGER.warning("ai-toolkit: no losses are logged: %s. Training goes on.", error)
+            return None
+
+    # --- in the order of a training ---------------------------------------------------------------------------------
+
+    @_harmless("_stop")
+    def training_begins(self) -> None:
+        """Resume the log where a checkpoint was loaded, and see whether steps can be paired."""
+        if self._trainer.step_num > 0:
+            self._losses.resume(self._trainer.step_num)
+        if self._losses.config.paired_fraction > 0:
+            self._prepare_pairs()
+
+    @_harmless("_stop_pairs")
+    def _prepare_pairs(self) -> None:
+        reason = obstacle(self._trainer, self._base)
+        if reason is not None:
+            self._stop_pairs(reason)
+        else:
+            self._empty = EmptyCaption(self._trainer, self._losses)
+
+    @_harmless("_stop")
+    def step_begins(self) -> None:
+        """Forget the batches of a step that ended without memory."""
+        self._pending.clear()
+
+    @_harmless("_stop_pairs")
+    def before_forward(self, predict: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """The forward with the empty caption."""
+        if self._empty is not None:
+            self._empty.predict(predict, args, kwargs)
+
+    def calculate_loss(self, calculate: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """What ``calculate`` returns, and on the side the losses of the rows."""
+        arguments = self._arguments(calculate, args, kwargs)
+        if arguments is None:
+            return calculate(*args, **kwargs)
+        losses_empty = self._losses_empty(calculate, arguments)
+        with RowLosses(len(arguments["noise_pred"])) as seen:
+            loss = calculate(*args, **kwargs)
+        self._keep(arguments, seen, losses_empty, loss)
+        return loss
+
+    @_harmless("_stop")
+    def _arguments(self, calculate: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> dict[str, Any]:
+        return inspect.signature(calculate).bind(*args, **kwargs).arguments
+
+    @_harmless("_stop_pairs")
+    def _losses_empty(self, calculate: Callable[..., Any], arguments: Mapping[str, Any]) -> torch.Tensor | None:
+        return None if self._empty is None else self._empty.row_losses(calculate, arguments)
+
+    @_harmless("_stop")
+    def _keep(self, arguments: Mapping[str, Any], seen: RowLosses, losses_empty: Any, loss: torch.Tensor) -> None:
+        if seen.losses is None or seen.weighted is None:
+            self._watch.cannot("calculate_loss took no mean over (B, C, H, W) or (B, C, T, H, W), and then over (B,)")
+            return
+        trainer = self._trainer
+        has_refiner = trainer.model_config.refiner_name_or_path is not None and trainer.train_config.train_unet
+        try:
+            items = items_of(arguments["batch"], len(seen.losses), self._names, has_refiner=has_refiner)
+        except LookupError as error:
+            self._watch.cannot(str(error))
+            return
+        if not self._has_logged:
+            self._compare(float(seen.weighted.mean()), float(loss.detach()))
+        self._has_logged = True
+        self._pending.append(_Rows(seen.losses, items, arguments["timesteps"], losses_empty, seen.weighted))
+
+    def _compare(self, mean: float, scalar: float) -> None:
+        """Once: a reader of the report must know of terms that no image has, and a loss that we misread shows here."""
+        if math.isfinite(mean) and not math.isclose(mean, scalar, rel_tol=1e-3):
+            sentence = (
+                f"ai-toolkit's loss is {scalar:.4g} where the mean over the images is {mean:.4g}: it has terms of the "
+                "whole batch, or a limit (max_loss), which are in no image's loss"
+            )
+            self._losses.add_warning(sentence)
+            LOGGER.warning("%s", sentence)
+
+    @_harmless("_stop")
+    def step_ends(self, figures: MutableMapping[str, float]) -> None:
+        """Log the step's batches, and give ai-toolkit the mean of each dataset to show.
+
+        Args:
+            figures: what the step returns: it goes to the progress bar, TensorBoard, W&B and the UI.
+        """
+        for rows in self._pending:
+            self._losses.log_batch(
+                self._trainer.step_num,
+                rows.losses,
+                timesteps=rows.timesteps,
+                losses_empty=rows.losses_empty,
+                components={WEIGHTED: rows.weighted},
+                **rows.items._asdict(),
+            )
+            self._watch.logged()
+        if self._pending and self._trainer.accelerator.is_main_process:
+            self._show(figures)
+        self._pending.clear()
+        self._steps += 1
+        self._watch.step_ended(self._steps)
+
+    def _show(self, figures: MutableMapping[str, float]) -> None:
+        """ai-toolkit has just waited for the device to read its own loss, so that reading ours costs a copy."""
+        losses = torch.cat([rows.losses for rows in self._pending]).tolist()
+        datasets = [name for rows in self._pending for name in rows.items.datasets]
+        for name, loss in zip(datasets, losses, strict=True):
+            if math.isfinite(loss):
+                self._latest.setdefault(name, deque(maxlen=_LATEST)).append(loss)
+        means = {
+            f"dataset {name}" if name in _OURS else name: sum(latest) / len(latest)
+            for name, latest in self._latest.items()
+        }
+        if len(means) <= _BAR_DATASETS:
+            figures.update(means)
+        else:
+            self._trainer.additional_logs.update({f"loss/{name}": mean for name, mean in means.items()})
+
+    @_harmless("_stop")
+    def saved(self, step: int | None = None) -> None:
+        """Report on what a checkpoint was trained with. The last one has no step."""
+        if step is None:
+            self.end()
+        elif self._has_logged:
+            self._losses.save_step(step)
+
+    def end(self) -> None:
+        """Report on everything and close: before ai-toolkit ends the W&B run that we write to."""
+        if not self._ended:
+            self._ended = True
+            self._last_report()
+            self._losses.close()
+
+    @_harmless("_stop")
+    def _last_report(self) -> None:
+        if self._has_logged:
+            self._losses.save_step(self._trainer.step_num)
+        elif self._trainer.step_num > 0:
+            self._watch.cannot("the training has ended and no batch came by")
+
+    # --- when something is not as expected --------------------------------------------------------------------------
+
+    def _stop(self, reason: str) -> None:
+        self._stopped = True
+        LOGGER.warning("ai-toolkit: losses are logged no more: %s. Training goes on.", reason)
+
+    def _stop_pairs(self, reason: str) -> None:
+        self._empty = None
+        LOGGER.warning("ai-toolkit: no losses with the empty caption, and no caption_mismatch: %s.", reason)
