@@ -319,8 +319,6 @@ class SDTrainer:
         self.sd = Model()
         self.optimizer = torch.optim.AdamW(self.sd.unet.parameters(), lr=0.01)
         self._load(self.get_latest_save_path())
-        if self.embed_config is not None:
-            assert self.get_latest_save_path(self.embed_config.trigger) is None, "it would be read as an embedding"
         self.hook_before_train_loop()
         plain = [Dataset(config) for config in self.dataset_configs if not config.is_reg]
         reg = [Dataset(config) for config in self.dataset_configs if config.is_reg]
