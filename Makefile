@@ -8,7 +8,7 @@ INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.
 comma := ,
 EXTRAS := demo$(if $(findstring wandb,$(LOGGERS)),$(comma)wandb)
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench screenshots clean
 
 demo: $(VENV)/.installed-$(EXTRAS)
 	$(BIN)/loss-logging demo --out $(OUT) --loggers $(LOGGERS)
@@ -34,6 +34,10 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.trainers
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.detection
+
+# The pictures in README and docs, as a browser sees the demo.
+screenshots: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --quiet tests/html/test_screenshots.py --screenshots docs/images
 
 clean:
 	rm -rf $(VENV) build dist runs *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -5,6 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 import tempfile
+from pathlib import Path
+
+import pytest
 
 # Before any test module imports an SDK: nothing may reach a network, nothing may be read from the user's settings.
 os.environ["WANDB_MODE"] = "offline"
@@ -18,3 +21,8 @@ os.environ["COMET_LOGGING_CONSOLE"] = "ERROR"
 os.environ["COMET_OFFLINE_DIRECTORY"] = _trackio_dir.name
 os.environ["NO_COLOR"] = "1"
 os.environ.pop("FORCE_COLOR", None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--screenshots docs/images`` keeps what the browser saw, of a full demo: `make screenshots`."""
+    parser.addoption("--screenshots", type=Path, metavar="DIR", help="write the documents' pictures to DIR")
