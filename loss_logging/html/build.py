@@ -22,7 +22,7 @@ from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.files import whole_file
 from loss_logging.html.content import charts, history_block, listed_items, sections
-from loss_logging.html.items import items_block, stored_items, worst_items
+from loss_logging.html.items import figures_block, items_block, stored_items, worst_items
 from loss_logging.html.reports import RunReports
 from loss_logging.record_log import LogVersionError, RecordLog
 from loss_logging.report import LossReport
@@ -35,6 +35,7 @@ MOST_ITEMS = 100_000
 """Items that a page is still usable with."""
 MOST_RECORDS = 400
 """Points in the history of one item."""
+_LOADER = "loader.js"
 _SCRIPTS = ("uPlot.iife.min.js", "tabulator.min.js")
 _OWN_SCRIPTS = ("base.js", "source.js", "served.js", "charts.js", "table.js", "details.js", "page.js")
 _STYLES = ("uPlot.min.css", "tabulator_simple.min.css", "page.css")
@@ -100,6 +101,7 @@ class PageBuilder:
             {
                 "charts": charts(reports),
                 "items": items_block(table, total) | {"flags": flags(report)},
+                "figures": figures_block(table),
                 "histories": histories,
             },
             config=self._config,
@@ -151,7 +153,7 @@ def render(
         reports: of the run, by step.
         pictures: the picture of the image at a path.
         problems: sentences that a reader must see.
-        blocks: what the page's scripts read, by name.
+        blocks: what the page's scripts read, by name: plain data, or bytes.
         config: of the run.
         total, items_shown: how many items there are, and how many the table holds.
         served: whether the page asks a server for its data, or is a file with all of it.
@@ -169,9 +171,10 @@ def render(
         save_steps=len(reports),
         version=__version__,
         styles=[Markup(text) for text in _styles()],
-        scripts=[Markup(text) for text in _scripts()],
+        loader=Markup(_asset(_LOADER)),
+        scripts=[_packed(text.encode()) for text in _scripts()],
         style_hashes=_hashes(_styles()),
-        script_hashes=_hashes(_scripts()),
+        script_hashes=_hashes([_asset(_LOADER), *_scripts()]),
         licences=[_asset(name) for name in _LICENCES],
         blocks={name: _packed(block) for name, block in blocks.items()},
     )
@@ -220,7 +223,7 @@ def _asset(name: str) -> str:
 
 @cache
 def _scripts() -> list[str]:
-    """The libraries, each alone, and our own files as one; exactly as they stand in the page, which hashes them."""
+    """The libraries, each alone, and our own files as one; exactly as the page runs them, which knows their hashes."""
     own = "".join(_asset(name) for name in _OWN_SCRIPTS)
     return [*map(_asset, _SCRIPTS), f'"use strict";\n(() => {{\n{own}}})();\n']
 
@@ -236,4 +239,5 @@ def _hashes(texts: Iterable[str]) -> str:
 
 def _packed(block: Any) -> str:
     """Data as compressed base64: small, and whatever its texts hold, nothing in it can end a script element."""
-    return b64encode(gzip.compress(msgspec.json.encode(block), compresslevel=6, mtime=0)).decode()
+    data = block if isinstance(block, bytes) else msgspec.json.encode(block)
+    return b64encode(gzip.compress(data, compresslevel=9, mtime=0)).decode()

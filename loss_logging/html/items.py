@@ -14,15 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loss_logging.artifacts import items_path, read_report
+from loss_logging.html.figures import packed_figures
 from loss_logging.report import ItemStats, LossReport
 
-__all__ = ["Column", "columns_of", "items_block", "stored_items", "worst_items"]
+__all__ = ["Column", "columns_of", "figures_block", "items_block", "stored_items", "worst_items"]
 
 CAPTION_LENGTH = 400
 MIN_PAIRS = 4
 """With fewer paired records, caption_mismatch is undecided."""
 _RANKED_BY = ("hard", "caption_mismatch", "average_loss")
-_DIGITS = 4  # as many as the page shows; they are most of the file
 _TEXTS = {
     "dataset": ("Dataset", ""),
     "path": ("Path", ""),
@@ -54,6 +54,11 @@ _FOR_THE_CURIOUS = {
     "n_paired",
     "standard_error",
 }
+
+
+_DECIMALS = {"hard": 3, "std_z": 2, "caption_mismatch": 4, "robust_z": 2}
+"""Of scores that lie around 0, where a fourth digit says nothing."""
+_FOLDER_AND_NAME = r"(?s)^(?P<folder>(?:.*[/\\])?)(?P<name>[^/\\]*)$"
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -147,21 +152,40 @@ def _take_in_turn(rankings: list[npt.NDArray[Any]], most: int) -> npt.NDArray[An
 
 
 def items_block(table: pa.Table, total: int) -> dict[str, Any]:
-    """The table as plain data by column; texts that repeat are kept once, figures to 4 digits."""
+    """The texts and counts of a table as plain data by column; texts that repeat are kept once."""
     data: dict[str, Any] = {}
-    for column in columns_of(table.schema):
+    columns = columns_of(table.schema)
+    for column in columns:
         values = table[column.name].combine_chunks()
         if column.name == "dataset":
-            encoded = values.dictionary_encode()
-            data["dataset"] = {"names": encoded.dictionary.to_pylist(), "index": encoded.indices.to_pylist()}
+            data["dataset"] = _once(values)
+        elif column.name == "path":
+            parts = pc.extract_regex(values, _FOLDER_AND_NAME)
+            data["path"] = {"folder": _once(parts.field("folder")), "name": parts.field("name").to_pylist()}
         elif column.name == "caption":
             data["caption"] = _cut(values)
-        elif column.kind == "number":
-            data[column.name] = _rounded(_numbers(values))
-        else:
+        elif column.kind != "number":
             data[column.name] = values.to_pylist()
-    columns = msgspec.to_builtins(columns_of(table.schema))
-    return {"columns": columns, "rows": table.num_rows, "total": total, "data": data}
+    return {"columns": msgspec.to_builtins(columns), "rows": table.num_rows, "total": total, "data": data}
+
+
+def figures_block(table: pa.Table) -> bytes:
+    """The columns of a table that are numbers, one after the other, as `packed_figures`: they are most of a page."""
+    return b"".join(
+        packed_figures(_numbers(table[column.name].combine_chunks()), _digits(column), _DECIMALS.get(column.name, 300))
+        for column in columns_of(table.schema)
+        if column.kind == "number"
+    )
+
+
+def _digits(column: Column) -> int:
+    """As many as the page shows of what people compare, fewer of what is there for the curious."""
+    return 2 if column.name == "standard_error" else 4 if column.shown else 3
+
+
+def _once(texts: pa.Array) -> dict[str, Any]:
+    encoded = texts.dictionary_encode()
+    return {"texts": encoded.dictionary.to_pylist(), "index": encoded.indices.to_pylist()}
 
 
 def _cut(captions: pa.Array) -> list[str]:
@@ -172,21 +196,3 @@ def _cut(captions: pa.Array) -> list[str]:
 
 def _numbers(values: Any) -> npt.NDArray[np.float64]:
     return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
-
-
-def _rounded(values: npt.NDArray[np.float64]) -> list[float | None]:
-    """To so many significant digits, which is what the file's size consists of; None for what is not finite."""
-    finite = np.isfinite(values)
-    size = np.floor(np.log10(np.abs(np.where(finite & (values != 0), values, 1.0))))
-    places = np.clip(_DIGITS - 1 - size, -300, 300)
-    with np.errstate(all="ignore"):
-        near = np.where(
-            np.abs(places) <= 22,
-            np.where(
-                places >= 0,
-                np.round(values * 10.0**places) / 10.0**places,
-                np.round(values / 10.0**-places) * 10.0**-places,
-            ),
-            values,
-        )
-    return [number if is_finite else None for number, is_finite in zip(near.tolist(), finite.tolist(), strict=True)]

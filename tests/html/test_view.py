@@ -273,7 +273,7 @@ def test_hostile_texts_are_inert(server: Server, watched: Watched) -> None:
         expect(tab.locator("#table-status")).to_contain_text(re.compile(r"^[1-3] items? match"))
     assert tab.evaluate("window.hacked") is None
     expect(tab.locator("#hard")).to_contain_text("the file is not there any more")
-    assert tab.locator("script").count() == 3
+    assert tab.locator("script").count() == 7
 
 
 # --- live ------------------------------------------------------------------------------------------------------------

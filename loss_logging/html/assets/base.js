@@ -23,12 +23,8 @@ function figure(value, digits = 4) {
 
 const count = (n) => n.toLocaleString("en-US");
 
-/** The data block of a name, decompressed. */
-async function unpack(name) {
-  const bytes = Uint8Array.from(atob($(`block-${name}`).textContent), (c) => c.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return JSON.parse(await new Response(stream).text());
-}
+/** The data block of a name. */
+const unpack = (name) => unpacked($(`block-${name}`)).json();
 
 async function fetchJson(address) {
   const response = await fetch(address);

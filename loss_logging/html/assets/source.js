@@ -4,20 +4,44 @@
 //   all(filter, n)                 up to n rows that match
 //   history(dataset, path)         the records of an item, or null where the page has none
 
+const NO_FIGURE = -32768;
 const key = (dataset, path) => `${dataset}\u0000${path}`;
+
+/** A column of figures: in planes of a byte for each, its digits and its power of ten as signed 16-bit integers. */
+function figures(bytes, rows) {
+  const [low, high, lowPower, highPower] = [0, 1, 2, 3].map((i) => bytes.subarray(i * rows, (i + 1) * rows));
+  const signed = (low, high) => ((high << 24) >> 16) | low;
+  const found = new Float64Array(rows);
+  for (let i = 0; i < rows; i++) {
+    const digits = signed(low[i], high[i]), power = signed(lowPower[i], highPower[i]);
+    found[i] = digits === NO_FIGURE ? NaN : power < 0 ? digits / 10 ** -power : digits * 10 ** power;
+  }
+  return found;
+}
 
 class FileSource {
   static async open() {
-    const [block, histories] = await Promise.all([unpack("items"), unpack("histories")]);
-    return new FileSource(block, histories);
+    const figures = unpacked($("block-figures")).arrayBuffer();
+    return new FileSource(await unpack("items"), new Uint8Array(await figures), await unpack("histories"));
   }
 
-  constructor(block, histories) {
+  constructor(block, packed, histories) {
     this.block = block;
     this.histories = histories;
     this.data = block.data;
+    if (this.data.path) {
+      const { folder, name } = this.data.path;
+      this.data.path = name.map((text, i) => folder.texts[folder.index[i]] + text);
+    }
     this.numbers = block.columns.filter((column) => column.kind !== "text").map((column) => column.name);
-    for (const name of this.numbers) this.data[name] = Float64Array.from(this.data[name], (v) => (v === null ? NaN : v));
+    const size = 4 * block.rows;
+    let start = 0;
+    for (const { name, kind } of block.columns) {
+      if (kind === "integer") this.data[name] = Float64Array.from(this.data[name], (v) => v ?? NaN);
+      if (kind !== "number") continue;
+      this.data[name] = figures(packed.subarray(start, start + size), block.rows);
+      start += size;
+    }
     this.flags = new Map(block.flags.map(([dataset, path, reasons]) => [key(dataset, path), reasons]));
     this.reasons = new Array(block.rows);
     if (this.flags.size) {
@@ -32,7 +56,7 @@ class FileSource {
   }
 
   datasets() {
-    return this.data.dataset?.names ?? [];
+    return this.data.dataset?.texts ?? [];
   }
 
   allReasons() {
@@ -40,7 +64,7 @@ class FileSource {
   }
 
   dataset(i) {
-    return this.data.dataset.names[this.data.dataset.index[i]];
+    return this.data.dataset.texts[this.data.dataset.index[i]];
   }
 
   row(i) {

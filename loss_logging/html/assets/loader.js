@@ -1,0 +1,19 @@
+// Unpacks what the page carries, and runs its scripts in their order. The policy in the page's head knows each by its hash.
+"use strict";
+
+/** What an element holds as compressed base64. */
+function unpacked(element) {
+  const bytes = Uint8Array.from(atob(element.textContent), (c) => c.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
+}
+
+(async () => {
+  for (const packed of document.querySelectorAll("script.packed")) {
+    const script = document.createElement("script");
+    script.textContent = await unpacked(packed).text();
+    document.head.append(script);
+  }
+})().catch((error) => {
+  document.getElementById("table-status").textContent = `This browser cannot unpack the page: ${error.message}`;
+  throw error;
+});
