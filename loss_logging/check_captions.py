@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-from tqdm import tqdm
 
 from loss_logging.captioned_folder import TEXTS, CaptionedFile, class_tokens, read_captioned_folder
 from loss_logging.captions import SEVERITIES, CaptionConfig, CheckedCaptions, DatasetChecker, IgnoreList
 from loss_logging.captions.caption import READ_LIMIT
 from loss_logging.captions.store import TextStore
 from loss_logging.folder_problems import PROBLEMS, FolderProblem, FolderProblems
+from loss_logging.progress_bar import progress_bar
 from loss_logging.repair import Repairer
 from loss_logging.report import FlaggedCaption, Reason, Severity
 
@@ -185,7 +185,7 @@ def check_folder(
     repairer = Repairer(folder, problems, write=repair == "write") if repair else None
     checker, places, tokens = DatasetChecker(config, ignore=ignore), _Places(), _ClassTokens()
     files = read_captioned_folder(root, problems=problems, path_column=path_column, caption_column=caption_column)
-    for file in tqdm(files, "checking captions", unit="", disable=None if progress else True):
+    for file in progress_bar("checking captions", files, shown=progress):
         if file.caption is None and file.source is not None and file.line is None:
             continue  # a file that cannot be read, which is among the problems
         current = repairer.repaired(file) if repairer else file

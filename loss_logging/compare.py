@@ -122,7 +122,7 @@ def compare_reports(
         ReportError: a file is no loss report.
         OSError: a file cannot be read.
     """
-    reports = read_for_backends(before), read_for_backends(after)
+    reports = read_for_backends(before, progress=progress), read_for_backends(after, progress=progress)
     continues = _continues(before, after, *reports)
     with closing(_items(before, after, figure, continues, progress)) as items:
         counts = {dataset: ItemCounts(*n) for dataset, *n in items.execute(_COUNTS, {"clear": CLEAR}).fetchall()}

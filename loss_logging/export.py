@@ -13,13 +13,13 @@ import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from loss_logging.artifacts import spreadsheet_cell
 from loss_logging.errors import LossLoggingError
 from loss_logging.files import whole_file
 from loss_logging.item_reader import DECIDED, load_items, open_database
 from loss_logging.missed import read_for_backends
+from loss_logging.progress_bar import counted
 from loss_logging.report import FlaggedCaption, LossReport
 
 __all__ = ["Exported", "Format", "Selection", "export_items"]
@@ -85,7 +85,7 @@ def export_items(
     selection = selection or Selection()
     if to == "exclude-list" and selection == Selection():
         raise LossLoggingError("an exclude-list of every item is asked for; say which items")
-    found = read_for_backends(report)
+    found = read_for_backends(report, progress=progress)
     warnings = _check(found, selection)
     with closing(open_database()) as connection:
         load_items(connection, "items", "*", report, progress=progress)
@@ -102,7 +102,7 @@ def export_items(
             "exclude-list": _write_paths,
         }
         with whole_file(out) if isinstance(out, Path) else nullcontext(out) as file:
-            written, left_out = writers[to](reader.schema, _counted(reader, progress), file)
+            written, left_out = writers[to](reader.schema, counted(reader, "writing", shown=progress), file)
     return Exported(written, of, [*warnings, *left_out])
 
 
@@ -161,15 +161,6 @@ def _query(selection: Selection, *, only_paths: bool) -> tuple[str, dict[str, An
 
 _Batches: TypeAlias = Iterable[pa.RecordBatch]
 _Writer: TypeAlias = Callable[[pa.Schema, _Batches, IO[bytes]], tuple[int, list[str]]]
-
-
-def _counted(batches: _Batches, progress: bool) -> Iterator[pa.RecordBatch]:
-    """The batches, with a progress bar where they take more than a second."""
-    shown = None if progress else True  # None: where it is a terminal
-    with tqdm(desc="writing", unit=" items", unit_scale=True, delay=1, leave=False, disable=shown) as bar:
-        for batch in batches:
-            yield batch
-            bar.update(batch.num_rows)
 
 
 def _csv_writer(formulas: bool) -> _Writer:

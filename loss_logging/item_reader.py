@@ -14,9 +14,9 @@ import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from loss_logging.artifacts import ReportError, items_path
+from loss_logging.progress_bar import counted
 from loss_logging.report import ItemStats
 
 __all__ = ["DECIDED", "ITEM_SCHEMA", "load_items", "open_database", "read_items"]
@@ -54,11 +54,7 @@ def read_items(report: Path, *, progress: bool = False) -> Iterator[pa.RecordBat
     """
     parquet = items_path(report)
     source, batches = (parquet, _from_parquet(parquet)) if parquet.exists() else (report, _from_json(report))
-    shown = None if progress else True  # None: where it is a terminal
-    with tqdm(desc=source.name, unit=" items", unit_scale=True, delay=1, leave=False, disable=shown) as bar:
-        for batch in batches:
-            yield batch
-            bar.update(batch.num_rows)
+    yield from counted(batches, source.name, shown=progress)
 
 
 def _from_parquet(path: Path) -> Iterator[pa.RecordBatch]:

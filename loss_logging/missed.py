@@ -11,6 +11,7 @@ import msgspec
 
 from loss_logging.artifacts import ReportError
 from loss_logging.ledger import Ledger
+from loss_logging.progress_bar import announced
 from loss_logging.record_log import RecordLog
 from loss_logging.report import SCHEMA_NAME, DatasetReport, LossReport, PairedItems, Summary, loss_scalar_name
 from loss_logging.statistics import RunStatistics
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Missed", "last_step", "missed", "missed_lately", "read_for_backends"]
 
 _MOST_LATE_REPORTS = 16
+_LARGE = 20_000_000  # bytes of a file that takes a while
 
 
 class Missed(msgspec.Struct, frozen=True):
@@ -108,15 +110,20 @@ def _missed_scalars(config: TrainConfig, ledger: Ledger, after: int, through: in
     ]
 
 
-def read_for_backends(path: Path) -> LossReport:
+def read_for_backends(path: Path, *, progress: bool = False) -> LossReport:
     """Read a JSON artifact back as backends get it: without the figures of every item, which may be millions.
+
+    Args:
+        path: of the artifact.
+        progress: say on a terminal that a large one is being read.
 
     Raises:
         ReportError: the file is no loss report, or not of this version.
         OSError: the file cannot be read.
     """
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_WithoutItems)
+        with announced(f"reading {path.name}", shown=progress and path.stat().st_size > _LARGE):
+            found = msgspec.json.decode(path.read_bytes(), type=_WithoutItems)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ReportError(f"{path} is no loss report: {error}") from error
     if found.schema_ != SCHEMA_NAME:

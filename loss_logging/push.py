@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tqdm import tqdm
 
 from loss_logging.backends import BackendSpec, LoggerBackend, select_backends
 from loss_logging.config import TrainConfig
@@ -16,6 +15,7 @@ from loss_logging.ledger import Ledger
 from loss_logging.lock import RunLock
 from loss_logging.missed import Missed, missed, read_for_backends
 from loss_logging.pictures import PictureMaker
+from loss_logging.progress_bar import progress_bar
 from loss_logging.report import LossReport
 from loss_logging.tracker import Row, Tracker
 
@@ -94,7 +94,7 @@ def _deliver(config: TrainConfig, spec: BackendSpec, progress: bool) -> Pushed:
     rows = lacking.rows(lambda step, reason: failed.append(f"the report of step {step} was not delivered: {reason}"))
     label = f"{config.job_name} to {spec.name}"
     pictures = PictureMaker(config)
-    for row in tqdm(rows, label, len(lacking), unit="", disable=None if progress and len(lacking) else True):
+    for row in progress_bar(label, rows, total=len(lacking), shown=progress):
         if isinstance(row.payload, LossReport):
             row = row._replace(payload=pictures.added_to(row.payload))
         try:

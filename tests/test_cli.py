@@ -30,6 +30,7 @@ from loss_logging.report import (
 )
 from loss_logging.show import cell, path_cell, print_report
 
+COMMANDS = tuple(get_command(app).commands)  # type: ignore[attr-defined]
 HOSTILE = "[bold red]a[/] \x1b]0;title\x07 \x1b[2J \u202e line\nbreak"
 
 
@@ -203,6 +204,43 @@ def test_export(tmp_path: Path) -> None:
     assert "loud:3" in done.stderr
 
 
+def test_json_everywhere(tmp_path: Path) -> None:
+    """With --json, standard output is one JSON value; every command has it."""
+    for name in COMMANDS:
+        assert any("--json" in parameter.opts for parameter in get_command(app).commands[name].params), name  # type: ignore[attr-defined]
+    save(tmp_path, [{("d", "1.png"): [1.0], ("d", "2.png"): [3.0]}])
+    page = json.loads(loss_logging("html", str(tmp_path), "--json").stdout)
+    assert Path(page["page"]).stat().st_size == page["bytes"]
+    out = tmp_path / "items.csv"
+    done = json.loads(loss_logging("export", str(tmp_path), "--to", "csv", "--out", str(out), "--json").stdout)
+    assert done == {"out": str(out), "items": 2, "of": 2, "warnings": []}
+    assert loss_logging("export", str(tmp_path), "--to", "csv", "--json").returncode == 2
+    (tmp_path / "1.txt").write_text("untitled")
+    assert loss_logging("check-captions", str(tmp_path / "1.txt"), "--json").stdout.startswith("{")
+
+
+def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
+    """What takes more than a second says how far it is, and leaves nothing behind; a pipe gets none of it."""
+    code = (
+        "import sys, time; sys.stderr.isatty = lambda: True\n"
+        "from loss_logging.progress_bar import announced, progress_bar\n"
+        "with announced('reading', shown=True): pass\n"
+        "for _ in progress_bar('counting', range(4), unit=' items'): time.sleep(0.4)\n"
+        "for _ in progress_bar('quick', range(3)): pass\n"
+        "for _ in progress_bar('unseen', range(4), shown=False): time.sleep(0.4)\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True).stderr.decode()
+    assert "reading" in shown
+    assert "counting" in shown
+    assert "quick" not in shown
+    assert "unseen" not in shown
+    assert shown.split("\r")[-1].strip() == ""
+    piped = subprocess.run(
+        [sys.executable, "-c", code.replace("sys.stderr.isatty = lambda: True", "")], capture_output=True, text=True
+    )
+    assert piped.stderr == ""
+
+
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     """`export | head -1` ends quietly."""
     save(tmp_path, [{("d", f"{i}.png"): [1.0] for i in range(20_000)}])
@@ -211,9 +249,6 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert json.loads(done.stdout)["path"] == "0.png"
     assert done.stderr == ""
-
-
-COMMANDS = tuple(get_command(app).commands)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from loss_logging.commands.console import JsonOption
+
 __all__ = ["check_captions"]
 
 
@@ -39,6 +41,7 @@ def check_captions(
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would change, and change nothing.")] = False,
     rows: Annotated[int, typer.Option(min=0, help="Most examples in the table.")] = 10,
+    as_json: JsonOption = False,
 ) -> None:
     """Check the captions of a folder or table, with neither model nor GPU: exit status 1 where one is bad.
 
@@ -64,6 +67,6 @@ def check_captions(
         repair="write" if fix and not diff else "show" if fix or diff else None,
         progress=True,
     )
-    print_check_as(check, output, rows)
+    print_check_as(check, "json" if as_json else output, rows)
     if fails(check, fail_on):
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from loss_logging.cli import require
+from loss_logging.commands.console import JsonOption, print_json
 from loss_logging.show import print_report
 
 __all__ = ["evaluate"]
@@ -19,18 +20,26 @@ def evaluate(
         Path, typer.Argument(metavar="CONFIG", help="A YAML or JSON file; docs/evaluate.md has its keys.")
     ],
     rows: Annotated[int, typer.Option(min=1, help="Most lines per table.")] = 10,
+    as_json: JsonOption = False,
 ) -> None:
     """Find hard images and wrong captions with a trained diffusers pipeline: losses of a folder of captioned images.
+
+    --json prints everything but the items, which loss-logging export has.
 
     \b
     Examples:
       loss-logging evaluate evaluate.yaml
       loss-logging evaluate evaluate.yaml --rows 40
+      loss-logging evaluate evaluate.yaml --json | jq .worst.caption_mismatch
     """
     require("diffusers", "torch", "diffusers", "transformers", "PIL")
     from loss_logging.evaluate_config import EvaluateConfig, run_evaluation
+    from loss_logging.missed import read_for_backends
 
     report = run_evaluation(EvaluateConfig.from_file(config))
+    if as_json:
+        print_json(read_for_backends(Path(report.json_path or "")))
+        return
     console = Console()
     print_report(report, console, rows)
     console.print(f"{report.json_path} and .csv", markup=False, highlight=False, soft_wrap=True)

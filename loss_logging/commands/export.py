@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
+import msgspec
 import typer
 
-from loss_logging.commands.console import JobOption, hint
+from loss_logging.commands.console import JobOption, JsonOption, hint, print_json
 from loss_logging.find_report import find_report
 
 __all__ = ["export"]
@@ -68,6 +69,7 @@ def export(
         bool, typer.Option("--keep-formulas", help="Leave texts in CSV alone that a spreadsheet would run.")
     ] = False,
     job: JobOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the figures of items to a file, or a list of the items to exclude.
 
@@ -85,11 +87,15 @@ def export(
 
     if to == "parquet" and out is None and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is nothing to look at; give a file with --out", param_hint="--to")
+    if as_json and out is None:
+        raise typer.BadParameter("standard output is for the items then; give a file with --out", param_hint="--json")
     selection = Selection(tuple(dataset or ()), flagged, min_caption_mismatch, _worst(worst) if worst else None)
     done = export_items(
         find_report(path, job), out or sys.stdout.buffer, to, selection, formulas=keep_formulas, progress=True
     )
     for sentence in done.warnings:
         hint(f"warning: {sentence}", "yellow")
-    if out is not None:
+    if as_json:
+        print_json({"out": str(out), **msgspec.structs.asdict(done)})
+    elif out is not None:
         hint(f"{done.items:,} of {done.of:,} items written to {out}")

@@ -37,7 +37,7 @@ def show(
     """
     from loss_logging.missed import read_for_backends
 
-    report = read_for_backends(find_report(path, job))
+    report = read_for_backends(find_report(path, job), progress=True)
     if as_json:
         print_json(report)
     else:

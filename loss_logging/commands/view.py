@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from loss_logging.cli import require
+from loss_logging.commands.console import JobOption, JsonOption, print_json
 from loss_logging.config import TrainConfig
 
 __all__ = ["view"]
@@ -16,12 +18,13 @@ __all__ = ["view"]
 
 def view(
     folder: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The save_root of a run, or one of its reports.")],
-    job: Annotated[str | None, typer.Option(help="Job name; the one written last otherwise.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port on 127.0.0.1; 0 takes any free one.")] = 0,
     images: Annotated[Path | None, typer.Option(help="Folder of the images; nothing outside it is opened.")] = None,
     memory_limit: Annotated[str, typer.Option(help="Most memory for queries, such as 512MB.")] = "4GB",
     threads: Annotated[int, typer.Option(min=1, help="Threads for queries.")] = 2,
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    job: JobOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Serve the report page over the whole log, on this machine only, live while training writes. Ctrl-C ends it.
 
@@ -36,7 +39,11 @@ def view(
     from loss_logging.view.server import serve
 
     def announce(address: str) -> None:
-        typer.echo(f"{config.job_name}: {address}")
+        if as_json:
+            print_json({"job": config.job_name, "address": address})
+        else:
+            typer.echo(f"{config.job_name}: {address}")
+        sys.stdout.flush()  # who reads a pipe waits for it
         if open_browser:
             webbrowser.open(address)
 

@@ -22,8 +22,10 @@ from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.files import whole_file
 from loss_logging.html.content import charts, history_block, listed_items, sections
-from loss_logging.html.items import figures_block, items_block, stored_items, worst_items
+from loss_logging.html.items import figures_block, items_block, worst_items
 from loss_logging.html.reports import RunReports
+from loss_logging.item_reader import read_items
+from loss_logging.progress_bar import announced, progress_bar
 from loss_logging.record_log import LogVersionError, RecordLog
 from loss_logging.report import LossReport
 from loss_logging.statistics import item_history
@@ -49,6 +51,7 @@ class PageBuilder:
         config: of the run.
         images: where the images are; nothing outside it is opened then. None stands for the paths as recorded.
         most_items: items in the table; the worst ones when there are more.
+        progress: show progress bars for what takes more than a second.
 
     Example:
         >>> import tempfile
@@ -61,9 +64,17 @@ class PageBuilder:
         'cats.html'
     """
 
-    def __init__(self, config: TrainConfig, *, images: Path | None = None, most_items: int = MOST_ITEMS) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        images: Path | None = None,
+        most_items: int = MOST_ITEMS,
+        progress: bool = False,
+    ) -> None:
         self._config = config
-        self._reports = RunReports(config)
+        self._progress = progress
+        self._reports = RunReports(config, progress=progress)
         self._thumbnails = Thumbnails(folder=images)
         self._most_items = most_items
 
@@ -85,15 +96,20 @@ class PageBuilder:
         reports, problems = self._reports()
         if not reports:
             raise LossLoggingError(_no_report(self._config, problems))
-        return self._write(out or self._config.page_path, stored_items(reports[-1]))
+        items = read_items(Path(reports[-1].json_path or ""), progress=self._progress)
+        return self._write(out or self._config.page_path, items)
 
     def _write(self, out: Path, items: Iterable[pa.RecordBatch]) -> Path:
         reports, problems = self._reports()
         report = reports[-1]
         named = [(item.dataset, item.path) for item in listed_items(report)]
         table, total = worst_items(items, self._most_items, [path for _, path in named])
-        histories, missing = self._histories(named)
+        with announced("reading histories", shown=self._progress):
+            histories, missing = self._histories(named)
         self._thumbnails.next_page()
+        shown = [*report.worst.caption_mismatch, *report.worst.hard]
+        for item in progress_bar("pictures", shown, unit=" pictures", shown=self._progress):
+            self._thumbnails(item.path)  # which keeps it for the page
         page = render(
             reports,
             self._thumbnails,

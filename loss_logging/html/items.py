@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -11,13 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from loss_logging.artifacts import items_path, read_report
 from loss_logging.html.figures import packed_figures
-from loss_logging.report import ItemStats, LossReport
 
-__all__ = ["Column", "columns_of", "figures_block", "items_block", "stored_items", "worst_items"]
+__all__ = ["Column", "columns_of", "figures_block", "items_block", "worst_items"]
 
 CAPTION_LENGTH = 400
 MIN_PAIRS = 4
@@ -83,25 +79,6 @@ def columns_of(schema: pa.Schema) -> list[Column]:
 
 def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_floating(kind) or pa.types.is_null(kind))
-
-
-def stored_items(report: LossReport) -> Iterator[pa.RecordBatch]:
-    """Every item's dataset, path and the fields of `ItemStats`, from the report's own files.
-
-    Raises:
-        ReportError, OSError: they cannot be read.
-    """
-    path = Path(report.json_path or "")
-    if items_path(path).exists():
-        with pq.ParquetFile(items_path(path)) as file:
-            yield from file.iter_batches()
-        return
-    for name, dataset in read_report(path).datasets.items():
-        figures = [msgspec.structs.astuple(item) for item in dataset.item_stats.values()]
-        if figures:
-            columns: dict[str, Any] = {"dataset": [name] * len(figures), "path": list(dataset.item_stats)}
-            columns |= dict(zip(ItemStats.__struct_fields__, zip(*figures, strict=True), strict=True))
-            yield pa.RecordBatch.from_pydict(columns)
 
 
 def worst_items(batches: Iterable[pa.RecordBatch], most: int, keep: Iterable[str] = ()) -> tuple[pa.Table, int]:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from loss_logging.artifacts import ReportError
 from loss_logging.config import TrainConfig
 from loss_logging.missed import read_for_backends
+from loss_logging.progress_bar import progress_bar
 from loss_logging.report import LossReport
 
 __all__ = ["RunReports"]
@@ -20,10 +21,12 @@ class RunReports:
 
     Args:
         config: of the run.
+        progress: show a progress bar for what takes more than a second.
     """
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, *, progress: bool = False) -> None:
         self._config = config
+        self._progress = progress
         self._read: dict[_Key, LossReport | str] = {}
 
     def add(self, report: LossReport) -> None:
@@ -33,7 +36,8 @@ class RunReports:
 
     def __call__(self) -> tuple[list[LossReport], list[str]]:
         """The reports by step, and a sentence for each file that is none."""
-        self._read = dict(filter(None, map(self._entry, self._config.report_paths())))
+        paths = self._config.report_paths()
+        self._read = dict(filter(None, map(self._entry, progress_bar("reading reports", paths, shown=self._progress))))
         reports = [report for report in self._read.values() if isinstance(report, LossReport)]
         return reports, [sentence for sentence in self._read.values() if isinstance(sentence, str)]
 

@@ -18,8 +18,8 @@ from loss_logging.artifacts import items_path
 from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.html.content import listed_items
-from loss_logging.html.items import stored_items
 from loss_logging.html.reports import RunReports
+from loss_logging.item_reader import read_items
 from loss_logging.missed import last_step
 from loss_logging.record_log import RecordLog
 from loss_logging.report import LossReport
@@ -193,7 +193,7 @@ class LiveRun:
             parquet = glob.escape(str(stored))
             self._show(lambda name: self._statistics.cursor().read_parquet(parquet).create(name), report.job.step)
         elif not has_log:
-            batches = list(stored_items(report))
+            batches = list(read_items(Path(report.json_path or "")))
             if batches:
                 items = pa.Table.from_batches(batches)
                 self._show(lambda name: self._statistics.cursor().from_arrow(items).create(name), report.job.step)
