@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any
 
 import pyarrow as pa
 from tqdm import tqdm
 
 __all__ = ["announced", "counted", "progress_bar"]
 
-T = TypeVar("T")
-
 
 def progress_bar(
-    label: str, over: Iterable[T] | None = None, *, total: float | None = None, unit: str = "", shown: bool = True
-) -> tqdm[T]:
+    label: str, over: Iterable[Any] | None = None, *, total: float | None = None, unit: str = "", shown: bool = True
+) -> tqdm[Any]:
     """A bar that is gone when it is closed, or when what it is over has ended.
 
     Args:
@@ -32,7 +30,6 @@ def progress_bar(
 
 def counted(batches: Iterable[pa.RecordBatch], label: str, *, shown: bool) -> Iterator[pa.RecordBatch]:
     """The batches, with a bar that counts their rows as items."""
-    bar: tqdm[None]
     with progress_bar(label, unit=" items", shown=shown) as bar:
         for batch in batches:
             yield batch

@@ -1,4 +1,4 @@
-"""docs/command_line.md is true: its commands are ones that loss-logging takes, and its blocks run."""
+"""docs/command_line.md is true: it has every command, and its blocks run."""
 
 from __future__ import annotations
 
@@ -8,21 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from typer.main import get_command
-
 from loss_logging import TrainConfig
-from loss_logging.commands import app
 
 TEXT = (Path(__file__).parents[1] / "docs" / "command_line.md").read_text("utf-8")
 CALLS = [line.strip() for line in TEXT.splitlines() if line.startswith("    loss-logging ") and "--help" not in line]
-
-
-@pytest.mark.parametrize("call", CALLS)
-def test_commands_are_taken(call: str) -> None:
-    """Every command, argument and option exists."""
-    _, name, *arguments = shlex.split(call)
-    get_command(app).commands[name].make_context(name, arguments)  # type: ignore[attr-defined]
 
 
 def test_every_command_is_there() -> None:

@@ -1,37 +1,84 @@
-"""The README and the pages in docs/ are true: their Python blocks run, and the README's configuration is one."""
+"""The README and the pages in docs/ are true: their code runs, their commands and links exist, and the README's
+configuration is one."""
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.main import get_command
 
 from loss_logging import TrainConfig
+from loss_logging.commands import app
 from loss_logging.evaluate_config import EvaluateConfig
 
 ROOT = Path(__file__).parents[1]
+PAGES = {page.name: page.read_text("utf-8") for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 BLOCKS = [
-    (page.name, *block)
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-    for block in re.findall(r"```(\w+)\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    (name, *block) for name, text in PAGES.items() for block in re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)
 ]
+IN_ORDER = sorted({page for page, language, _ in BLOCKS if language == "sh"} - {"check_captions.md"})
+"""Pages with shell blocks, which need what the blocks above them made. check_captions.md has a test of its own."""
+CALLS = sorted(
+    {
+        call
+        for text in PAGES.values()
+        for line in text.splitlines()
+        for call in re.findall(r"^(?:    )?(loss-logging [a-z][^|>]*)", line)
+        if "--help" not in call
+    }
+)
 
 
 @pytest.mark.parametrize(
-    "code", [pytest.param(code, id=page) for page, language, code in BLOCKS if language == "python"]
+    "code",
+    [pytest.param(code, id=page) for page, kind, code in BLOCKS if kind == "python" and page not in IN_ORDER],
 )
 def test_python_block_runs(code: str, tmp_path: Path) -> None:
     """Each Python block runs as it stands, in an empty folder, without a warning, and prints what it says."""
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    run_python(code, tmp_path)
+
+
+@pytest.mark.parametrize("page", IN_ORDER)
+def test_page_runs(page: str, tmp_path: Path) -> None:
+    """Python and shell blocks run one after the other in one folder, as a reader would run them."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for name, language, code in BLOCKS:
+        if name == page and language == "python":
+            run_python(code, tmp_path)
+        if name == page and language == "sh":
+            done = subprocess.run(["bash", "-ec", code], cwd=tmp_path, capture_output=True, text=True, env=environment)
+            assert done.returncode == 0, done.stderr
+
+
+def run_python(code: str, folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     promised = re.findall(r"^print.*?# (.*)$", code, re.MULTILINE)
     assert [printed in promise for printed, promise in zip(done.stdout.splitlines(), promised, strict=False)].count(
         True
     ) == len(promised)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_commands_are_taken(call: str) -> None:
+    """Every command in a page, its arguments and options exist."""
+    _, name, *arguments = shlex.split(call, comments=True)
+    get_command(app).commands[name].make_context(name, arguments)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """Pictures and other pages that a page names are there."""
+    folder = ROOT if page == "README.md" else ROOT / "docs"
+    for target in re.findall(r"\]\(([^)#:]+)\)", PAGES[page]):
+        assert (folder / target).is_file(), target
 
 
 def test_configuration_is_valid(tmp_path: Path) -> None:
