@@ -292,6 +292,14 @@ class RunStatistics:
         )
         self._through = through
 
+    def milestones(self, first: int) -> list[tuple[int, int]]:
+        """Steps up to which there are about ``first`` records, twice as many, and so on to the last one; and how many.
+
+        Who advances from one to the next has figures early, and pays for all of them less than twice.
+        """
+        self._queries.read(self._log.files())
+        return [(step, records) for step, records in self._queries.rows("milestones", first=first)]
+
     def summaries(self, top_k: int) -> dict[str | None, Summary]:
         """Figures per dataset, and under None over all of them."""
         curves = self._timestep_curves()

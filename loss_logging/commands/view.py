@@ -48,4 +48,4 @@ def view(
             webbrowser.open(address)
 
     config = TrainConfig.from_dict(find_run(folder, job).to_dict() | {"memory_limit": memory_limit, "threads": threads})
-    serve(LiveRun(config), port=port, images=images, announce=announce)
+    serve(LiveRun(config, progress=True), port=port, images=images, announce=announce)

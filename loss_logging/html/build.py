@@ -162,6 +162,7 @@ def render(
     total: int,
     items_shown: int,
     served: bool,
+    busy: str = "",
 ) -> str:
     """The page as text.
 
@@ -173,6 +174,7 @@ def render(
         config: of the run.
         total, items_shown: how many items there are, and how many the table holds.
         served: whether the page asks a server for its data, or is a file with all of it.
+        busy: what the server is doing, before everything is there.
     """
     template = _environment().get_template("page.html")
     return template.render(
@@ -183,6 +185,7 @@ def render(
         total=total,
         items_shown=items_shown,
         served=served,
+        busy=busy,
         problems=problems,
         save_steps=len(reports),
         version=__version__,

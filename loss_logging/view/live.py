@@ -21,6 +21,7 @@ from loss_logging.html.content import listed_items
 from loss_logging.html.reports import RunReports
 from loss_logging.item_reader import read_items
 from loss_logging.missed import last_step
+from loss_logging.progress_bar import progress_bar
 from loss_logging.record_log import RecordLog
 from loss_logging.report import LossReport
 from loss_logging.statistics import RunStatistics
@@ -30,6 +31,8 @@ from loss_logging.warn import LOGGER
 __all__ = ["LiveRun", "State"]
 
 _LOOK_SECONDS, _MOST_SECONDS = 2.0, 60.0
+_FIRST_RECORDS = 100_000
+"""Of a log that is not read yet, so many come first: the table is there after a second, and then grows."""
 _SHARE = 0.1
 """Of the time, so much is spent on bringing a growing log up to date, if no pause becomes too long: the machine is the
 trainer's."""
@@ -53,9 +56,10 @@ class LiveRun:
 
     Args:
         config: of the run; its ``memory_limit`` and ``threads`` are what DuckDB may use here.
+        progress: show a progress bar while the log is read for the first time.
     """
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, *, progress: bool = False) -> None:
         self.config = config
         self.log = RecordLog(config.records_dir)
         self.state = State(busy="Reading the run")
@@ -69,6 +73,7 @@ class LiveRun:
             memory_limit=config.memory_limit,
             threads=config.threads,
         )
+        self._progress = progress
         self._tables: list[str] = []
         self._statistics.cursor().execute("CREATE TABLE no_items (dataset VARCHAR, path VARCHAR, caption VARCHAR)")
         self._flagged: dict[tuple[str, str], list[str]] = {}
@@ -168,11 +173,34 @@ class LiveRun:
         if files != self._seen:
             step = last_step(self.log)
             if step > self.state.step or self._seen:  # else the stored figures are those of the whole log
-                self._change(busy="" if self._tables else "Reading the log")
-                self._statistics.advance(step)
-                self._show(self._statistics.keep_items, step)
+                if self._tables:
+                    self._read_on(step)
+                else:
+                    self._read_first()
             self._seen = files
         self._change(busy="", problem="" if self._tables else "There are no records yet.")
+
+    def _read_on(self, step: int) -> None:
+        if not self._seen:
+            self._change(busy=f"Reading what the log has since step {self.state.step:,}")
+        self._statistics.advance(step)
+        self._show(self._statistics.keep_items, step)
+
+    def _read_first(self) -> None:
+        """Read a log of any length, and show its first records as soon as they are read, then twice as many, ..."""
+        self._change(busy="Looking through the log")
+        milestones = self._statistics.milestones(_FIRST_RECORDS)
+        _, total = milestones[-1]
+        read = 0
+        with progress_bar("reading the log", total=total, unit=" records", shown=self._progress) as bar:
+            for step, records in milestones:
+                self._change(busy=f"Reading the log: {read:,} of {total:,} records are in the figures")
+                self._statistics.advance(step)
+                self._show(self._statistics.keep_items, step)
+                bar.update(records - read)
+                read = records
+                if self._stop.is_set():
+                    return
 
     def _look_at_reports(self) -> None:
         reports, problems = self._read_reports()

@@ -95,6 +95,7 @@ class Viewer:
             total=run.state.items or 0,
             items_shown=run.state.items or 0,
             served=True,
+            busy=run.state.busy,
         )
         return Response(page, media_type="text/html")
 

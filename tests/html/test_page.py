@@ -52,7 +52,7 @@ def test_figures_are_those_of_the_report(tab: Page, example: Path) -> None:
     report = read_report(example / "loss_logging" / "job_000000030.json")
     assert f"{report.global_.mean:.4g}" in tab.locator(".tiles").inner_text()
     worst = report.worst.caption_mismatch[0]
-    card = tab.locator("#caption_mismatch .card").first.inner_text()
+    card = tab.locator("#caption_mismatch .card").first.inner_text().replace("\xa0", " ")
     assert f"{worst.score:.4g} ± {worst.standard_error:.2g}" in card
     assert f"pairs {worst.count}" in card
     hardest = max((s.hard, path) for d in report.datasets.values() for path, s in d.item_stats.items())

@@ -71,11 +71,14 @@ class ServedSource {
 
 /** Say what the server is doing, and show what is new: a save step in the galleries and charts, records in the table. */
 async function follow(source, charts, table) {
-  let shown = null;
+  let shown = null, busy = true;
   for (;;) {
     try {
       const state = await fetchJson("api/state");
-      source.note = [state.problem, state.busy && `${state.busy}…`, state.step >= 0 && `Records up to step ${count(state.step)}`].filter(Boolean).join(" ");
+      source.note = [state.problem, state.step >= 0 && `Records up to step ${count(state.step)}`].filter(Boolean).join(" ");
+      $("busy").hidden = !state.busy;
+      $("busy").textContent = `${state.busy}…`;
+      busy = Boolean(state.busy);
       if (shown && state.report_step !== shown.report_step) await showReport(charts);
       if (shown && state.version !== shown.version) await table.renew(await ServedSource.open());
       else table.status(source.note);
@@ -83,7 +86,7 @@ async function follow(source, charts, table) {
     } catch (error) {
       table.status(`loss-logging view does not answer (${error.message}); what is shown may be old.`);
     }
-    await new Promise((done) => setTimeout(done, LOOK_MILLISECONDS));
+    await new Promise((done) => setTimeout(done, busy ? LOOK_MILLISECONDS / 3 : LOOK_MILLISECONDS));
   }
 }
 
