@@ -7,7 +7,7 @@ and about 10 ms. Blocks of steps with logging off and on alternate, so that a dr
 the pairs and not as a cost. A step is timed from the draw of its batch to the return of `log_batch` and `save_step`.
 
 - everything on: losses, timesteps, captions, per-dataset scalars and a save step every 250 steps, TensorBoard written
-  by the reporter process.
+  by the reporter process. "With the page" writes the report page (``html: true``) at each save step, too.
 - a save of 1M items: the log holds a record of each of 1M items before the block begins; the save step is asked for
   after its first steps, and only the steps until it is finished are counted. It is the worst case: all captions are new
   and are checked in it. "While the JSON grew" are those of the steps that ran while its temporary file was there. The
@@ -163,11 +163,13 @@ def ratio_row(name: str, off: list[list[float]], on: list[list[float]]) -> dict[
     }
 
 
-def everything_on(trainer: Trainer, folder: Path, pairs: int, seconds: float, memory: Memory) -> dict[str, Any]:
+def everything_on(
+    trainer: Trainer, folder: Path, pairs: int, seconds: float, memory: Memory, *, html: bool = False
+) -> dict[str, list[list[float]]]:
     """Off and on in turn; the first step after the reporter's start and the quiet between blocks are not timed."""
     n = round(seconds / (statistics.median(off_block(trainer, 50, memory)) / 1_000))
     off, on, control = [], [], []
-    config = TrainConfig(job_name="loop", save_root=folder, loggers=["tensorboard"])
+    config = TrainConfig(job_name="page" if html else "loop", save_root=folder, loggers=["tensorboard"], html=html)
     steps = count(1)
     with LossLogger(config) as losses:
         on_block(trainer, losses, steps, 20, config.save_every, memory)
@@ -178,6 +180,7 @@ def everything_on(trainer: Trainer, folder: Path, pairs: int, seconds: float, me
             on.append(on_block(trainer, losses, steps, n, config.save_every, memory))
             losses.save_step(next(steps)).result()
             time.sleep(0.5)
+    assert config.page_path.exists() == html
     return {"off": off, "on": on, "control": control}
 
 
@@ -297,6 +300,8 @@ def main() -> None:
             label = f"steps of {milliseconds:.0f} ms"
             ratios.append(ratio_row(f"{label}: off beside off", blocks["off"], blocks["control"]))
             ratios.append(ratio_row(f"{label}: on", blocks["off"], blocks["on"]))
+            paged = everything_on(trainer, folder, pairs, seconds, Memory(), html=True)
+            ratios.append(ratio_row(f"{label}: on, with the page", paged["off"], paged["on"]))
             rows, save_memory = while_saving(trainer, folder, items, repeats)
             saves += [row | {"logging": f"{label}, {row['logging']}"} for row in rows]
             sizes += [
