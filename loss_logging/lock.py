@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from loss_logging.errors import LossLoggingError
 from loss_logging.warn import warn_once
 
-__all__ = ["RunLock", "lock_path"]
+__all__ = ["RunLock", "is_locked", "lock_path"]
 
 _PATIENCE_SECONDS = 2.0  # another rank may be looking whether rank 0 is there, which takes the lock for a moment
 
@@ -17,6 +17,20 @@ _PATIENCE_SECONDS = 2.0  # another rank may be looking whether rank 0 is there, 
 def lock_path(folder: Path, rank: int) -> Path:
     """The file that is locked while ``rank`` writes to ``folder``."""
     return folder / f".rank{rank:05d}.lock"
+
+
+def is_locked(folder: Path, rank: int) -> bool:
+    """Whether a process writes ``rank``'s part of ``folder`` at present; False where locks do not work."""
+    path = lock_path(folder, rank)
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):  # some network file systems have no locks
+        return False
 
 
 class RunLock:

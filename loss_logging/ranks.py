@@ -16,10 +16,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
-
 from loss_logging.files import whole_file
-from loss_logging.lock import lock_path
+from loss_logging.lock import is_locked
 from loss_logging.progress import remove_progress
 
 __all__ = ["Joined", "Meeting", "Rank", "opened_run"]
@@ -106,13 +104,7 @@ class Meeting:
 
     def is_rank_0_alive(self) -> bool:
         """Whether a process holds rank 0's part of the folder."""
-        try:
-            with FileLock(lock_path(self._file.parent, rank=0), timeout=0):
-                return False
-        except Timeout:
-            return True
-        except (OSError, NotImplementedError):  # some network file systems have no locks
-            return False
+        return is_locked(self._file.parent, rank=0)
 
 
 def opened_run(folder: Path) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -25,6 +25,7 @@ from loss_logging.html.content import charts, history_block, listed_items, secti
 from loss_logging.html.items import figures_block, items_block, worst_items
 from loss_logging.html.reports import RunReports
 from loss_logging.item_reader import read_items
+from loss_logging.lock import is_locked
 from loss_logging.progress_bar import announced, progress_bar
 from loss_logging.record_log import LogVersionError, RecordLog
 from loss_logging.report import LossReport
@@ -37,6 +38,10 @@ MOST_ITEMS = 100_000
 """Items that a page is still usable with."""
 MOST_RECORDS = 400
 """Points in the history of one item."""
+_RUNNING = (
+    "The run is still going on: this page shows its last save step. To see what comes, write the page again, set "
+    "html: true in the run's configuration, or use loss-logging view."
+)
 _LOADER = "loader.js"
 _SCRIPTS = ("uPlot.iife.min.js", "tabulator.min.js")
 _OWN_SCRIPTS = ("base.js", "source.js", "served.js", "charts.js", "table.js", "details.js", "page.js")
@@ -97,9 +102,10 @@ class PageBuilder:
         if not reports:
             raise LossLoggingError(_no_report(self._config, problems))
         items = read_items(Path(reports[-1].json_path or ""), progress=self._progress)
-        return self._write(out or self._config.page_path, items)
+        running = [_RUNNING] if is_locked(self._config.records_dir, rank=0) else []
+        return self._write(out or self._config.page_path, items, running)
 
-    def _write(self, out: Path, items: Iterable[pa.RecordBatch]) -> Path:
+    def _write(self, out: Path, items: Iterable[pa.RecordBatch], notes: Sequence[str] = ()) -> Path:
         reports, problems = self._reports()
         report = reports[-1]
         named = [(item.dataset, item.path) for item in listed_items(report)]
@@ -113,7 +119,7 @@ class PageBuilder:
         page = render(
             reports,
             self._thumbnails,
-            problems + missing,
+            [*notes, *problems, *missing],
             {
                 "charts": charts(reports),
                 "items": items_block(table, total) | {"flags": flags(report)},

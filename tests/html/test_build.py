@@ -399,6 +399,19 @@ def test_a_report_of_another_version(copy: Path) -> None:
         built(copy)
 
 
+def test_a_run_that_goes_on(tmp_path: Path) -> None:
+    """The page of a running job says that there is more to come; that of a finished one does not."""
+    with LossLogger(job_name="job", save_root=tmp_path, loggers=[], reporter="inline") as losses:
+        for step in (1, 2):
+            losses.log_batch(step, [0.5], paths=["a.png"], datasets="d", captions=["a cat on a sofa"])
+            if step == 1:
+                losses.save_step(step).result(60)
+        page = built(tmp_path)
+        assert "The run is still going on" in page
+        assert "Step 1," in page
+    assert "The run is still going on" not in built(tmp_path)
+
+
 def test_a_half_written_report(copy: Path) -> None:
     """A file that ends early is named; the temporary file of one that is being written is nobody's business."""
     path = copy / "loss_logging" / "job_000000030.json"
