@@ -28,6 +28,9 @@ from playwright.sync_api import expect
 from watched import Watched
 
 from loss_logging import LossLogger, read_report
+from loss_logging.html.runs import find_run
+from loss_logging.view.live import LiveRun
+from loss_logging.view.queries import ItemQuery
 
 ROWS = "#table .tabulator-row"
 PROGRAM = str(Path(sys.executable).with_name("loss-logging"))
@@ -345,6 +348,29 @@ def test_items_in_parquet_are_shown_at_once(tmp_path: Path) -> None:
         assert server.json("/api/state")["version"] == state["version"]
     finally:
         assert server.stop() == (0, "")
+
+
+def test_a_log_is_read_in_pieces(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table has the first records early, then twice as many, and at last the figures of the whole log."""
+    monkeypatch.setattr("loss_logging.view.live._FIRST_RECORDS", 500)
+    run = LiveRun(find_run(example))
+    busy = set()
+    with run:
+        deadline = time.monotonic() + 30
+        while run.state.step < 30 or run.state.busy:
+            busy.add(run.state.busy)
+            assert time.monotonic() < deadline, run.state
+            time.sleep(0.001)
+        rows, total = run.page(ItemQuery(size=1_000))
+    assert run.state.version == 3  # up to steps 8, 16 and 30: 960, 1,920 and 3,600 records
+    assert any(re.fullmatch(r"Reading the log: (960|1,920) of 3,600 records are in the figures", text) for text in busy)
+    report = read_report(example / "loss_logging" / "job_000000030.json")
+    assert total == 120
+    for row in rows:
+        stats = report.datasets[row["dataset"]].item_stats[row["path"]]
+        for name in ("hard", "caption_mismatch"):
+            value = getattr(stats, name)
+            assert row[name] == (None if value is None else pytest.approx(value, rel=1e-9))
 
 
 # --- called wrongly --------------------------------------------------------------------------------------------------
