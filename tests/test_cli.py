@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from io import StringIO
@@ -271,6 +272,26 @@ def test_completion() -> None:
             _LOSS_LOGGING_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(len(typed.split()) - 1)
         )
         assert expected in done.stdout.split()
+    typed = {"_TYPER_COMPLETE_ARGS": "loss-logging ex", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    for shell in ("zsh", "fish"):
+        assert "export" in loss_logging(_LOSS_LOGGING_COMPLETE=f"complete_{shell}", **typed).stdout
+    assert "complete" in loss_logging(_LOSS_LOGGING_COMPLETE="source_bash").stdout  # what --install-completion installs
+
+
+def test_ctrl_c_exits_with_130(tmp_path: Path) -> None:
+    """Ctrl-C ends a command with 130, and with no traceback."""
+    os.mkfifo(tmp_path / "captions.csv")  # nobody writes to it: the command waits
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in the background
+        "from loss_logging.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "check-captions", tmp_path / "captions.csv"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        with (tmp_path / "captions.csv").open("wb"):  # opens as soon as the command does
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert b"Traceback" not in said
 
 
 def test_failures_exit_with_1_and_one_line(tmp_path: Path) -> None:
