@@ -293,9 +293,10 @@ class RunStatistics:
         self._through = through
 
     def milestones(self, first: int) -> list[tuple[int, int]]:
-        """Steps up to which there are about ``first`` records, twice as many, and so on to the last one; and how many.
+        """Steps up to which there are ``first`` records or a few times as many, four times as many, and so on to the
+        last one; and how many.
 
-        Who advances from one to the next has figures early, and pays for all of them less than twice.
+        Who advances from one to the next has figures early, and pays for all of them a third more.
         """
         self._queries.read(self._log.files())
         return [(step, records) for step, records in self._queries.rows("milestones", first=first)]

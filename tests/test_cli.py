@@ -286,10 +286,12 @@ def test_ctrl_c_exits_with_130(tmp_path: Path) -> None:
         "from loss_logging.cli import main; main()"
     )
     command = [sys.executable, "-c", code, "check-captions", tmp_path / "captions.csv"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
-        with (tmp_path / "captions.csv").open("wb"):  # opens as soon as the command does
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=30)
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE) as process,
+        (tmp_path / "captions.csv").open("wb"),  # opens as soon as the command does
+    ):
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
     assert process.returncode == 130, said
     assert b"Traceback" not in said
 

@@ -31,8 +31,8 @@ from loss_logging.warn import LOGGER
 __all__ = ["LiveRun", "State"]
 
 _LOOK_SECONDS, _MOST_SECONDS = 2.0, 60.0
-_FIRST_RECORDS = 100_000
-"""Of a log that is not read yet, so many come first: the table is there after a second, and then grows."""
+_FIRST_RECORDS = 50_000
+"""Of a log that is not read yet, about so many come first: the table is there after a second, and then grows."""
 _SHARE = 0.1
 """Of the time, so much is spent on bringing a growing log up to date, if no pause becomes too long: the machine is the
 trainer's."""
@@ -187,7 +187,7 @@ class LiveRun:
         self._show(self._statistics.keep_items, step)
 
     def _read_first(self) -> None:
-        """Read a log of any length, and show its first records as soon as they are read, then twice as many, ..."""
+        """Read a log of any length, and show its first records as soon as they are read, then four times as many, ..."""
         self._change(busy="Looking through the log")
         milestones = self._statistics.milestones(_FIRST_RECORDS)
         _, total = milestones[-1]

@@ -351,8 +351,8 @@ def test_items_in_parquet_are_shown_at_once(tmp_path: Path) -> None:
 
 
 def test_a_log_is_read_in_pieces(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table has the first records early, then twice as many, and at last the figures of the whole log."""
-    monkeypatch.setattr("loss_logging.view.live._FIRST_RECORDS", 500)
+    """The table has the first records early, then four times as many, and at last the figures of the whole log."""
+    monkeypatch.setattr("loss_logging.view.live._FIRST_RECORDS", 100)
     run = LiveRun(find_run(example))
     busy = set()
     with run:
@@ -362,8 +362,8 @@ def test_a_log_is_read_in_pieces(example: Path, monkeypatch: pytest.MonkeyPatch)
             assert time.monotonic() < deadline, run.state
             time.sleep(0.001)
         rows, total = run.page(ItemQuery(size=1_000))
-    assert run.state.version == 3  # up to steps 8, 16 and 30: 960, 1,920 and 3,600 records
-    assert any(re.fullmatch(r"Reading the log: (960|1,920) of 3,600 records are in the figures", text) for text in busy)
+    assert run.state.version == 3  # up to steps 3, 13 and 30: 360, 1,560 and 3,600 records
+    assert any(re.fullmatch(r"Reading the log: (360|1,560) of 3,600 records are in the figures", text) for text in busy)
     report = read_report(example / "loss_logging" / "job_000000030.json")
     assert total == 120
     for row in rows:
