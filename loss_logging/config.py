@@ -49,7 +49,7 @@ Prefix: TypeAlias = Annotated[
     ),
 ]
 Reporter: TypeAlias = Literal["process", "inline"]
-Items: TypeAlias = Literal["json", "parquet", "both"]
+Items: TypeAlias = Literal["auto", "json", "parquet", "both"]
 Overload: TypeAlias = Literal["wait", "drop"]
 Existing: TypeAlias = Literal["archive", "refuse"]
 
@@ -114,7 +114,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         max_table_rows: most rows of a table in a tracker. The JSON holds every item.
         keep_reports: how many JSON reports to keep, the newest; None keeps all.
         items: where the figures of every item go: ``"json"``, in the report; ``"parquet"``, in a file beside it, for
-            very large sets; or ``"both"``.
+            very large sets; or ``"both"``. ``"auto"`` is in the report for up to a million items, and beside it above.
         html: write the report page after each save step too, to ``save_root/loss_logging/{job_name}.html``.
         pictures: most items of each ranking that trackers show a small picture of, where Pillow is installed; 0 for
             none.
@@ -162,7 +162,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     top_k: Count = 10
     max_table_rows: Count = 500
     keep_reports: Count | None = None
-    items: Items = "json"
+    items: Items = "auto"
     html: bool = False
     pictures: Pictures = 16
     load_image: Function | None = None

@@ -225,9 +225,9 @@ def _run_config(config: TrainConfig | None, job_name: str | None, save_root: str
     changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if config is not None:
         changes = {"job_name": f"{config.job_name}-evaluation"} | changes  # the training run's own files stay
-        items = "both" if config.items == "parquet" else config.items
+        items = {"parquet": "both", "auto": "json"}.get(config.items, config.items)  # the caller gets them
         return msgspec.structs.replace(config, **changes, **_OURS, items=items)
-    return TrainConfig(**{"job_name": "evaluation", "loggers": []} | _OURS | changes)
+    return TrainConfig(**{"job_name": "evaluation", "loggers": [], "items": "json"} | _OURS | changes)
 
 
 def _check_arguments(fraction: float, most: int | None, draws: int, takes_draw: bool, step: int, engine: str) -> None:

@@ -121,7 +121,8 @@ class PairedItems(msgspec.Struct, frozen=True):
     the decided items' caption_mismatch, and None without such items. An item's ``robust_z`` is
     ``(caption_mismatch - median) / (1.4826 * mad)``, the modified z-score of Iglewicz and Hoaglin, "How to Detect and
     Handle Outliers" (1993), who call 3.5 an outlier; it is None where ``mad`` is zero (below 1e-9). The caption of
-    ``above_zero`` of the decided items hurts.
+    ``above_zero`` of the decided items hurts. ``median_method`` says whether ``median`` and ``mad`` are exact, or of
+    values rounded to a multiple of 2^-16: off by at most that.
     """
 
     decided: int
@@ -130,6 +131,7 @@ class PairedItems(msgspec.Struct, frozen=True):
     median: float | None
     mad: float | None
     above_zero: int = 0
+    median_method: Literal["exact", "binned"] = "exact"
 
 
 class DatasetReport(msgspec.Struct, frozen=True):

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 __all__ = ["Reporter", "main"]
 
 _COMPACT_FILES = 64
+_MOST_ITEMS_IN_JSON = 1_000_000
+"""Half a gigabyte; what reads a JSON needs that much memory and more."""
 _NICENESS = 10
 _ORPHAN_SECONDS = 60.0
 """How long the backends may take when the trainer died and nobody waits."""
@@ -158,10 +160,10 @@ class Reporter:
             self._give_up(command)
             return
         path = self._config.report_path(command.step)
-        if self._config.items != "json" and self._config.log_per_example:
+        places = self._places_of_items()
+        if "parquet" in places:
             write_items(items_path(path), self._statistics.items())
-        in_json = self._config.items != "parquet" and self._config.log_per_example
-        write_report(path, report, self._statistics.items() if in_json else ())
+        write_report(path, report, self._statistics.items() if "json" in places else ())
         self._send_scalars([], command.step)
         self._refused.pop(command.serial, None)
         if self._start.backends or self._start.forward:
@@ -173,6 +175,14 @@ class Reporter:
         self._caught_up.discard(command.step)
         self._prune()
         self._refresh_page(report)
+
+    def _places_of_items(self) -> set[str]:
+        items = self._config.items
+        if not self._config.log_per_example:
+            return set()
+        if items == "auto":
+            return {"json" if self._statistics.count_items() <= _MOST_ITEMS_IN_JSON else "parquet"}
+        return {"json", "parquet"} if items == "both" else {items}
 
     def _refresh_page(self, report: LossReport) -> None:
         if self._page is None:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import glob
 import math
 import os
+import shutil
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 import msgspec
@@ -37,6 +39,12 @@ __all__ = ["Aggregates", "RunStatistics", "aggregate_by_dataset", "item_history"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _EXACT_RECORDS = 2_000_000
 """Up to so many finite losses quantiles are exact; above, they are read off bins, at a cost that does not grow."""
+_EXACT_ITEMS = 2_000_000
+"""Up to so many items with a caption_mismatch its medians are exact; above, of rounded values."""
+_AT_ONCE = 2_000_000
+"""So many records are summed by item in memory; of more, a part of the items at a time."""
+_ROWS_PER_WRITE = 1_000_000
+"""How many rows may wait to be written to the parts of a log, over all parts."""
 _MAX_CANDIDATES = 999_999
 """DuckDB's max(x, n) takes no larger n."""
 _TIMESTEP_BINS = 20
@@ -140,6 +148,7 @@ class _Queries:
         block_steps: int = 1,
     ) -> None:
         spill_folder = spill_folder or Path(tempfile.gettempdir(), f"loss_logging-spill-{os.getpid()}")
+        self._parts_folder = spill_folder.with_name(f"{spill_folder.name}-parts")
         self._connection = duckdb.connect(
             config={
                 "memory_limit": _scaled(memory_limit, _DUCKDB_SHARE),
@@ -172,9 +181,27 @@ class _Queries:
         relation.create_view("records", replace=True)
         self._connection.execute(_sql("samples"))
 
+    @contextmanager
+    def divided(self, parts: int, **steps: int) -> Iterator[list[list[Path]]]:
+        """Files with the records of the given steps, divided by item into so many parts; in the spill folder."""
+        shutil.rmtree(self._parts_folder, ignore_errors=True)  # what a killed process left
+        try:
+            self._parts_folder.mkdir(parents=True)
+            self._connection.execute(f"SET partitioned_write_flush_threshold = {max(_ROWS_PER_WRITE // parts, 2_048)}")
+            to = str(self._parts_folder).replace("'", "''")
+            how = "FORMAT parquet, COMPRESSION lz4, PARTITION_BY (part)"
+            self._connection.execute(f"COPY ({_sql('divide')}) TO '{to}' ({how})", {"parts": parts, **steps})
+            yield [sorted(folder.glob("*.parquet")) for folder in self._parts_folder.iterdir()]
+        finally:
+            shutil.rmtree(self._parts_folder, ignore_errors=True)
+
     def table(self, name: str, select: str, **parameters: object) -> None:
         """Create or replace the table ``name``; the query may read the one that it replaces."""
         self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS {select}", parameters or None)
+
+    def extend(self, name: str, select: str, **parameters: object) -> None:
+        """Append what the query gives to the table ``name``."""
+        self._connection.execute(f"INSERT INTO {name} {select}", parameters or None)
 
     def view(self, name: str, select: str) -> None:
         """Create or replace the view ``name``."""
@@ -284,6 +311,9 @@ class RunStatistics:
         for name in _STATE:
             self._queries.view(name, f"FROM {shown}_{name}")
         self._queries.view("item_statistics", _sql("item_statistics"))
+        decided = self._queries.value("SELECT count(*) FROM item_statistics WHERE decided")
+        self._middles: Literal["exact", "binned"] = "exact" if decided <= _EXACT_ITEMS else "binned"
+        self._queries.table("middles", _sql("middles" if self._middles == "exact" else "middles_binned"))
         self._queries.table("paired_items", _sql("paired_items"))
         self._queries.view(
             "peaks",
@@ -324,7 +354,12 @@ class RunStatistics:
 
     def paired_items(self) -> dict[str, PairedItems]:
         """For how many items of each dataset caption_mismatch is decided, and where those lie."""
-        return {name: PairedItems(*figures) for name, *figures in self._queries.table_rows("paired_items")}
+        rows = self._queries.table_rows("paired_items")
+        return {name: PairedItems(*figures, median_method=self._middles) for name, *figures in rows}
+
+    def count_items(self) -> int:
+        """How many items there are."""
+        return int(self._queries.value("SELECT count(*) FROM items"))
 
     def items(self) -> Iterator[pa.RecordBatch]:
         """Every item's dataset, path and the figures of `ItemStats`, by dataset."""
@@ -389,15 +424,18 @@ class RunStatistics:
     def _fold(self, target: str, after: int, through: int) -> None:
         nothing_carried = self._carried() == 0
         for name in _STATE:
-            if nothing_carried:
-                self._queries.table(f"{target}_{name}", _sql(name), after=after, through=through)
-                continue
-            self._queries.table(f"new_{name}", _sql(name), after=after, through=through)
-            self._queries.table(f"{target}_{name}", _sql(f"merge_{name}"))
-            self._queries.drop(f"new_{name}")
+            sums = f"{target}_{name}" if nothing_carried else f"new_{name}"
+            if name == "items":
+                _sum_items(self._queries, sums, self._log.files(), after=after, through=through)
+            else:
+                self._queries.table(sums, _sql(name), after=after, through=through)
+            if not nothing_carried:
+                self._queries.table(f"{target}_{name}", _sql(f"merge_{name}"))
+                self._queries.drop(sums)
 
     def _forget(self) -> None:
         """Start from nothing carried."""
+        self._queries.table("baseline", _sql("baseline"), after=0, through=-1)
         for name in _STATE:
             self._queries.table(f"closed_{name}", _sql(name), after=0, through=-1)
         self._closed = -1
@@ -456,9 +494,30 @@ def suspects(records: pa.Table) -> set[tuple[str, str]]:
         return set()
     with _Queries(block_steps=_BLOCK_STEPS) as queries:
         queries.read(records)
-        queries.table("items", _sql("items"), after=-1, through=_FOREVER)
+        _sum_items(queries, "items", records, after=-1, through=_FOREVER)
         queries.view("item_statistics", _sql("item_statistics"))
         return set(queries.rows("suspects"))
+
+
+def _sum_items(queries: _Queries, table: str, source: pa.Table | Sequence[Path], **steps: int) -> None:
+    """Make the table of partial sums per item over the steps (after, through] of ``source``, which the queries read.
+
+    Beyond `_AT_ONCE` records these are written out by item first, and each part is summed by itself: by the same query,
+    over the same records of an item, in memory that does not grow with the log, at two readings of it.
+    """
+    queries.table("baseline", _sql("baseline"), **steps)
+    records = queries.value("SELECT count(*) FROM records WHERE step > $after AND step <= $through", **steps)
+    if records <= _AT_ONCE:
+        queries.table(table, _sql("items"), **steps)
+        return
+    queries.table(table, _sql("items"), after=0, through=-1)
+    try:
+        with queries.divided(-(-records // _AT_ONCE), **steps) as parts:
+            for files in parts:
+                queries.read(files)
+                queries.extend(table, _sql("items"), **steps)
+    finally:
+        queries.read(source)
 
 
 def _summaries(queries: _Queries, through: int, top_k: int, *, with_bins: bool) -> dict[str | None, Summary]:

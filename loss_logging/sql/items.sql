@@ -1,30 +1,8 @@
 -- Partial sums per item over the steps in ($after, $through]; what merge_items.sql adds up.
 --
--- `z` is the loss standardised among the losses of the same timestep bin and block of steps. Where fewer than 8 records share
--- both, the whole block stands in; where those do not vary either, there is no z. A record whose caption is empty or was dropped
--- compares the empty caption with itself, and is no pair.
+-- `z` is the loss standardised with baseline.sql. A record whose caption is empty or was dropped compares the empty caption
+-- with itself, and is no pair.
 WITH
-in_cell AS NOT MATERIALIZED (
-    SELECT block, timestep_bin, count(*) AS n, avg(loss) AS mean, stddev_pop(loss) AS std
-    FROM samples
-    WHERE loss IS NOT NULL AND step > $after AND step <= $through
-    GROUP BY block, timestep_bin
-),
-in_block AS NOT MATERIALIZED (
-    SELECT block, avg(loss) AS mean, stddev_pop(loss) AS std
-    FROM samples
-    WHERE loss IS NOT NULL AND step > $after AND step <= $through
-    GROUP BY block
-),
-baseline AS (
-    SELECT
-        block,
-        timestep_bin,
-        CASE WHEN in_cell.n >= 8 AND in_cell.std > 0 THEN in_cell.mean ELSE in_block.mean END AS mean,
-        CASE WHEN in_cell.n >= 8 AND in_cell.std > 0 THEN in_cell.std ELSE nullif(in_block.std, 0) END AS std
-    FROM in_cell
-    JOIN in_block USING (block)
-),
 scored AS NOT MATERIALIZED (
     SELECT
         samples.*,
