@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.files import whole_file
+from loss_logging.object_store import as_url, read_file
 from loss_logging.report import SCHEMA_NAME, DatasetReport, ItemStats, LossReport
 
 __all__ = [
@@ -108,7 +109,7 @@ def read_report(path: str | Path) -> LossReport:
     """Read a JSON artifact back, the figures of every item included.
 
     Args:
-        path: a ``{job_name}_{step:09d}.json``.
+        path: a ``{job_name}_{step:09d}.json``, or the URL of one.
 
     Returns:
         The report; its ``json_path`` is ``path``.
@@ -117,7 +118,8 @@ def read_report(path: str | Path) -> LossReport:
         ReportError: the file is no loss report, damaged, or of a version that this one cannot read.
         OSError: the file cannot be read.
     """
-    text = Path(path).read_bytes()
+    url = as_url(path)
+    text = Path(path).read_bytes() if url is None else read_file(url)
     try:
         name = msgspec.json.decode(text, type=_Head).schema_
         if name != SCHEMA_NAME:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 import glob
+import hashlib
+import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
@@ -14,11 +17,12 @@ from msgspec import Meta
 
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.errors import ConfigError
+from loss_logging.object_store import as_url
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["CheckedConfig", "TrainConfig", "caption_config_from_file"]
+__all__ = ["CheckedConfig", "TrainConfig", "cache_dir", "caption_config_from_file"]
 
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1, description="a whole number, 1 or more")]
 Pictures: TypeAlias = Annotated[int, Meta(ge=0, le=64, description="a whole number from 0 to 64")]
@@ -99,7 +103,8 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
 
     Args:
         job_name: names the files of this run; a plain file name of at most 200 bytes.
-        save_root: folder of the training run; everything goes to ``save_root/loss_logging``. ``~`` is expanded.
+        save_root: folder of the training run; everything goes to ``save_root/loss_logging``. ``~`` is expanded. A URL
+            such as ``"s3://bucket/run"`` too: everything is written to ``local_root`` first, and uploaded from there.
         loggers: trackers to write to, each a name (``"tensorboard"``, ``"wandb"``, ``"package.module:Class"``), a
             mapping with ``name`` and the tracker's own options, or a :class:`~loss_logging.LoggerBackend`.
         log_per_example: keep figures of every item.
@@ -136,6 +141,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         rank_timeout_seconds: longest time that a report waits for the records of other ranks; it names those that are
             missing.
         close_timeout_seconds: longest time that closing may take.
+        spool: folder that runs with a URL are written to; ``loss_logging/spool`` in the user's cache when None.
 
     Raises:
         ConfigError: a key is unknown, or its value has the wrong type or is impossible; says what is allowed.
@@ -178,6 +184,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     flush_seconds: Seconds = 5.0
     rank_timeout_seconds: Seconds = 30.0
     close_timeout_seconds: Seconds = 60.0
+    spool: str | Path | None = None
 
     @classmethod
     def from_section(cls, mapping: Mapping[str, Any], **defaults: Any) -> Self | None:
@@ -227,7 +234,25 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     @property
     def out_dir(self) -> Path:
         """Where everything is written: a sub-folder, because trainers take files in ``save_root`` for their own."""
-        return Path(self.save_root) / "loss_logging"
+        return self.local_root / "loss_logging"
+
+    @property
+    def url(self) -> str | None:
+        """``save_root`` where it is a URL."""
+        return self.save_root if isinstance(self.save_root, str) else None
+
+    @property
+    def local_root(self) -> Path:
+        """``save_root``, or where it is a URL the folder on this machine that the run is uploaded from.
+
+        >>> TrainConfig(job_name="cats", save_root="s3://bucket/run", spool="/scratch").local_root.as_posix()
+        '/scratch/s3_bucket_run-38b27829'
+        """
+        if self.url is None:
+            return Path(self.save_root)
+        readable = re.sub(r"[^A-Za-z0-9._-]+", "_", self.url)[:100]
+        spool = cache_dir() / "spool" if self.spool is None else Path(self.spool)
+        return spool / f"{readable}-{hashlib.blake2b(self.url.encode(), digest_size=4).hexdigest()}"
 
     @property
     def records_dir(self) -> Path:
@@ -248,6 +273,11 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         found = self.out_dir.glob(f"{glob.escape(self.job_name)}_*.json")
         mine = (path for path in found if path.stem.removeprefix(f"{self.job_name}_").isdecimal())
         return sorted(mine, key=lambda path: (len(path.name), path.name))  # a step of ten digits comes after nine
+
+
+def cache_dir() -> Path:
+    """Where this user's programs keep what they can do without."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loss_logging"
 
 
 def caption_config_from_file(path: str | Path) -> CaptionConfig:
@@ -302,7 +332,17 @@ def _check_job_name(value: Any, hint: Any, where: str) -> str:
     return name
 
 
-def _check_save_root(value: Any, _hint: Any, where: str) -> Path:
+def _check_save_root(value: Any, hint: Any, where: str) -> str | Path:
+    if isinstance(value, (str, Path)) and (url := as_url(value)) is not None:
+        return url
+    return _check_folder(value, hint, where)
+
+
+def _check_spool(value: Any, hint: Any, where: str) -> Path | None:
+    return None if value is None else _check_folder(value, hint, where)
+
+
+def _check_folder(value: Any, _hint: Any, where: str) -> Path:
     if not isinstance(value, (str, Path)) or not str(value) or "\0" in str(value):
         raise ConfigError(f"{where}: got {_shown(value)}; allowed: the path of a folder")
     return Path(value).expanduser()
@@ -349,6 +389,7 @@ def _check_logger_name(name: Any, where: str) -> None:
 _CHECKS: dict[str, Callable[[Any, Any, str], Any]] = {
     "job_name": _check_job_name,
     "save_root": _check_save_root,
+    "spool": _check_spool,
     "captions": _check_captions,
     "loggers": _check_loggers,
 }

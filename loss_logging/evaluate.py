@@ -26,6 +26,7 @@ from loss_logging.errors import ConfigError
 from loss_logging.files import whole_file
 from loss_logging.journal import Journal
 from loss_logging.logger import LossLogger
+from loss_logging.mirror import mirrored
 from loss_logging.records import RecordLike, SampleRecord, as_records
 from loss_logging.report import LossReport
 from loss_logging.selection import Selection, check_records, items_of, part_of
@@ -80,7 +81,8 @@ def evaluate_dataset(
         out_json: write the JSON report there.
         job_name: names the report; by default that of ``config`` with "-evaluation", or "evaluation".
         step: the training step that the model is from; 0 by default.
-        save_root: where to keep the JSON and the log, as in training; nowhere by default.
+        save_root: where to keep the JSON and the log, as in training; nowhere by default. Under a URL an interrupted
+            evaluation can be continued on another machine.
         config: a TrainConfig to take the rest from, the loggers too; its sampling is for training and not used.
         progress: show a progress bar on standard error: items, and an estimate of the time left.
         resume: False begins anew where an interrupted evaluation could be continued, after the model has changed.
@@ -123,7 +125,8 @@ def evaluate_dataset(
             memory_limit=config.memory_limit,
         )
         selection = Selection(sample_fraction, max_samples, seed)
-        with _Progress(selection, dataloader, journal.finished_items(draws), progress) as bar, journal:
+        shown = _Progress(selection, dataloader, journal.finished_items(draws), progress)
+        with mirrored(losses.config), shown as bar, journal:
             for batch in selection.take_from(dataloader):
                 expected: Counter[str] | None = None
                 for number in range(draws):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.object_store import as_url
 
-__all__ = ["find_report", "reports_in"]
+__all__ = ["find_report", "last_two", "reports_in"]
 
 _REPORT = "*_" + "[0-9]" * 9 + "*.json"
 
@@ -16,12 +17,16 @@ def find_report(given: str | Path, job: str | None = None) -> Path:
 
     Args:
         given: a JSON report; a ``save_root`` or its ``loss_logging``, for the report that was written last; or either
-            of the two with a save step, ``runs/cats@500``.
+            of the two with a save step, ``runs/cats@500``. Of a URL the report is copied to this machine.
         job: the job's name, where a folder holds several; the one that was written last when None.
 
     Raises:
         LossLoggingError: there is no such report; says what there is.
     """
+    if (url := as_url(given)) is not None:
+        from loss_logging.remote_run import fetch_report
+
+        return fetch_report(url, job)
     folder, _, step = str(given).rpartition("@")
     if not Path(given).exists() and folder and step.isdecimal():
         reports = reports_in(Path(folder), job)
@@ -33,6 +38,20 @@ def find_report(given: str | Path, job: str | None = None) -> Path:
     if Path(given).is_dir():
         return reports_in(Path(given), job)[-1]
     return Path(given)
+
+
+def last_two(given: str | Path, job: str | None = None) -> list[Path]:
+    """The last two reports of one job in a folder or under a URL, by step; fewer where there are no more.
+
+    Raises:
+        LossLoggingError: there is none.
+    """
+    if (url := as_url(given)) is None:
+        return reports_in(Path(given), job)[-2:]
+    from loss_logging.remote_run import RemoteRun
+
+    run = RemoteRun(url, job)
+    return [run.fetch_report(step) for step in list(run.reports())[-2:]]
 
 
 def reports_in(folder: Path, job: str | None = None) -> list[Path]:

@@ -75,7 +75,8 @@ class LossLogger:
             raise ConfigError(f"give a config or keyword arguments, not both (got config and {', '.join(options)})")
         given = config if isinstance(config, TrainConfig) else TrainConfig.from_dict(config or options)
         # Absolute: the trainer may change its directory, and a reporter that is started again must find the folder.
-        self.config = msgspec.structs.replace(given, save_root=Path(given.save_root).absolute())
+        root = given.local_root.absolute()
+        self.config = msgspec.structs.replace(given, **{"spool": root.parent} if given.url else {"save_root": root})
         self._rank = Rank.current()
         self._pid = os.getpid()
         self._recorder: LossRecorder | None = None

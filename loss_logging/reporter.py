@@ -37,6 +37,7 @@ from loss_logging.messages import (
     Scalars,
     Start,
 )
+from loss_logging.mirror import Mirror
 from loss_logging.other_ranks import OtherRanks
 from loss_logging.paired_warnings import paired_warnings
 from loss_logging.pictures import PictureMaker
@@ -54,6 +55,8 @@ __all__ = ["Reporter", "main"]
 _COMPACT_FILES = 64
 _MOST_ITEMS_IN_JSON = 1_000_000
 """Half a gigabyte; what reads a JSON needs that much memory and more."""
+_UPLOAD_SHARE = 0.9
+"""Of the time to close: the trainer waits no longer than that for the answer."""
 _NICENESS = 10
 _ORPHAN_SECONDS = 60.0
 """How long the backends may take when the trainer died and nobody waits."""
@@ -86,6 +89,7 @@ class Reporter:
         self._backends = Dispatcher(start.backends, self._config)
         self._page = _page_builder(self._config)
         self._pictures = PictureMaker(self._config)
+        self._mirror = Mirror(self._config, start.run) if self._config.url is not None else None
         self._refused: dict[int, Save] = {}
         self._caught_up = self._catch_up()
 
@@ -175,6 +179,8 @@ class Reporter:
         self._caught_up.discard(command.step)
         self._prune()
         self._refresh_page(report)
+        if self._mirror is not None:
+            self._mirror.wake()
 
     def _places_of_items(self) -> set[str]:
         items = self._config.items
@@ -259,13 +265,16 @@ class Reporter:
         self._reply(Scalars(self._scalars_through, rows if self._start.forward else []))
 
     def _close(self, command: Close) -> None:
+        deadline = time.monotonic() + command.timeout * _UPLOAD_SHARE
         if not self._is_superseded():
             self._report_scalars(command.step)
         for save in self._refused.values():
             self._reply(Failed(save.step, "its file could not be written to the end", save.serial))
-        undelivered = self._backends.close(command.timeout)
+        undelivered = list(map(str, self._backends.close(command.timeout)))
+        if self._mirror is not None:
+            undelivered += self._mirror.close(deadline - time.monotonic())
         self._statistics.close()
-        self._reply(Closed(list(map(str, undelivered))))
+        self._reply(Closed(undelivered))
 
     def _prune(self) -> None:
         if self._config.keep_reports is not None:

@@ -13,8 +13,10 @@ from loss_logging.config import TrainConfig
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.files import remove_leftovers, whole_file
 from loss_logging.lock import RunLock
+from loss_logging.mirror import forget_versions
 from loss_logging.ranks import Meeting, Rank
 from loss_logging.record_log import RecordLog
+from loss_logging.remote_run import bring, holds_another_run
 from loss_logging.warn import LOGGER
 
 __all__ = ["RunFolder"]
@@ -24,12 +26,14 @@ class RunFolder:
     """The folder of a run: one writer for each rank; rank 0 puts it in order for all of them.
 
     Raises:
-        ConfigError: the folder cannot be written, or leads out of ``save_root``.
+        ConfigError: the folder cannot be written, or leads out of ``save_root``; an object store refuses.
+        MissingExtraError: a URL needs a package that is not installed.
         LogVersionError: a later version of loss_logging wrote the log in it.
     """
 
     def __init__(self, config: TrainConfig, rank: Rank) -> None:
         _make(config)
+        self._others = rank.rank == 0 and config.url is not None and holds_another_run(config)
         self._config = config
         self._rank = rank.rank
         self._lock = RunLock(config.records_dir, rank.rank)
@@ -44,6 +48,8 @@ class RunFolder:
         if self._rank != 0:
             return
         self._take()
+        if self._config.url is not None:
+            bring(self._config)
         kept = self._config.report_path(step).name
         # The last report first, and the records last: interrupted, every report that is left has its records.
         for path in reversed(self._config.report_paths()):
@@ -72,6 +78,8 @@ class RunFolder:
             LossLoggingError: the folder holds the records of a training run.
         """
         self._take()
+        if self._config.url is not None:
+            bring(self._config)
         mark = self._config.records_dir / ".evaluation"
         if not mark.exists() and self.log.files():
             self.release()
@@ -115,8 +123,9 @@ class RunFolder:
         reports = config.report_paths()
         used = [*self.log.files(), *reports, *(path for path in map(items_path, reports) if path.exists())]
         delivered = ledger.ledger_dir(config)
-        if not used:
+        if not used and not (self._others and config.existing == "refuse"):
             ledger.start_over(config)
+            forget_versions(config)
             return
         if config.existing == "refuse":
             self.release()
@@ -127,6 +136,7 @@ class RunFolder:
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
         archive = config.out_dir / "archive" / f"{config.job_name}-{now}"
         archive.mkdir(parents=True)
+        forget_versions(config)
         for path in [*used, *filter(Path.exists, [config.page_path])]:
             shutil.move(path, archive / path.name)
         if delivered.exists():
@@ -156,7 +166,7 @@ def _make(config: TrainConfig) -> None:
 
 def _refuse_links_out(config: TrainConfig) -> None:
     """Somebody may have put links where this run writes or appends; what is replaced as a whole needs no look."""
-    folder, delivered, root = config.records_dir, ledger.ledger_dir(config), Path(config.save_root)
+    folder, delivered, root = config.records_dir, ledger.ledger_dir(config), config.local_root
     places = [folder, *folder.glob(".*"), config.out_dir / "archive", delivered, *delivered.glob("*")]
     for path in places:
         target = os.path.realpath(path)

@@ -23,6 +23,7 @@ import duckdb
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from loss_logging import bins
 from loss_logging.columns import SCHEMA, table_from_records
@@ -59,6 +60,7 @@ _FLAGGED = pa.schema(
         "verdict": pa.binary(),
     }
 )
+_COUNT = "SELECT count(*) FROM records WHERE step > $after AND step <= $through"
 _FOREVER = 2**62
 _FEWEST_FOR_SUSPECTS = 28
 """With fewer, `hard` is below 1: n of N losses are at most sqrt(N / n - 1) standard deviations above the mean."""
@@ -355,7 +357,7 @@ class RunStatistics:
     def paired_items(self) -> dict[str, PairedItems]:
         """For how many items of each dataset caption_mismatch is decided, and where those lie."""
         rows = self._queries.table_rows("paired_items")
-        return {name: PairedItems(*figures, median_method=self._middles) for name, *figures in rows}
+        return {name: PairedItems(*[*figures, self._middles]) for name, *figures in rows}
 
     def count_items(self) -> int:
         """How many items there are."""
@@ -388,22 +390,44 @@ class RunStatistics:
         self._check_captions(checker, self._carried_through, self._through)
 
     def _check_captions(self, checker: CaptionChecker, after: int, through: int) -> None:
+        for shards, parts in self._pieces(after, through):
+            self._queries.read(shards)
+            for part in range(parts):
+                steps = {"after": after, "through": through}
+                for batch in self._queries.batches("unchecked_captions", rows=8_192, parts=parts, part=part, **steps):
+                    self._check_batch(checker, batch)
+        self._queries.read(self._log.files())
+
+    def _pieces(self, after: int, through: int) -> Iterator[tuple[list[Path], int]]:
+        """Shards with not many more than `_AT_ONCE` records together, and in how many parts to read them."""
+        shards = self._log.files()
+        if self._queries.value(_COUNT, after=after, through=through) <= _AT_ONCE:
+            yield shards, 1
+            return
+        held: list[Path] = []
+        records = 0
+        for shard in shards:
+            held.append(shard)
+            records += pq.read_metadata(shard).num_rows
+            if records >= _AT_ONCE or shard == shards[-1]:
+                yield held, -(-records // _AT_ONCE)
+                held, records = [], 0
+
+    def _check_batch(self, checker: CaptionChecker, batch: pa.RecordBatch) -> None:
         from loss_logging.captions import SEVERITIES
 
-        for batch in self._queries.batches("unchecked_captions", rows=8_192, after=after, through=through):
-            flagged = []
-            for dataset, caption in zip(batch["dataset"].to_pylist(), batch["caption"].to_pylist(), strict=True):
-                if (verdict := checker.check(caption, dataset)) is not None:
-                    severity = SEVERITIES.index(verdict.severity)
-                    encoded = msgspec.msgpack.encode(verdict.reasons)
-                    flagged.append((dataset, caption, verdict.rules, severity, verdict.score, encoded))
-            self._queries.insert("checked_captions", pa.Table.from_batches([batch.select(["caption_hash"])]))
-            if flagged:
-                columns = [
-                    pa.array(column, kind)
-                    for column, kind in zip(zip(*flagged, strict=True), _FLAGGED.types, strict=True)
-                ]
-                self._queries.insert("flagged_captions", pa.Table.from_arrays(columns, schema=_FLAGGED))
+        flagged = []
+        for dataset, caption in zip(batch["dataset"].to_pylist(), batch["caption"].to_pylist(), strict=True):
+            if (verdict := checker.check(caption, dataset)) is not None:
+                severity = SEVERITIES.index(verdict.severity)
+                encoded = msgspec.msgpack.encode(verdict.reasons)
+                flagged.append((dataset, caption, verdict.rules, severity, verdict.score, encoded))
+        self._queries.insert("checked_captions", pa.Table.from_batches([batch.select(["caption_hash"])]))
+        if flagged:
+            columns = [
+                pa.array(column, kind) for column, kind in zip(zip(*flagged, strict=True), _FLAGGED.types, strict=True)
+            ]
+            self._queries.insert("flagged_captions", pa.Table.from_arrays(columns, schema=_FLAGGED))
 
     def flagged(self, k: int, ignore: Sequence[str] = ()) -> tuple[list[FlaggedCaption], dict[str, int]]:
         """The first ``k`` items with a flagged caption, in the order in which a person should look at them, and how
@@ -506,15 +530,15 @@ def _sum_items(queries: _Queries, table: str, source: pa.Table | Sequence[Path],
     over the same records of an item, in memory that does not grow with the log, at two readings of it.
     """
     queries.table("baseline", _sql("baseline"), **steps)
-    records = queries.value("SELECT count(*) FROM records WHERE step > $after AND step <= $through", **steps)
+    records = queries.value(_COUNT, **steps)
     if records <= _AT_ONCE:
         queries.table(table, _sql("items"), **steps)
         return
     queries.table(table, _sql("items"), after=0, through=-1)
     try:
         with queries.divided(-(-records // _AT_ONCE), **steps) as parts:
-            for files in parts:
-                queries.read(files)
+            for shards in parts:
+                queries.read(shards)
                 queries.extend(table, _sql("items"), **steps)
     finally:
         queries.read(source)

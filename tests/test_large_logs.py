@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loss_logging import LossLogger, read_report, reporter, statistics
+from loss_logging.captions import CaptionChecker, CaptionConfig
 from loss_logging.columns import table_from_records
 from loss_logging.item_reader import read_items
 from loss_logging.record_log import RecordLog
@@ -55,7 +56,10 @@ def test_a_log_in_parts_has_the_same_report(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(statistics, "_AT_ONCE", at_once)
             parts.advance(through)
+            parts.check_captions(CaptionChecker(CaptionConfig()))
+        direct.check_captions(CaptionChecker(CaptionConfig()))
         assert_same(figures(parts), figures(direct), rel=0, absolute=0)
+        assert parts.flagged(100) == direct.flagged(100)
     direct.close()
     parts.close()
     assert [path.name for path in folder.iterdir() if ".spill" in path.name] == []

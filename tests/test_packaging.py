@@ -96,6 +96,6 @@ def test_extras_are_complete() -> None:
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
     extras = dict(setup["options.extras_require"])
-    inside = set(re.findall(r"[a-z_]+", extras["all"].split("[")[1]))
+    inside = set(re.findall(r"[a-z0-9_]+", extras["all"].split("[")[1]))
     assert inside == set(extras) - {"all", "dev"}
     assert "loss-logging[all]" in extras["dev"]

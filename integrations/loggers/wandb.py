@@ -109,7 +109,7 @@ class WandbBackend:
             tags=tags,
             mode=mode,
             id=id,
-            dir=dir or Path(config.save_root) / "loss_logging",
+            dir=dir or config.out_dir,
             run_file=ledger_dir(config) / f"wandb-{quote(project or '', safe=' ')[:200]}.json",
             prefix=config.prefix,
             max_table_rows=config.max_table_rows,

@@ -19,6 +19,7 @@ from loss_logging.commands.export import export
 from loss_logging.commands.html import html
 from loss_logging.commands.push import push
 from loss_logging.commands.show import show
+from loss_logging.commands.upload import upload
 from loss_logging.commands.view import view
 
 __all__ = ["app"]
@@ -46,5 +47,5 @@ def root(
 
 
 # In the order of --help.
-for command in (demo, evaluate, check_captions, show, compare, html, view, export, push, doctor):
+for command in (demo, evaluate, check_captions, show, compare, html, view, export, push, upload, doctor):
     app.command()(command)

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from loss_logging.commands.console import JobOption, JsonOption, print_json
 from loss_logging.errors import LossLoggingError
-from loss_logging.find_report import find_report, reports_in
+from loss_logging.find_report import find_report, last_two
+from loss_logging.object_store import as_url
 
 __all__ = ["compare"]
 
@@ -58,9 +59,9 @@ def compare(
 def _both(before: Path, after: Path | None, job: str | None) -> tuple[Path, Path]:
     if after is not None:
         return find_report(before, job), find_report(after, job)
-    if not before.is_dir():
+    if not before.is_dir() and as_url(before) is None:
         raise LossLoggingError(f"what is {before} to be compared with? Give two reports, or the folder of a run")
-    reports = reports_in(before, job)
+    reports = last_two(before, job)
     if len(reports) < 2:
         raise LossLoggingError(f"{before} holds one report only, {reports[0].name}; give another one as well")
     return reports[-2], reports[-1]

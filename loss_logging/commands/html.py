@@ -9,6 +9,7 @@ import typer
 
 from loss_logging.cli import require
 from loss_logging.commands.console import JobOption, JsonOption, print_json
+from loss_logging.object_store import as_url
 
 __all__ = ["html"]
 
@@ -34,6 +35,8 @@ def html(
     from loss_logging.html.runs import find_run
 
     config = find_run(folder, job)
+    if as_url(folder) is not None:
+        out = out or Path(config.page_path.name)
     page = PageBuilder(config, images=images, most_items=items, progress=True).write(out)
     if as_json:
         print_json({"job": config.job_name, "page": str(page), "bytes": page.stat().st_size})

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from loss_logging.commands.console import JsonOption, print_json
 from loss_logging.errors import LossLoggingError
+from loss_logging.object_store import as_url
 
 __all__ = ["push"]
 
@@ -40,6 +41,11 @@ def push(
     """
     from loss_logging.push import jobs_in, push_job
 
+    if (url := as_url(folder)) is not None:
+        raise LossLoggingError(
+            f"{url}: push notes in the run's folder what has arrived; give the folder that the run was written to "
+            "(local_root of its configuration)"
+        )
     jobs = jobs_in(folder)
     if job is not None and job not in jobs:
         raise LossLoggingError(f"{folder} holds no report of the job {job!r}; there are: {', '.join(jobs)}")

@@ -9,6 +9,7 @@ from loss_logging.artifacts import ReportError
 from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.missed import read_for_backends
+from loss_logging.object_store import as_url
 
 __all__ = ["find_run", "runs_in"]
 
@@ -28,12 +29,15 @@ def find_run(path: Path, job: str | None = None) -> TrainConfig:
     """The configuration of one run; the default one before its first report.
 
     Args:
-        path: a ``save_root``, its ``loss_logging``, or one of the JSON reports in it.
+        path: a ``save_root``, its ``loss_logging``, or one of the JSON reports in it. Of a URL the last report and
+            the records are copied to this machine.
         job: the job's name; the one written last when None.
 
     Raises:
         LossLoggingError: there is no such run; says what there is.
     """
+    if (url := as_url(path)) is not None:
+        path, job = _fetched(url, job)
     if path.is_file():
         path, job = path.absolute().parent, job or path.stem.rpartition("_")[0]
     elif not path.is_dir():
@@ -47,6 +51,13 @@ def find_run(path: Path, job: str | None = None) -> TrainConfig:
     if job is not None and job not in runs:
         raise LossLoggingError(f"{path} holds no run named {job!r}; there are: {', '.join(runs)}")
     return _config(TrainConfig(job_name=job or runs[0], save_root=_save_root(path), loggers=[]))
+
+
+def _fetched(url: str, job: str | None) -> tuple[Path, str]:
+    from loss_logging.remote_run import RemoteRun
+
+    run = RemoteRun(url, job)
+    return run.fetch(reports=1), run.job
 
 
 def _save_root(folder: Path) -> Path:

@@ -1,0 +1,253 @@
+"""Mirror: brings what a run writes on local disk to an object store, beside the run.
+
+The run itself only ever writes to its spool folder, so that no network is ever waited for. A thread uploads what is new
+there, then the manifest, then removes what the manifest no longer names. Killed at any point, it leaves a manifest all
+of whose files are there, and the next process that writes the run goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock
+
+from loss_logging.artifacts import items_path
+from loss_logging.config import TrainConfig
+from loss_logging.errors import LossLoggingError
+from loss_logging.files import whole_file
+from loss_logging.ledger import ledger_dir
+from loss_logging.manifest import Entry, Manifest, manifest_name, read_manifest
+from loss_logging.object_store import ObjectStore
+from loss_logging.ranks import opened_run
+from loss_logging.warn import LOGGER, warn_once
+
+__all__ = ["Mirror", "digest_of", "forget_versions", "mirrored", "versions", "write_versions"]
+
+_EVERY_SECONDS = 10.0
+_RETRY_SECONDS = 2.0
+_MOST_RETRY_SECONDS = 60.0
+_LEAVE_SECONDS = 10.0
+_PIECE = 1 << 20
+
+
+class Mirror:
+    """Uploads the files of one run from its spool folder to its ``save_root``, in a thread of its own.
+
+    Args:
+        config: of the run; its ``save_root`` is a URL.
+        run: the identity of the run that this process has opened; it stops when another one has the folder. None for
+            a folder that no run is open in.
+    """
+
+    def __init__(self, config: TrainConfig, run: str | None) -> None:
+        self._config = config
+        self._run = run
+        self._store = ObjectStore(str(config.save_root))
+        self._manifest: Manifest | None = None
+        self._known: dict[str, tuple[int, int]] = {}
+        self._trouble = ""
+        self._closing = False
+        self._wake = threading.Event()
+        self._deadline = float("inf")
+        self._thread = threading.Thread(target=self._loop, name="loss_logging-mirror", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there is something to upload now; it would be found a little later."""
+        self._wake.set()
+
+    def close(self, timeout: float) -> list[str]:
+        """Upload the rest within ``timeout`` seconds; returns in sentences what could not be."""
+        self._deadline = time.monotonic() + max(timeout, 0.0)
+        self._closing = True
+        self._wake.set()
+        self._thread.join(max(timeout, 0.0))
+        if not self._thread.is_alive() and not self._trouble:
+            return []
+        return [
+            f"not everything is in {self._store.url} ({self._trouble or 'it took too long'}); the rest is in "
+            f"{self._config.local_root}, and loss-logging upload {self._store.url} brings it there"
+        ]
+
+    def _loop(self) -> None:
+        pause = _RETRY_SECONDS
+        while True:
+            self._wake.clear()
+            closing = self._closing  # before looking: what came until then is uploaded
+            try:
+                self.upload()
+                self._trouble, pause = "", _RETRY_SECONDS
+                if closing:
+                    return
+                self._wake.wait(_EVERY_SECONDS)
+            except (LossLoggingError, OSError) as error:
+                self._trouble = str(error)
+                warn_once(
+                    f"mirror {self._store.url}",
+                    f"{error}. Records and reports wait in {self._config.local_root}, and are uploaded once that is "
+                    "possible. Training goes on.",
+                )
+                if closing and (time.monotonic() + pause > self._deadline or not getattr(error, "may_pass", False)):
+                    return
+                (time.sleep if closing else self._wake.wait)(pause)
+                pause = min(2 * pause, _MOST_RETRY_SECONDS)
+
+    def upload(self) -> None:
+        """Bring the store up to date, once.
+
+        Raises:
+            StoreError: the store refuses, or does not answer.
+            OSError: a local file cannot be read.
+        """
+        if self._run is not None and opened_run(self._config.records_dir) != self._run:
+            return  # another trainer has the folder now, and uploads
+        before = self._begun()
+        files = dict(before.files)
+        while self._send(files):
+            pass
+        if files == before.files:
+            return
+        manifest = Manifest(job=before.job, version=secrets.token_hex(8), created=_now(), files=files)
+        write_versions(self._config, before.version, manifest.version)  # first: killed in between, one of them is there
+        self._store.write(manifest_name(self._config.job_name), msgspec.json.encode(manifest))
+        self._manifest = manifest
+        kept = {entry.key for entry in files.values()}
+        for entry in before.files.values():
+            if entry.key not in kept:
+                self._store.remove(entry.key)
+
+    def _send(self, files: dict[str, Entry]) -> bool:
+        """Upload what is new, and note it in ``files``; True when some went meanwhile, and it must be repeated."""
+        local = self._local()
+        for name in set(files) - set(local):
+            del files[name]
+        for name, path in local.items():
+            try:
+                status = path.stat()
+                known = (status.st_size, status.st_mtime_ns)
+                if name in files and self._known.get(name) == known:
+                    continue
+                digest = digest_of(path)
+                entry = Entry(_key(name, digest), status.st_size, digest)
+                if files.get(name) != entry:
+                    self._store.upload(path, entry.key)
+                    files[name] = entry
+                self._known[name] = known
+            except FileNotFoundError:  # compacted; the shard that replaced it may have been listed, or not
+                return True
+        return False
+
+    def _local(self) -> dict[str, Path]:
+        """The files of the run that others may read, by their names in the manifest."""
+        config = self._config
+        with FileLock(config.records_dir / ".rewriting.lock"):  # shards are listed before a compaction, or after it
+            found = [path for path in config.records_dir.rglob("*") if path.is_file()]
+        reports = config.report_paths()
+        found += [*reports, *map(items_path, reports), config.page_path]
+        found += [*ledger_dir(config).glob("*.ledger"), *(config.out_dir / "tensorboard" / config.job_name).rglob("*")]
+        names = {str(path.relative_to(config.out_dir).as_posix()): path for path in found if path.is_file()}
+        mark = f"records/{config.job_name}/.evaluation"
+        return {name: path for name, path in sorted(names.items()) if "/." not in f"/{name}" or name == mark}
+
+    def _begun(self) -> Manifest:
+        """The manifest as this folder's run goes on from; that of another run is moved away first."""
+        if self._manifest is not None:
+            return self._manifest
+        found = read_manifest(self._store, manifest_name(self._config.job_name))
+        known = versions(self._config)
+        if found is not None and known and found.version not in known:
+            raise LossLoggingError(
+                f"{self._store.url} holds a run {found.job!r} that has gone on elsewhere since it was written from "
+                f"{self._config.local_root}: call resume(step) to go on with that one"
+            )
+        if found is not None and not known:
+            self._archive(found)
+            found = None
+        self._manifest = found or Manifest(job=self._config.job_name, version="", created=_now())
+        return self._manifest
+
+    def _archive(self, manifest: Manifest) -> None:
+        """Move another run out of the way. Its shards stay: their keys are of what is in them, and not used again."""
+        folder = f"loss_logging/archive/{manifest.job}-{manifest.created.replace(':', '')}"
+        files = {}
+        for name, entry in manifest.files.items():
+            if _is_shard(name):
+                key = f"../../../{entry.key}"
+            else:
+                key = f"loss_logging/{name}"
+                self._store.move(entry.key, f"{folder}/{key}")
+            files[name] = msgspec.structs.replace(entry, key=key)
+        moved = msgspec.structs.replace(manifest, files=files)
+        self._store.write(f"{folder}/{manifest_name(manifest.job)}", msgspec.json.encode(moved))
+        self._store.remove(manifest_name(manifest.job))
+        LOGGER.warning(
+            "%s held an earlier run named %r; it was moved to %s/%s. To go on with a run instead, call "
+            "resume(step) before the first batch.",
+            *(self._store.url, manifest.job, self._store.url, folder),
+        )
+
+
+@contextmanager
+def mirrored(config: TrainConfig) -> Iterator[None]:
+    """Upload what is written meanwhile by somebody without a reporter, where ``save_root`` is a URL."""
+    mirror = Mirror(config, None) if config.url is not None else None
+    try:
+        yield
+    finally:
+        if mirror is not None:
+            mirror.close(_LEAVE_SECONDS)  # what is left then is uploaded with the report
+
+
+def versions(config: TrainConfig) -> list[str]:
+    """The versions of the manifest that the spool folder of a run goes on from; none for a run that is not uploaded."""
+    try:
+        return _versions_path(config).read_text("utf-8").split()
+    except FileNotFoundError:
+        return []
+
+
+def write_versions(config: TrainConfig, *known: str) -> None:
+    """Note that the spool folder goes on from one of the manifests of these versions."""
+    with whole_file(_versions_path(config), text=True) as file:
+        file.write(" ".join(known))
+
+
+def forget_versions(config: TrainConfig) -> None:
+    """Note that the spool folder begins a run; what the store holds is another one."""
+    _versions_path(config).unlink(missing_ok=True)
+
+
+def _versions_path(config: TrainConfig) -> Path:
+    return config.records_dir / ".uploaded"
+
+
+def digest_of(path: Path) -> str:
+    """The BLAKE2b digest of a file, 128 bits, as hex."""
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        for piece in iter(lambda: file.read(_PIECE), b""):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _is_shard(name: str) -> bool:
+    return name.startswith("records/") and name.endswith(".parquet")
+
+
+def _key(name: str, digest: str) -> str:
+    """Where a file goes. After a resume another shard may have the name of one that a reader is just reading."""
+    if _is_shard(name):
+        name = f"{name.removesuffix('.parquet')}.{digest[:16]}.parquet"
+    return f"loss_logging/{name}"
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

@@ -1,0 +1,185 @@
+"""Runs in an object store, for those who read them: what is asked for is copied to this machine, once."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+from loss_logging.config import TrainConfig, cache_dir
+from loss_logging.errors import ConfigError, LossLoggingError
+from loss_logging.manifest import Entry, Manifest, jobs_in, manifest_name, read_manifest
+from loss_logging.mirror import digest_of, versions, write_versions
+from loss_logging.object_store import ObjectStore, StoreError
+from loss_logging.warn import warn_once
+
+__all__ = ["RemoteRun", "bring", "fetch_report", "holds_another_run"]
+
+_PROBE = "loss_logging/.writable"
+_ATTEMPTS = 4
+_PAUSE_SECONDS = 0.5
+
+
+class RemoteRun:
+    """One run under ``url``, as its manifest has it. Files are copied below ``folder``, laid out as in a ``save_root``.
+
+    Args:
+        url: a ``save_root`` in an object store, or one of its reports.
+        job: the job's name; the one written last when None.
+        folder: where to; a folder for this URL in the user's cache when None.
+
+    Raises:
+        LossLoggingError: there is no such run; says what there is.
+        StoreError: the store refuses, or does not answer.
+    """
+
+    def __init__(self, url: str, job: str | None = None, folder: Path | None = None) -> None:
+        self._store = ObjectStore(url.removesuffix("/loss_logging"))
+        self.folder = folder or cache_dir() / "copies" / hashlib.blake2b(url.encode(), digest_size=8).hexdigest()
+        self.manifest = self._find(job)
+
+    @property
+    def job(self) -> str:
+        """The job's name."""
+        return self.manifest.job
+
+    def reports(self) -> dict[int, str]:
+        """The names of the JSON reports by step."""
+        steps = {}
+        for name in self.manifest.files:
+            job, _, step = name.removesuffix(".json").rpartition("_")
+            if name.endswith(".json") and job == self.job and step.isdecimal():
+                steps[int(step)] = name
+        return dict(sorted(steps.items()))
+
+    def fetch_report(self, step: int) -> Path:
+        """Copy a report, and the figures of its items where they are beside it; returns the JSON's path."""
+        name = self.reports()[step]
+        self._fetch([name, f"{name.removesuffix('.json')}.items.parquet"])
+        return self.folder / "loss_logging" / name
+
+    def fetch(self, *, reports: int | None = None) -> Path:
+        """Copy the run, with the last so many of its ``reports`` (all when None); returns a ``save_root``."""
+        shown = list(self.reports().values())[-reports if reports else None :]
+        stems = tuple(name.removesuffix(".json") + "." for name in shown)
+        wanted = [name for name in self.manifest.files if "/" in name or name.startswith(stems) or reports is None]
+        self._fetch(wanted)
+        records = self.folder / "loss_logging" / "records" / self.job
+        for path in records.glob("rank*.parquet"):  # of an earlier copy: compacted since, or of an earlier run
+            if f"records/{self.job}/{path.name}" not in self.manifest.files:
+                path.unlink()
+        return self.folder
+
+    def _find(self, job: str | None) -> Manifest:
+        names = [job] if job is not None else jobs_in(self._store)
+        manifests = [found for name in names if (found := read_manifest(self._store, manifest_name(name)))]
+        if not manifests:
+            there = ", ".join(jobs_in(self._store)) if job is not None else ""
+            of = f" of the job {job!r}; there are: {there or 'none'}" if job is not None else ""
+            raise LossLoggingError(
+                f"{self._store.url} holds no run{of} (loss_logging/JOB.manifest.json); give the save_root of a run"
+            )
+        return max(manifests, key=lambda manifest: manifest.created)
+
+    def _fetch(self, names: list[str]) -> None:
+        """Copy files as one manifest has them: where one has changed since, the next manifest says how it is now."""
+        for attempt in range(_ATTEMPTS):
+            present = [name for name in names if name in self.manifest.files]
+            stale = [name for name in present if not self._fetch_one(name, self.manifest.files[name])]
+            if not stale:
+                return
+            time.sleep(_PAUSE_SECONDS * attempt)
+            self.manifest = self._find(self.job)
+        raise LossLoggingError(
+            f"{self._store.url}: {stale[0]} is not what the manifest says: it is missing or damaged, or the run "
+            "changes very fast; try again"
+        )
+
+    def _fetch_one(self, name: str, entry: Entry) -> bool:
+        """Have a file here; False when the store's is not the one that the manifest means."""
+        target = self.folder / "loss_logging" / name
+        if not target.resolve().is_relative_to(self.folder.resolve()):
+            raise LossLoggingError(f"{self._store.url}: the manifest names {name!r}, which leads out of the run")
+        if target.is_file() and target.stat().st_size == entry.size and digest_of(target) == entry.digest:
+            return True
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.part")
+        try:
+            self._store.download(entry.key, part)
+            if digest_of(part) != entry.digest:
+                return False
+            part.replace(target)
+        except FileNotFoundError:
+            return False
+        finally:
+            part.unlink(missing_ok=True)
+        return True
+
+
+def fetch_report(url: str, job: str | None = None) -> Path:
+    """Copy the report that ``url`` means: as `loss_logging.find_report.find_report` has it for folders.
+
+    Raises:
+        LossLoggingError: there is no such report; says what there is.
+        StoreError: the store refuses, or does not answer.
+    """
+    place, _, step = url.rpartition("@")
+    if not (place and step.isdecimal()):
+        place, step = url, ""
+    if url.endswith(".json"):
+        place, _, name = url.rpartition("/")
+        job, _, step = name.removesuffix(".json").rpartition("_")
+    run = RemoteRun(place, job or None)
+    steps = run.reports()
+    if not steps or (step and (not step.isdecimal() or int(step) not in steps)):
+        listed = ", ".join(map(str, list(steps)[-10:])) or "none"
+        raise LossLoggingError(f"{place} holds no report of step {step or 'any'}; the last ones are of: {listed}")
+    return run.fetch_report(int(step) if step else max(steps))
+
+
+def bring(config: TrainConfig) -> None:
+    """Have the run of ``config`` in its spool folder as the store has it, unless the folder is what that came from.
+
+    Raises:
+        LossLoggingError: it cannot be copied.
+        StoreError: the store refuses, or does not answer.
+    """
+    known, here = versions(config), any(config.records_dir.glob("rank*.parquet"))
+    manifest = read_manifest(ObjectStore(str(config.save_root)), manifest_name(config.job_name))
+    if manifest is None or manifest.version in known or (here and not known):
+        return
+    run = RemoteRun(str(config.save_root), config.job_name, config.local_root)
+    for path in config.report_paths():
+        if path.name not in run.manifest.files:
+            path.unlink()
+    run.fetch()
+    write_versions(config, run.manifest.version)
+
+
+def holds_another_run(config: TrainConfig) -> bool:
+    """Whether the store of ``config`` holds a run of its name that its spool folder does not go on from.
+
+    Also tries to write there, while somebody who can put it right is looking on. A store that cannot be reached is
+    warned about: it may be reached later, and the run can begin without it.
+
+    Raises:
+        ConfigError: the store refuses.
+        MissingExtraError: a package for this kind of URL is not installed.
+    """
+    url = str(config.save_root)
+    store = ObjectStore(url)
+    if url.startswith("memory:") and config.reporter == "process":
+        raise ConfigError(f'save_root: {url} is in the memory of one process; set reporter="inline"')
+    try:
+        store.write(_PROBE, b"")
+        store.remove(_PROBE)
+        manifest = read_manifest(store, manifest_name(config.job_name))
+    except StoreError as error:
+        if not error.may_pass:
+            raise ConfigError(f"save_root: {error}") from error
+        warn_once(
+            f"store {url}",
+            f"{error}. The run is written to {config.local_root}, and uploaded once the store can be reached.",
+        )
+        return False
+    return manifest is not None and manifest.version not in versions(config)
