@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Draw", "uniform_of"]
+__all__ = ["Draw", "hash_of", "uniform_of"]
 
 
 class Draw:
@@ -41,7 +41,7 @@ class Draw:
         """One timestep per item, (B,) float32 in [0, 1): draw i of n lies in [i/n, (i+1)/n)."""
         import torch
 
-        inside = [uniform_of("timestep", self.seed, self.index, path) for path in paths]
+        inside = [uniform_of("timestep", self.seed, self.index, str(path)) for path in paths]
         stratified = torch.tensor([(self.index + u) / self.count for u in inside], dtype=torch.float32)
         return stratified.clamp_(max=float(np.nextafter(np.float32(1), np.float32(0))))
 
@@ -52,7 +52,7 @@ class Draw:
         generator = torch.Generator()
         noise = torch.empty(len(paths), *shape)
         for row, path in zip(noise, paths, strict=True):
-            row.normal_(generator=generator.manual_seed(_hash("noise", self.seed, self.index, path) >> 1))
+            row.normal_(generator=generator.manual_seed(hash_of("noise", self.seed, self.index, str(path)) >> 1))
         return noise
 
 
@@ -62,9 +62,10 @@ def uniform_of(*parts: object) -> float:
     >>> round(uniform_of("sample", 0, "a.png"), 3), round(uniform_of("sample", 1, "a.png"), 3)
     (0.593, 0.867)
     """
-    return (_hash(*parts) >> 11) * 2.0**-53
+    return (hash_of(*parts) >> 11) * 2.0**-53
 
 
-def _hash(*parts: object) -> int:
+def hash_of(*parts: object) -> int:
+    """A number of 64 bits that depends on the parts alone."""
     text = repr(parts).encode("utf-8", "backslashreplace")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")

@@ -5,40 +5,40 @@ It drives the same log, statistics and report as training, so its figures mean t
 
 from __future__ import annotations
 
-import inspect
+import importlib
 import shutil
-import sys
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 import pyarrow as pa
 
 from loss_logging.artifacts import read_report, write_csv
+from loss_logging.cli import require
+from loss_logging.computation import Computation
 from loss_logging.config import TrainConfig
 from loss_logging.draws import Draw
 from loss_logging.errors import ConfigError
 from loss_logging.files import whole_file
 from loss_logging.journal import Journal
+from loss_logging.local_engine import evaluate_locally
 from loss_logging.logger import LossLogger
 from loss_logging.mirror import mirrored
-from loss_logging.records import RecordLike, SampleRecord, as_records
+from loss_logging.ray_config import RayConfig
 from loss_logging.report import LossReport
-from loss_logging.selection import Selection, check_records, items_of, part_of
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
+from loss_logging.selection import Selection
 
 __all__ = ["Draw", "evaluate_dataset"]
 
+_RAY = "loss_logging.integrations.engines.ray"  # by name: the core imports no integration
+
 
 def evaluate_dataset(
-    compute_fn: Callable[..., Iterable[RecordLike]],
+    compute_fn: Callable[..., Any],
     dataloader: Iterable[Any],
     *,
     sample_fraction: float = 1.0,
@@ -55,7 +55,7 @@ def evaluate_dataset(
     progress: bool = True,
     resume: bool = True,
     model_id: str | None = None,
-    engine: Literal["local"] = "local",
+    engine: Literal["local", "ray"] | RayConfig = "local",
 ) -> LossReport:
     """Compute the loss of every item of a dataset and report on it.
 
@@ -66,7 +66,8 @@ def evaluate_dataset(
     Args:
         compute_fn: ``compute_fn(batch) -> records`` or ``compute_fn(batch, draw) -> records``: a record for each
             example, from a model in evaluation mode and without gradients. ``docs/compute_function.md`` has the
-            contract and a complete example.
+            contract and a complete example. Or a class of such functions, perhaps in a `functools.partial` with its
+            arguments: it is made once in each process that computes, which is how a model gets to other machines.
         dataloader: yields batches. Where a batch is a mapping with ``paths`` (or ``path``), the items that are not
             wanted, or done already, are taken out of it before the model sees them, and it is checked that there is a
             record for each item; elsewhere records that are not wanted are left out, and nothing is continued. Where
@@ -88,14 +89,17 @@ def evaluate_dataset(
         resume: False begins anew where an interrupted evaluation could be continued, after the model has changed.
         model_id: names the model and what else the losses depend on; an interrupted evaluation of another one is not
             continued.
-        engine: "local" evaluates in this process.
+        engine: "local" evaluates in this process; "ray", or a `RayConfig` with its options, on a Ray cluster, where the
+            dataloader is a ``ray.data.Dataset`` with a column ``path`` and batches are mappings of its columns:
+            docs/evaluate.md. The records are the same, and one engine goes on where the other was interrupted.
 
     Returns:
         The LossReport, with the figures of every item in ``datasets[name].item_stats``.
 
     Raises:
         ConfigError: an argument is impossible.
-        LossLoggingError: ``save_root`` holds a training run named ``job_name``.
+        LossLoggingError: ``save_root`` holds a training run named ``job_name``; or Ray could not finish.
+        MissingExtraError: ``engine`` is Ray's, which is not installed.
         ValueError: a record lacks a key, or ``loss_empty`` with ``paired``; or a call's records are not about the items
             of its batch, or not those of the other draws.
 
@@ -106,9 +110,10 @@ def evaluate_dataset(
         >>> evaluate_dataset(compute, batches, progress=False).datasets["d"].item_stats["3.png"].average_loss
         3.0
     """
-    takes_draw = "draw" in inspect.signature(compute_fn).parameters
+    computation = Computation(compute_fn, seed, draws, paired)
     step = index(step or 0)
-    _check_arguments(sample_fraction, max_samples, draws, takes_draw, step, engine)
+    _check_arguments(computation, sample_fraction, max_samples, step)
+    evaluate = _engine(engine)
     fixed = {"sample_fraction": sample_fraction, "max_samples": max_samples, "seed": seed, "draws": draws}
     with ExitStack() as stack:
         if save_root is None and config is None:
@@ -125,23 +130,11 @@ def evaluate_dataset(
             memory_limit=config.memory_limit,
         )
         selection = Selection(sample_fraction, max_samples, seed)
-        shown = _Progress(selection, dataloader, journal.finished_items(draws), progress)
-        with mirrored(losses.config), shown as bar, journal:
-            for batch in selection.take_from(dataloader):
-                expected: Counter[str] | None = None
-                for number in range(draws):
-                    for todo in _left_of(batch, journal, number):
-                        arguments = (todo, Draw(seed, number, draws)) if takes_draw else (todo,)
-                        records = selection.keep(todo, as_records(compute_fn(*arguments)))
-                        expected = _check_draws(todo, records, expected)
-                        if paired:
-                            _check_paired(records)
-                        journal.add(number, records)
-                        if number == draws - 1:
-                            bar.update(len(records))
+        with mirrored(losses.config):
+            warnings = evaluate(computation, dataloader, selection, journal, progress)
         for columns in journal.ordered():
             losses.log_records(step, pa.Table.from_batches([columns]))
-        for sentence in getattr(dataloader, "warnings", ()):
+        for sentence in warnings:
             losses.add_warning(sentence)
         path = losses.save_step(step).result()
         assert path is not None
@@ -154,63 +147,6 @@ def evaluate_dataset(
             report = msgspec.structs.replace(report, json_path=str(out_json))
         journal.remove()
     return report
-
-
-class _Progress:
-    """A progress bar of items. How many there will be is estimated from the batches so far, where it is not known.
-
-    Args:
-        selection: knows how many items were taken.
-        dataloader: knows the number of its batches, perhaps.
-        finished: how many items were finished by an interrupted evaluation; they do not count as fast ones.
-        shown: False shows nothing.
-    """
-
-    def __init__(self, selection: Selection, dataloader: Iterable[Any], finished: int, shown: bool) -> None:
-        from tqdm import tqdm
-
-        self._selection = selection
-        self._batches = len(dataloader) if isinstance(dataloader, Sized) else None
-        self.bar: tqdm[Any] = tqdm(
-            desc="evaluating", unit="item", initial=finished, disable=not shown, file=sys.stderr, dynamic_ncols=True
-        )
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.bar.total = self.bar.n
-        self.bar.close()
-
-    def update(self, items: int) -> None:
-        """So many more are finished."""
-        self.bar.total = self._expected()
-        self.bar.update(items)
-
-    def _expected(self) -> int | None:
-        taken, most = self._selection.taken, self._selection.most
-        if self._batches is None:
-            return most
-        expected = round(taken / max(self._selection.batches, 1) * max(self._batches, self._selection.batches))
-        return expected if most is None else min(expected, most)
-
-
-def _left_of(batch: Any, journal: Journal, draw: int) -> Iterator[Any]:
-    """The batch without the items whose draw an interrupted evaluation has computed; nothing when none is left."""
-    items = items_of(batch) or []
-    places = [place for place, item in enumerate(items) if not journal.take(item, draw)]
-    if places or not items:
-        yield part_of(batch, places, len(items))
-
-
-def _check_draws(batch: Any, records: list[SampleRecord], expected: Counter[str] | None) -> Counter[str] | None:
-    """In a batch that does not say what its items are, each draw must have records of the same ones."""
-    if items_of(batch) is not None:
-        return None
-    if expected is not None:
-        check_records(records, expected)
-    return Counter(str(record.path) for record in records)
 
 
 # Sampling and dropping are for training, and the order in which threads add up decides the last digits.
@@ -233,22 +169,28 @@ def _run_config(config: TrainConfig | None, job_name: str | None, save_root: str
     return TrainConfig(**{"job_name": "evaluation", "loggers": [], "items": "json"} | _OURS | changes)
 
 
-def _check_arguments(fraction: float, most: int | None, draws: int, takes_draw: bool, step: int, engine: str) -> None:
+def _engine(engine: Literal["local", "ray"] | RayConfig) -> Callable[..., list[str]]:
+    """What computes: called with computation, dataloader, selection, journal and progress."""
+    if engine == "local":
+        return evaluate_locally
+    if engine == "ray":
+        engine = RayConfig()
+    if not isinstance(engine, RayConfig):
+        raise ConfigError(f"engine is {engine!r}; allowed: 'local', 'ray', or a RayConfig")
+    require("ray", "ray")
+    evaluate: Callable[..., list[str]] = importlib.import_module(_RAY).RayEngine(engine)
+    return evaluate
+
+
+def _check_arguments(computation: Computation, fraction: float, most: int | None, step: int) -> None:
+    draws = computation.draws
     if not 0 < fraction <= 1:
         raise ConfigError(f"sample_fraction is {fraction!r}; allowed: above 0 and up to 1")
     if most is not None and most < 1:
         raise ConfigError(f"max_samples is {most!r}; allowed: None, or 1 and more")
     if draws < 1:
         raise ConfigError(f"draws is {draws!r}; allowed: 1 and more")
-    if draws > 1 and not takes_draw:
+    if draws > 1 and not computation.takes_draw:
         raise ConfigError(f"draws is {draws} but compute_fn has no parameter 'draw', so that all draws would be equal")
     if step < 0:
         raise ValueError(f"step is {step}; expected 0 or more")
-    if engine != "local":
-        raise ConfigError(f"engine is {engine!r}; allowed: 'local'")
-
-
-def _check_paired(records: list[SampleRecord]) -> None:
-    for record in records:
-        if record.loss_empty is None:
-            raise ValueError(f"paired=True, but the record of {record.path!r} has no loss_empty")

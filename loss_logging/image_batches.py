@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-__all__ = ["ImageBatches"]
+__all__ = ["ImageBatches", "about_unopened"]
 
 _MOST_NAMED = 10
 
@@ -89,7 +89,7 @@ class ImageBatches:
                 examples = []
         if examples:
             yield self._batch(examples)
-        found = _sentences(failed, opened)
+        found = about_unopened(failed, opened)
         if not opened:
             raise LossLoggingError(f"{self._root}: {' '.join(found) or 'there are no images'}")
         self.warnings = self._given + found
@@ -152,7 +152,8 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
-def _sentences(failed: list[str], opened: int) -> list[str]:
+def about_unopened(failed: list[str], opened: int) -> list[str]:
+    """A sentence about the images that do not open; none when there are none."""
     if not failed:
         return []
     named = ", ".join(failed[:_MOST_NAMED])

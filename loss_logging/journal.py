@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 
 from loss_logging.columns import SCHEMA, table_from_records
 from loss_logging.files import whole_file
-from loss_logging.record_log import RecordLog
+from loss_logging.record_log import RecordLog, write_shard
 from loss_logging.records import SampleRecord
 from loss_logging.selection import Item
 from loss_logging.warn import LOGGER
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "table_of_draw"]
 
 _ORDER = "dataset, path, step, timestep, loss, loss_empty, caption"
 
@@ -76,6 +76,12 @@ class Journal:
         steps = [pq.read_table(path, columns=["step"])["step"] for path in self._old]
         return sum(int(pc.sum(pc.equal(step, draws - 1)).as_py() or 0) for step in steps)
 
+    def finished(self) -> Iterator[tuple[str, str, int]]:
+        """Dataset, path and draw of each record that an interrupted evaluation has computed."""
+        for file in self._old:
+            for batch in pq.ParquetFile(file).iter_batches(columns=["dataset", "path", "step"]):
+                yield from zip(*(batch[name].to_pylist() for name in ("dataset", "path", "step")), strict=True)
+
     def take(self, item: Item, draw: int) -> bool:
         """Whether an interrupted evaluation has computed the draw of this item; each of its records answers once."""
         if self._left is None:
@@ -90,8 +96,11 @@ class Journal:
 
     def add(self, draw: int, records: list[SampleRecord]) -> None:
         """Take the records of a draw; they come to the disk together."""
-        table = table_from_records(records)
-        self._held.append(table.set_column(0, SCHEMA.field(0), pa.array(np.full(table.num_rows, draw))))
+        self.add_table(table_of_draw(draw, records))
+
+    def add_table(self, table: pa.Table) -> None:
+        """The same, of records whose steps are their draws."""
+        self._held.append(table)
         now = time.monotonic()
         patience = max(self._flush_seconds, _PATIENCE * (now - self._began))
         if now - self._written >= patience or sum(table.num_rows for table in self._held) >= _SHARD_ROWS:
@@ -107,6 +116,14 @@ class Journal:
             self._log.write(pa.concat_tables(self._held).to_batches())
             self._held = []
         self._written = time.monotonic()
+
+    def forget(self, items: Collection[Item]) -> None:
+        """Remove every record of the items from the disk, so that they can be computed anew."""
+        self.write()
+        for file in self._log.files():
+            with whole_file(file) as rewritten:
+                write_shard(rewritten, (self._others(items, batch) for batch in pq.ParquetFile(file).iter_batches()))
+        self._left = {item: draws for item, draws in (self._left or {}).items() if item not in items}
 
     def ordered(self) -> Iterator[pa.RecordBatch]:
         """All records, by item and draw: an order that does not depend on the one in which they were computed.
@@ -164,16 +181,28 @@ class Journal:
         """What an interrupted evaluation has of the items that came again."""
         for file in self._old:
             for batch in pq.ParquetFile(file).iter_batches():
-                names = batch["dataset"].to_pylist() if self._by_dataset else [None] * batch.num_rows
-                items = map(Item, names, batch["path"].to_pylist())
-                left = [self.take(item, draw) for item, draw in zip(items, batch["step"].to_pylist(), strict=True)]
+                draws = batch["step"].to_pylist()
+                left = [self.take(item, draw) for item, draw in zip(self._items(batch), draws, strict=True)]
                 yield batch.cast(SCHEMA).filter(pc.invert(pa.array(left, pa.bool_())))
+
+    def _others(self, items: Collection[Item], batch: pa.RecordBatch) -> pa.RecordBatch:
+        return batch.cast(SCHEMA).filter(pa.array([item not in items for item in self._items(batch)], pa.bool_()))
+
+    def _items(self, batch: pa.RecordBatch) -> Iterator[Item]:
+        names = batch["dataset"].to_pylist() if self._by_dataset else [None] * batch.num_rows
+        return map(Item, names, batch["path"].to_pylist())
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         # One thread, as the order of summing decides the last digits.
         return duckdb.connect(
             config={"memory_limit": self._memory_limit, "threads": 1, "temp_directory": str(self._folder / ".spill")}
         )
+
+
+def table_of_draw(draw: int, records: list[SampleRecord]) -> pa.Table:
+    """Records of a draw as a table, with the draw as their step."""
+    table = table_from_records(records)
+    return table.set_column(0, SCHEMA.field(0), pa.array(np.full(table.num_rows, draw)))
 
 
 def _read(connection: duckdb.DuckDBPyConnection, files: list[Path]) -> duckdb.DuckDBPyRelation:

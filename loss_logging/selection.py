@@ -31,15 +31,15 @@ class Selection:
         seed: another seed takes other items.
 
     Attributes:
-        most: the limit that was given.
+        fraction, most, seed: as they were given.
         batches: how many batches were looked at.
         taken: how many of their examples were taken, of batches that do not say what theirs are each path once.
     """
 
     def __init__(self, fraction: float, most: int | None, seed: int) -> None:
-        self._fraction = fraction
+        self.fraction = fraction
         self.most = most
-        self._seed = seed
+        self.seed = seed
         self._paths: set[str] = set()
         self.batches = 0
         self.taken = 0
@@ -80,7 +80,7 @@ class Selection:
     def _wants(self, path: str) -> bool:
         if path in self._paths:
             return True
-        if self._is_full or (self._fraction < 1 and uniform_of("sample", self._seed, path) >= self._fraction):
+        if self._is_full or (self.fraction < 1 and uniform_of("sample", self.seed, path) >= self.fraction):
             return False
         self._paths.add(path)
         return True

@@ -1,0 +1,1 @@
+"""Engines that evaluate a dataset on more than one machine."""
