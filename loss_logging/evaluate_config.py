@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import zlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -13,27 +15,38 @@ from msgspec import Meta
 
 from loss_logging.captioned_folder import CaptionedFile, read_captioned_folder
 from loss_logging.captions.config import CaptionConfig
+from loss_logging.cli import require
 from loss_logging.config import CheckedConfig, Count, Fraction, JobName, Seed, TrainConfig
 from loss_logging.errors import ConfigError, LossLoggingError
-from loss_logging.evaluate import evaluate_dataset
+from loss_logging.evaluate import Draw, evaluate_dataset
 from loss_logging.folder_problems import PROBLEMS, FolderProblems
-from loss_logging.image_batches import ImageBatches
+from loss_logging.image_batches import ImageBatches, image_row, open_rows
+from loss_logging.ray_config import RayConfig
+from loss_logging.records import SampleRecord
 from loss_logging.report import LossReport
 from loss_logging.sampling import uniform
+from loss_logging.webdataset import ArchivedImage, find_shards, read_shard
 
 __all__ = ["EvaluateConfig", "run_evaluation"]
 
 Data: TypeAlias = Annotated[
-    str, Meta(min_length=1, description="the path of a folder of images, or of a CSV, JSONL or Parquet file")
+    str,
+    Meta(
+        min_length=1,
+        description="the path of a folder of images or of tar files, or of a CSV, JSONL, Parquet or tar file",
+    ),
 ]
 Pipeline: TypeAlias = Annotated[str, Meta(min_length=1, description="the path of a folder with a diffusers pipeline")]
 Device: TypeAlias = Annotated[str, Meta(min_length=1, description='a device, such as "cuda", "cuda:1", "mps" or "cpu"')]
+Engine: TypeAlias = Literal["local", "ray"]
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 Step: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a whole number, 0 or more")]
 Positive: TypeAlias = Annotated[float, Meta(gt=0, le=1e9, description="a number above 0")]
 Guidance: TypeAlias = Annotated[float, Meta(ge=0, le=1e9, description="a number, 0 or more")]
 
-_LOADER = "loss_logging.integrations.trainers.diffusers_folder"  # by name: the core imports no integration
+# By name: the core imports no integration.
+_LOADER = "loss_logging.integrations.trainers.diffusers_folder"
+_RAY, _RAY_IMAGES = "loss_logging.integrations.engines.ray", "loss_logging.integrations.engines.ray_images"
 
 
 class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
@@ -41,7 +54,8 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
 
     Args:
         data: a folder of images with captions beside them (.txt, .caption, .json, metadata.jsonl, metadata.csv, ...),
-            or one table of file names and captions. An image without a caption has the empty one.
+            or one table of file names and captions, or the tar files of a WebDataset, which need the package
+            webdataset. An image without a caption has the empty one.
         pipeline: a folder that holds a diffusers pipeline, with its model_index.json.
         save_root: everything is written to ``save_root/loss_logging``. ``~`` is expanded.
         job_name: names the report.
@@ -59,6 +73,8 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
         snr_gamma: keep the min-SNR weight for this gamma as a component; no such weight if None.
         guidance_scale: what a model distilled for guidance (Flux) is told.
         max_sequence_length: tokens that T5 and language models see of a caption; the pipeline's own if None.
+        engine: ``"local"`` computes in this process, ``"ray"`` on a Ray cluster.
+        ray: how the work is spread over the cluster; its batch_size is the one above where it is None.
         captions: what counts as a bad caption.
         top_k: highest losses kept per dataset, and items per ranking.
 
@@ -91,6 +107,8 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
     snr_gamma: Positive | None = None
     guidance_scale: Guidance = 3.5
     max_sequence_length: Count | None = None
+    engine: Engine = "local"
+    ray: RayConfig = msgspec.field(default_factory=RayConfig)
     captions: CaptionConfig = msgspec.field(default_factory=CaptionConfig)
     top_k: Count = 10
 
@@ -117,25 +135,12 @@ def run_evaluation(config: EvaluateConfig, progress: bool = True) -> LossReport:
         reporter="inline",
     )
     root = Path(config.data).expanduser()
-    files, warnings = _files(root, config.sample_fraction, config.seed)
-    compute = importlib.import_module(_LOADER).pipeline_loss(
-        config.pipeline,
-        device=config.device,
-        dtype=config.dtype,
-        paired=config.paired,
-        snr_gamma=config.snr_gamma,
-        guidance_scale=config.guidance_scale,
-        max_sequence_length=config.max_sequence_length,
-    )
-    resolution = compute.resolution if config.resolution is None else config.resolution
-    if resolution % compute.multiple:
-        raise ConfigError(
-            f"$.resolution: got {resolution}; allowed: a multiple of {compute.multiple} for this pipeline"
-        )
-    folder = root if root.is_dir() else root.parent
-    return evaluate_dataset(
-        compute,
-        ImageBatches(files, folder, resolution, config.batch_size, config.max_samples, warnings),
+    shards = _shards(root)
+    evaluate: Callable[..., LossReport] = partial(
+        evaluate_dataset,
+        # Which files are taken is decided by their place in the folder, before one is opened.
+        sample_fraction=config.sample_fraction if shards else 1.0,
+        max_samples=config.max_samples if shards else None,
         seed=config.seed,
         draws=config.draws,
         paired=config.paired,
@@ -144,16 +149,96 @@ def run_evaluation(config: EvaluateConfig, progress: bool = True) -> LossReport:
         config=report_config,
         out_csv=report_config.report_path(config.step).with_suffix(".csv"),
         progress=progress,
-        model_id=_model_id(config, resolution),
+        model_id=_model_id(config),
     )
+    if config.engine == "ray":
+        return _on_ray(evaluate, config, root, shards)
+    files, warnings = _files(root, config.sample_fraction, config.seed) if not shards else (_Shards(shards, root), [])
+    most = None if shards else config.max_samples
+    compute = PipelineOnImages(config)
+    folder = root if root.is_dir() else root.parent
+    return evaluate(compute, ImageBatches(files, folder, compute.resolution, config.batch_size, most, warnings))
 
 
-def _model_id(config: EvaluateConfig, resolution: int) -> str:
+class PipelineOnImages:
+    """The loaded pipeline as a compute function, which opens the images itself where they come as rows.
+
+    Args:
+        config: which pipeline, and how.
+
+    Raises:
+        ConfigError: a value does not fit the pipeline or this machine.
+        LossLoggingError: the pipeline cannot encode the empty caption.
+    """
+
+    def __init__(self, config: EvaluateConfig) -> None:
+        self._compute = importlib.import_module(_LOADER).pipeline_loss(
+            config.pipeline,
+            device=config.device,
+            dtype=config.dtype,
+            paired=config.paired,
+            snr_gamma=config.snr_gamma,
+            guidance_scale=config.guidance_scale,
+            max_sequence_length=config.max_sequence_length,
+        )
+        self.resolution: int = self._compute.resolution if config.resolution is None else config.resolution
+        if self.resolution % self._compute.multiple:
+            multiple = self._compute.multiple
+            raise ConfigError(
+                f"$.resolution: got {self.resolution}; allowed: a multiple of {multiple} for this pipeline"
+            )
+
+    def load(self, rows: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """A batch with the images opened, and those that do not open."""
+        return open_rows(rows, self.resolution)
+
+    def __call__(self, batch: Mapping[str, Any], draw: Draw) -> list[SampleRecord]:
+        records: list[SampleRecord] = self._compute(batch, draw)
+        return records
+
+
+class _Shards:
+    """The images of a WebDataset, as often as they are asked for."""
+
+    def __init__(self, shards: list[Path], root: Path) -> None:
+        self._shards = shards
+        self._root = root
+
+    def __iter__(self) -> Iterator[ArchivedImage]:
+        return (image for shard in self._shards for image in read_shard(shard, self._root))
+
+
+def _on_ray(evaluate: Callable[..., LossReport], config: EvaluateConfig, root: Path, shards: list[Path]) -> LossReport:
+    """The same on a cluster: each actor loads the pipeline, and opens its images."""
+    require("ray", "ray")
+    images = importlib.import_module(_RAY_IMAGES)
+    options = msgspec.structs.replace(config.ray, batch_size=config.ray.batch_size or config.batch_size)
+    pipeline = str(Path(config.pipeline).expanduser().absolute())
+    compute = partial(PipelineOnImages, msgspec.structs.replace(config, pipeline=pipeline, loggers=[]))
+    with importlib.import_module(_RAY).connected(options):
+        if shards:
+            require("webdataset", "webdataset")
+            return evaluate(compute, images.shard_rows(shards, root), engine=options)
+        files, warnings = _files(root, config.sample_fraction, config.seed)
+        folder = root if root.is_dir() else root.parent
+        dataset = images.image_rows((image_row(file, folder) for file in files), warnings)
+        return evaluate(compute, dataset, engine=options, max_samples=config.max_samples)
+
+
+def _model_id(config: EvaluateConfig) -> str:
     """What the losses depend on besides the images: the settings, and when the pipeline's files were last written."""
-    settings = (config.dtype, config.snr_gamma, config.guidance_scale, config.max_sequence_length)
+    settings = (config.resolution, config.dtype, config.snr_gamma, config.guidance_scale, config.max_sequence_length)
     folder = Path(config.pipeline).expanduser().resolve()
-    written = max(file.stat().st_mtime_ns for file in folder.rglob("*"))
-    return f"{folder} of {written}, {resolution} pixels, {settings}"
+    written = max((file.stat().st_mtime_ns for file in folder.rglob("*")), default=0)
+    return f"{folder} of {written}, {settings}"
+
+
+def _shards(root: Path) -> list[Path]:
+    """The tar files, where there is nothing else."""
+    shards = find_shards(root)
+    if root.is_dir() and shards and next(read_captioned_folder(root), None) is not None:
+        return []
+    return shards
 
 
 def _files(root: Path, fraction: float, seed: int) -> tuple[list[CaptionedFile], list[str]]:

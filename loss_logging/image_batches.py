@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,14 +12,31 @@ import numpy as np
 
 from loss_logging.captioned_folder import CaptionedFile
 from loss_logging.errors import LossLoggingError
+from loss_logging.webdataset import ArchivedImage
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-__all__ = ["ImageBatches", "about_unopened"]
+__all__ = ["ImageBatches", "ImageRow", "about_unopened", "image_row", "open_rows"]
 
 _MOST_NAMED = 10
+
+
+class ImageRow(NamedTuple):
+    """An image that is not opened yet.
+
+    Args:
+        path: its name in the records.
+        dataset: what it belongs to.
+        caption: "" where there is none.
+        image: where the file is, or its bytes.
+    """
+
+    path: str
+    dataset: str
+    caption: str
+    image: str | bytes
 
 
 class _Square(NamedTuple):
@@ -37,7 +55,7 @@ class ImageBatches:
     float32 in [-1, 1]; ``original_sizes`` and ``crop_top_lefts``, (B, 2).
 
     Args:
-        files: the images and their captions.
+        files: the images and their captions, in files or in a WebDataset's.
         root: the folder that was read.
         resolution: S, in pixels.
         batch_size: B; the last batch may be smaller.
@@ -53,7 +71,7 @@ class ImageBatches:
 
     def __init__(
         self,
-        files: Sequence[CaptionedFile],
+        files: Iterable[CaptionedFile | ArchivedImage],
         root: Path,
         resolution: int,
         batch_size: int,
@@ -64,59 +82,94 @@ class ImageBatches:
         self._root = root
         self._resolution = resolution
         self._batch_size = batch_size
-        self._most = len(files) if most is None else min(most, len(files))
+        self._most = most
         self._given = list(warnings)
         self.warnings = self._given
 
     def __len__(self) -> int:
-        return -(-self._most // self._batch_size)
+        if not isinstance(self._files, Sized):
+            raise TypeError("how many images a WebDataset holds is not known before it is read")
+        images = len(self._files) if self._most is None else min(self._most, len(self._files))
+        return -(-images // self._batch_size)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         failed: list[str] = []
-        examples: list[tuple[CaptionedFile, _Square]] = []
+        examples: list[tuple[ImageRow, _Square]] = []
         opened = 0
         for file in self._files:
             if opened == self._most:
                 break
-            try:
-                examples.append((file, _open(file.path, self._resolution)))
-            except _unreadable() as error:
-                failed.append(f"{self._name(file)} ({_reason(error)})")
+            if (example := _example(image_row(file, self._root), self._resolution, failed)) is None:
                 continue
+            examples.append(example)
             opened += 1
             if len(examples) == self._batch_size:
-                yield self._batch(examples)
+                yield _batch(examples)
                 examples = []
         if examples:
-            yield self._batch(examples)
+            yield _batch(examples)
         found = about_unopened(failed, opened)
         if not opened:
             raise LossLoggingError(f"{self._root}: {' '.join(found) or 'there are no images'}")
         self.warnings = self._given + found
 
-    def _batch(self, examples: list[tuple[CaptionedFile, _Square]]) -> dict[str, Any]:
-        import torch
 
-        files, squares = zip(*examples, strict=True)
-        return {
-            "paths": [self._name(file) for file in files],
-            "captions": [file.caption or "" for file in files],
-            "datasets": [file.dataset for file in files],
-            "pixel_values": torch.stack([square.pixels for square in squares]),
-            "original_sizes": torch.tensor([square.original_size for square in squares]),
-            "crop_top_lefts": torch.tensor([square.crop_top_left for square in squares]),
-        }
-
-    def _name(self, file: CaptionedFile) -> str:
-        path = Path(file.path)
-        return path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else file.path
+def image_row(file: CaptionedFile | ArchivedImage, root: Path) -> ImageRow:
+    """The image as a row; its name is relative to ``root`` where it is below it, so that it does not depend on that."""
+    if isinstance(file, ArchivedImage):
+        return ImageRow(file.path, file.dataset, file.caption or "", file.data)
+    path = Path(file.path)
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else file.path
+    return ImageRow(name, file.dataset, file.caption or "", str(path.absolute()))
 
 
-def _open(path: str, resolution: int) -> _Square:
+def open_rows(rows: Mapping[str, Sequence[Any]], resolution: int) -> tuple[dict[str, Any], list[str]]:
+    """A batch like one of `ImageBatches`, and the images that do not open and are not in it, each with the reason.
+
+    Args:
+        rows: the columns ``path``, ``dataset``, ``caption`` and ``image`` of some `ImageRow`, and perhaps ``error``:
+            what went wrong in reading them.
+        resolution: side of the squares, in pixels.
+
+    Raises:
+        LossLoggingError: a row has an error.
+    """
+    for error in filter(None, rows.get("error", ())):
+        raise LossLoggingError(error)
+    failed: list[str] = []
+    columns = (rows[name] for name in ImageRow._fields)
+    opened = (_example(ImageRow(*values), resolution, failed) for values in zip(*columns, strict=True))
+    examples = [example for example in opened if example is not None]
+    return _batch(examples) if examples else {"paths": [], "datasets": []}, failed
+
+
+def _example(row: ImageRow, resolution: int, failed: list[str]) -> tuple[ImageRow, _Square] | None:
+    try:
+        return row, _open(row.image, resolution)
+    except _unreadable() as error:
+        failed.append(f"{row.path} ({_reason(error)})")
+        return None
+
+
+def _batch(examples: list[tuple[ImageRow, _Square]]) -> dict[str, Any]:
+    import torch
+
+    rows, squares = zip(*examples, strict=True)
+    return {
+        "paths": [row.path for row in rows],
+        "captions": [row.caption for row in rows],
+        "datasets": [row.dataset for row in rows],
+        "pixel_values": torch.stack([square.pixels for square in squares]),
+        "original_sizes": torch.tensor([square.original_size for square in squares]),
+        "crop_top_lefts": torch.tensor([square.crop_top_left for square in squares]),
+    }
+
+
+def _open(source: str | bytes, resolution: int) -> _Square:
     import torch
     from PIL import Image, ImageOps
 
-    with Image.open(path) as file:
+    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
         image: Image.Image = _in_colour(ImageOps.exif_transpose(file))
     scale = resolution / min(image.size)
     width, height = (max(resolution, round(side * scale)) for side in image.size)

@@ -23,8 +23,8 @@ class RayConfig(CheckedConfig, frozen=True, kw_only=True):
         actors: processes that compute, each with a model of its own: as many as there are GPUs, say.
         num_gpus: GPUs of each actor; a half lets two of them share one.
         num_cpus: CPUs of each actor. The cluster needs one more than all of them together, to read the data.
-        batch_size: rows that the compute function gets at a time. Four times as many are what a lost actor has to
-            compute again.
+        batch_size: rows that the compute function gets at a time; 16 if None. Four times as many are what a lost actor
+            has to compute again.
         address: the cluster, where this process is not connected to one: ``"host:port"``, ``"auto"`` for one that runs
             on this machine, or ``"local"`` to start one here. None takes the environment's RAY_ADDRESS, else "local".
 
@@ -32,12 +32,12 @@ class RayConfig(CheckedConfig, frozen=True, kw_only=True):
         ConfigError: a key is unknown, or its value has the wrong type or is impossible; says what is allowed.
 
     Example:
-        >>> RayConfig(actors=8, num_gpus=1).batch_size
-        16
+        >>> RayConfig(actors=8, num_gpus=1).num_cpus
+        1.0
     """
 
     actors: Count = 1
     num_gpus: Units = 0.0
     num_cpus: Units = 1.0
-    batch_size: Count = 16
+    batch_size: Count | None = None
     address: Address | None = None

@@ -49,6 +49,7 @@ class RayEngine:
 
     def __init__(self, config: RayConfig) -> None:
         self._config = config
+        self._batch_size = config.batch_size or 16
 
     def __call__(
         self,
@@ -83,7 +84,7 @@ class RayEngine:
                 journal.forget(again)
                 skip, only = _sorted(()), _sorted(hash_of(*item) for item in again)
             bar.total = bar.n
-        return pass_.warnings()
+        return [*getattr(dataset, "warnings", ()), *pass_.warnings()]
 
     def _rows(self, dataset: ray.data.Dataset, selection: Selection) -> ray.data.Dataset:
         """The rows that are wanted, in blocks of a few batches."""
@@ -94,7 +95,7 @@ class RayEngine:
         if selection.most is not None:
             dataset.context.execution_options.preserve_order = True  # the first ones are always the same
             dataset = dataset.limit(selection.most)
-        return dataset.repartition(target_num_rows_per_block=_BATCHES * self._config.batch_size)
+        return dataset.repartition(target_num_rows_per_block=_BATCHES * self._batch_size)
 
     def _replies(
         self, computation: Computation, rows: ray.data.Dataset, skip: Keys, only: Keys | None
@@ -108,7 +109,7 @@ class RayEngine:
                 Worker,
                 fn_constructor_args=(computation, *keys, attempts),
                 compute=ray.data.ActorPoolStrategy(size=config.actors),
-                batch_size=config.batch_size,
+                batch_size=self._batch_size,
                 batch_format="numpy",
                 num_cpus=config.num_cpus,
                 num_gpus=config.num_gpus,

@@ -29,7 +29,11 @@ _MOST_ATTEMPTS = 3
 
 def chosen(fraction: float, seed: int, rows: pa.Table) -> pa.Table:
     """The rows whose item is taken."""
-    items = _items({name: rows[name].to_pylist() for name in rows.column_names if name.startswith(("path", "dataset"))})
+    names = {
+        name: column.to_pylist() if name.startswith(("path", "dataset")) else []
+        for name, column in zip(rows.column_names, rows.columns, strict=True)
+    }
+    items = _items(names)
     return rows.filter(pa.array([uniform_of("sample", seed, item.path) < fraction for item in items], pa.bool_()))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import msgspec
 import typer
 from rich.console import Console
 
@@ -20,6 +21,9 @@ def evaluate(
         Path, typer.Argument(metavar="CONFIG", help="A YAML or JSON file; docs/evaluate.md has its keys.")
     ],
     rows: Annotated[int, typer.Option(min=1, help="Most lines per table.")] = 10,
+    engine: Annotated[
+        Literal["local", "ray"] | None, typer.Option(help="Where to compute; by default as CONFIG says.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find hard images and wrong captions with a trained diffusers pipeline: losses of a folder of captioned images.
@@ -31,12 +35,14 @@ def evaluate(
       loss-logging evaluate evaluate.yaml
       loss-logging evaluate evaluate.yaml --rows 40
       loss-logging evaluate evaluate.yaml --json | jq .worst.caption_mismatch
+      loss-logging evaluate evaluate.yaml --engine ray
     """
     require("diffusers", "torch", "diffusers", "transformers", "PIL")
     from loss_logging.evaluate_config import EvaluateConfig, run_evaluation
     from loss_logging.missed import read_for_backends
 
-    report = run_evaluation(EvaluateConfig.from_file(config))
+    settings = EvaluateConfig.from_file(config)
+    report = run_evaluation(settings if engine is None else msgspec.structs.replace(settings, engine=engine))
     if as_json:
         print_json(read_for_backends(Path(report.json_path or "")))
         return

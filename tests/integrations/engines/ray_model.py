@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from loss_logging.evaluate import Draw
+from loss_logging.image_batches import open_rows
 
 Rows = list[dict[str, Any]]
 
@@ -29,39 +30,11 @@ def batches(data: Rows, size: int) -> list[dict[str, Any]]:
     return [{name: [row[name] for row in part] for name in part[0]} for part in parts]
 
 
-class Denoiser:
-    """A model in torch, loaded in each actor: noise and timestep come from the draw."""
-
-    def __init__(self) -> None:
-        import torch
-
-        torch.set_num_threads(1)
-        self.model = torch.nn.Linear(3, 3)
-        torch.nn.init.orthogonal_(self.model.weight, generator=torch.Generator().manual_seed(0))
-        torch.nn.init.zeros_(self.model.bias)
-
-    def __call__(self, batch: dict[str, Any], draw: Draw) -> Any:
-        import torch
-
-        from loss_logging import compute_per_example_loss
-
-        noise, t = draw.noise((3,), batch["path"]), draw.timesteps(batch["path"])[:, None]
-        images = torch.tensor(np.array([np.asarray(image) for image in batch["image"]]), dtype=torch.float32)
-        with torch.no_grad():  # row by row: a batch as a whole rounds as its size has it
-            velocity = torch.stack([self.model(row) for row in (1 - t) * images + t * noise])
-        error = velocity - (noise - images)
-        words = torch.tensor([[len(caption) / 100] for caption in batch["caption"]])
-        return compute_per_example_loss(
-            (error + words) ** 2, paths=batch["path"], datasets=batch["dataset"], captions=batch["caption"],
-            timesteps=t.flatten(), loss_empty=error**2, components={"mean": images.mean(1)},
-        )  # fmt: skip
-
-
 class Watched:
     """Without a model: says what it computes, and does what a test asks for at one item.
 
     Args:
-        folder: gets the file "asked", with a line for each item and draw.
+        folder: where the file "asked" is, with a line for each item and draw.
         at: the path of the item.
         does: "die" ends the process each time, "die once" the first time, "raise" raises a MemoryError.
         pause: seconds that a batch takes.
@@ -71,6 +44,7 @@ class Watched:
         self.folder, self.at, self.does, self.pause = folder, at, does, pause
 
     def __call__(self, batch: dict[str, Any], draw: Draw) -> Any:
+        self.folder.mkdir(exist_ok=True)
         time.sleep(self.pause)
         if self.at in batch["path"]:
             self._misbehave()
@@ -88,3 +62,49 @@ class Watched:
         if self.does == "die" or (self.does == "die once" and not marker.exists()):
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Denoiser(Watched):
+    """A model in torch, loaded in each actor: noise and timestep come from the draw."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        import torch
+
+        super().__init__(*args, **options)
+        torch.set_num_threads(1)
+        self.model = torch.nn.Linear(3, 3)
+        torch.nn.init.orthogonal_(self.model.weight, generator=torch.Generator().manual_seed(0))
+        torch.nn.init.zeros_(self.model.bias)
+
+    def __call__(self, batch: dict[str, Any], draw: Draw) -> Any:
+        import torch
+
+        from loss_logging import compute_per_example_loss
+
+        super().__call__(batch, draw)
+        noise, t = draw.noise((3,), batch["path"]), draw.timesteps(batch["path"])[:, None]
+        images = torch.tensor(np.array([np.asarray(image) for image in batch["image"]]), dtype=torch.float32)
+        with torch.no_grad():  # row by row: a batch as a whole rounds as its size has it
+            velocity = torch.stack([self.model(row) for row in (1 - t) * images + t * noise])
+        error = velocity - (noise - images)
+        words = torch.tensor([[len(caption) / 100] for caption in batch["caption"]])
+        return compute_per_example_loss(
+            (error + words) ** 2, paths=batch["path"], datasets=batch["dataset"], captions=batch["caption"],
+            timesteps=t.flatten(), loss_empty=error**2, components={"mean": images.mean(1)},
+        )  # fmt: skip
+
+
+class Brightness:
+    """Opens the images itself, in squares of 8 pixels."""
+
+    def load(self, images: Any) -> Any:
+        return open_rows(images, 8)
+
+    def __call__(self, batch: dict[str, Any]) -> Any:
+        brightness = batch["pixel_values"].mean(dim=(1, 2, 3)).tolist()
+        return [
+            {"path": path, "dataset": dataset, "caption": caption, "loss": loss}
+            for path, dataset, caption, loss in zip(
+                batch["paths"], batch["datasets"], batch["captions"], brightness, strict=True
+            )
+        ]

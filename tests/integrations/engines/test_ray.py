@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
+import tarfile
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import psutil
 import pyarrow as pa
 import pytest
 import ray
 import ray.data
-from ray_model import Denoiser, Rows, Watched, batches, rows
+from PIL import Image
+from ray_model import Brightness, Denoiser, Rows, Watched, batches, rows
 
-from loss_logging import evaluate_dataset
+from loss_logging import LossReport, evaluate_dataset
+from loss_logging.captioned_folder import read_captioned_folder
 from loss_logging.errors import ConfigError, LossLoggingError, MissingExtraError
+from loss_logging.image_batches import ImageBatches
 from loss_logging.integrations.engines.ray import connected
+from loss_logging.integrations.engines.ray_images import shard_rows
+from loss_logging.integrations.engines.ray_worker import chosen
 from loss_logging.ray_config import RayConfig
 from loss_logging.record_log import RecordLog
+from loss_logging.webdataset import find_shards, read_shard
 
 pytestmark = [
     pytest.mark.xdist_group("ray"),
@@ -45,6 +57,9 @@ def cluster() -> Iterator[None]:
         ray.shutdown()
 
 
+SMALL = RayConfig(num_cpus=0.5, batch_size=2)
+
+
 def dataset(data: Rows, block: int = 10) -> ray.data.Dataset:
     """The rows in blocks."""
     return ray.data.from_arrow([pa.Table.from_pylist(data[i : i + block]) for i in range(0, len(data), block)])
@@ -67,41 +82,35 @@ def asked(root: Path) -> list[str]:
     return (root / "asked").read_text().splitlines()
 
 
-@pytest.mark.parametrize("actors", [1, 2])
-def test_the_same_records_as_the_local_engine(tmp_path: Path, actors: int) -> None:
-    """Every record is the same, bit for bit, in any number of actors."""
-    options: dict[str, Any] = {"paired": True, "seed": 3, "sample_fraction": 0.7}
-    expected = evaluate(Denoiser, batches(rows(60), 8), tmp_path / "local", **options)
-    got = on_ray(Denoiser, rows(60), tmp_path / "ray", actors, **options)
-    assert 60 < got.num_rows < 120
+def test_the_same_records_as_the_local_engine(tmp_path: Path) -> None:
+    """Every record is the same, bit for bit, in two actors of which one dies: that costs its unfinished block alone."""
+    options: dict[str, Any] = {"paired": True, "seed": 3, "draws": 2, "sample_fraction": 0.8}
+    data = rows(80)
+    expected = evaluate(partial(Denoiser, tmp_path / "local"), batches(data, 8), tmp_path / "local", **options)
+    compute = partial(Denoiser, tmp_path, at="035.png", does="die once")
+    got = on_ray(compute, data, tmp_path / "ray", 2, **options)
+    assert (tmp_path / "died").exists()
+    assert 100 < got.num_rows <= len(asked(tmp_path)) <= got.num_rows + 2 * 20  # a block is 20 items
     assert got.equals(expected)
 
 
-@pytest.mark.parametrize("changes", [{"max_samples": 25}, {"max_samples": 10, "sample_fraction": 0.5}], ids=str)
-def test_the_same_items_as_the_local_engine(tmp_path: Path, changes: dict[str, Any]) -> None:
+@pytest.mark.long
+def test_the_same_items_as_the_local_engine(tmp_path: Path) -> None:
     """A fraction and a limit take the items that they take locally."""
+    changes = {"max_samples": 10, "sample_fraction": 0.5}
     compute = partial(Watched, tmp_path)
     expected = evaluate(compute, batches(rows(60), 8), tmp_path / "local", **changes)
     assert on_ray(compute, rows(60), tmp_path / "ray", **changes).equals(expected)
 
 
-def test_a_killed_actor(tmp_path: Path) -> None:
-    """An actor that dies costs its unfinished block alone; no record is missing, and none is there twice."""
-    compute = partial(Watched, tmp_path, at="033.png", does="die once")
-    got = on_ray(compute, rows(100), tmp_path / "ray", 2)
-    assert (tmp_path / "died").exists()
-    assert len(asked(tmp_path)) <= 200 + 2 * 20  # a block is 20 items
-    assert got.equals(evaluate(partial(Watched, tmp_path), batches(rows(100), 8), tmp_path / "local"))
-
-
+@pytest.mark.long
 def test_a_batch_that_no_actor_survives(tmp_path: Path) -> None:
     """It ends the evaluation with a message that names it; what was computed is kept, and the next call goes on."""
     with pytest.raises(LossLoggingError, match=r"from '070\.png' on have ended the process that computed them 3 times"):
         on_ray(partial(Watched, tmp_path, at="071.png", does="die", pause=0.2), rows(80), tmp_path / "ray")
-    before = set(asked(tmp_path))
-    assert len(before) >= 100
+    assert len(asked(tmp_path)) >= 120
     (tmp_path / "asked").unlink()
-    got = on_ray(partial(Watched, tmp_path), rows(80), tmp_path / "ray", 2)
+    got = on_ray(partial(Watched, tmp_path), rows(80), tmp_path / "ray")
     again = asked(tmp_path)
     assert len(again) <= 160 - 2 * 40  # whole blocks were kept
     assert got.equals(evaluate(partial(Watched, tmp_path), batches(rows(80), 8), tmp_path / "local"))
@@ -118,6 +127,7 @@ def test_an_error_of_the_model(tmp_path: Path) -> None:
     assert got.equals(evaluate(partial(Watched, tmp_path), batches(rows(80), 8), tmp_path / "local"))
 
 
+@pytest.mark.long
 def test_items_that_come_several_times(tmp_path: Path) -> None:
     """Interrupted between two captions of an image, it goes on with all of them, and no record is there twice."""
     data = rows(40)
@@ -128,21 +138,21 @@ def test_items_that_come_several_times(tmp_path: Path) -> None:
     assert got.equals(evaluate(partial(Watched, tmp_path), batches(twice, 8), tmp_path / "local"))
 
 
-def test_what_ray_cannot_evaluate(tmp_path: Path) -> None:
+def test_what_ray_cannot_evaluate() -> None:
     """Another loader, a dataset without path and an engine of another name are refused, and say what is allowed."""
     with pytest.raises(ConfigError, match=r"dataloader is a list; engine='ray' takes a ray\.data\.Dataset"):
-        evaluate_dataset(Denoiser, batches(rows(5), 5), engine="ray", progress=False)
+        evaluate_dataset(Brightness, batches(rows(5), 5), engine="ray", progress=False)
     with pytest.raises(ValueError, match="the dataset has the columns name; expected one named 'path'"):
-        on_ray(partial(Watched, tmp_path), [{"name": "a"}], tmp_path)
+        chosen(0.5, 0, pa.table({"name": ["a"]}))
     with pytest.raises(ConfigError, match="allowed: 'local', 'ray', or a RayConfig"):
-        evaluate_dataset(Denoiser, [], engine="spark", progress=False)  # type: ignore[arg-type]
+        evaluate_dataset(Brightness, [], engine="spark", progress=False)  # type: ignore[arg-type]
 
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message holds the pip command."""
     monkeypatch.setattr("loss_logging.cli.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r'this needs the package ray; run: pip install "loss-logging\[ray\]"'):
-        evaluate_dataset(Denoiser, [], engine="ray", progress=False)
+        evaluate_dataset(Brightness, [], engine="ray", progress=False)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://nowhere.invalid:10001"])
@@ -154,3 +164,87 @@ def test_no_cluster(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         connected(RayConfig(address=address)),
     ):
         pass
+
+
+@pytest.mark.long
+def test_a_killed_driver(tmp_path: Path) -> None:
+    """What was computed is kept and not computed again, no record is there twice, and Ray ends with the driver."""
+    driver = subprocess.Popen([sys.executable, str(Path(__file__).with_name("driver.py")), str(tmp_path)])
+    deadline = time.monotonic() + 100
+    while not (tmp_path / "asked").exists() or len(asked(tmp_path)) < 200:
+        assert driver.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    processes = psutil.Process(driver.pid).children(recursive=True)
+    driver.kill()
+    driver.wait()
+    _, alive = psutil.wait_procs(processes, timeout=20)
+    assert [process.name() for process in alive if "Agent" not in process.name()] == []  # these take half a minute
+    for process in alive:
+        process.kill()
+    (tmp_path / "asked").unlink()
+    got = on_ray(partial(Watched, tmp_path), rows(200), tmp_path / "ray", 2)
+    assert len(asked(tmp_path)) <= 400 - 200 + 40 * 3  # blocks that were begun are lost
+    assert got.equals(evaluate(partial(Watched, tmp_path), batches(rows(200), 8), tmp_path / "local"))
+
+
+# --- captioned images -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Images with captions and one that does not open, in a folder and in two tar files beside it."""
+    random = np.random.default_rng(0)
+    (folder := tmp_path / "photos").mkdir()
+    for i in range(12):
+        Image.fromarray(random.integers(0, 256, (10, 12, 3), dtype=np.uint8)).save(folder / f"{i:02}.png")
+        (folder / f"{i:02}.txt").write_text(f"picture {i}\n", "utf-8")
+    (folder / "05.png").write_bytes(b"no image")
+    (tmp_path / "shards").mkdir()
+    for number in range(2):
+        with tarfile.open(tmp_path / "shards" / f"{number}.tar", "w") as archive:
+            for file in sorted(folder.iterdir())[12 * number : 12 * number + 12]:
+                archive.add(file, file.name)
+    return tmp_path
+
+
+def losses(report: LossReport) -> dict[str, Any]:
+    """By the name of the image, however it is stored."""
+    (found,) = report.datasets.values()
+    return {path.rpartition("/")[2]: (item.average_loss, item.caption) for path, item in found.item_stats.items()}
+
+
+def test_images_in_files_and_in_tar_files(photos: Path) -> None:
+    """A folder and a WebDataset give the same figures; what does not open is named in each report."""
+    folder, shards = photos / "photos", photos / "shards"
+    archived = [image for shard in find_shards(shards) for image in read_shard(shard, shards)]
+    reports = [
+        evaluate_dataset(Brightness, ImageBatches(list(read_captioned_folder(folder)), folder, 8, 3), progress=False),
+        evaluate_dataset(Brightness, ImageBatches(iter(archived), shards, 8, 3), progress=False),
+        evaluate_dataset(Brightness, shard_rows(find_shards(shards), shards), engine=SMALL, progress=False),
+    ]
+    assert len(losses(reports[0])) == 11
+    assert losses(reports[0])["03.png"][1] == "picture 3"
+    assert all(losses(report) == losses(reports[0]) for report in reports)
+    assert all("1 of 12 images do not open" in report.warnings[-1] for report in reports)
+    assert sorted(reports[1].datasets["shards"].item_stats) == sorted(reports[2].datasets["shards"].item_stats)
+
+
+@pytest.mark.parametrize("engine", ["local", pytest.param(SMALL, marks=pytest.mark.long)])
+def test_a_shard_that_cannot_be_read(photos: Path, tmp_path: Path, engine: Any) -> None:
+    """A tar file that is cut short is named, and evaluation goes on once it is whole."""
+    folder = photos / "shards"
+
+    def loader() -> Any:
+        if engine != "local":
+            return shard_rows(find_shards(folder), folder)
+        images = (image for shard in find_shards(folder) for image in read_shard(shard, folder))
+        return ImageBatches(images, folder, 8, 2)
+
+    whole = (folder / "1.tar").read_bytes()
+    (folder / "1.tar").write_bytes(whole[:3_000])
+    with pytest.raises(LossLoggingError, match=r"1\.tar cannot be read after \d images \(.+\)"):
+        evaluate(Brightness, loader(), tmp_path / "out", engine=engine, draws=1)
+    (folder / "1.tar").write_bytes(whole)
+    got = evaluate(Brightness, loader(), tmp_path / "out", engine=engine, draws=1)
+    assert len(set(got["path"].to_pylist())) == got.num_rows == 11

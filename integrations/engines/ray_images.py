@@ -1,0 +1,49 @@
+"""Captioned images as a dataset of Ray's: rows of names, captions, and the image's place or bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import ray.data
+
+from loss_logging.errors import LossLoggingError
+from loss_logging.image_batches import ImageRow, image_row
+from loss_logging.webdataset import read_shard
+
+__all__ = ["image_rows", "shard_rows"]
+
+_BLOCK, _CHUNK = 1_024, 8
+_FIELDS = [(name, pa.string()) for name in ("path", "dataset", "caption")]
+_FILES = pa.schema([*_FIELDS, ("image", pa.string())])
+_BYTES = pa.schema([*_FIELDS, ("image", pa.binary()), ("error", pa.string())])
+
+
+def image_rows(rows: Iterable[ImageRow], warnings: list[str]) -> ray.data.Dataset:
+    """Of image files, which every machine must find at the same place; with sentences for the report."""
+    iterator = iter(rows)
+    blocks = []
+    while chunk := list(islice(iterator, _BLOCK)):
+        blocks.append(pa.Table.from_pylist([row._asdict() for row in chunk], _FILES))
+    dataset = ray.data.from_arrow(blocks)
+    dataset.warnings = warnings
+    return dataset
+
+
+def shard_rows(shards: Sequence[Path], root: Path) -> ray.data.Dataset:
+    """Of a WebDataset, a task for each tar file; a file that cannot be read is a row with an error."""
+    files = ray.data.from_arrow([pa.table({"shard": [str(shard)]}) for shard in shards])
+    return files.map_batches(partial(_read, root), batch_format="pyarrow", batch_size=1)
+
+
+def _read(root: Path, files: pa.Table) -> Iterator[pa.Table]:
+    for shard in files["shard"].to_pylist():
+        rows = (image_row(image, root)._asdict() for image in read_shard(Path(shard), root))
+        try:
+            while chunk := list(islice(rows, _CHUNK)):
+                yield pa.Table.from_pylist(chunk, _BYTES)
+        except LossLoggingError as error:
+            yield pa.Table.from_pylist([{"path": shard, "dataset": "", "caption": "", "error": str(error)}], _BYTES)
