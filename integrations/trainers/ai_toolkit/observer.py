@@ -73,6 +73,7 @@ class Observer:
         self._trainer = trainer
         self._base = base
         self._losses = losses
+        self._signature = inspect.signature(base.calculate_loss)
         self._names = dataset_names(folder_of(dataset) for dataset in trainer.dataset_configs)
         self._watch = Watch(
             "ai-toolkit",
@@ -129,7 +130,7 @@ class Observer:
 
     def calculate_loss(self, calculate: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """What ``calculate`` returns, and on the side the losses of the rows."""
-        arguments = self._arguments(calculate, args, kwargs)
+        arguments = self._arguments(args, kwargs)
         if arguments is None:
             return calculate(*args, **kwargs)
         losses_empty = self._losses_empty(calculate, arguments)
@@ -139,8 +140,8 @@ class Observer:
         return loss
 
     @_harmless("_stop")
-    def _arguments(self, calculate: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> dict[str, Any]:
-        return inspect.signature(calculate).bind(*args, **kwargs).arguments
+    def _arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        return self._signature.bind(*args, **kwargs).arguments
 
     @_harmless("_stop_pairs")
     def _losses_empty(self, calculate: Callable[..., Any], arguments: Mapping[str, Any]) -> torch.Tensor | None:
