@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from loss_logging.commands.console import JsonOption, print_json
 from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 
@@ -19,6 +20,7 @@ def upload(
     url: Annotated[str, typer.Argument(metavar="URL", help="The save_root of a run that was written here.")],
     job: Annotated[str | None, typer.Option(help="Only this job; all that are there otherwise.")] = None,
     spool: Annotated[Path | None, typer.Option(help="The run's spool, where its configuration has one.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Bring what a run has left on this machine to its object store, once the store can be reached again.
 
@@ -35,7 +37,11 @@ def upload(
     jobs = sorted(path.name for path in (root.out_dir / "records").glob("*") if path.is_dir())
     if not jobs or (job is not None and job not in jobs):
         raise LossLoggingError(f"{root.local_root} holds no run{f' named {job}' if job else ''} to upload")
-    for name in [job] if job is not None else jobs:
+    uploaded = [job] if job is not None else jobs
+    for name in uploaded:
         if trouble := Mirror(TrainConfig(job_name=name, save_root=url, spool=spool), None).close(_SECONDS):
             raise LossLoggingError(trouble[0])
-        typer.echo(f"{name}: everything is in {root.url}")
+        if not as_json:
+            typer.echo(f"{name}: everything is in {root.url}")
+    if as_json:
+        print_json({"url": root.url, "jobs": uploaded})
