@@ -81,6 +81,15 @@ def test_links_lead_somewhere(page: str) -> None:
         assert (folder / target).is_file(), target
 
 
+@pytest.mark.parametrize(
+    "text", [pytest.param(code, id=page) for page, kind, code in BLOCKS if kind == "yaml" and "job_name:" in code]
+)
+def test_configurations_are_valid(text: str) -> None:
+    """Every training configuration in a page is one."""
+    given = yaml.safe_load(text)
+    assert TrainConfig.from_dict(given).job_name == given["job_name"]
+
+
 def test_configuration_is_valid(tmp_path: Path) -> None:
     """The README's YAML is a configuration that TrainConfig takes."""
     (text,) = (code for page, language, code in BLOCKS if language == "yaml" and page == "README.md")
