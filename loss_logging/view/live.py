@@ -187,7 +187,7 @@ class LiveRun:
         self._show(self._statistics.keep_items, step)
 
     def _read_first(self) -> None:
-        """Read a log of any length: show its first records as soon as they are read, then four times as many, and so on."""
+        """Show the first records of a log of any length as soon as they are read, then four times as many, ..."""
         self._change(busy="Looking through the log")
         milestones = self._statistics.milestones(_FIRST_RECORDS)
         _, total = milestones[-1]
