@@ -30,6 +30,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.training_loop
 	$(BIN)/python -m benchmarks.check_captions
 	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.large_log
 	$(BIN)/python -m benchmarks.ranks
 	$(BIN)/python -m benchmarks.trainers
 	$(BIN)/python -m benchmarks.page

@@ -141,7 +141,7 @@ def disk(root: Path, size: int) -> float:
     return time.perf_counter() - before
 
 
-def _apart(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+def apart(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
     """Run in a fresh process; adds its peak memory, and that of a process that has only imported the same."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_measured, (function, *arguments))
@@ -179,7 +179,7 @@ def one_save(results: Results, items: int) -> None:
         steps = fill(root, items, items, 1)
         rows = []
         for name, function in (("loss_logging reporter", ours), ("dict of dicts + json.dump", peer)):
-            runs = [_apart(function, root, steps) for _ in range(3)]
+            runs = [apart(function, root, steps) for _ in range(3)]
             seconds = sorted(run["seconds"][0] for run in runs)
             rows.append(
                 {
@@ -242,7 +242,7 @@ def growth(results: Results, items: int, total: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         steps = fill(root, items, total, SAVES)
-        run, other = _apart(ours, root, steps), _apart(peer, root, steps)
+        run, other = apart(ours, root, steps), apart(peer, root, steps)
         shown = [0, 1, 4, 9, 14, SAVES - 1]
         results.table(
             f"{SAVES} save steps, {total // SAVES:,} new records of {items:,} items each",
@@ -262,7 +262,7 @@ def large(results: Results, items: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         steps = fill(root, items, 2 * items, 2)
-        run = _apart(ours, root, steps)
+        run = apart(ours, root, steps)
         results.table(
             "a very large set",
             [

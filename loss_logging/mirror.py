@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ _EVERY_SECONDS = 10.0
 _RETRY_SECONDS = 2.0
 _MOST_RETRY_SECONDS = 60.0
 _LEAVE_SECONDS = 10.0
+_GROWING = ("delivered/", "tensorboard/")
 _PIECE = 1 << 20
 
 
@@ -135,15 +137,20 @@ class Mirror:
                 known = (status.st_size, status.st_mtime_ns)
                 if name in files and self._known.get(name) == known:
                     continue
-                digest = digest_of(path)
-                entry = Entry(_key(name, digest), status.st_size, digest)
+                source = self._still(path) if name.startswith(_GROWING) else path
+                digest = digest_of(source)
+                entry = Entry(_key(name, digest), source.stat().st_size, digest)
                 if files.get(name) != entry:
-                    self._store.upload(path, entry.key)
+                    self._store.upload(source, entry.key)
                     files[name] = entry
                 self._known[name] = known
             except FileNotFoundError:  # compacted; the shard that replaced it may have been listed, or not
                 return True
         return False
+
+    def _still(self, path: Path) -> Path:
+        """A copy of a file that somebody appends to: its digest must be that of what is uploaded."""
+        return Path(shutil.copyfile(path, self._config.records_dir / ".growing"))
 
     def _local(self) -> dict[str, Path]:
         """The files of the run that others may read, by their names in the manifest."""

@@ -59,10 +59,11 @@ class RemoteRun:
         return self.folder / "loss_logging" / name
 
     def fetch(self, *, reports: int | None = None) -> Path:
-        """Copy the run, with the last so many of its ``reports`` (all when None); returns a ``save_root``."""
-        shown = list(self.reports().values())[-reports if reports else None :]
-        stems = tuple(name.removesuffix(".json") + "." for name in shown)
-        wanted = [name for name in self.manifest.files if "/" in name or name.startswith(stems) or reports is None]
+        """Copy the run: all of it, or its records and the last so many ``reports``; returns a ``save_root``."""
+        wanted = list(self.manifest.files)
+        if reports is not None:
+            stems = [name.removesuffix("json") for name in list(self.reports().values())[-reports:]]
+            wanted = [name for name in wanted if name.startswith(("records/", *stems))]
         self._fetch(wanted)
         records = self.folder / "loss_logging" / "records" / self.job
         for path in records.glob("rank*.parquet"):  # of an earlier copy: compacted since, or of an earlier run

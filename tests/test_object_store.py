@@ -258,7 +258,8 @@ def test_an_evaluation_goes_on_on_another_machine(tmp_path: Path) -> None:
 
 def test_a_run_in_s3(s3: str, tmp_path: Path) -> None:
     """Training in one process, the reporter in a second one, readers elsewhere; and going on on another machine."""
-    assert train(s3, tmp_path / "spool", 1, 2, reporter="process") == []
+    assert train(s3, tmp_path / "spool", 1, 2, reporter="process", loggers=["tensorboard"]) == []
+    assert {"delivered", "records", "tensorboard"} <= {name.partition("/")[0] for name in manifest(s3).files}
     train(s3, tmp_path / "second", 3, resume=2)
     assert counts(s3, tmp_path) == [2, 4, 6, 6]
     assert read_report(f"{s3}/loss_logging/cats_000000003.json").global_.count == 6
