@@ -33,6 +33,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.large_log
 	$(BIN)/python -m benchmarks.ranks
 	$(BIN)/python -m benchmarks.trainers
+	$(BIN)/python -m benchmarks.ray_engine
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.detection
 

@@ -26,7 +26,7 @@ from loss_logging.local_engine import progress_bar
 from loss_logging.ray_config import RayConfig
 from loss_logging.selection import Item, Selection
 
-__all__ = ["RayEngine", "connected"]
+__all__ = ["RayEngine", "check_cpus", "connected"]
 
 Keys: TypeAlias = npt.NDArray[np.uint64]
 
@@ -182,7 +182,7 @@ def connected(config: RayConfig) -> Iterator[None]:
         ) from error
     try:
         if address == "local":
-            _check_cpus(config)
+            check_cpus(config)
         yield
     finally:
         ray.shutdown()
@@ -195,7 +195,8 @@ def _check_answers(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_SECONDS).close()
 
 
-def _check_cpus(config: RayConfig) -> None:
+def check_cpus(config: RayConfig) -> None:
+    """Raise a ConfigError where the actors leave no CPU to read with: Ray would wait for ever."""
     there, needed = ray.cluster_resources().get("CPU", 0), config.actors * config.num_cpus
     if needed > there - 1:
         raise ConfigError(

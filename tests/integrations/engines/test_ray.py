@@ -26,7 +26,7 @@ from loss_logging import LossReport, evaluate_dataset
 from loss_logging.captioned_folder import read_captioned_folder
 from loss_logging.errors import ConfigError, LossLoggingError, MissingExtraError
 from loss_logging.image_batches import ImageBatches
-from loss_logging.integrations.engines.ray import connected
+from loss_logging.integrations.engines.ray import check_cpus, connected
 from loss_logging.integrations.engines.ray_images import shard_rows
 from loss_logging.integrations.engines.ray_worker import chosen
 from loss_logging.ray_config import RayConfig
@@ -74,6 +74,11 @@ def on_ray(compute: Any, data: Rows, root: Path, actors: int = 1, batch_size: in
 def evaluate(compute: Any, loader: Any, root: Path, **options: Any) -> pa.Table:
     """The records, as they are in the log."""
     evaluate_dataset(compute, loader, save_root=root, **{"progress": False, "draws": 2} | options)
+    return records(root)
+
+
+def records(root: Path) -> pa.Table:
+    """What an evaluation has logged."""
     return RecordLog(root / "loss_logging" / "records" / "evaluation").read()
 
 
@@ -148,6 +153,14 @@ def test_what_ray_cannot_evaluate() -> None:
         evaluate_dataset(Brightness, [], engine="spark", progress=False)  # type: ignore[arg-type]
 
 
+def test_more_actors_than_cpus() -> None:
+    """They would wait for each other for ever."""
+    with pytest.raises(
+        ConfigError, match=r"\$\.actors: 2 of 1 CPUs each; this machine has 2, of which reading takes one"
+    ):
+        check_cpus(RayConfig(actors=2))
+
+
 def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message holds the pip command."""
     monkeypatch.setattr("loss_logging.cli.find_spec", lambda name: None)
@@ -186,6 +199,17 @@ def test_a_killed_driver(tmp_path: Path) -> None:
     got = on_ray(partial(Watched, tmp_path), rows(200), tmp_path / "ray", 2)
     assert len(asked(tmp_path)) <= 400 - 200 + 40 * 3  # blocks that were begun are lost
     assert got.equals(evaluate(partial(Watched, tmp_path), batches(rows(200), 8), tmp_path / "local"))
+
+
+@pytest.mark.long
+def test_a_node_that_dies(tmp_path: Path) -> None:
+    """The evaluation goes on with what is left of the cluster; no record is missing, and none is there twice."""
+    script = str(Path(__file__).with_name("two_nodes.py"))
+    done = subprocess.run([sys.executable, script, str(tmp_path)], capture_output=True, text=True, timeout=300)
+    assert "nodes: 1" in done.stdout, done.stderr
+    assert len(asked(tmp_path)) <= 400 + 4 * 40  # of each actor, a block that computes and one that waits
+    local = evaluate(partial(Watched, tmp_path), batches(rows(200), 8), tmp_path / "local")
+    assert records(tmp_path / "ray").equals(local)
 
 
 # --- captioned images -----------------------------------------------------------------------------------------------

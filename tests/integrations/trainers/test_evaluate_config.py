@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -222,3 +223,28 @@ def test_records_of_another_setting_are_not_continued(
     interrupted()
     run_evaluation(config(photos, pipeline, tmp_path, draws=1, resolution=24), progress=False)
     assert "is not continued: it had model_id=" in caplog.text
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::Warning:ray.data.context")  # Ray's own, on every use of it
+def test_on_ray(photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--engine ray` starts Ray, gives the figures and warnings of the local engine, and stops it."""
+    import ray
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    reports = []
+    for engine in ("local", "ray"):
+        options = msgspec.to_builtins(config(photos, pipeline, tmp_path / engine, draws=2, ray={"num_cpus": 0.5}))
+        file = tmp_path / f"{engine}.yaml"
+        file.write_text(yaml.safe_dump(options), "utf-8")
+        done = CliRunner().invoke(app, ["evaluate", str(file), "--engine", engine])
+        assert done.exit_code == 0, done.output
+        reports.append(read_report(next((tmp_path / engine / "loss_logging").glob("*.json"))))
+    figures = [
+        {path: item.average_loss for data in report.datasets.values() for path, item in data.item_stats.items()}
+        for report in reports
+    ]
+    assert len(figures[0]) == 8
+    assert figures[1] == pytest.approx(figures[0], rel=1e-4)
+    assert reports[1].warnings == reports[0].warnings
+    assert not ray.is_initialized()
