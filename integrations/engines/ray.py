@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import TypeAlias
 
@@ -75,8 +75,9 @@ class RayEngine:
             rows = self._rows(dataset, selection)
             skip, only = _sorted(_finished_keys(journal)), None
             while True:
-                for reply in self._replies(computation, rows, skip, only):
-                    bar.update(pass_.take(reply, computation.draws - 1))
+                with closing(self._replies(computation, rows, skip, only)) as replies:
+                    for reply in replies:
+                        bar.update(pass_.take(reply, computation.draws - 1))
                 if not pass_.ambiguous:
                     break
                 # An item that comes several times was there in part, and nothing says which of them: all of it again.
@@ -99,7 +100,7 @@ class RayEngine:
 
     def _replies(
         self, computation: Computation, rows: ray.data.Dataset, skip: Keys, only: Keys | None
-    ) -> Iterator[Reply]:
+    ) -> Generator[Reply, None, None]:
         """What the actors say of each batch, once; the first error of one is raised."""
         config = self._config
         attempts = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts).remote()
@@ -119,6 +120,8 @@ class RayEngine:
                 yield from map(Reply.decode, table["reply"].to_pylist())
         except RayError as error:
             raise LossLoggingError(f"Ray could not finish the evaluation: {_reason(error)} {_KEPT}") from error
+        finally:
+            ray.kill(attempts)  # the dataset holds a handle of it
 
 
 class _Pass:
@@ -180,11 +183,15 @@ def connected(config: RayConfig) -> Iterator[None]:
             f"no Ray cluster answers at {address!r} ({_reason(error)}); see that it runs (ray status) and that this "
             "machine reaches it, or leave $.address out to start one here"
         ) from error
+    ray_data = logging.getLogger("ray.data")
+    level = ray_data.level
     try:
+        ray_data.setLevel(logging.ERROR)  # plans and hints, in the middle of the progress bar
         if address == "local":
             check_cpus(config)
         yield
     finally:
+        ray_data.setLevel(level)
         ray.shutdown()
 
 

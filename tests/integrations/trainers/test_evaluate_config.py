@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 import torch
@@ -234,9 +233,10 @@ def test_on_ray(photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     reports = []
     for engine in ("local", "ray"):
-        options = msgspec.to_builtins(config(photos, pipeline, tmp_path / engine, draws=2, ray={"num_cpus": 0.5}))
+        options = {"resolution": 16, "device": "cpu", "draws": 2, "ray": {"num_cpus": 0.5}}
+        places = {"data": str(photos), "pipeline": str(pipeline), "save_root": str(tmp_path / engine)}
         file = tmp_path / f"{engine}.yaml"
-        file.write_text(yaml.safe_dump(options), "utf-8")
+        file.write_text(yaml.safe_dump(options | places), "utf-8")
         done = CliRunner().invoke(app, ["evaluate", str(file), "--engine", engine])
         assert done.exit_code == 0, done.output
         reports.append(read_report(next((tmp_path / engine / "loss_logging").glob("*.json"))))
