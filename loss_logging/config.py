@@ -22,7 +22,7 @@ from loss_logging.object_store import as_url
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["CheckedConfig", "TrainConfig", "cache_dir", "caption_config_from_file"]
+__all__ = ["CheckedConfig", "TrainConfig", "cache_dir", "caption_config_from_file", "parse_file"]
 
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1, description="a whole number, 1 or more")]
 Pictures: TypeAlias = Annotated[int, Meta(ge=0, le=64, description="a whole number from 0 to 64")]
@@ -82,15 +82,15 @@ class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
-        """Build from a YAML (``.yaml``, ``.yml``) or JSON (``.json``) file with the keys at its top level.
+        """Build from a YAML (``.yaml``, ``.yml``), JSON or TOML file with the keys at its top level.
 
         Raises:
-            ConfigError: the file is not YAML or JSON, or holds no valid configuration; names the file and the key.
+            ConfigError: the file is none of these, or holds no valid configuration; names the file and the key.
             OSError: the file cannot be read.
         """
         path = Path(path)
         try:
-            return cls.from_dict(_parse(path))
+            return cls.from_dict(parse_file(path))
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
 
@@ -288,7 +288,7 @@ def caption_config_from_file(path: str | Path) -> CaptionConfig:
         OSError: it cannot be read.
     """
     try:
-        content = _parse(Path(path))
+        content = parse_file(Path(path))
         if not isinstance(content, Mapping):
             raise ConfigError(f"got {_shown(content)}; allowed: a mapping with keys of CaptionConfig")
         if "captions" in content:
@@ -298,10 +298,21 @@ def caption_config_from_file(path: str | Path) -> CaptionConfig:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _parse(path: Path) -> Any:
-    if path.suffix not in (".yaml", ".yml", ".json"):
-        raise ConfigError(f"got a file of type {path.suffix!r}; allowed: .yaml, .yml, .json")
+def parse_file(path: Path) -> Any:
+    """What a YAML, JSON or TOML file holds.
+
+    Raises:
+        ConfigError: it is none of them.
+        OSError: it cannot be read.
+    """
+    if path.suffix not in (".yaml", ".yml", ".json", ".toml"):
+        raise ConfigError(f"got a file of type {path.suffix!r}; allowed: .yaml, .yml, .json, .toml")
     text = path.read_bytes()
+    if path.suffix == ".toml":
+        try:
+            return msgspec.toml.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"is not TOML: {error}") from error
     if path.suffix == ".json":
         try:
             return msgspec.json.decode(text)

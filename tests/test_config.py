@@ -210,7 +210,8 @@ def test_missing_and_unknown_keywords() -> None:
         ("a.yaml", "job_name: [", "is not YAML"),
         ("a.json", "{", "is not JSON"),
         ("a.yml", "", "got None"),
-        ("a.toml", "", r"allowed: \.yaml, \.yml, \.json"),
+        ("a.toml", "top_k = ", "is not TOML"),
+        ("a.ini", "", r"allowed: \.yaml, \.yml, \.json, \.toml"),
         ("a.yaml", "job_name: a\nsave_root: b\ntop_k: many", r"\$\.top_k: got 'many'"),
     ],
 )

@@ -1,0 +1,212 @@
+"""kohya's sd-scripts and musubi-tuner: starts one of their LoRA scripts, and logs the loss of every example.
+
+    accelerate launch -m loss_logging.integrations.trainers.kohya train_network.py ... --loss_logging_config losses.toml
+
+The script and its folder stay as they are.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from loss_logging.config import TrainConfig, parse_file
+from loss_logging.errors import ConfigError, LossLoggingError
+from loss_logging.integrations.trainers.kohya_items import name_musubi, name_sd_scripts
+from loss_logging.warn import LOGGER
+
+__all__ = ["main"]
+
+_USAGE = "usage: python -m loss_logging.integrations.trainers.kohya SCRIPT.py [arguments] [--loss_logging_config FILE]"
+_OPTION = "--loss_logging_config"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Start the script with its own arguments."""
+    try:
+        ours, (script, *theirs) = _split(sys.argv[1:] if arguments is None else arguments)
+    except ValueError as error:
+        raise SystemExit(f"{_USAGE}\n{error}") from error
+    if not Path(script).is_file():
+        raise SystemExit(f"{_USAGE}\n{script} is no file; give the trainer's script, such as train_network.py")
+    section = _section(ours)
+    sys.argv = [script, *theirs]
+    sys.path.insert(0, str(Path(script).resolve().parent))
+    _run(Path(script), functools.partial(_wrap, section=section) if section else lambda _: None)
+
+
+def _split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The value of our option, and what is not ours."""
+    ours, theirs, rest = None, [], iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if not name.startswith("--loss_logging"):
+            theirs.append(argument)
+        elif name != _OPTION:
+            raise ValueError(f"{name} is no option of loss_logging; the only one is {_OPTION} FILE")
+        else:
+            ours = value if equals else next(rest, "")
+            if not ours:
+                raise ValueError(f"{_OPTION} needs a file, .toml, .yaml or .json, with a section loss_logging")
+    if not theirs:
+        raise ValueError("there is no script; give the trainer's, such as train_network.py")
+    return ours, theirs
+
+
+def _section(file: str | None) -> Mapping[str, Any] | None:
+    """The configuration, looked at now and not when the model is loaded; None when nothing can be logged."""
+    if file is None:
+        return {"loss_logging": True}
+    try:
+        content = parse_file(Path(file))
+        if TrainConfig.from_section(content, job_name="checked", save_root=".") is not None:
+            return dict(content)
+        LOGGER.warning("%s: the section loss_logging is missing or off: no losses are logged", file)
+    except (ConfigError, OSError) as error:
+        LOGGER.error("%s: %s. No losses are logged; training goes on.", file, error)
+    return None
+
+
+def _run(script: Path, before_main: Callable[[ModuleType], None]) -> None:
+    """Run ``script`` as Python would, with a pause before its last statement, ``if __name__ == "__main__"``."""
+    tree = ast.parse(script.read_bytes(), str(script))
+    main = ModuleType("__main__")
+    main.__file__ = str(script)  # where a spawned DataLoader worker finds the script
+    sys.modules["__main__"] = main
+    for statements in ([*tree.body[:-1]], None, tree.body[-1:]):
+        if statements is None:
+            before_main(main)
+        else:
+            exec(compile(ast.Module(statements, []), str(script), "exec", dont_inherit=True), main.__dict__)
+
+
+# --- what is wrapped ----------------------------------------------------------------------------------------------
+
+
+class _Seams(NamedTuple):
+    """Where a trainer is looked at: its class and its modules."""
+
+    trainer: Any
+    modules: Mapping[str, Any]
+
+
+_SD_SCRIPTS = ("library.train_util", "library.custom_train_functions")
+_MUSUBI = ("musubi_tuner.dataset.image_video_dataset",)
+_TRAINERS = ("__main__", "train_network", "musubi_tuner.training.trainer_base", "musubi_tuner.hv_train_network")
+_NEEDED = {
+    _SD_SCRIPTS: (
+        ("NetworkTrainer", ("train", "process_batch", "post_process_loss")),
+        ("library.train_util", ("BaseDataset", "DatasetGroup", "collator_class", "conditional_loss")),
+        ("library.custom_train_functions", ("apply_masked_loss",)),
+    ),
+    _MUSUBI: (
+        ("NetworkTrainer", ("train", "process_batch", "compute_loss")),
+        ("musubi_tuner.dataset.image_video_dataset", ("ImageDataset", "VideoDataset", "DatasetGroup")),
+    ),
+}
+
+
+def _wrap(main: ModuleType, section: Mapping[str, Any]) -> None:
+    """Wrap what the script has defined and imported; or say what was looked for in vain."""
+    try:
+        seams = _find()
+        if _SD_SCRIPTS[0] in seams.modules:
+            _wrap_sd_scripts(seams, section)
+        else:
+            _wrap_musubi(seams, section)
+    except LossLoggingError as error:
+        LOGGER.error("%s: %s. No losses are logged; training goes on.", main.__file__, error)
+
+
+def _find() -> _Seams:
+    for family, needed in _NEEDED.items():
+        modules: dict[str, Any] = {name: sys.modules[name] for name in family if name in sys.modules}
+        if modules:
+            trainers = (getattr(sys.modules.get(name), "NetworkTrainer", None) for name in _TRAINERS)
+            modules["NetworkTrainer"] = trainer = next((found for found in trainers if found is not None), None)
+            missing = [
+                f"{name}.{part}" for name, parts in needed for part in parts if not hasattr(modules.get(name), part)
+            ]
+            if missing:
+                raise LossLoggingError(
+                    f"this version of the trainer is not known: it has no {', '.join(missing)}. Use one of its LoRA "
+                    "scripts (*train_network.py), in a version that docs/kohya.md names, or a newer loss_logging"
+                )
+            return _Seams(trainer, modules)
+    raise LossLoggingError(
+        f"this is no LoRA script of sd-scripts or musubi-tuner: it imports neither {_SD_SCRIPTS[0]} nor {_MUSUBI[0]}"
+    )
+
+
+def _wrap_sd_scripts(seams: _Seams, section: Mapping[str, Any]) -> None:
+    train_util, functions = (seams.modules[name] for name in _SD_SCRIPTS)
+    name_sd_scripts(train_util)
+    collators: list[Any] = []
+    make = train_util.collator_class.__init__
+
+    @functools.wraps(make)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        collators.append(self)  # its current_step is the trainer's count
+
+    train_util.collator_class.__init__ = init
+
+    def see(trainer: Any, run: Any) -> None:
+        from loss_logging.integrations.trainers.kohya_run import see_sd_scripts
+
+        see_sd_scripts(
+            trainer, run, train_util, functions.apply_masked_loss, lambda: int(collators[-1].current_step.value)
+        )
+
+    _wrap_train(seams.trainer, section, see)
+
+
+def _wrap_musubi(seams: _Seams, section: Mapping[str, Any]) -> None:
+    from loss_logging.integrations.trainers.kohya_run import see_musubi
+
+    name_musubi(seams.modules[_MUSUBI[0]])
+    _wrap_train(seams.trainer, section, see_musubi)
+
+
+def _wrap_train(kind: Any, section: Mapping[str, Any], see: Callable[[Any, Any], None]) -> None:
+    # Not at the top: they import torch, which the script may want to prepare for.
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    from loss_logging.integrations.trainers.kohya_run import Run, see_states
+
+    train = kind.train
+    runs: list[Run] = []
+
+    @functools.wraps(train)
+    def logged(self: Any, args: Any) -> Any:
+        run, steps = Run(section, args), 0
+
+        def step_ended(*_: Any) -> None:
+            nonlocal steps
+            steps += 1
+            run.watch.step_ended(steps)
+
+        try:
+            see(self, run)
+        except LossLoggingError as error:
+            LOGGER.error("%s. No losses are logged; training goes on.", error)
+            return train(self, args)
+        runs.append(run)
+        hook = register_optimizer_step_post_hook(step_ended)
+        try:
+            return train(self, args)
+        finally:
+            hook.remove()
+            run.close()
+
+    see_states(lambda: runs[-1] if runs else None)
+    kind.train = logged
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Stand-in for sd-scripts' library.train_util: names, shapes and order of calls, on latents made from names."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils.data import ConcatDataset, Dataset, get_worker_info
+
+
+class BucketBatchIndex(NamedTuple):
+    """Where a batch is."""
+
+    bucket_index: int
+    bucket_batch_size: int
+    batch_index: int
+
+
+class BaseDataset(Dataset[Any]):
+    """An item is a batch; buckets are shuffled at every new epoch."""
+
+    def __init__(self, subsets: list[SimpleNamespace], batch_size: int, prior_loss_weight: float) -> None:
+        self.subsets = subsets
+        self.width = self.height = 64
+        self.prior_loss_weight = prior_loss_weight
+        self.caching_mode: str | None = None
+        self.current_epoch = 0
+        self.image_data: dict[str, SimpleNamespace] = {}
+        self.image_to_subset: dict[str, SimpleNamespace] = {}
+        for subset in subsets:
+            for path in sorted(Path(subset.image_dir).glob("*.png")):
+                caption = path.with_suffix(".txt").read_text()
+                key = str(path)
+                self.image_data[key] = SimpleNamespace(absolute_path=key, caption=caption, is_reg=subset.is_reg)
+                self.image_to_subset[key] = subset
+        self.bucket_manager = SimpleNamespace(buckets=[[], []])
+        for i, key in enumerate(self.image_data):
+            self.bucket_manager.buckets[i % 2].append(key)
+        self.buckets_indices = [
+            BucketBatchIndex(b, batch_size, i)
+            for b, bucket in enumerate(self.bucket_manager.buckets)
+            for i in range(-(-len(bucket) // batch_size))
+        ]
+
+    def set_current_epoch(self, epoch: int) -> None:
+        """Shuffle when it is another one."""
+        if epoch != self.current_epoch:
+            self.current_epoch = epoch
+            random.seed(epoch)
+            for bucket in self.bucket_manager.buckets:
+                random.shuffle(bucket)
+            random.shuffle(self.buckets_indices)
+
+    def set_current_step(self, step: int) -> None:
+        """Nothing here depends on it."""
+
+    def __len__(self) -> int:
+        return len(self.buckets_indices)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        place = self.buckets_indices[index]
+        start = place.batch_index * place.bucket_batch_size
+        keys = self.bucket_manager.buckets[place.bucket_index][start : start + place.bucket_batch_size]
+        images = [self.image_data[key] for key in keys]
+        drop = [random.random() < self.image_to_subset[key].caption_dropout_rate for key in keys]
+        masks = [self.image_to_subset[key].alpha_mask for key in keys]
+        return {
+            "loss_weights": torch.tensor([self.prior_loss_weight if image.is_reg else 1.0 for image in images]),
+            "captions": ["" if dropped else image.caption for dropped, image in zip(drop, images, strict=True)],
+            "latents": torch.stack([_latents(Path(key).name) for key in keys]),
+            "alpha_masks": torch.stack([_mask(Path(key).name) for key in keys]) if any(masks) else None,
+            "flippeds": [False] * len(keys),
+        }
+
+
+class DreamBoothDataset(BaseDataset):
+    """What sd-scripts makes of folders."""
+
+
+class DatasetGroup(ConcatDataset[Any]):
+    """All datasets."""
+
+    def __init__(self, datasets: list[BaseDataset]) -> None:
+        super().__init__(datasets)
+
+    def set_current_epoch(self, epoch: int) -> None:
+        """Of each."""
+        for dataset in self.datasets:
+            dataset.set_current_epoch(epoch)
+
+    def set_current_step(self, step: int) -> None:
+        """Of each."""
+        for dataset in self.datasets:
+            dataset.set_current_step(step)
+
+
+class collator_class:  # noqa: N801
+    """Takes the one batch, and tells the dataset the epoch."""
+
+    def __init__(self, epoch: Any, step: Any, dataset: Any) -> None:
+        self.current_epoch = epoch
+        self.current_step = step
+        self.dataset = dataset
+
+    def __call__(self, examples: list[Any]) -> Any:
+        worker = get_worker_info()
+        dataset = self.dataset if worker is None else worker.dataset
+        dataset.set_current_epoch(self.current_epoch.value)
+        dataset.set_current_step(self.current_step.value)
+        return examples[0]
+
+
+def conditional_loss(
+    model_pred: torch.Tensor, target: torch.Tensor, loss_type: str, reduction: str, huber_c: Any = None
+) -> torch.Tensor:
+    """The squared error."""
+    return torch.nn.functional.mse_loss(model_pred, target, reduction=reduction)
+
+
+def _latents(name: str) -> torch.Tensor:
+    return torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
+
+
+def _mask(name: str) -> torch.Tensor:
+    return (torch.rand(16, 16, generator=torch.Generator().manual_seed(zlib.crc32(name.encode()))) > 0.5).float()
