@@ -15,9 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from loss_logging.config import TrainConfig, parse_file
-from loss_logging.errors import ConfigError, LossLoggingError
+from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.kohya_items import name_musubi, name_sd_scripts
+from loss_logging.integrations.trainers.settings import read_settings
 from loss_logging.warn import LOGGER
 
 __all__ = ["main"]
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"{_USAGE}\n{error}") from error
     if not Path(script).is_file():
         raise SystemExit(f"{_USAGE}\n{script} is no file; give the trainer's script, such as train_network.py")
-    section = _section(ours)
+    section = read_settings(ours)
     sys.argv = [script, *theirs]
     sys.path.insert(0, str(Path(script).resolve().parent))
     _run(Path(script), functools.partial(_wrap, section=section) if section else lambda _: None)
@@ -56,20 +56,6 @@ def _split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     if not theirs:
         raise ValueError("there is no script; give the trainer's, such as train_network.py")
     return ours, theirs
-
-
-def _section(file: str | None) -> Mapping[str, Any] | None:
-    """The configuration, looked at now and not when the model is loaded; None when nothing can be logged."""
-    if file is None:
-        return {"loss_logging": True}
-    try:
-        content = parse_file(Path(file))
-        if TrainConfig.from_section(content, job_name="checked", save_root=".") is not None:
-            return dict(content)
-        LOGGER.warning("%s: the section loss_logging is missing or off: no losses are logged", file)
-    except (ConfigError, OSError) as error:
-        LOGGER.error("%s: %s. No losses are logged; training goes on.", file, error)
-    return None
 
 
 def _run(script: Path, before_main: Callable[[ModuleType], None]) -> None:

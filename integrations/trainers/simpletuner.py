@@ -1,0 +1,278 @@
+"""SimpleTuner: loss logging as its custom tracker, which looks at the loss of every example.
+
+In ``simpletuner/custom-trackers/losses.py``, switched on by ``--report_to=custom-tracker --custom_tracker=losses``::
+
+    from loss_logging.integrations.trainers.simpletuner import LossTracker
+
+    class Losses(LossTracker):
+        config = "config/losses.toml"
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from accelerate.tracking import GeneralTracker
+
+from loss_logging.capture import capture_per_example_loss
+from loss_logging.config import TrainConfig
+from loss_logging.errors import LossLoggingError
+from loss_logging.integrations.trainers.accelerate import accelerate_loggers
+from loss_logging.integrations.trainers.settings import read_settings
+from loss_logging.integrations.trainers.watch import Watch
+from loss_logging.logger import LossLogger
+from loss_logging.per_example import per_example_loss
+from loss_logging.warn import LOGGER
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["LossTracker"]
+
+_TRAINER = "simpletuner.helpers.training.trainer"
+_LOADER = "simpletuner.helpers.data_backend.factory"
+_KEY = "loss_logging"
+
+
+class LossTracker(GeneralTracker):  # type: ignore[misc, unused-ignore]
+    """A tracker to derive from, in a file of its own, as SimpleTuner asks for.
+
+    What SimpleTuner logs itself is left to its other trackers. A report is made at each of its checkpoints and at the
+    end; a training that goes on from a checkpoint resumes the log.
+
+    Attributes:
+        config: a TOML, YAML or JSON file with a section ``loss_logging``; None for the defaults.
+    """
+
+    name = "loss_logging"
+    requires_logging_directory = False
+    main_process_only = False
+    config: ClassVar[str | None] = None
+
+    def __init__(self, run_name: str, logging_dir: str | None = None) -> None:  # noqa: ARG002, SimpleTuner gives it
+        super().__init__()
+        self._watch = Watch("SimpleTuner", "look for a newer version of loss_logging")
+        self._run: _Run | None = None
+        section = read_settings(self.config)
+        if section is None:
+            return
+        try:
+            _see_trainer(lambda trainer: self._start(trainer, run_name, section))
+        except LossLoggingError as error:
+            LOGGER.error("%s. No losses are logged; training goes on.", error)
+
+    def _start(self, trainer: Any, run_name: str, section: Mapping[str, Any]) -> _Run:
+        self._run = _Run(trainer, run_name, section, self._watch)
+        return self._run
+
+    @property
+    def tracker(self) -> LossLogger | None:
+        """The LossLogger, while it trains."""
+        return None if self._run is None else self._run.losses
+
+    def store_init_configuration(self, values: Mapping[str, Any]) -> None:
+        """Left to the other trackers."""
+
+    def log(self, values: Mapping[str, Any], step: int | None = None, **_: Any) -> None:  # noqa: ARG002
+        """Left to the other trackers; but a step has ended."""
+        if self._run is not None and not self._run.off and step is not None:
+            self._watch.step_ended(step)
+
+
+class _Run:
+    """One training."""
+
+    def __init__(self, trainer: Any, run_name: str, section: Mapping[str, Any], watch: Watch) -> None:
+        self._trainer = trainer
+        self._run_name = run_name
+        self._section = section
+        self._watch = watch
+        self.losses: LossLogger | None = None
+        self.off = False
+
+    def log(self, batch: Mapping[str, Any], losses: torch.Tensor, weighted: torch.Tensor | None) -> None:
+        """Log a batch."""
+        if self.off:
+            return
+        try:
+            if self.losses is None:
+                self._start()
+            assert self.losses is not None
+            timesteps = batch.get("timesteps")
+            names = _names(batch)
+            self.losses.log_batch(
+                self._step + 1,
+                losses,
+                **names,
+                timesteps=timesteps if timesteps is not None and timesteps.ndim == 1 else None,
+                is_reg=[bool(batch.get("is_regularisation_data"))] * len(losses),
+                components=None if weighted is None else {"weighted": weighted},
+            )
+            self._watch.logged()
+        except Exception as error:  # noqa: BLE001, whatever the reason, the user's training is worth more
+            self.off = self.losses is None
+            self._watch.cannot(f"{type(error).__name__}: {error}")
+
+    def cannot(self, reason: str | None) -> None:
+        """Say that the losses of a batch are not known."""
+        self._watch.cannot(str(reason))
+
+    @property
+    def _step(self) -> int:
+        return int(self._trainer.state["global_step"])
+
+    def _start(self) -> None:
+        config = TrainConfig.from_section(
+            self._section,
+            job_name=self._run_name,
+            save_root=self._trainer.config.output_dir,
+            loggers=accelerate_loggers(self._trainer.accelerator),
+            timestep_scale=1000,
+        )
+        if config is None:
+            raise LossLoggingError("the configuration has no section loss_logging, or it is off")
+        losses = LossLogger(config)
+        if self._step > 0:
+            losses.resume(self._step)
+        self.losses = losses
+
+    def save(self) -> None:
+        """Make a report."""
+        if self.losses is not None:
+            self.losses.save_step(self._step)
+
+    def close(self) -> None:
+        """Make the last report and close, while the other trackers are open."""
+        self.save()
+        losses, self.losses, self.off = self.losses, None, True
+        if losses is not None:
+            losses.close()
+
+
+def _names(batch: Mapping[str, Any]) -> dict[str, Any]:
+    names = batch.get(_KEY)
+    if names is None and batch.get("filepaths") and batch.get("prompts"):
+        names = {"paths": batch["filepaths"], "datasets": batch.get("data_backend_id", "")}
+    if names is None:
+        raise LossLoggingError("the batch does not say which files it is of")
+    return {**names, "captions": [str(prompt) for prompt in batch["prompts"]]}
+
+
+# --- what is wrapped ----------------------------------------------------------------------------------------------
+
+
+def _see_trainer(start: Callable[[Any], _Run]) -> None:
+    """Look at the next training."""
+    loader: Any = importlib.import_module(_LOADER)
+    kind: Any = getattr(importlib.import_module(_TRAINER), "Trainer", None)
+    wanted = ("train", "model_predict", "checkpoint_state_save")
+    missing = [f"{_TRAINER}.Trainer.{name}" for name in wanted if not hasattr(kind, name)]
+    if not hasattr(loader, "collate_fn"):
+        missing.append(f"{_LOADER}.collate_fn")
+    if kind is None or missing:
+        raise LossLoggingError(
+            f"this version of SimpleTuner is not known: it has no {', '.join(missing)}. Use one that "
+            "docs/simpletuner.md names, or a newer loss_logging"
+        )
+    loader.collate_fn = _naming(loader.collate_fn)
+    train = kind.train
+
+    @functools.wraps(train)
+    def logged(self: Any) -> Any:
+        kind.train = train  # the next Trainer has a tracker of its own
+        run = start(self)
+        _see(self, run)
+        try:
+            return train(self)
+        finally:
+            run.close()
+
+    kind.train = logged
+
+
+def _naming(collate: Callable[..., Any]) -> Callable[..., Any]:
+    """A collate function whose batches say which files they are of, and which captions were dropped."""
+    if hasattr(collate, "__wrapped__"):
+        return collate
+
+    @functools.wraps(collate)
+    def named(batch: Any) -> Any:
+        samples = batch[0]["training_samples"]
+        captions = [sample["instance_prompt_text"] for sample in samples]
+        result = collate(batch)
+        if isinstance(result, dict):
+            result[_KEY] = {
+                "paths": [str(sample["image_path"]) for sample in samples],
+                "datasets": [str(sample["data_backend_id"]) for sample in samples],
+                "caption_dropped": [
+                    bool(before) and not used for before, used in zip(captions, result["prompts"], strict=True)
+                ],
+            }
+        return result
+
+    return named
+
+
+def _see(trainer: Any, run: _Run) -> None:
+    """Look at what a Trainer's methods are given and return.
+
+    The loss of the examples is captured from ``model.loss``, whose scalar it adds up to. With ``--snr_gamma`` that is
+    weighted, and the squared errors of prediction and target are the unweighted ones.
+    """
+    model = trainer.model
+    predict, save, end = trainer.model_predict, trainer.checkpoint_state_save, trainer.accelerator.end_training
+    loss_of = model.loss
+    predicted = False
+
+    @functools.wraps(predict)
+    def model_predict(*args: Any, **kwargs: Any) -> Any:
+        nonlocal predicted
+        predicted = True
+        return predict(*args, **kwargs)
+
+    @functools.wraps(loss_of)
+    def loss(prepared_batch: Any, model_output: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal predicted
+        first, predicted = predicted, False  # regularisers ask for the loss of something else once more
+        if not first or run.off:
+            return loss_of(prepared_batch, model_output, *args, **kwargs)
+        with capture_per_example_loss(len(prepared_batch["prompts"])) as captured:
+            scalar = loss_of(prepared_batch, model_output, *args, **kwargs)
+        if not scalar.requires_grad:  # it evaluates
+            return scalar
+        captured.check(scalar)
+        if captured.losses is None:
+            run.cannot(captured.reason)
+        elif _is_weighted(trainer.config):
+            target = model.get_prediction_target(prepared_batch)
+            run.log(prepared_batch, _squared_error(model_output["model_prediction"], target), captured.losses)
+        else:
+            run.log(prepared_batch, captured.losses, None)
+        return scalar
+
+    @functools.wraps(save)
+    def checkpoint_state_save(*args: Any, **kwargs: Any) -> Any:
+        result = save(*args, **kwargs)
+        run.save()
+        return result
+
+    @functools.wraps(end)
+    def end_training() -> Any:
+        run.close()
+        return end()
+
+    model.loss, trainer.model_predict = loss, model_predict
+    trainer.checkpoint_state_save, trainer.accelerator.end_training = checkpoint_state_save, end_training
+
+
+def _is_weighted(config: Any) -> bool:
+    return bool(getattr(config, "snr_gamma", None)) and getattr(config, "loss_type", "l2") == "l2"
+
+
+def _squared_error(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    import torch.nn.functional as F  # noqa: N812
+
+    return per_example_loss(F.mse_loss(prediction.detach().float(), target.detach().float(), reduction="none"))

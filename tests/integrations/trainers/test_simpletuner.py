@@ -1,0 +1,288 @@
+"""SimpleTuner: a stand-in that loads the tracker as it does, and calls a small model that truly trains in its order."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from records import by_step, component
+
+from loss_logging import read_report
+
+accelerate = pytest.importorskip("accelerate")
+
+CAPTIONS = [f"picture {i}" for i in range(6)]
+TRACKER = """
+from loss_logging.integrations.trainers.simpletuner import LossTracker
+
+class Losses(LossTracker):
+    config = {config!r}
+"""
+
+
+class Model:
+    """What SimpleTuner calls a model foundation: it has the loss."""
+
+    def __init__(self, config: SimpleNamespace) -> None:
+        torch.manual_seed(0)
+        self.config = config
+        self.network = torch.nn.Conv2d(4, 4, 1)
+
+    def prepare_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Noise and timesteps."""
+        latents = batch["latent_batch"]
+        batch["noise"], batch["timesteps"] = torch.randn_like(latents), torch.rand(len(latents)) * 1000
+        share = (batch["timesteps"] / 1000).view(-1, 1, 1, 1)
+        batch["noisy_latents"] = (1 - share) * latents + share * batch["noise"]
+        return batch
+
+    def get_prediction_target(self, prepared_batch: dict[str, Any]) -> torch.Tensor:
+        """The noise."""
+        target: torch.Tensor = prepared_batch["noise"]
+        return target
+
+    def loss(self, prepared_batch: dict[str, Any], model_output: Any, apply_conditioning_mask: bool = True) -> Any:
+        """The mean over all but the batch, weighted by timestep with snr_gamma, and the mean of these."""
+        target = self.get_prediction_target(prepared_batch)
+        loss = F.mse_loss(model_output["model_prediction"].float(), target.float(), reduction="none")
+        if self.config.snr_gamma:
+            loss = loss * (1 + prepared_batch["timesteps"] / 1000).view(-1, 1, 1, 1)
+        return loss.mean(dim=[1, 2, 3]).mean()
+
+
+def collate_fn(batch: list[dict[str, Any]]) -> dict[str, Any]:
+    """Drops the caption of every third sample, as its dropout does, and forgets the file names, as 3.1 does."""
+    samples = batch[0]["training_samples"]
+    for sample in samples:
+        if int(Path(sample["image_path"]).stem) % 3 == 0:
+            sample["instance_prompt_text"] = ""
+    latents = [
+        torch.randn(4, 4, 4, generator=torch.Generator().manual_seed(int(Path(sample["image_path"]).stem)))
+        for sample in samples
+    ]
+    return {
+        "latent_batch": torch.stack(latents),
+        "prompts": [sample["instance_prompt_text"] for sample in samples],
+        "is_regularisation_data": batch[0]["is_regularisation_data"],
+    }
+
+
+def trainer_class(steps: int, calls_loss: bool = True) -> Any:
+    """Trainer, with the order of calls of its training loop."""
+
+    class Trainer:
+        def __init__(self, out: Path, snr_gamma: float | None = None, step: int = 0) -> None:
+            self.config = SimpleNamespace(output_dir=str(out), snr_gamma=snr_gamma)
+            self.model = Model(self.config)
+            self.state = {"global_step": step}
+            self.scalars: list[float] = []
+            self.accelerator: Any = None
+
+        def load_tracker(self, file: Path) -> None:
+            spec = importlib.util.spec_from_file_location(f"simpletuner.custom_trackers.{file.stem}", file)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            mine = [value for value in vars(module).values() if getattr(value, "__module__", "") == module.__name__]
+            (tracker,) = [value for value in mine if isinstance(value, type)]
+            self.accelerator = accelerate.Accelerator(cpu=True, log_with=[tracker("cats", logging_dir="logs")])
+
+        def model_predict(self, prepared_batch: dict[str, Any], custom_timesteps: Any = None) -> Any:
+            return {"model_prediction": self.model.network(prepared_batch["noisy_latents"])}
+
+        def checkpoint_state_save(self, output_dir: str, suffix: str | None = None) -> str:
+            path = Path(output_dir, f"checkpoint-{self.state['global_step']}")
+            path.mkdir()
+            return str(path)
+
+        def train(self) -> None:
+            torch.manual_seed(3)
+            self.accelerator.init_trackers("project", config={})
+            optimizer = torch.optim.AdamW(self.model.network.parameters(), lr=1e-2)
+            for i in range(self.state["global_step"], steps):
+                batch = self.model.prepare_batch(sys.modules[LOADER].collate_fn(samples(i)))
+                output = self.model_predict(prepared_batch=batch)
+                if calls_loss:
+                    loss = self.model.loss(prepared_batch=batch, model_output=output, apply_conditioning_mask=True)
+                else:
+                    loss = output["model_prediction"].square().mean()
+                self.model.loss(batch, output)  # as a regulariser does
+                self.accelerator.backward(loss)
+                optimizer.step()
+                optimizer.zero_grad()
+                self.scalars.append(loss.item())
+                self.state["global_step"] += 1
+                self.accelerator.log({"train_loss": loss.item()}, step=self.state["global_step"])
+                if self.state["global_step"] % 3 == 0:
+                    self.checkpoint_state_save(self.config.output_dir)
+                    with torch.no_grad():  # its evaluation
+                        self.model.loss(batch, self.model_predict(batch))
+            self.accelerator.end_training()
+
+    return Trainer
+
+
+TRAINER, LOADER = "simpletuner.helpers.training.trainer", "simpletuner.helpers.data_backend.factory"
+
+
+def samples(step: int) -> list[dict[str, Any]]:
+    """A batch of 3 of one data backend, every second one of regularisation images."""
+    numbers = [(3 * step + i) % 6 for i in range(3)]
+    rows = [
+        {
+            "image_path": f"/data/{i}.png",
+            "data_backend_id": "reg" if step % 2 else "cats",
+            "instance_prompt_text": CAPTIONS[i],
+        }
+        for i in numbers
+    ]
+    return [{"training_samples": rows, "is_regularisation_data": bool(step % 2)}]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Puts the stand-in where the adapter looks for SimpleTuner."""
+    monkeypatch.setattr("loss_logging.warn._seen", set())
+
+    def into(kind: Any, loader: Any = collate_fn) -> Any:
+        for name in ("simpletuner", "simpletuner.helpers", "simpletuner.helpers.training"):
+            monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        monkeypatch.setitem(sys.modules, "simpletuner.helpers.data_backend", ModuleType("data_backend"))
+        monkeypatch.setitem(sys.modules, TRAINER, ModuleType(TRAINER))
+        monkeypatch.setitem(sys.modules, LOADER, ModuleType(LOADER))
+        sys.modules[TRAINER].Trainer = kind  # type: ignore[attr-defined]
+        sys.modules[LOADER].collate_fn = loader  # type: ignore[attr-defined]
+        return kind
+
+    yield into
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def tracker_file(folder: Path, section: str | None = '[loss_logging]\nreporter = "inline"\n') -> Path:
+    """What a user puts into simpletuner/custom-trackers."""
+    config = folder / "losses.toml"
+    if section is not None:
+        config.write_text(section, encoding="utf-8")
+    file = folder / "losses.py"
+    file.write_text(TRACKER.format(config=str(config)), encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("snr_gamma", [None, 5.0])
+def test_each_file_has_its_loss_and_training_is_bit_for_bit_the_same(
+    snr_gamma: float | None, install: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Files, datasets, captions, dropped ones, regularisation; one row per example, with the scalar as their mean."""
+    (tmp_path / "with").mkdir()
+    (tmp_path / "without").mkdir()
+    plain = install(trainer_class(7))(tmp_path / "without", snr_gamma)
+    plain.accelerator = accelerate.Accelerator(cpu=True)
+    plain.train()
+    trainer = install(trainer_class(7))(tmp_path / "with", snr_gamma)
+    trainer.load_tracker(tracker_file(tmp_path))
+    trainer.train()
+    assert trainer.scalars == plain.scalars
+    state = plain.model.network.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in trainer.model.network.state_dict().items())
+    rows = by_step(tmp_path / "with")
+    assert sorted(rows) == [*range(1, 8)]
+    for step, of_step in rows.items():
+        given = samples(step - 1)[0]
+        assert [row["path"] for row in of_step] == [sample["image_path"] for sample in given["training_samples"]]
+        assert {row["dataset"] for row in of_step} == {"cats" if step % 2 else "reg"}
+        assert {row["is_reg"] for row in of_step} == {step % 2 == 0}
+        for row in of_step:
+            number = int(Path(row["path"]).stem)
+            assert row["caption"] == ("" if number % 3 == 0 else CAPTIONS[number])
+            assert row["caption_dropped"] == (number % 3 == 0)
+        weights = [1 + row["timestep"] / 1000 if snr_gamma else 1 for row in of_step]
+        mean = sum(row["loss"] * weight for row, weight in zip(of_step, weights, strict=True)) / 3
+        assert mean == pytest.approx(trainer.scalars[step - 1], rel=1e-5)
+        if snr_gamma:
+            assert sum(component(row, "weighted") for row in of_step) / 3 == pytest.approx(mean, rel=1e-5)
+    reports = sorted(path.name for path in (tmp_path / "with" / "loss_logging").glob("*.json"))
+    assert reports == [f"cats_{step:09d}.json" for step in (3, 6, 7)]
+    checkpoints = {path.name for path in (tmp_path / "with").iterdir()} - {"loss_logging"}
+    assert checkpoints == {path.name for path in (tmp_path / "without").iterdir()}
+
+
+def test_a_checkpoint_resumes_the_log(install: Callable[..., Any], tmp_path: Path) -> None:
+    """What came after it is gone, and the figures are those of one run."""
+    out = tmp_path / "out"
+    out.mkdir()
+    trainer = install(trainer_class(5))(out)
+    trainer.load_tracker(tracker_file(tmp_path))
+    trainer.train()
+    resumed = install(trainer_class(5))(out, step=3)
+    resumed.load_tracker(tracker_file(tmp_path))
+    resumed.train()
+    assert {step: len(rows) for step, rows in by_step(out).items()} == dict.fromkeys(range(1, 6), 3)
+    report = read_report(out / "loss_logging" / "cats_000000005.json")
+    assert (report.job.resumed_from, report.global_.count) == (3, 15)
+
+
+@pytest.mark.parametrize(
+    ("section", "seam", "message"),
+    [
+        ("[loss_logging]\nlog_evry = 1\n", "", "did you mean log_every"),
+        (None, "", "No such file"),
+        ("[loss_logging]\n", "checkpoint_state_save", "it has no simpletuner.helpers.training.trainer.Trainer."),
+        ("[loss_logging]\n", "collate_fn", "it has no simpletuner.helpers.data_backend.factory.collate_fn"),
+    ],
+)
+def test_what_is_wrong_is_named_and_training_goes_on(
+    section: str | None,
+    seam: str,
+    message: str,
+    install: Callable[..., Any],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A bad section, a missing file, an unknown version: nothing is logged, and it trains."""
+    kind = install(trainer_class(2))
+    if seam == "collate_fn":
+        del sys.modules[LOADER].collate_fn  # type: ignore[attr-defined]
+    elif seam:
+        delattr(kind, seam)
+    trainer = kind(tmp_path)
+    trainer.load_tracker(tracker_file(tmp_path, section))
+    assert message in caplog.text
+    if seam != "collate_fn":
+        trainer.train()
+        assert len(trainer.scalars) == 2
+    assert not (tmp_path / "loss_logging").exists()
+
+
+def test_a_loss_that_is_never_seen_is_said_so(
+    install: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After 20 steps, once, with what can be done."""
+    trainer = install(trainer_class(22, calls_loss=False))(tmp_path)
+    trainer.load_tracker(tracker_file(tmp_path))
+    trainer.model.loss = lambda *_, **__: torch.zeros(())
+    with caplog.at_level(logging.WARNING):
+        trainer.train()
+    assert len(trainer.scalars) == 22
+    assert len([record for record in caplog.records if "SimpleTuner: no per-example losses" in record.message]) == 1
+
+
+def test_the_installed_simpletuner_has_the_seams() -> None:
+    """Where there is one: what the adapter wraps is in its source, which is read and not imported."""
+    spec = importlib.util.find_spec("simpletuner")
+    if spec is None or spec.origin is None:
+        pytest.skip("simpletuner is not installed")
+    helpers = Path(spec.origin).parent / "helpers"
+    trainer = (helpers / "training" / "trainer.py").read_text(encoding="utf-8")
+    for name in ("def train(self)", "def model_predict(", "def checkpoint_state_save(", "def _load_custom_tracker("):
+        assert name in trainer, name
+    assert "collate_fn=lambda examples: collate_fn(" in (helpers / "data_backend" / "factory.py").read_text("utf-8")
+    assert "def loss(self, prepared_batch" in (helpers / "models" / "common.py").read_text(encoding="utf-8")
