@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -11,7 +11,7 @@ from loss_logging.captions.caption import Style, tags
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.report import Reason
 
-__all__ = ["DatasetRule", "Found", "Item", "Known", "tokens"]
+__all__ = ["DatasetRule", "Found", "Item", "Known", "same", "tokens"]
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -23,6 +23,7 @@ class Item(msgspec.Struct, frozen=True):
         dataset: what it belongs to.
         caption: its text.
         style: what the captions of its dataset are; None where they are of several kinds.
+        key: equal for captions that say the same; None for a blank one.
         tokens: its words without case and punctuation; its tags where they are tags; characters where a script has no
             spaces.
         content_hash: equal for images that are the same to the last byte; None where nobody knows.
@@ -34,6 +35,7 @@ class Item(msgspec.Struct, frozen=True):
     caption: str
     content_hash: str | bytes | None
     style: Style | None
+    key: int | None
     tokens: list[str]
 
 
@@ -47,6 +49,7 @@ class Known(msgspec.Struct, frozen=True):
         tokens: gives those of an item.
         dataset_of: gives the dataset of an item.
         config: the user's settings.
+        gone: items whose captions are nobody's any more, and say nothing.
     """
 
     captions: Mapping[str, int]
@@ -55,6 +58,7 @@ class Known(msgspec.Struct, frozen=True):
     tokens: Callable[[int], list[str]]
     dataset_of: Callable[[int], str]
     config: CaptionConfig
+    gone: Container[int] = frozenset()
 
 
 Found = Iterator[tuple["int | str", Reason]]
@@ -62,13 +66,13 @@ Found = Iterator[tuple["int | str", Reason]]
 
 
 class DatasetRule(Protocol):
-    """Looks at every caption once and speaks at the end. Keeps hashes and counts, never the captions."""
+    """Looks at every caption once, and speaks when it is asked. Keeps hashes and counts, never the captions."""
 
     def add(self, item: Item) -> None:
         """Look at a caption."""
 
     def finish(self, known: Known) -> Found:
-        """What was found."""
+        """What was found so far."""
 
 
 _PUNCTUATION = str.maketrans(dict.fromkeys(',.;:!?()[]{}"“”„«»。，、！？；：（）「」', " "))
@@ -89,3 +93,15 @@ def tokens(caption: str, style: Style | None) -> list[str]:
     if text.isascii() or max(text) < "\u0e00":
         return words
     return [part for word in words for part in ([word] if word.isascii() else word)]
+
+
+def same(caption: str, style: Style | None) -> int | None:
+    """Equal for captions that say the same, without case and white space, and tags in any order; None for blank ones.
+
+    >>> same("a_cat, sofa", "tags") == same("Sofa,  a_cat", "tags"), same(" ", None)
+    (True, None)
+    """
+    if style == "tags":
+        return hash(tuple(sorted(tags(caption)))) if caption.strip() else None
+    text = " ".join(caption.casefold().split())
+    return hash(text) if text else None

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 import msgspec
 
-from loss_logging.captions.across import DatasetRule, Item, Known, tokens
-from loss_logging.captions.caption import READ_LIMIT, Style
-from loss_logging.captions.checker import CaptionChecker, Verdict, adjusted
+from loss_logging.captions.caption import Style
+from loss_logging.captions.checker import CaptionChecker, Verdict
+from loss_logging.captions.comparison import CaptionComparison
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.encoder import Tokenizer
 from loss_logging.captions.flag import flagged_caption, flagged_order
 from loss_logging.captions.ignore import IgnoreList
 from loss_logging.captions.profile import StyleGuess
-from loss_logging.captions.rules import DATASET_RULES, Rule
+from loss_logging.captions.rules import Rule
 from loss_logging.captions.rules.empty import missing
-from loss_logging.captions.store import TextStore
-from loss_logging.errors import MissingExtraError
 from loss_logging.report import FlaggedCaption, Reason
 
 __all__ = ["CheckedCaptions", "CheckedDataset", "DatasetChecker"]
@@ -31,7 +28,6 @@ class _Waiting(msgspec.Struct, frozen=True):
     """A caption that was not checked yet."""
 
     index: int
-    path: str
     dataset: str
     caption: str
     content_hash: str | bytes | None
@@ -105,12 +101,7 @@ class DatasetChecker:
         self._checker = CaptionChecker(config, rules=rules, tokenizer=tokenizer)
         self._config = self._checker.config
         self._ignore = [IgnoreList(self._config.ignore), *([ignore] if ignore else [])]
-        self._warnings: list[str] = []
-        self._rules = self._comparisons()
-        self._paths = TextStore()
-        self._captions = TextStore()
-        self._dataset_of = array("q")
-        self._names: dict[str, int] = {}
+        self._comparison = CaptionComparison(self._config)
         self._flagged: defaultdict[int, list[Reason]] = defaultdict(list)
         self._waiting: defaultdict[str, list[_Waiting]] = defaultdict(list)
         self._styles: dict[str, Style | None] = {}
@@ -125,11 +116,9 @@ class DatasetChecker:
             caption: its text.
             content_hash: equal for images that show the same to the last byte, to find two captions of one image.
         """
-        item = _Waiting(len(self._paths), path, dataset, caption or "", content_hash)
+        number = self._comparison.keep(path, dataset, caption or "")
+        item = _Waiting(number, dataset, caption or "", content_hash)
         self._counts[dataset] += 1
-        self._paths.append(path)
-        self._captions.append(item.caption[:READ_LIMIT])
-        self._dataset_of.append(self._names.setdefault(dataset, len(self._names)))
         if caption is None:
             self._flagged[item.index].append(missing(path))
         elif dataset in self._styles:
@@ -146,34 +135,23 @@ class DatasetChecker:
         about = self._compare()
         summaries: defaultdict[str, Counter[str]] = defaultdict(Counter)
         flagged: list[FlaggedCaption] = []
-        names, ignored = list(self._names), 0
+        ignored = 0
         for index, reasons in self._flagged.items():
-            path, dataset = self._paths[index], names[self._dataset_of[index]]
+            path, dataset, caption = self._comparison.kept(index)
             kept = [r for r in reasons if not any(ignore.ignores(r.rule, path) for ignore in self._ignore)]
             ignored += len(reasons) - len(kept)
             if kept:
                 summaries[dataset].update({reason.rule for reason in kept})
-                flagged.append(flagged_caption(path, dataset, self._captions[index], None, Verdict(tuple(kept))))
+                flagged.append(flagged_caption(path, dataset, caption, None, Verdict(tuple(kept))))
         return CheckedCaptions(
-            captions=len(self._paths),
+            captions=len(self._comparison),
             flagged=sorted(flagged, key=flagged_order),
             summary=dict(sum(summaries.values(), Counter()).most_common()),
             datasets={name: self._dataset(name, summaries[name], about[name]) for name in self._counts},
             ignored=ignored,
-            warnings=self._warnings
+            warnings=self._comparison.warnings
             + [f"the ignore list's line {line!r} leaves nothing out" for one in self._ignore for line in one.unused()],
         )
-
-    def _comparisons(self) -> list[DatasetRule]:
-        """The rules that compare captions, but for those that the user or a missing package leaves out."""
-        rules: list[DatasetRule] = []
-        for name, rule in DATASET_RULES.items():
-            if name not in self._config.disabled_rules:
-                try:
-                    rules.append(rule())
-                except MissingExtraError as error:
-                    self._warnings.append(str(error))
-        return rules
 
     def _decide(self, dataset: str) -> None:
         """Settle what the captions of a dataset are, and check those that waited for it."""
@@ -190,28 +168,15 @@ class DatasetChecker:
         verdict = self._checker.check(item.caption, item.dataset, style)
         if verdict is not None:
             self._flagged[item.index] += verdict.reasons
-        text = item.caption.encode("utf-8", "replace").decode()  # the packages take no lone surrogates
-        seen = Item(item.index, item.path, item.dataset, text, item.content_hash, style, tokens(text, style))
-        for rule in self._rules:
-            rule.add(seen)
+        self._comparison.add(item.index, style, item.content_hash)
 
     def _compare(self) -> defaultdict[str, list[Reason]]:
         """Add what the captions look like beside one another, and give what is to be said about whole datasets."""
         about: defaultdict[str, list[Reason]] = defaultdict(list)
         styles = {name: self._profile(name) for name in self._counts}
-        names = list(self._names)
-
-        def dataset_of(index: int) -> str:
-            return names[self._dataset_of[index]]
-
-        def tokens_of(index: int) -> list[str]:
-            return tokens(self._captions[index], styles[dataset_of(index)])
-
-        known = Known(self._counts, styles, self._paths, tokens_of, dataset_of, self._config)
-        for rule in self._rules:
-            for where, reason in rule.finish(known):
-                reasons = about[where] if isinstance(where, str) else self._flagged[where]
-                reasons.append(adjusted(reason, self._config))
+        for where, reason in self._comparison.found(styles):
+            reasons = about[where] if isinstance(where, str) else self._flagged[where]
+            reasons.append(reason)
         return about
 
     def _profile(self, dataset: str) -> Style | None:

@@ -20,7 +20,7 @@ _FEW = 10  # captions; fewer cannot tell
 
 
 class Duplicate:
-    """Captions that occur more than once in a dataset, without case and white space.
+    """Captions that occur more than once in a dataset, without case and white space; tags in any order.
 
     Not in datasets of instance prompts. Where at least half of the captions are repeats, the dataset is told of once,
     as it may be captioned by class.
@@ -33,17 +33,18 @@ class Duplicate:
 
     def add(self, item: Item) -> None:
         """Look at a caption."""
-        if not (text := " ".join(item.caption.casefold().split())):
+        if item.key is None:
             return
-        self._keys[item.dataset].append(hash(text))
+        self._keys[item.dataset].append(item.key)
         self._items[item.dataset].append(item.index)
         self._long[item.dataset].append(len(item.tokens) >= _LONG)
 
     def finish(self, known: Known) -> Found:
         """Every caption that is another one's, too."""
-        for dataset, keys in self._keys.items():
+        for dataset in self._keys:
             if known.styles.get(dataset) == "instance":
                 continue
+            keys = [self._keys[dataset][place] for place in self._places(dataset, known)]
             distinct = len(set(keys))
             if len(keys) >= _FEW and distinct <= _CLASS_SHARE * len(keys):
                 message = (
@@ -56,11 +57,11 @@ class Duplicate:
 
     def _repeats(self, dataset: str, known: Known) -> Found:
         places: defaultdict[int, list[int]] = defaultdict(list)
-        keys = self._keys[dataset]
-        again = {key for key, n in Counter(keys).items() if n > 1}
-        for place, key in enumerate(keys):
-            if key in again:
-                places[key].append(place)
+        keys, those = self._keys[dataset], self._places(dataset, known)
+        again = {key for key, n in Counter(keys[place] for place in those).items() if n > 1}
+        for place in those:
+            if keys[place] in again:
+                places[keys[place]].append(place)
         items, long = self._items[dataset], self._long[dataset]
         for same in places.values():
             severity: Severity = "warning" if long[same[0]] else "info"
@@ -69,3 +70,7 @@ class Duplicate:
                 twin = quote(known.paths[items[other]])
                 message = f"The same caption as {twin}{more}: say what is different in this image."
                 yield items[place], Reason("duplicate", severity, 0.4 if severity == "warning" else 0.1, message)
+
+    def _places(self, dataset: str, known: Known) -> list[int]:
+        """Of the captions of a dataset that are still somebody's."""
+        return [place for place, item in enumerate(self._items[dataset]) if item not in known.gone]

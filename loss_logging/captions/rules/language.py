@@ -62,7 +62,7 @@ class Language:
         if not main:
             self._learn(item)
 
-    def finish(self, _: Known) -> Found:
+    def finish(self, known: Known) -> Found:
         """Each caption in a language of the minority."""
         for (dataset, language), items in self._items.items():
             counts = self._counts[dataset]
@@ -72,6 +72,8 @@ class Language:
                 continue
             others = f"{most / total:.0%} of its dataset ({main})"
             for index in items:
+                if index in known.gone:
+                    continue
                 message = f"In another language ({language}) than {others}: translate it."
                 yield index, Reason("language", "warning", 0.4, message)
 

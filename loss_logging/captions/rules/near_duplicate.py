@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -59,16 +60,16 @@ class NearDuplicate:
         if not self._bands:
             return
         bands = np.concatenate(self._bands) ^ np.array(self._datasets, np.int64).view(np.uint64)[:, None]
+        rows = np.array([row for row, item in enumerate(self._items) if item not in known.gone], np.int64)
+        items = np.array(self._items, np.int64)
         twins: dict[int, tuple[int, float]] = {}
-        for band in bands.T:
+        for band in bands[rows].T:
             order = np.argsort(band, kind="stable")
-            for place in np.flatnonzero(band[order][1:] == band[order][:-1]).tolist():
-                self._compare(self._items[order[place]], self._items[order[place + 1]], known, twins)
-        crowded = {
-            dataset
-            for dataset, captions in known.captions.items()
-            if sum(known.dataset_of(index) == dataset for index in twins) > _MANY * captions
-        }
+            meet = np.flatnonzero(band[order][1:] == band[order][:-1])
+            for one, other in items[rows[order[np.stack([meet, meet + 1], 1)]]].tolist():
+                self._compare(one, other, known, twins)
+        found = Counter(map(known.dataset_of, twins))
+        crowded = {dataset for dataset, n in found.items() if n > _MANY * known.captions[dataset]}
         for dataset in sorted(crowded):
             message = "Most captions differ in a word or two: fine if they are made from a template."
             yield dataset, Reason("near_duplicate", "info", 0.2, message)

@@ -1,0 +1,111 @@
+"""CaptionComparison: the rules that compare captions, and what they need to remember of each."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
+
+from loss_logging.captions.across import DatasetRule, Item, Known, same, tokens
+from loss_logging.captions.caption import READ_LIMIT, Style
+from loss_logging.captions.checker import adjusted
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.rules import DATASET_RULES
+from loss_logging.captions.store import TextStore
+from loss_logging.errors import MissingExtraError
+from loss_logging.report import Reason
+
+__all__ = ["CaptionComparison"]
+
+
+class CaptionComparison:
+    """Takes captions one after the other, and says at any time what they look like beside one another.
+
+    Memory grows by a few hashes for a caption; texts wait in a temporary file.
+
+    Args:
+        config: the user's settings.
+
+    Example:
+        >>> comparison = CaptionComparison(CaptionConfig())
+        >>> for name in ("1.png", "2.png"):
+        ...     number = comparison.keep(name, "pets", "a brown dog jumps over the low wall")
+        ...     comparison.add(number, "prose")
+        >>> [(where, reason.rule) for where, reason in comparison.found({"pets": "prose"})]
+        [(0, 'duplicate'), (1, 'duplicate')]
+    """
+
+    def __init__(self, config: CaptionConfig) -> None:
+        self.warnings: list[str] = []
+        """Which rules are left out, and what they need."""
+        self._config = config
+        self._rules = self._chosen()
+        self._paths = TextStore()
+        self._captions = TextStore()
+        self._dataset_of = array("q")
+        self._names: list[str] = []
+        self._number_of: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def keep(self, path: str, dataset: str, caption: str) -> int:
+        """Remember a caption of an image, cut at `READ_LIMIT`; gives its number, from 0."""
+        self._paths.append(path)
+        self._captions.append(caption[:READ_LIMIT])
+        if dataset not in self._number_of:
+            self._number_of[dataset] = len(self._names)
+            self._names.append(dataset)
+        self._dataset_of.append(self._number_of[dataset])
+        return len(self._paths) - 1
+
+    def kept(self, number: int) -> tuple[str, str, str]:
+        """Path, dataset and caption of a number."""
+        return self._paths[number], self._dataset(number), self._captions[number]
+
+    def add(self, number: int, style: Style | None, content_hash: str | bytes | None = None) -> None:
+        """Compare a caption that is kept with the others.
+
+        Args:
+            number: of the caption.
+            style: what the captions of its dataset are.
+            content_hash: equal for images that are the same to the last byte.
+        """
+        path, dataset, caption = self.kept(number)
+        text = caption.encode("utf-8", "replace").decode()  # the packages take no lone surrogates
+        item = Item(number, path, dataset, text, content_hash, style, same(text, style), tokens(text, style))
+        for rule in self._rules:
+            rule.add(item)
+
+    def found(
+        self, styles: Mapping[str, Style | None], gone: Container[int] = frozenset()
+    ) -> Iterator[tuple[int | str, Reason]]:
+        """Reasons, each with the number of a caption, or with the name of a dataset where it is about that as a whole.
+
+        Args:
+            styles: what the captions of each dataset are.
+            gone: the numbers of captions that are nobody's any more.
+        """
+        counts = Counter(self._names[dataset] for i, dataset in enumerate(self._dataset_of) if i not in gone)
+
+        def tokens_of(number: int) -> list[str]:
+            return tokens(self._captions[number], styles.get(self._dataset(number)))
+
+        known = Known(counts, styles, self._paths, tokens_of, self._dataset, self._config, gone)
+        for rule in self._rules:
+            for where, reason in rule.finish(known):
+                yield where, adjusted(reason, self._config)
+
+    def _dataset(self, number: int) -> str:
+        return self._names[self._dataset_of[number]]
+
+    def _chosen(self) -> list[DatasetRule]:
+        """All rules, but for those that the user or a missing package leaves out."""
+        rules: list[DatasetRule] = []
+        for name, rule in DATASET_RULES.items():
+            if name not in self._config.disabled_rules:
+                try:
+                    rules.append(rule())
+                except MissingExtraError as error:
+                    self.warnings.append(str(error))
+        return rules
