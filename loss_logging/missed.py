@@ -13,7 +13,15 @@ from loss_logging.artifacts import ReportError
 from loss_logging.ledger import Ledger
 from loss_logging.progress_bar import announced
 from loss_logging.record_log import RecordLog
-from loss_logging.report import SCHEMA_NAME, DatasetReport, LossReport, PairedItems, Summary, loss_scalar_name
+from loss_logging.report import (
+    SCHEMA_NAME,
+    DatasetCaptions,
+    DatasetReport,
+    LossReport,
+    PairedItems,
+    Summary,
+    loss_scalar_name,
+)
 from loss_logging.statistics import RunStatistics
 from loss_logging.tracker import Row
 
@@ -130,7 +138,8 @@ def read_for_backends(path: Path, *, progress: bool = False) -> LossReport:
         raise ReportError(f"{path} has schema {found.schema_!r}; this version of loss_logging reads {SCHEMA_NAME!r}")
     fields: dict[str, Any] = {name: getattr(found, name) for name in LossReport.__struct_fields__}
     fields["datasets"] = {
-        name: DatasetReport(dataset.summary, dataset.paired_items) for name, dataset in found.datasets.items()
+        name: DatasetReport(dataset.summary, dataset.paired_items, dataset.captions)
+        for name, dataset in found.datasets.items()
     }
     return LossReport(**fields | {"json_path": str(path)})
 
@@ -138,6 +147,7 @@ def read_for_backends(path: Path, *, progress: bool = False) -> LossReport:
 class _Dataset(msgspec.Struct, frozen=True):
     summary: Summary
     paired_items: PairedItems | None = None
+    captions: DatasetCaptions | None = None
 
 
 class _WithoutItems(LossReport, frozen=True, kw_only=True, rename={"schema_": "schema", "global_": "global"}):

@@ -11,6 +11,7 @@ import msgspec
 
 __all__ = [
     "SCHEMA_NAME",
+    "DatasetCaptions",
     "DatasetReport",
     "FlaggedCaption",
     "Histogram",
@@ -134,14 +135,6 @@ class PairedItems(msgspec.Struct, frozen=True):
     median_method: Literal["exact", "binned"] = "exact"
 
 
-class DatasetReport(msgspec.Struct, frozen=True):
-    """One dataset. ``item_stats`` (by path) lives in the JSON artifact; it is empty in what backends receive."""
-
-    summary: Summary
-    paired_items: PairedItems | None = None
-    item_stats: dict[str, ItemStats] = {}
-
-
 class Reason(msgspec.Struct, frozen=True):
     """What one rule objects to in a caption. ``rule`` is its public name, ``score`` is in (0, 1], ``message`` tells a
     person what to do, ``span`` is the ``(start, end)`` of the offending characters or None for the whole caption."""
@@ -151,6 +144,25 @@ class Reason(msgspec.Struct, frozen=True):
     score: float
     message: str
     span: tuple[int, int] | None = None
+
+
+class DatasetCaptions(msgspec.Struct, frozen=True):
+    """What the captions of a dataset are: ``profile`` is "prose", "tags", "instance", or None where they are of several
+    kinds, so that each was judged by itself. ``profile_is_guessed`` unless it is configured. ``reasons`` say what is
+    wrong with the dataset as a whole."""
+
+    profile: str | None
+    profile_is_guessed: bool
+    reasons: list[Reason] = []
+
+
+class DatasetReport(msgspec.Struct, frozen=True):
+    """One dataset. ``item_stats`` (by path) lives in the JSON artifact; it is empty in what backends receive."""
+
+    summary: Summary
+    paired_items: PairedItems | None = None
+    captions: DatasetCaptions | None = None
+    item_stats: dict[str, ItemStats] = {}
 
 
 class FlaggedCaption(msgspec.Struct, frozen=True):
@@ -279,13 +291,15 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
 
     @property
     def tables(self) -> dict[str, Table]:
-        """The two rankings, for how many items the second is decided, the flagged captions and the warnings; a table
+        """The two rankings, for how many items the second is decided, the flagged captions, what
+        captions are and what is wrong with all of them, and the warnings; a table
         without rows is left out."""
         tables = {
             f"{self.prefix}/worst/hard": _worst_table(self.worst.hard, "hard"),
             f"{self.prefix}/worst/caption_mismatch": _worst_table(self.worst.caption_mismatch, "caption_mismatch"),
             f"{self.prefix}/paired_items": _paired_table(self.datasets),
             f"{self.prefix}/flagged_captions": _flagged_table(self.flagged),
+            f"{self.prefix}/captions": _captions_table(self.datasets),
             f"{self.prefix}/warnings": Table(["warning"], [[sentence] for sentence in self.warnings]),
         }
         return {name: table for name, table in tables.items() if table.rows}
@@ -323,6 +337,17 @@ def _paired_table(datasets: dict[str, DatasetReport]) -> Table:
     if not any(decided or undecided for _, decided, undecided, *_ in rows):
         rows = []  # nobody asked whether captions are wrong
     return Table(["dataset", "decided", "undecided", "unpaired", "median", "mad"], rows)
+
+
+def _captions_table(datasets: dict[str, DatasetReport]) -> Table:
+    rows: list[list[Any]] = []
+    for name, captions in ((name, dataset.captions) for name, dataset in datasets.items()):
+        if captions is not None and (captions.profile or captions.reasons):
+            profile = f"{captions.profile or 'mixed'}{' (guessed)' if captions.profile_is_guessed else ''}"
+            rows += [[name, profile, r.severity, r.rule, r.message] for r in captions.reasons] or [
+                [name, profile, None, None, None]
+            ]
+    return Table(["dataset", "captions", "severity", "rule", "message"], rows)
 
 
 def _flagged_table(flagged: list[FlaggedCaption]) -> Table:

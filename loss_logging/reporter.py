@@ -20,7 +20,6 @@ import duckdb
 import msgspec
 
 from loss_logging.artifacts import items_path, write_items, write_report
-from loss_logging.captions import CaptionChecker
 from loss_logging.config import TrainConfig
 from loss_logging.delivery import Dispatcher
 from loss_logging.messages import (
@@ -43,7 +42,16 @@ from loss_logging.paired_warnings import paired_warnings
 from loss_logging.pictures import PictureMaker
 from loss_logging.ranks import opened_run
 from loss_logging.record_log import RecordLog
-from loss_logging.report import DatasetReport, Job, LossReport, Summary, Worst, loss_scalar_name
+from loss_logging.report import (
+    DatasetCaptions,
+    DatasetReport,
+    FlaggedCaption,
+    Job,
+    LossReport,
+    Summary,
+    Worst,
+    loss_scalar_name,
+)
 from loss_logging.statistics import RunStatistics
 from loss_logging.warn import LOGGER, warn_once
 
@@ -85,7 +93,7 @@ class Reporter:
             threads=self._config.threads,
             spill_folder=self._config.records_dir / ".spill",
         )
-        self._checker = CaptionChecker(self._config.captions)
+        self._captions = self._statistics.captions(self._config.captions)
         self._backends = Dispatcher(start.backends, self._config)
         self._page = _page_builder(self._config)
         self._pictures = PictureMaker(self._config)
@@ -149,7 +157,7 @@ class Reporter:
         every = self._config.log_every
         self._report_scalars(complete // every * every)
         if self._config.log_per_example:
-            self._statistics.check_captions_early(self._checker, complete)
+            self._captions.check_early(complete)
         if len(self._log.files()) > _COMPACT_FILES:
             self._log.compact()
 
@@ -208,11 +216,13 @@ class Reporter:
             summaries = {name: _without_figures(summary) for name, summary in summaries.items()}
         overall = summaries.pop(None)
         paired = statistics.paired_items() if config.log_per_example else {}
+        captions: dict[str, DatasetCaptions] = {}
+        flagged: list[FlaggedCaption] = []
+        flagged_summary: dict[str, int] = {}
         if config.log_per_example:
-            statistics.check_captions(self._checker)
-        flagged, flagged_summary = (
-            statistics.flagged(config.max_table_rows, config.captions.ignore) if config.log_per_example else ([], {})
-        )
+            self._captions.check()
+            captions = {name: self._captions.dataset(name) for name in paired}
+            flagged, flagged_summary = self._captions.flagged(config.max_table_rows)
         return LossReport(
             job=Job(
                 name=config.job_name,
@@ -223,7 +233,10 @@ class Reporter:
             ),
             config=self._start.config,
             global_=overall,
-            datasets={str(name): DatasetReport(summary, paired.get(str(name))) for name, summary in summaries.items()},
+            datasets={
+                name: DatasetReport(summary, paired.get(name), captions.get(name))
+                for name, summary in ((str(name), summary) for name, summary in summaries.items())
+            },
             flagged=flagged,
             flagged_summary=flagged_summary,
             worst=Worst(statistics.worst_hard(config.top_k), statistics.worst_caption_mismatch(config.top_k))

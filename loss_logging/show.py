@@ -64,6 +64,7 @@ def report_tables(report: LossReport, rows: int = 10, width: int = 80, *, with_c
     folder = common_folder(_paths(report, rows))
     tables = [
         _dataset_table(report, with_charts=with_charts and width >= WIDE),
+        _captions_table(report),
         _worst_table(
             f"Worst by caption_mismatch: the caption hurts{_undecided(report)}",
             report.worst.caption_mismatch[:rows],
@@ -175,6 +176,18 @@ def _dataset_table(report: LossReport, *, with_charts: bool) -> Table:
         chart = [Text(draw(summary.histogram), style="cyan")] if with_charts else []
         table.add_row(
             Text(name), f"{summary.count:,}", *(column[i] for column in columns), bad, f"{found:,}{more}", *chart
+        )
+    return table
+
+
+def _captions_table(report: LossReport) -> Table:
+    """What captions are, and what is wrong with those of a dataset as a whole."""
+    table = new_table("Captions per dataset", dataset="name", captions="name", severity="name", message="text")
+    found = report.tables.get(f"{report.prefix}/captions")
+    for name, profile, severity, _, message in found.rows if found else ():
+        style = SEVERITY_STYLES.get(severity, "")
+        table.add_row(
+            Text(cell(name, PATH_WIDTH)), profile, Text(severity or "", style), Text(cell(message or "", WARNING_WIDTH))
         )
     return table
 

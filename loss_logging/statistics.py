@@ -11,7 +11,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -30,10 +30,11 @@ from loss_logging.columns import SCHEMA, table_from_records
 from loss_logging.errors import ConfigError
 from loss_logging.record_log import RecordLog
 from loss_logging.records import RecordLike
-from loss_logging.report import FlaggedCaption, PairedItems, Reason, Summary, TimestepCurve, TopRecord, WorstItem
+from loss_logging.report import PairedItems, Summary, TimestepCurve, TopRecord, WorstItem
 
 if TYPE_CHECKING:
-    from loss_logging.captions import CaptionChecker
+    from loss_logging.caption_statistics import CaptionStatistics
+    from loss_logging.captions import CaptionConfig
 
 __all__ = ["Aggregates", "RunStatistics", "aggregate_by_dataset", "item_history", "suspects"]
 
@@ -50,17 +51,6 @@ _MAX_CANDIDATES = 999_999
 """DuckDB's max(x, n) takes no larger n."""
 _TIMESTEP_BINS = 20
 _STATE = ("cells", "bins", "items")
-_FLAGGED = pa.schema(
-    {
-        "dataset": pa.string(),
-        "caption": pa.string(),
-        "reasons": pa.list_(pa.string()),
-        "severity": pa.int64(),
-        "score": pa.float64(),
-        "verdict": pa.binary(),
-    }
-)
-_COUNT = "SELECT count(*) FROM records WHERE step > $after AND step <= $through"
 _FOREVER = 2**62
 _FEWEST_FOR_SUSPECTS = 28
 """With fewer, `hard` is below 1: n of N losses are at most sqrt(N / n - 1) standard deviations above the mean."""
@@ -209,6 +199,14 @@ class _Queries:
         """Create or replace the view ``name``."""
         self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
 
+    def clear(self, name: str) -> None:
+        """Delete all rows of the table ``name``."""
+        self._connection.execute(f"DELETE FROM {name}")
+
+    def delete(self, name: str, column: str, values: Sequence[object]) -> None:
+        """Delete the rows of the table ``name`` that have one of the values in ``column``."""
+        self._connection.execute(f"DELETE FROM {name} WHERE list_contains($values, {column})", {"values": values})
+
     def drop(self, name: str) -> None:
         self._connection.execute(f"DROP TABLE {name}")
 
@@ -273,12 +271,8 @@ class RunStatistics:
         self._block_steps = block_steps
         self.timestep_scale = timestep_scale
         self._queries = _Queries(memory_limit, threads, spill_folder, timestep_scale or 1.0, block_steps)
-        self._queries.insert("checked_captions", pa.table({"caption_hash": pa.array([], pa.uint64())}))
-        self._queries.insert("flagged_captions", _FLAGGED.empty_table())
         self._closed = -1
         self._through = -1
-        self._carried_through = -1
-        self._captions_through = -1
         self._forget()
 
     def close(self) -> None:
@@ -302,7 +296,6 @@ class RunStatistics:
         self._decide_timestep_scale()
         if through < self._closed or self._carried() != self._count_through(self._closed):
             self._forget()
-        self._carried_through = self._closed
         boundary = through - through % self._block_steps
         if boundary > self._closed:
             self._fold("closed", after=self._closed, through=boundary)
@@ -379,71 +372,11 @@ class RunStatistics:
         """A connection of its own to the same tables, for another thread."""
         return self._queries.cursor()
 
-    def check_captions_early(self, checker: CaptionChecker, through: int) -> None:
-        """Apply the caption rules to what has come up to step ``through``, so that less is left for the save step."""
-        self._queries.read(self._log.files())
-        self._check_captions(checker, self._captions_through, through)
-        self._captions_through = max(through, self._captions_through)
+    def captions(self, config: CaptionConfig) -> CaptionStatistics:
+        """What the caption rules say about the same records; `advance` moves it on, too."""
+        from loss_logging.caption_statistics import CaptionStatistics
 
-    def check_captions(self, checker: CaptionChecker) -> None:
-        """Apply the caption rules to every caption that they have not seen yet."""
-        self._check_captions(checker, self._carried_through, self._through)
-
-    def _check_captions(self, checker: CaptionChecker, after: int, through: int) -> None:
-        for shards, parts in self._pieces(after, through):
-            self._queries.read(shards)
-            for part in range(parts):
-                steps = {"after": after, "through": through}
-                for batch in self._queries.batches("unchecked_captions", rows=8_192, parts=parts, part=part, **steps):
-                    self._check_batch(checker, batch)
-        self._queries.read(self._log.files())
-
-    def _pieces(self, after: int, through: int) -> Iterator[tuple[list[Path], int]]:
-        """Shards with not many more than `_AT_ONCE` records together, and in how many parts to read them."""
-        shards = self._log.files()
-        if self._queries.value(_COUNT, after=after, through=through) <= _AT_ONCE:
-            yield shards, 1
-            return
-        held: list[Path] = []
-        records = 0
-        for shard in shards:
-            held.append(shard)
-            records += pq.read_metadata(shard).num_rows
-            if records >= _AT_ONCE or shard == shards[-1]:
-                yield held, -(-records // _AT_ONCE)
-                held, records = [], 0
-
-    def _check_batch(self, checker: CaptionChecker, batch: pa.RecordBatch) -> None:
-        from loss_logging.captions import SEVERITIES
-
-        flagged = []
-        for dataset, caption in zip(batch["dataset"].to_pylist(), batch["caption"].to_pylist(), strict=True):
-            if (verdict := checker.check(caption, dataset)) is not None:
-                severity = SEVERITIES.index(verdict.severity)
-                encoded = msgspec.msgpack.encode(verdict.reasons)
-                flagged.append((dataset, caption, verdict.rules, severity, verdict.score, encoded))
-        self._queries.insert("checked_captions", pa.Table.from_batches([batch.select(["caption_hash"])]))
-        if flagged:
-            columns = [
-                pa.array(column, kind) for column, kind in zip(zip(*flagged, strict=True), _FLAGGED.types, strict=True)
-            ]
-            self._queries.insert("flagged_captions", pa.Table.from_arrays(columns, schema=_FLAGGED))
-
-    def flagged(self, k: int, ignore: Sequence[str] = ()) -> tuple[list[FlaggedCaption], dict[str, int]]:
-        """The first ``k`` items with a flagged caption, in the order in which a person should look at them, and how
-        many items each rule objects to, most frequent first; both without what the lines of ``ignore`` leave out."""
-        from loss_logging.captions import IgnoreList, Verdict, flagged_caption, without_ignored
-
-        decode = msgspec.msgpack.Decoder(tuple[Reason, ...]).decode
-        ignored = IgnoreList(ignore)
-        flagged: list[FlaggedCaption] = []
-        summary: Counter[str] = Counter()
-        for path, dataset, caption, loss, reasons in self._queries.rows("flagged", k=_FOREVER if ignored else k):
-            if (verdict := without_ignored(Verdict(decode(reasons)), path, ignored)) is not None:
-                summary.update(verdict.rules)
-                if len(flagged) < k:
-                    flagged.append(flagged_caption(path, dataset, caption, loss, verdict))
-        return flagged, dict(summary.most_common()) if ignored else dict(self._queries.rows("flagged_summary"))
+        return CaptionStatistics(self._queries, self._log, config)
 
     def _fold(self, target: str, after: int, through: int) -> None:
         nothing_carried = self._carried() == 0

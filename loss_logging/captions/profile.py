@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
+from collections.abc import Mapping
 
 from loss_logging.captions.caption import Style, count_words, guess_style
 
-__all__ = ["StyleGuess"]
+__all__ = ["StyleGuess", "common_style", "style_alone"]
 
 _SHARE = 0.8  # of the captions that must be of one kind
 _ENOUGH = 3  # captions; fewer decide nothing
@@ -31,18 +33,39 @@ class StyleGuess:
 
     def add(self, caption: str) -> None:
         """Look at one caption. Blank ones say nothing."""
-        text = caption[:_READ].strip()
-        if not text:
-            return
-        self.count += 1
-        self._styles[guess_style(text, count_words(text))] += 1
-        self._captions[hash(text)] += 1
+        if (style := style_alone(caption)) is not None:
+            self.count += 1
+            self._styles[style] += 1
+            self._captions[hash(caption[:_READ].strip())] += 1
 
     def style(self) -> Style | None:
-        """What nearly all of them are, or None. One caption for nearly every image is an instance prompt."""
-        if self.count < _ENOUGH:
-            return None
-        if self._captions.most_common(1)[0][1] >= _SHARE * self.count:
-            return "instance"
-        style, most = self._styles.most_common(1)[0]
-        return style if most >= _SHARE * self.count else None
+        """What nearly all of them are, see `common_style`."""
+        return common_style(self._styles, max(self._captions.values(), default=0))
+
+
+def style_alone(caption: str) -> Style | None:
+    """What a caption looks like by itself; None for a blank one.
+
+    >>> style_alone("sks dog"), style_alone(" ")
+    ('instance', None)
+    """
+    text = caption[:_READ].strip()
+    return guess_style(text, count_words(text)) if text else None
+
+
+def common_style(styles: Mapping[Style, int], most_alike: int) -> Style | None:
+    """What nearly all captions of a dataset are, or None.
+
+    One caption for nearly every image is an instance prompt. ``styles`` counts what captions look like each by itself,
+    ``most_alike`` how many are one and the same.
+
+    >>> common_style({"prose": 9, "tags": 1}, 1), common_style({"prose": 9}, 9)
+    ('prose', 'instance')
+    """
+    count = sum(styles.values())
+    if count < _ENOUGH:
+        return None
+    if most_alike >= _SHARE * count:
+        return "instance"
+    style, most = max(styles.items(), key=operator.itemgetter(1))
+    return style if most >= _SHARE * count else None

@@ -62,9 +62,9 @@ class CommonToken:
             if captions < _FEW or known.styles.get(dataset) == "instance":
                 continue
             trigger = known.config.trigger(dataset)
-            own = set((trigger or "").casefold().split()) | {(trigger or "").casefold()}
-            common = [(n, token) for token, n in counts.items() if n >= _SHARE * captions]
-            common = sorted((n, token) for n, token in common if token not in _GRAMMAR and token not in own)[::-1]
+            own = set((trigger or "").casefold().split())
+            common = [(n, token) for token, n in counts.items() if n >= _SHARE * captions and token not in _GRAMMAR]
+            common = sorted((n, token) for n, token in common if own.isdisjoint(token.split()))[::-1]
             if common:
                 shown = ", ".join(f"{quote(token)} ({n / captions:.0%})" for n, token in common[:_SHOWN])
                 advice = "leave it out of them, or vary it" if trigger else "fine if it is the trigger"

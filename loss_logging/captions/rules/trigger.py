@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from loss_logging.captions.caption import quote, tags
+from loss_logging.captions.caption import quote
 from loss_logging.report import Reason
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ __all__ = ["trigger"]
 _READ = 4_000  # characters in which a misspelling is looked for
 _WORD = re.compile(r"[^\W_]+")
 _ALIKE = 0.8
+_COMMA = re.compile("[,，、]")
 
 
 def trigger(caption: Caption) -> Reason | None:
@@ -35,7 +36,7 @@ def trigger(caption: Caption) -> Reason | None:
         limit = caption.encoder.limit
         message = f"The trigger {quote(word)} stands behind the {limit} tokens that are read: move it to the front."
         return Reason("trigger", "warning", 0.6, message, match.span())
-    if caption.style == "tags" and tags(caption.text)[:1] != tags(word)[:1]:
+    if caption.style == "tags" and _COMMA.search(caption.text, 0, match.start()):
         message = f"The trigger {quote(word)} is not the first tag: move it there, where shuffling leaves it."
         return Reason("trigger", "info", 0.1, message, match.span())
     return None
