@@ -65,6 +65,7 @@ class CaptionStatistics:
         self._seen: defaultdict[str, Counter[Style]] = defaultdict(Counter)
         self._reasons: defaultdict[str, list[Reason]] = defaultdict(list)
         self._comparison: CaptionComparison | None = None
+        self._gone: set[int] = set()  # numbers in the comparison that are no item's any more
         self._early_through = -1
         for name, schema in (
             ("checked_captions", _CHECKED),
@@ -161,22 +162,25 @@ class CaptionStatistics:
 
     def _compare(self) -> None:
         """Say how the captions of the items look beside one another."""
-        comparison, gone = self._up_to_date()
+        before = self._comparison, len(self._comparison or ()), self._gone
+        comparison = self._up_to_date()
+        if before == (comparison, len(comparison), self._gone):
+            return
         self._reasons.clear()
         by_item: defaultdict[int, list[Reason]] = defaultdict(list)
-        for where, reason in comparison.found({name: self._style(name) for name in self._styles}, gone):
+        for where, reason in comparison.found({name: self._style(name) for name in self._styles}, self._gone):
             (self._reasons[where] if isinstance(where, str) else by_item[where]).append(reason)
         items = [comparison.kept(number)[:2] for number in by_item]
         verdicts = [_encoded(Verdict(tuple(reasons))) for reasons in by_item.values()]
         self._queries.clear("flagged_items")
         self._insert("flagged_items", _FLAGGED_ITEMS, *zip(*items, strict=True), *zip(*verdicts, strict=True))
 
-    def _up_to_date(self) -> tuple[CaptionComparison, set[int]]:
-        """The comparison of the captions of all items, and the numbers in it that are no item's any more."""
-        gone = {number for (number,) in self._queries.rows("gone_items")}
+    def _up_to_date(self) -> CaptionComparison:
+        """The comparison of the captions of all items."""
+        self._gone = {number for (number,) in self._queries.rows("gone_items")}
         comparison = self._comparison
-        if comparison is None or len(gone) > _MOST_GONE * len(comparison):
-            comparison, gone = CaptionComparison(self._config), set()
+        if comparison is None or len(self._gone) > _MOST_GONE * len(comparison):
+            comparison, self._gone = CaptionComparison(self._config), set()
             self._queries.clear("compared_items")
             for warning in comparison.warnings:
                 LOGGER.info(warning)
@@ -189,7 +193,7 @@ class CaptionStatistics:
                 # A path that says where the image is tells images apart in all datasets.
                 comparison.add(numbers[-1], self._style(dataset), path if Path(path).is_absolute() else None)
             self._insert("compared_items", _COMPARED, batch["item_hash"], numbers)
-        return comparison, gone
+        return comparison
 
     def _insert(self, name: str, schema: pa.Schema, *columns: Any) -> None:
         if columns:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loss_logging import LossLogger, LossReport, read_report
-from loss_logging.captions import CaptionChecker, CaptionConfig, DatasetChecker
+from loss_logging.captions import CaptionChecker, DatasetChecker
 
 from .corpus import GOOD
 
@@ -91,9 +91,9 @@ def test_captions_that_were_put_right_are_not_flagged(run: Any) -> None:
 def test_memory_does_not_grow_with_captions_that_change(run: Any) -> None:
     """What is compared starts anew once most of it is gone."""
     one = run()
-    for step in range(8):
+    for step in range(5):
         one.save("d", [f"{step} {i} {caption}" for i, caption in enumerate(ENGLISH[:20])])
-    assert len(one.losses._reporter._reporter._captions._comparison) <= 60
+    assert len(one.losses._reporter._reporter._captions._comparison) <= 40
 
 
 def test_the_profile_follows_the_dataset(run: Any) -> None:
@@ -131,7 +131,7 @@ def test_each_caption_is_checked_once(run: Any, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(CaptionChecker, "check", counted)
     one = run()
-    for _ in range(4):
+    for _ in range(3):
         one.save("d", ENGLISH)
     assert seen == Counter(ENGLISH)
 
