@@ -188,10 +188,11 @@ class CaptionStatistics:
         for batch in self._queries.batches("uncompared_items", _ROWS):
             columns = [batch[name].to_pylist() for name in ("path", "dataset", "caption")]
             numbers = []
-            for path, dataset, caption in zip(*columns, strict=True):
-                numbers.append(comparison.keep(path, dataset, caption))
+            for item in zip(*columns, strict=True):
+                path, dataset, _ = item
+                numbers.append(comparison.keep(*item))
                 # A path that says where the image is tells images apart in all datasets.
-                comparison.add(numbers[-1], self._style(dataset), path if Path(path).is_absolute() else None)
+                comparison.add(numbers[-1], item, self._style(dataset), path if Path(path).is_absolute() else None)
             self._insert("compared_items", _COMPARED, batch["item_hash"], numbers)
         return comparison
 

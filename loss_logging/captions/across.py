@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from loss_logging.captions.caption import Style, tags
+from loss_logging.captions.caption import PUNCTUATION, Style, tags
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.report import Reason
 
@@ -75,7 +75,6 @@ class DatasetRule(Protocol):
         """What was found so far."""
 
 
-_PUNCTUATION = str.maketrans(dict.fromkeys(',.;:!?()[]{}"“”„«»。，、！？；：（）「」', " "))
 _READ = 4_000  # characters; captions that differ after so many are not alike anyway
 _LONG_WORD = 16  # characters; more of them to a word mean a script without spaces
 
@@ -89,19 +88,22 @@ def tokens(caption: str, style: Style | None) -> list[str]:
     text = caption[:_READ]
     if style == "tags":
         return [tag.replace("_", " ") for tag in tags(text)]
-    words = text.casefold().translate(_PUNCTUATION).split()
+    words = text.casefold().translate(PUNCTUATION).split()
     if text.isascii() or max(text) < "\u0e00":
         return words
     return [part for word in words for part in ([word] if word.isascii() else word)]
 
 
-def same(caption: str, style: Style | None) -> int | None:
-    """Equal for captions that say the same, without case and white space, and tags in any order; None for blank ones.
+def same(caption: str, style: Style | None, tokens: list[str]) -> int | None:
+    """Equal for captions that say the same, without case and punctuation, and tags in any order; None for blank ones.
 
-    >>> same("a_cat, sofa", "tags") == same("Sofa,  a_cat", "tags"), same(" ", None)
+    >>> captions = ["a_cat, sofa", "Sofa,  a cat", " "]
+    >>> one, other, blank = (same(caption, "tags", tokens(caption, "tags")) for caption in captions)
+    >>> one == other, blank
     (True, None)
     """
-    if style == "tags":
-        return hash(tuple(sorted(tags(caption)))) if caption.strip() else None
-    text = " ".join(caption.casefold().split())
-    return hash(text) if text else None
+    if not tokens:
+        return None
+    if len(caption) > _READ:
+        return hash(caption)
+    return hash(tuple(sorted(tokens) if style == "tags" else tokens))

@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     from loss_logging.captions.config import CaptionConfig
     from loss_logging.captions.encoder import TextEncoder
 
-__all__ = ["READ_LIMIT", "Caption", "Style", "count_words", "guess_style", "holds_any", "in_quotes", "quote", "tags"]
+__all__ = [
+    "PUNCTUATION",
+    "READ_LIMIT",
+    "Caption",
+    "Style",
+    "count_words",
+    "guess_style",
+    "holds_any",
+    "in_quotes",
+    "quote",
+    "tags",
+]
 
 Style = Literal["prose", "tags", "instance"]
 
@@ -26,14 +37,21 @@ _WITHOUT_SPACES = (
 )
 
 _COMMA = re.compile(r"[,，、]")
+_SIGN = re.compile(r"[<\[{#`@*%_/|:\\&]")
+
+PUNCTUATION = str.maketrans(dict.fromkeys(',.;:!?()[]{}*"“”„«»—…。，、！？；：（）「」', " "))
+"""For `str.translate`, to take words as they are without it."""
 
 
 class Caption(msgspec.Struct, frozen=True, kw_only=True):
-    """A caption and what the rules may know about it.
+    r"""A caption and what the rules may know about it.
 
     Args:
         text: the caption, cut at `READ_LIMIT` characters.
         folded: ``text`` without case; not always as long as it.
+        tokens: the words of ``folded``, between white space and without `PUNCTUATION`.
+        vocabulary: those words, each once.
+        signs: the characters among ``<[{#`@*%_/|:\&`` that it holds, of which ordinary captions hold none.
         cut: whether something was cut off.
         words: the number of words in ``text``, see `count_words`.
         style: what kind of caption it is.
@@ -46,6 +64,9 @@ class Caption(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str
     folded: str
+    tokens: list[str]
+    vocabulary: frozenset[str]
+    signs: frozenset[str]
     cut: bool
     words: int
     style: Style
@@ -63,12 +84,17 @@ class Caption(msgspec.Struct, frozen=True, kw_only=True):
         ``style`` is what the dataset's captions were found to be; it counts where the user does not say what they are.
         """
         text = caption[:READ_LIMIT]
+        folded = text.casefold()
+        tokens = folded.translate(PUNCTUATION).split()
         words = count_words(text)
         profile = config.profile(dataset)
         known = style if profile == "auto" else profile
         return cls(
             text=text,
-            folded=text.casefold(),
+            folded=folded,
+            tokens=tokens,
+            vocabulary=frozenset(tokens),
+            signs=frozenset(_SIGN.findall(text)),
             cut=len(caption) > READ_LIMIT,
             words=words,
             style=known or guess_style(text, words),

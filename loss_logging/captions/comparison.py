@@ -29,8 +29,8 @@ class CaptionComparison:
     Example:
         >>> comparison = CaptionComparison(CaptionConfig())
         >>> for name in ("1.png", "2.png"):
-        ...     number = comparison.keep(name, "pets", "a brown dog jumps over the low wall")
-        ...     comparison.add(number, "prose")
+        ...     item = (name, "pets", "a brown dog jumps over the low wall")
+        ...     comparison.add(comparison.keep(*item), item, "prose")
         >>> [(where, reason.rule) for where, reason in comparison.found({"pets": "prose"})]
         [(0, 'duplicate'), (1, 'duplicate')]
     """
@@ -63,17 +63,22 @@ class CaptionComparison:
         """Path, dataset and caption of a number."""
         return self._paths[number], self._dataset(number), self._captions[number]
 
-    def add(self, number: int, style: Style | None, content_hash: str | bytes | None = None) -> None:
-        """Compare a caption that is kept with the others.
+    def add(
+        self, number: int, kept: tuple[str, str, str], style: Style | None, content_hash: str | bytes | None = None
+    ) -> None:
+        """Compare a caption with the others.
 
         Args:
-            number: of the caption.
+            number: what `keep` gave for it.
+            kept: its path, dataset and caption.
             style: what the captions of its dataset are.
             content_hash: equal for images that are the same to the last byte.
         """
-        path, dataset, caption = self.kept(number)
-        text = caption.encode("utf-8", "replace").decode()  # the packages take no lone surrogates
-        item = Item(number, path, dataset, text, content_hash, style, same(text, style), tokens(text, style))
+        path, dataset, caption = kept
+        if not caption.isascii():
+            caption = caption.encode("utf-8", "replace").decode()  # the packages take no lone surrogates
+        words = tokens(caption, style)
+        item = Item(number, path, dataset, caption, content_hash, style, same(caption, style, words), words)
         for rule in self._rules:
             rule.add(item)
 

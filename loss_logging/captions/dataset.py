@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from loss_logging.captions.caption import Style
+from loss_logging.captions.caption import READ_LIMIT, Style
 from loss_logging.captions.checker import CaptionChecker, Verdict
 from loss_logging.captions.comparison import CaptionComparison
 from loss_logging.captions.config import CaptionConfig
@@ -28,6 +28,7 @@ class _Waiting(msgspec.Struct, frozen=True):
     """A caption that was not checked yet."""
 
     index: int
+    path: str
     dataset: str
     caption: str
     content_hash: str | bytes | None
@@ -117,7 +118,7 @@ class DatasetChecker:
             content_hash: equal for images that show the same to the last byte, to find two captions of one image.
         """
         number = self._comparison.keep(path, dataset, caption or "")
-        item = _Waiting(number, dataset, caption or "", content_hash)
+        item = _Waiting(number, path, dataset, caption or "", content_hash)
         self._counts[dataset] += 1
         if caption is None:
             self._flagged[item.index].append(missing(path))
@@ -168,7 +169,8 @@ class DatasetChecker:
         verdict = self._checker.check(item.caption, item.dataset, style)
         if verdict is not None:
             self._flagged[item.index] += verdict.reasons
-        self._comparison.add(item.index, style, item.content_hash)
+        kept = item.path, item.dataset, item.caption[:READ_LIMIT]
+        self._comparison.add(item.index, kept, style, item.content_hash)
 
     def _compare(self) -> defaultdict[str, list[Reason]]:
         """Add what the captions look like beside one another, and give what is to be said about whole datasets."""

@@ -35,9 +35,9 @@ _MARKUP = re.compile(
     """,
     re.VERBOSE,
 )
-_HINTS = ("://", "www.", "@", "<", "](", "**", "# ")
-_HINTS_BY_DOT = (".jp", ".png", ".webp", ".gif", ".bmp", ".tif", ".hei", ".avif", ".psd", ".svg", ".raw", ".cr2",
-                 ".nef", ".arw", ".dng", ".txt", ".json", ".mp4", ".mov", ".webm")  # fmt: skip
+_HINTS = ("://", "@", "<", "](", "**", "# ")
+_HINTS_BY_DOT = ("www.", ".jp", ".png", ".webp", ".gif", ".bmp", ".tif", ".hei", ".avif", ".psd", ".svg", ".raw",
+                 ".cr2", ".nef", ".arw", ".dng", ".txt", ".json", ".mp4", ".mov", ".webm")  # fmt: skip
 _HINTS_BY_DIGIT = ("img", "dsc", "pxl_", "mvi_", "vid_", "gopr", "dcim", "sam_", "pano_", "burst", "mg_", "sdc", "hpim",
                    "screenshot")  # fmt: skip
 _DIGIT = re.compile("[0-9]")
@@ -76,7 +76,7 @@ def markup(caption: Caption) -> Reason | None:
     """
     text = caption.text
     hinted = (
-        holds_any(caption.folded, _HINTS)
+        (caption.signs and holds_any(caption.text, _HINTS))
         or ("." in text[:-1] and holds_any(caption.folded, _HINTS_BY_DOT))
         or (_DIGIT.search(text) is not None and holds_any(caption.folded, _HINTS_BY_DIGIT))
     )
@@ -92,7 +92,7 @@ def markup(caption: Caption) -> Reason | None:
     if found is not None:
         severity, score, advice = _ADVICE[found.lastgroup or ""]
         return Reason("markup", severity, score, f"Contains {quote(found[0])}: {advice}.", found.span())
-    return _entity(text) if "&" in text else None
+    return _entity(text) if "&" in caption.signs else None
 
 
 def _find(text: str, listed: bool) -> re.Match[str] | None:

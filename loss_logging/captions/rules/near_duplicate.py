@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ _LEAST_SHARED = 0.8  # of the pairs of words (Jaccard)
 _BANDS, _ROWS = 8, 4  # two captions that share 80% meet in a band with a probability of 0.985
 _LEAST_AGREEING = 20  # of all rows; of captions that share 80%, one pair in 200 has fewer
 _BATCH = 128  # captions whose words are held at a time
+_CACHED = 256  # captions whose pairs are at hand while they are compared
 _READ = 128  # tokens
 _MANY = 0.5  # of a dataset; it is made so
 
@@ -74,8 +77,9 @@ class NearDuplicate:
             new = np.maximum(one, other) >= self._compared
             new[new] = (signatures[one[new]] == signatures[other[new]]).sum(axis=1) >= _LEAST_AGREEING
             pairs.update(zip(one[new].tolist(), other[new].tolist(), strict=True))
+        pairs_of = lru_cache(_CACHED)(lambda index: frozenset(pairwise(known.tokens(index)[:_READ])))
         for low, high in sorted(pairs):
-            self._compare(self._items[low], self._items[high], known)
+            self._compare(self._items[low], self._items[high], known, pairs_of)
         self._compared = len(self._items)
         twins = {one: twin for one, twin in self._twins.items() if one not in known.gone and twin[0] not in known.gone}
         found = Counter(map(known.dataset_of, twins))
@@ -100,13 +104,13 @@ class NearDuplicate:
             self._bands.append((rows * multipliers).sum(axis=2, dtype=np.uint64))
             self._signatures.append(rows.reshape(-1, _BANDS * _ROWS).astype(np.uint8))
 
-    def _compare(self, one: int, other: int, known: Known) -> None:
+    def _compare(self, one: int, other: int, known: Known, pairs_of: Callable[[int], frozenset[Any]]) -> None:
         if one in self._twins and other in self._twins:
             return
         dataset = known.dataset_of(one)
         if dataset != known.dataset_of(other) or known.styles.get(dataset) == "instance":
             return
-        first, second = (set(_features(known.tokens(index))) for index in (one, other))
+        first, second = pairs_of(one), pairs_of(other)
         share = len(first & second) / len(first | second)
         if _LEAST_SHARED <= share < 1:
             self._twins.setdefault(one, (other, share))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from loss_logging.captions.caption import holds_any, quote
+from loss_logging.captions.caption import quote
 from loss_logging.report import Reason
 
 if TYPE_CHECKING:
@@ -53,8 +53,12 @@ _CLOSINGS = (
     r"お役に立て|도움이 되",
 )
 _CLOSING = re.compile("|".join(_CLOSINGS), re.IGNORECASE)
-_HINTS = ("let me know", " you ", "hope ", "feel free", "caption", "prompt", "description", "note that", "word count",
-          "anything else", "希望", "如果", "お役", "도움")  # fmt: skip
+# What every one of them holds that is in ASCII, to be quick about captions that hold none of it.
+_OPENING_WORDS = """sure certainly course absolutely okay ok alright great understood got problem caption description
+here here's here’s below prompt answer response output tags text based describe provide help give gerne klar hier
+beschreibung bildbeschreibung unterschrift bildunterschrift voici claro supuesto certo ecco descrizione"""
+_CLOSING_WORDS = "know you hope feel caption prompt description note word else"
+_HINTS = frozenset(f"{_OPENING_WORDS} {_CLOSING_WORDS}".split())
 _TAIL = 240  # characters at the end in which a captioner takes leave
 
 
@@ -63,12 +67,13 @@ def preamble(caption: Caption) -> Reason | None:
 
     "The image shows ..." is a way to describe, and fine: it is mentioned once for a dataset where nearly all begin so.
     """
-    if match := _OPENING.match(caption.text):
+    text = caption.text
+    if text.isascii() and _HINTS.isdisjoint(caption.vocabulary):
+        return None
+    if match := _OPENING.match(text):
         return _reason(match, "opens")
-    start = max(0, len(caption.text) - _TAIL)
-    if holds_any(caption.folded[-_TAIL:], _HINTS) and (match := _CLOSING.search(caption.text, start)):
-        return _reason(match, "closes")
-    return None
+    match = _CLOSING.search(text, max(0, len(text) - _TAIL))
+    return match and _reason(match, "closes")
 
 
 def _reason(match: re.Match[str], does: str) -> Reason:

@@ -73,17 +73,11 @@ _REFUSALS = (
 _REFUSAL = re.compile(rf"(?:^|[.,:;!?\n。，！])[\s*]{{0,4}}(?:{'|'.join(_REFUSALS)})", re.IGNORECASE)
 
 # What every one of them holds, to be quick about captions that hold none of it.
-_HINTS = (
-    "sorry", "apolog", "comfortable", "language model", "ai model", "ai assistant", "unavailable", "not found",
-    "cannot",
-    "can not", "can't", "can’t", "i cant", "could not", "couldn", "able to", "going to",
-    "won't", "won’t", "i will not", "i do not", "i don", "i did", "as an ai", "as a ", "as an artificial", "please ",
-    "violat", "blocked", "rejected", "flagged", "load", "missing", "not available", "not access", "not visible",
-    "broken", "no image", "no pic", "no photo", "no file", "no link", "no attach", "you have not", "you did",
-    "you haven",
-    "tut mir", "ich nicht", "ich kann", "als ki", "spijt", "als ai", "tant qu", "je ne", "siento", "no puedo", "como ",
-    "desculpe", "sinto muito", "lamento", "posso", "dispiace", "przykro", "przepraszam", "maaf", "leider",
-)  # fmt: skip
+_WORDS = """sorry apologize apologise apologies comfortable model assistant ai language artificial text-based
+unavailable available accessible visible found cannot can't can’t cant not couldn't couldn’t unable won't won’t don't don’t didn't
+didn’t haven't haven’t no please violate violates blocked rejected flagged load failed missing broken leid leider nicht
+als spijt tant ne siento puedo como desculpe sinto lamento posso dispiace przykro przepraszam maaf"""
+_HINTS = frozenset(_WORDS.split())
 _FOREIGN_HINTS = (
     "抱歉", "对不起", "對不起", "作为", "身为", "无法", "無法", "不能", "没有", "申し訳", "すみません", "として",
     "죄송", "저는", "모델로", "désol", "mogę", "извините", "простите", "сожалению", "прощения", "не могу",
@@ -113,7 +107,7 @@ def refusal(caption: Caption) -> Reason | None:
     if (match := _FAILURE.match(caption.text)) is not None:
         return _reason(match, "an error of the captioner instead of a caption")
     start, text = caption.folded[:_READ], caption.text[:_READ]
-    if not holds_any(start, _HINTS) and (text.isascii() or not holds_any(start, _FOREIGN_HINTS)):
+    if _HINTS.isdisjoint(caption.vocabulary) and (text.isascii() or not holds_any(start, _FOREIGN_HINTS)):
         return None
     match = next((one for one in _REFUSAL.finditer(text) if not in_quotes(text, one.start() + 1)), None)
     return match and _reason(match, "the captioner's answer that it cannot describe the image")

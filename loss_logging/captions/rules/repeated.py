@@ -19,7 +19,6 @@ __all__ = ["repeated"]
 _WORD_RUN = re.compile(r"(?<![^\s,.;:!?])([^\W_][^\s,.;:!?]*)(?:[,.;:!?]?\s+\1(?![^\s,.;:!?])){3,}", re.IGNORECASE)
 _RUN = 12
 _LETTER_RUN = re.compile(rf"([^\W\d_])\1{{{_RUN - 1},}}")
-_TO_SPACES = str.maketrans(dict.fromkeys(",.;:!?", " "))
 _MIN_DIFFERENT = 0.66
 _LONG_WORD = 16
 
@@ -55,7 +54,7 @@ def repeated(caption: Caption) -> Reason | None:
     The score is the share of the caption that repeats something.
     """
     text, listed = caption.text, caption.style == "tags"
-    words = caption.folded.translate(_TO_SPACES).split()
+    words = caption.tokens
     if any(map(operator.eq, words, words[1:])) and (match := _WORD_RUN.search(text)):
         return _run(match, text)
     # "wryyyyyyyyyyyyy" is a tag.
@@ -64,7 +63,7 @@ def repeated(caption: Caption) -> Reason | None:
     if listed:
         return _tags(text)
     # A text with many different words among its words is no loop; one of long words may have no spaces between them.
-    if len(set(words)) > _MIN_DIFFERENT * len(words) and len(text) < _LONG_WORD * len(words):
+    if len(caption.vocabulary) > _MIN_DIFFERENT * len(words) and len(text) < _LONG_WORD * len(words):
         return _twice(text) if sum(map(text.count, ".!?。！？\n")) > 1 else None
     return _prose(text)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from loss_logging.captions.caption import holds_any
 from loss_logging.report import Reason, Severity
 
 if TYPE_CHECKING:
@@ -33,8 +32,9 @@ _SUSPICIOUS = re.compile(
 )
 
 # What one of these needs; ordinary captions hold none, which is quickly seen.
-_HINTS = ("<", "[", "#", "`", "None", "NaN", "null", "undefined", "Araf", "araf", "SISTANT", "USER", "SYSTEM",
-          "ssistant", "User:", "uman", " of n")  # fmt: skip
+_SIGNS = frozenset("<[#`")
+_WORDS = "none nan null undefined assistant user human system arafed araffe araffed araffes araffy"
+_HINTS = frozenset(_WORDS.split())
 
 _NULL_TAGS = frozenset({"nan", "null", "undefined", "n/a", "<na>"})
 _COMMA = re.compile(r"[,，、]")
@@ -56,7 +56,7 @@ def suspicious(caption: Caption) -> Reason | None:
     textual-inversion tokens (``<s0>``, ``<my-cat>``) are fine, and so is JSON, which some trainers read.
     """
     worst: re.Match[str] | None = None
-    if holds_any(caption.text, _HINTS):
+    if not (_SIGNS.isdisjoint(caption.signs) and _HINTS.isdisjoint(caption.vocabulary)):
         for match in _SUSPICIOUS.finditer(caption.text):
             if worst is None or _score(match) > _score(worst):
                 worst = match

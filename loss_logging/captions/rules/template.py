@@ -43,7 +43,9 @@ _TEMPLATE = re.compile(
     """,
     re.VERBOSE,
 )
+_WORDS = ("trigger", "lorem ipsum")
 _HINTS = (
+    *_WORDS,
     "[",
     "{",
     "__",
@@ -56,10 +58,8 @@ _HINTS = (
     ": 1",
     ":.",
     "%",
-    "trigger",
     "insert_",
     "your_",
-    "lorem ipsum",
 )
 
 _ADVICE: dict[str, tuple[Severity, float, str]] = {
@@ -83,7 +83,7 @@ def template(caption: Caption) -> Reason | None:
     ratio of (16:9), a time, and JSON captions are fine.
     """
     text = caption.text
-    if not holds_any(caption.folded, _HINTS):
+    if not holds_any(caption.folded, _HINTS if caption.signs else _WORDS):
         return None
     structured = _STRUCTURED.match(text) is not None
     for match in _TEMPLATE.finditer(text):
