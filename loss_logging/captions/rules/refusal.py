@@ -74,7 +74,8 @@ _REFUSAL = re.compile(rf"(?:^|[.,:;!?\n。，！])[\s*]{{0,4}}(?:{'|'.join(_REFU
 
 # What every one of them holds, to be quick about captions that hold none of it.
 _WORDS = """sorry apologize apologise apologies comfortable model assistant ai language artificial text-based
-unavailable available accessible visible found cannot can't can’t cant not couldn't couldn’t unable won't won’t don't don’t didn't
+unavailable available accessible visible found cannot can't can’t cant not couldn't couldn’t
+unable won't won’t don't don’t didn't
 didn’t haven't haven’t no please violate violates blocked rejected flagged load failed missing broken leid leider nicht
 als spijt tant ne siento puedo como desculpe sinto lamento posso dispiace przykro przepraszam maaf"""
 _HINTS = frozenset(_WORDS.split())
