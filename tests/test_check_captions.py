@@ -354,6 +354,7 @@ def test_command_in_ci(folder: Path) -> None:
     done = loss_logging("check-captions", folder, "--format", "json", LC_ALL="C", PYTHONUTF8="0")
     assert (done.returncode, done.stderr) == (1, "")
     assert json.loads(done.stdout)["counts"]["error"] == 6
+    assert loss_logging("check-captions", folder, "--json").stdout == done.stdout
     done = loss_logging("check-captions", folder, "--format", "sarif", "--fail-on", "never")
     assert (done.returncode, done.stderr) == (0, "")
     Sarif.model_validate_json(done.stdout)
@@ -366,6 +367,8 @@ def test_command_options(folder: Path, tmp_path: Path) -> None:
     config.write_text("captions: {disabled_rules: [suspicious], severities: {empty: warning}}", encoding="utf-8")
     done = loss_logging("check-captions", folder, "--config", config, "--profile", "prose", "--format", "csv")
     assert [row["rule"] for row in csv.DictReader(io.StringIO(done.stdout))] == ["broken_line"]
+    done = loss_logging("check-captions", folder, "--json", "--format", "csv")
+    assert done.returncode == 2
     done = loss_logging("check-captions", folder, "--tokenizer", "nowhere:none")
     assert done.returncode == 1
     assert done.stderr.startswith("loss-logging: tokenizer is 'nowhere:none'")

@@ -17,6 +17,7 @@ def check_captions(
     output: Annotated[
         Literal["table", "json", "csv", "github", "sarif"], typer.Option("--format", help="How to say what was found.")
     ] = "table",
+    as_json: JsonOption = False,
     fail_on: Annotated[
         Literal["error", "warning", "info", "never"], typer.Option(help="The mildest finding that exits with 1.")
     ] = "error",
@@ -56,8 +57,10 @@ def check_captions(
       loss-logging check-captions captions.csv --format sarif
     """
     from loss_logging.check_captions import check_folder
-    from loss_logging.check_command import caption_config, fails, ignore_list, print_check_as
+    from loss_logging.commands.caption_check import caption_config, fails, ignore_list, print_check_as
 
+    if as_json and output not in ("table", "json"):
+        raise typer.BadParameter(f"--json and --format {output} were given; choose one")
     check = check_folder(
         path,
         caption_config(config, profile=profile, model=model, tokenizer=tokenizer),
