@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from loss_logging.captions import SEVERITIES, CaptionChecker, IgnoreList, Verdict, flagged_caption, without_ignored
 from loss_logging.captions.caption import Style
@@ -16,6 +17,7 @@ from loss_logging.captions.comparison import CaptionComparison
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.profile import common_style, style_alone
 from loss_logging.report import DatasetCaptions, FlaggedCaption, Reason
+from loss_logging.statistics import COUNT
 from loss_logging.warn import LOGGER
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ _FLAGGED_CAPTIONS = pa.schema({"dataset": pa.string(), "caption": pa.string(), *
 _FLAGGED_ITEMS = pa.schema({"path": pa.string(), "dataset": pa.string(), **_VERDICT})
 _COMPARED = pa.schema({"item_hash": pa.uint64(), "number": pa.int64()})
 _ROWS = 8_192
+_AT_ONCE = 2_000_000  # records or items whose captions are told apart in memory
 _FOREVER = 2**62
 _MOST_GONE = 0.5  # of the captions that were compared; then the comparison starts anew
 
@@ -77,15 +80,20 @@ class CaptionStatistics:
 
     def check_early(self, through: int) -> None:
         """Check each caption that has come up to step ``through`` by itself, so that less is left for the save step."""
+        steps = {"after": self._early_through, "through": through}
         self._queries.read(self._log.files())
-        self._check(self._queries.batches("unchecked_captions", _ROWS, after=self._early_through, through=through))
+        for shards, parts in self._pieces(**steps):
+            self._queries.read(shards)
+            for part in range(parts):
+                self._check(self._queries.batches("unchecked_captions", _ROWS, parts=parts, part=part, **steps))
+        self._queries.read(self._log.files())
         self._early_through = max(through, self._early_through)
 
     def check(self) -> None:
         """Check the captions of all items as they are now."""
-        self._check(self._queries.batches("unchecked_items", _ROWS))
+        self._check_items()
         if self._guess():
-            self._check(self._queries.batches("unchecked_items", _ROWS))
+            self._check_items()
         self._compare()
 
     def dataset(self, name: str) -> DatasetCaptions:
@@ -110,6 +118,26 @@ class CaptionStatistics:
     def _style(self, dataset: str) -> Style | None:
         declared = self._config.profile(dataset)
         return self._styles.get(dataset) if declared == "auto" else declared
+
+    def _check_items(self) -> None:
+        parts = -(-self._queries.value("SELECT count(*) FROM items") // _AT_ONCE)
+        for part in range(parts):
+            self._check(self._queries.batches("unchecked_items", _ROWS, parts=parts, part=part))
+
+    def _pieces(self, after: int, through: int) -> Iterator[tuple[list[Path], int]]:
+        """Shards with not many more than `_AT_ONCE` records together, and in how many parts to read them."""
+        shards = self._log.files()
+        if self._queries.value(COUNT, after=after, through=through) <= _AT_ONCE:
+            yield shards, 1
+            return
+        held: list[Path] = []
+        records = 0
+        for shard in shards:
+            held.append(shard)
+            records += pq.read_metadata(shard).num_rows
+            if records >= _AT_ONCE or shard == shards[-1]:
+                yield held, -(-records // _AT_ONCE)
+                held, records = [], 0
 
     def _check(self, batches: Iterable[pa.RecordBatch]) -> None:
         for batch in batches:

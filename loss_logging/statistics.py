@@ -23,7 +23,6 @@ import duckdb
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from loss_logging import bins
 from loss_logging.columns import SCHEMA, table_from_records
@@ -52,6 +51,7 @@ _MAX_CANDIDATES = 999_999
 _TIMESTEP_BINS = 20
 _STATE = ("cells", "bins", "items")
 _FOREVER = 2**62
+COUNT = "SELECT count(*) FROM records WHERE step > $after AND step <= $through"
 _FEWEST_FOR_SUSPECTS = 28
 """With fewer, `hard` is below 1: n of N losses are at most sqrt(N / n - 1) standard deviations above the mean."""
 _BLOCK_STEPS = 250
@@ -463,7 +463,7 @@ def _sum_items(queries: _Queries, table: str, source: pa.Table | Sequence[Path],
     over the same records of an item, in memory that does not grow with the log, at two readings of it.
     """
     queries.table("baseline", _sql("baseline"), **steps)
-    records = queries.value(_COUNT, **steps)
+    records = queries.value(COUNT, **steps)
     if records <= _AT_ONCE:
         queries.table(table, _sql("items"), **steps)
         return

@@ -42,7 +42,6 @@ def check_captions(
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would change, and change nothing.")] = False,
     rows: Annotated[int, typer.Option(min=0, help="Most examples in the table.")] = 10,
-    as_json: JsonOption = False,
 ) -> None:
     """Check the captions of a folder or table, with neither model nor GPU: exit status 1 where one is bad.
 
