@@ -370,6 +370,17 @@ def _check_captions(value: Any, hint: Any, where: str) -> CaptionConfig:
     return config
 
 
+def _check_section(value: Any, hint: type[CheckedConfig], where: str) -> CheckedConfig:
+    """A configuration inside another."""
+    if isinstance(value, hint):
+        return value
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: got {_shown(value)}; allowed: a mapping with keys of {hint.__name__}")
+    _check_keys(hint, value, where)
+    hints = get_type_hints(hint, include_extras=True)
+    return hint(**{name: _convert(given, hints[name], f"{where}.{name}") for name, given in value.items()})
+
+
 def _check_loggers(value: Any, _hint: Any, where: str) -> list[Any]:
     if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
         raise ConfigError(f'{where}: got {_shown(value)}; allowed: a list of loggers, such as ["tensorboard", "wandb"]')
@@ -403,6 +414,7 @@ _CHECKS: dict[str, Callable[[Any, Any, str], Any]] = {
     "spool": _check_spool,
     "captions": _check_captions,
     "loggers": _check_loggers,
+    "ray": _check_section,
 }
 
 

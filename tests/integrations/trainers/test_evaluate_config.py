@@ -224,6 +224,20 @@ def test_records_of_another_setting_are_not_continued(
     assert "is not continued: it had model_id=" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"actors": 0}, r"\$\.ray\.actors: got 0 \(int\); allowed: a whole number, 1 or more"),
+        ({"actor": 2}, r"\$\.ray\.actor is no configuration key; did you mean actors\?"),
+        (2, r"\$\.ray: got 2 \(int\); allowed: a mapping with keys of RayConfig"),
+    ],
+)
+def test_impossible_values_of_the_cluster(section: Any, message: str) -> None:
+    """A wrong key of the inner section is named with its whole path."""
+    with pytest.raises(ConfigError, match=message):
+        EvaluateConfig.from_dict({"data": "photos", "pipeline": "sdxl", "save_root": "runs", "ray": section})
+
+
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore::Warning:ray.data.context")  # Ray's own, on every use of it
 def test_on_ray(photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
