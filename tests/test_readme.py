@@ -99,6 +99,7 @@ def test_configuration_is_valid(tmp_path: Path) -> None:
 
 
 def test_evaluation_is_valid() -> None:
-    """The YAML of docs/evaluate.md is a configuration that `loss-logging evaluate` takes."""
-    (text,) = (code for page, language, code in BLOCKS if language == "yaml" and page == "evaluate.md")
-    assert EvaluateConfig.from_dict(yaml.safe_load(text)).draws == 16
+    """The YAML of docs/evaluate.md is a configuration that `loss-logging evaluate` takes, on a cluster too."""
+    text = "".join(code for page, language, code in BLOCKS if language == "yaml" and page == "evaluate.md")
+    config = EvaluateConfig.from_dict(yaml.safe_load(text))
+    assert (config.draws, config.ray.actors) == (16, 8)
