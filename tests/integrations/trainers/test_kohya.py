@@ -78,7 +78,8 @@ def runs(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     sd = ("--gradient_accumulation_steps", 2, "--max_data_loader_n_workers", 2, "--start_method", "fork", *OPTIONS)
     config = folder / "losses.toml"
-    config.write_text('[loss_logging]\ntop_k = 3\nreporter = "inline"\n', encoding="utf-8")
+    example = (ROOT / "examples" / "kohya" / "losses.toml").read_text(encoding="utf-8")
+    config.write_text(example.replace("top_k = 20", 'top_k = 3\nreporter = "inline"'), encoding="utf-8")
     said = python(*LAUNCHER, SD_SCRIPTS, *arguments(images, folder / "sd", *sd), "--loss_logging_config", config)
     assert not said
     one_epoch = ("--max_train_steps", 5, "--save_every_n_steps", 2)

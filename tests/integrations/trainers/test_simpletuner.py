@@ -20,12 +20,7 @@ from loss_logging import read_report
 accelerate = pytest.importorskip("accelerate")
 
 CAPTIONS = [f"picture {i}" for i in range(6)]
-TRACKER = """
-from loss_logging.integrations.trainers.simpletuner import LossTracker
-
-class Losses(LossTracker):
-    config = {config!r}
-"""
+EXAMPLE = Path(__file__).parents[3] / "examples" / "simpletuner" / "losses.py"
 
 
 class Model:
@@ -173,7 +168,7 @@ def tracker_file(folder: Path, section: str | None = '[loss_logging]\nreporter =
     if section is not None:
         config.write_text(section, encoding="utf-8")
     file = folder / "losses.py"
-    file.write_text(TRACKER.format(config=str(config)), encoding="utf-8")
+    file.write_text(f"{EXAMPLE.read_text(encoding='utf-8')}    config = {str(config)!r}\n", encoding="utf-8")
     return file
 
 
