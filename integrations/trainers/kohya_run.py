@@ -49,21 +49,28 @@ class Run:
         self.step = 0
         self.watch = Watch("NetworkTrainer", "look for a newer version of loss_logging")
 
-    def log(self, done: int, found: Mapping[str, Any]) -> None:
+    def look(self, found: dict[str, Any], at: Callable[[], Mapping[str, Any]]) -> None:
+        """Add to ``found`` what is ``at`` a seam; what is not as expected there costs the batch, not the training."""
+        try:
+            found.update(at())
+        except Exception as error:  # noqa: BLE001
+            self.watch.cannot(f"{type(error).__name__}: {error}")
+
+    def log(self, done: Callable[[], int], found: Mapping[str, Any]) -> None:
         """Log a batch.
 
         Args:
-            done: how many steps the trainer has counted before this one.
+            done: gives how many steps the trainer has counted before this one.
             found: the trainer's ``batch``, ``accelerator`` and ``network``, and ``per_example``, ``weighted`` and
                 ``timesteps``, (B,) each, the last two as far as they are known.
         """
         if self._off:
             return
         try:
-            names = _names(found["batch"])
+            names, count = _names(found["batch"]), done()
             if self._losses is None:
-                self._start(done, found["accelerator"], found["network"])
-            self.step = self._skipped + done + 1
+                self._start(count, found["accelerator"], found["network"])
+            self.step = self._skipped + count + 1
             weighted = found.get("weighted")
             self._logger.log_batch(
                 self.step,
@@ -221,9 +228,9 @@ def see_sd_scripts(trainer: Any, run: Run, train_util: Any, masked: Callable[[An
         seen.update(given)
         loss = process_batch(*args, **kwargs)
         if "per_example" not in seen:
-            run.watch.cannot("process_batch calls conditional_loss no more")
+            run.watch.cannot("process_batch did not call conditional_loss")
         else:
-            run.log(step(), seen)
+            run.log(step, seen)
         seen.clear()
         return loss
 
@@ -231,17 +238,18 @@ def see_sd_scripts(trainer: Any, run: Run, train_util: Any, masked: Callable[[An
     def elementwise(*args: Any, **kwargs: Any) -> Any:
         loss = conditional_loss(*args, **kwargs)
         if "batch" in seen and loss.ndim > 0:
-            batch = seen["batch"]
-            is_masked = seen["args"].masked_loss or batch.get("alpha_masks") is not None
-            seen["per_example"] = per_example_loss(masked(loss.detach(), batch) if is_masked else loss)
+            run.look(seen, lambda: {"per_example": per_example_loss(with_mask(loss.detach(), seen["batch"]))})
         return loss
+
+    def with_mask(loss: torch.Tensor, batch: Mapping[str, Any]) -> Any:
+        is_masked = seen["args"].masked_loss or batch.get("alpha_masks") is not None
+        return masked(loss, batch) if is_masked else loss
 
     @functools.wraps(post_process_loss)
     def post_process(loss: Any, args: Any, timesteps: Any, *rest: Any, **kwargs: Any) -> Any:
         weighted = post_process_loss(loss, args, timesteps, *rest, **kwargs)
         if "batch" in seen:
-            seen["weighted"] = per_example_loss(weighted)
-            seen["timesteps"] = timesteps
+            run.look(seen, lambda: {"weighted": per_example_loss(weighted), "timesteps": timesteps})
         return weighted
 
     trainer.process_batch, trainer.post_process_loss = process, post_process
@@ -268,9 +276,9 @@ def see_musubi(trainer: Any, run: Run) -> None:
         seen.update(signature.bind(*args, **kwargs).arguments)
         result = process_batch(*args, **kwargs)
         if "per_example" not in seen:
-            run.watch.cannot("process_batch calls compute_loss no more")
+            run.watch.cannot("process_batch did not call compute_loss")
         else:
-            run.log(int(seen["global_step"]), seen)
+            run.log(lambda: int(seen["global_step"]), seen)
         seen.clear()
         return result
 
@@ -278,14 +286,15 @@ def see_musubi(trainer: Any, run: Run) -> None:
     def compute(args: Any, output: Any, timesteps: Any, *rest: Any, **kwargs: Any) -> Any:
         with capture_per_example_loss(len(output.pred)) as captured:
             loss, metrics = compute_loss(args, output, timesteps, *rest, **kwargs)
-        captured.check(loss)
-        seen["per_example"] = _squared_error(output.pred, output.target)
-        seen["weighted"] = captured.losses
-        seen["timesteps"] = timesteps if timesteps.ndim == 1 else None
+        run.look(seen, lambda: {"per_example": _squared_error(output.pred, output.target)})
+        run.look(seen, lambda: {"weighted": captured.losses if captured.check(loss) else None})
+        run.look(seen, lambda: {"timesteps": timesteps if timesteps.ndim == 1 else None})
         return loss, metrics
 
     trainer.process_batch, trainer.compute_loss = process, compute
 
 
 def _squared_error(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    if prediction.shape != target.shape:
+        raise ValueError(f"the prediction has shape {tuple(prediction.shape)}, and the target {tuple(target.shape)}")
     return per_example_loss(F.mse_loss(prediction.detach().float(), target.detach().float(), reduction="none"))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from accelerate.tracking import GeneralTracker
 
-from loss_logging.capture import capture_per_example_loss
+from loss_logging.capture import CapturedLosses, capture_per_example_loss
 from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.accelerate import accelerate_loggers
@@ -93,11 +93,10 @@ class _Run:
         self.losses: LossLogger | None = None
         self.off = False
 
-    def log(self, batch: Mapping[str, Any], losses: torch.Tensor, weighted: torch.Tensor | None) -> None:
-        """Log a batch."""
-        if self.off:
-            return
+    def log(self, batch: Mapping[str, Any], found: Callable[[], tuple[torch.Tensor, torch.Tensor | None]]) -> None:
+        """Log a batch, with its losses and its weighted losses; what is not as expected never reaches the training."""
         try:
+            losses, weighted = found()
             if self.losses is None:
                 self._start()
             assert self.losses is not None
@@ -115,10 +114,6 @@ class _Run:
         except Exception as error:  # noqa: BLE001, whatever the reason, the user's training is worth more
             self.off = self.losses is None
             self._watch.cannot(f"{type(error).__name__}: {error}")
-
-    def cannot(self, reason: str | None) -> None:
-        """Say that the losses of a batch are not known."""
-        self._watch.cannot(str(reason))
 
     @property
     def _step(self) -> int:
@@ -243,14 +238,7 @@ def _see(trainer: Any, run: _Run) -> None:
             scalar = loss_of(prepared_batch, model_output, *args, **kwargs)
         if not scalar.requires_grad:  # it evaluates
             return scalar
-        captured.check(scalar)
-        if captured.losses is None:
-            run.cannot(captured.reason)
-        elif _is_weighted(trainer.config):
-            target = model.get_prediction_target(prepared_batch)
-            run.log(prepared_batch, _squared_error(model_output["model_prediction"], target), captured.losses)
-        else:
-            run.log(prepared_batch, captured.losses, None)
+        run.log(prepared_batch, lambda: _losses(captured, scalar, model, model_output, prepared_batch))
         return scalar
 
     @functools.wraps(save)
@@ -266,6 +254,17 @@ def _see(trainer: Any, run: _Run) -> None:
 
     model.loss, trainer.model_predict = loss, model_predict
     trainer.checkpoint_state_save, trainer.accelerator.end_training = checkpoint_state_save, end_training
+
+
+def _losses(
+    captured: CapturedLosses, scalar: torch.Tensor, model: Any, model_output: Any, batch: Any
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    captured.check(scalar)
+    if captured.losses is None:
+        raise LossLoggingError(f"the loss is not one mean over the examples: {captured.reason}")
+    if not _is_weighted(model.config):
+        return captured.losses, None
+    return _squared_error(model_output["model_prediction"], model.get_prediction_target(batch)), captured.losses
 
 
 def _is_weighted(config: Any) -> bool:

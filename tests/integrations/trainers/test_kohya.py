@@ -282,6 +282,29 @@ def test_a_seam_that_is_never_called_is_said_so(
     assert not list(tmp_path.iterdir())
 
 
+def test_what_is_not_as_expected_at_a_seam_does_not_stop_the_training(caplog: pytest.LogCaptureFixture) -> None:
+    """A prediction and a target of different shapes, a batch without names: the loss comes back, and why is said."""
+    from loss_logging.integrations.trainers.kohya_run import Run, see_musubi
+
+    class Trainer:
+        def process_batch(self, batch: Any, network: Any, accelerator: Any, global_step: int) -> Any:
+            output = SimpleNamespace(
+                pred=torch.ones(2, 3), target=torch.zeros(2, 3, 1) if global_step else torch.ones(2, 3)
+            )
+            return self.compute_loss(None, output, torch.ones(2))
+
+        def compute_loss(self, args: Any, output: Any, timesteps: Any) -> Any:
+            return output.pred.mean(), {}
+
+    for step, reason in ((0, "which images it is of"), (1, "shape (2, 3), and the target (2, 3, 1)")):
+        trainer = Trainer()
+        see_musubi(trainer, Run({"loss_logging": True}, None))
+        with caplog.at_level(logging.DEBUG, "loss_logging"):
+            loss, _ = trainer.process_batch({}, None, None, step)
+        assert float(loss) == 1
+        assert reason in caplog.text
+
+
 # --- longer -------------------------------------------------------------------------------------------------------
 
 
