@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loss_logging import SampleRecord, flag_bad_captions
@@ -133,6 +133,7 @@ def test_an_impossible_top_n_is_refused(top_n: Any) -> None:
 
 
 @given(RECORDS, RECORDS)
+@settings(deadline=None)  # the first look imports
 def test_more_records_never_lower_a_count(some: list[SampleRecord], more: list[SampleRecord]) -> None:
     """The summary only grows, and counts add up over any split of the records."""
     first, second, both = (flag_bad_captions(records).summary for records in (some, more, some + more))
