@@ -80,7 +80,7 @@ class TextEncoder(msgspec.Struct, frozen=True):
             return None
         beginning = text[: self.limit * _MOST_CHARACTERS]
         if (tokens := self.count(beginning)) <= self.limit:
-            if len(beginning) == len(text) or self.count(text) <= self.limit:
+            if len(beginning) == len(text) or (tokens := self.count(text)) <= self.limit:
                 return None
         else:
             text = beginning  # what comes after it is lost in any case

@@ -6,11 +6,11 @@ from importlib.metadata import EntryPoint
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loss_logging.captions import RULES, SEVERITIES, CaptionChecker, CaptionConfig, Verdict
-from loss_logging.captions.caption import Caption
+from loss_logging.captions import RULES, SEVERITIES, CaptionChecker, CaptionConfig, DatasetChecker, Verdict
+from loss_logging.captions.caption import READ_LIMIT, Caption
 from loss_logging.errors import ConfigError
 from loss_logging.report import Reason
 
@@ -154,6 +154,30 @@ def test_a_megabyte_takes_no_longer_than_a_blink(caption: str) -> None:
     assert verdict is not None
     assert verdict.severity == "error"
     assert min(times) < 0.05
+
+
+FRAGMENTS = [
+    "a ", "A", " ", "\n", ",", "a, ", ". ", "!", "<", "<a", "</", "[[", "[a|", "(a:", "(a:1", "{a|",
+    "{{", "|", "__a", "a__", "## ", "**a", "`", "&amp", "\\u00", "a@a.", "a-", "www.a.", "http://", "1",
+    "0a", "IMG_1", "a/1/", "\\a", "\"a", "“", "「", "<lora:a", "%(a", "${a", "I'm ", "sorry, I ",
+    "I cannot a ", "as an ", "here is a a,", "if you ", "photo (1", "Error: ", "ohwx ", "owhx  man",
+    "x\u0301", "Ã ", "Â", "\u00a0", "\u200b", "\u202e", "猫、", "。", "ก ", "अ", "ア", "가", "🐱", "1girl, ",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=3), st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_no_text_is_slow(fragments: list[str], blocks: bool) -> None:
+    """Whatever repeats in the longest text that is read, mixed or one after the other, each rule needs milliseconds."""
+    count = READ_LIMIT // len("".join(fragments))
+    text = "".join(fragment * count for fragment in fragments) if blocks else "".join(fragments) * count
+    config = CaptionConfig(model="sdxl", default_trigger="ohwx man")
+    checker = DatasetChecker(config)
+    start = time.process_time()
+    for i in range(4):
+        checker.add(f"{i}.png", "any", f"{text[i:]}{i}")
+    checker.finish()
+    assert time.process_time() - start < 4 * 0.15
 
 
 def test_memory_does_not_grow_with_the_captions_seen() -> None:

@@ -5,7 +5,7 @@ import pytest
 from loss_logging.captions import RULE_NAMES, CaptionChecker, DatasetChecker
 
 from .corpus import CORPUS
-from .corpus.datasets import DATASETS, checked
+from .corpus.datasets import DATASETS, results
 from .corpus.held_out import HELD_OUT
 from .corpus.measure import measure
 
@@ -50,9 +50,7 @@ def test_every_reason_tells_what_to_do() -> None:
         for case in CORPUS
         for reason in getattr(CaptionChecker().check(case.caption, "corpus"), "reasons", ())
     ]
-    reasons += [
-        (one.caption, reason) for dataset in DATASETS for one in checked(dataset).flagged for reason in one.details
-    ]
+    reasons += [(one.caption, reason) for result in results() for one in result.flagged for reason in one.details]
     for caption, reason in reasons:
         assert reason.message.endswith(".")
         assert 20 < len(reason.message) < 300

@@ -53,6 +53,11 @@ def test_the_end_is_where_the_limit_falls(text: str) -> None:
     assert encoder.count(text[: end + 1 + len(following)]) > 75 or text.isascii()
 
 
+def test_what_begins_with_nothing_to_read() -> None:
+    """Blanks without any token, before a text that is too long."""
+    assert TextEncoder.of(CaptionConfig(model="sdxl")).read(" " * 4_000 + "cat " * 100) == (100, 4_299)
+
+
 def test_the_lost_words_are_shown() -> None:
     """A warning where the model is known, an info where it is not, and nothing where everything is read."""
     reason, assumed, read = (truncated(config) for config in ({"model": "sdxl"}, {}, {"model": "flux"}))

@@ -3,6 +3,7 @@ which rules should object to it at the severity of a warning (`near_duplicate`, 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 from loss_logging.captions import CaptionConfig, CheckedCaptions, DatasetChecker
@@ -10,7 +11,7 @@ from loss_logging.captions import CaptionConfig, CheckedCaptions, DatasetChecker
 from .good import GOOD
 from .held_out import HELD_OUT
 
-__all__ = ["DATASETS", "NEVER_WARNS", "Dataset", "Item", "checked", "found"]
+__all__ = ["DATASETS", "NEVER_WARNS", "Dataset", "Item", "found", "results"]
 
 NEVER_WARNS = "near_duplicate"
 
@@ -219,17 +220,20 @@ COMPARED = [
 DATASETS = [*TRIGGER, *LENGTHS, *COMPARED]
 
 
-def checked(dataset: Dataset) -> CheckedCaptions:
-    """What is found in a dataset."""
-    checker = DatasetChecker(dataset.config)
-    for i, item in enumerate(dataset.items):
-        checker.add(str(i), dataset.name, item.caption, item.image)
-    return checker.finish()
+@cache
+def results() -> list[CheckedCaptions]:
+    """What is found in each of the datasets."""
+    checked = []
+    for dataset in DATASETS:
+        checker = DatasetChecker(dataset.config)
+        for i, item in enumerate(dataset.items):
+            checker.add(str(i), dataset.name, item.caption, item.image)
+        checked.append(checker.finish())
+    return checked
 
 
-def found(dataset: Dataset) -> set[tuple[str, str]]:
+def found(dataset: Dataset, result: CheckedCaptions) -> set[tuple[str, str]]:
     """Where each rule objects in a dataset: the index of an item or "", and the rule."""
-    result = checked(dataset)
     about = [("", reason) for reason in result.datasets[dataset.name].reasons]
     items = [(flagged.path, reason) for flagged in result.flagged for reason in flagged.details]
     return {

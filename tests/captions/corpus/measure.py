@@ -8,7 +8,7 @@ from typing import NamedTuple
 from loss_logging.captions import CaptionChecker
 
 from . import CORPUS
-from .datasets import DATASETS, found
+from .datasets import DATASETS, found, results
 
 __all__ = ["Measured", "measure"]
 
@@ -44,8 +44,8 @@ def measure() -> dict[str, Measured]:
     for case in CORPUS:
         reasons = verdict.reasons if (verdict := check(case.caption, "corpus")) else ()
         compare(case.caption, {reason.rule for reason in reasons if reason.severity != "info"}, set(case.rules))
-    for dataset in DATASETS:
-        said = found(dataset)
+    for dataset, result in zip(DATASETS, results(), strict=True):
+        said = found(dataset, result)
         places = [(str(i), item.caption, item.rules) for i, item in enumerate(dataset.items)]
         for where, caption, rules in [*places, ("", "as a whole", dataset.rules)]:
             compare(f"{dataset.name}: {caption}", {rule for place, rule in said if place == where}, set(rules))
