@@ -192,8 +192,12 @@ class CaptionStatistics:
         """Say how the captions of the items look beside one another."""
         before = self._comparison, len(self._comparison or ()), self._gone
         comparison = self._up_to_date()
-        if before == (comparison, len(comparison), self._gone):
-            return
+        if before != (comparison, len(comparison), self._gone):
+            self._note(comparison)
+        self._comparison = comparison  # not before: what broke off in the middle is begun anew
+
+    def _note(self, comparison: CaptionComparison) -> None:
+        """Keep what was found for the report."""
         self._reasons.clear()
         by_item: defaultdict[int, list[Reason]] = defaultdict(list)
         for where, reason in comparison.found({name: self._style(name) for name in self._styles}, self._gone):
@@ -212,7 +216,7 @@ class CaptionStatistics:
             self._queries.clear("compared_items")
             for warning in comparison.warnings:
                 LOGGER.info(warning)
-        self._comparison = comparison
+        self._comparison = None
         for batch in self._queries.batches("uncompared_items", _ROWS):
             columns = [batch[name].to_pylist() for name in ("path", "dataset", "caption")]
             numbers = []
