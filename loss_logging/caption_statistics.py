@@ -39,6 +39,7 @@ _COMPARED = pa.schema({"item_hash": pa.uint64(), "number": pa.int64()})
 _ROWS = 8_192
 _AT_ONCE = 2_000_000  # records or items whose captions are told apart in memory
 _FOREVER = 2**62
+_MOST_COMPARED = 250_000  # items: what a comparison remembers, about 1 kB of each, stays in memory
 _MOST_GONE = 0.5  # of the captions that were compared; then the comparison starts anew
 
 
@@ -99,6 +100,15 @@ class CaptionStatistics:
     def dataset(self, name: str) -> DatasetCaptions:
         """What the captions of a dataset are, and what is to be said about all of them."""
         return DatasetCaptions(self._style(name), self._config.profile(name) == "auto", self._reasons.get(name, []))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the comparison leaves out."""
+        items = self._queries.value("SELECT count(*) FROM item_statistics WHERE checkable")
+        if not self._comparison or items <= _MOST_COMPARED:
+            return []
+        compared = f"captions were compared with one another among {len(self._comparison):,} of {items:,} items"
+        return [f"{compared}; loss-logging check-captions compares all of a folder"]
 
     def flagged(self, k: int) -> tuple[list[FlaggedCaption], dict[str, int]]:
         """The first ``k`` items with a flagged caption, in the order in which a person should look at them, and how
@@ -217,7 +227,8 @@ class CaptionStatistics:
             for warning in comparison.warnings:
                 LOGGER.info(warning)
         self._comparison = None
-        for batch in self._queries.batches("uncompared_items", _ROWS):
+        room = _MOST_COMPARED - len(comparison) if comparison.has_rules else 0
+        for batch in self._queries.batches("uncompared_items", _ROWS, room=room):
             columns = [batch[name].to_pylist() for name in ("path", "dataset", "caption")]
             numbers = []
             for item in zip(*columns, strict=True):

@@ -255,7 +255,7 @@ class Reporter:
                 f"{outside} timesteps lie outside 0 to {self._statistics.timestep_scale:g} and count to the nearest "
                 "bin; set timestep_scale in the configuration"
             )
-        return sentences
+        return sentences + (self._captions.warnings if self._config.log_per_example else [])
 
     def _report_scalars(self, through: int) -> None:
         if through > self._scalars_through:

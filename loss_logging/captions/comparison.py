@@ -49,6 +49,11 @@ class CaptionComparison:
     def __len__(self) -> int:
         return len(self._paths)
 
+    @property
+    def has_rules(self) -> bool:
+        """Whether there is anything to look for."""
+        return bool(self._rules)
+
     def keep(self, path: str, dataset: str, caption: str) -> int:
         """Remember a caption of an image, cut at `READ_LIMIT`; gives its number, from 0."""
         self._paths.append(path)

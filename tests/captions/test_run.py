@@ -9,6 +9,7 @@ import pytest
 
 from loss_logging import LossLogger, LossReport, read_report
 from loss_logging.captions import CaptionChecker, DatasetChecker
+from loss_logging.captions.rules import DATASET_RULES
 
 from .corpus import GOOD
 
@@ -143,3 +144,19 @@ def test_rules_are_switched_off_and_ignored(run: Any) -> None:
     report = run(ignore=["duplicate 20.png"]).save("d", captions)
     assert report.flagged_summary == {"duplicate": 1}
     assert [flagged.path for flagged in report.flagged] == ["21.png"]
+
+
+def test_what_is_too_much_to_compare_is_said(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond 250,000 items, here 10, the rest are checked by themselves, and a warning of the report counts them."""
+    monkeypatch.setattr("loss_logging.caption_statistics._MOST_COMPARED", 10)
+    one = run()
+    assert one.save("d", ENGLISH[:10]).warnings == []
+    report = one.save("d", [*ENGLISH[:10], TWIN, TWIN, "untitled"])
+    assert report.warnings[0].startswith("captions were compared with one another among 10 of 13 items")
+    assert set(report.flagged_summary) == {"empty"}
+
+
+def test_without_rules_that_compare_nothing_is_remembered(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switched off, they cost no memory."""
+    monkeypatch.delattr("loss_logging.captions.comparison.CaptionComparison.keep")
+    assert run(disabled_rules=[*DATASET_RULES]).save("d", [TWIN, TWIN]).flagged_summary == {}
