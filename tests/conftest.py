@@ -26,3 +26,9 @@ os.environ.pop("FORCE_COLOR", None)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--screenshots docs/images`` keeps what the browser saw, of a full demo: `make screenshots`."""
     parser.addoption("--screenshots", type=Path, metavar="DIR", help="write the documents' pictures to DIR")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_warned_about_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said once in a process is said once in a test."""
+    monkeypatch.setattr("loss_logging.warn._seen", set())

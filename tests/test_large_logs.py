@@ -13,8 +13,8 @@ from helpers import assert_same, figures, record, run_statistics, strict_json, w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loss_logging import LossLogger, read_report, reporter, statistics
-from loss_logging.captions import CaptionChecker, CaptionConfig
+from loss_logging import LossLogger, caption_statistics, read_report, reporter, statistics
+from loss_logging.captions import CaptionConfig
 from loss_logging.columns import table_from_records
 from loss_logging.item_reader import read_items
 from loss_logging.record_log import RecordLog
@@ -51,15 +51,18 @@ def test_a_log_in_parts_has_the_same_report(
     write(log, rows[::2])
     write(log, rows[1::2])
     direct, parts = (run_statistics(log, spill_folder=folder / name) for name in (".spill", ".spill2"))
+    captions, captions_in_parts = direct.captions(CaptionConfig()), parts.captions(CaptionConfig())
     for through in (8, 17):
         direct.advance(through)
+        captions.check()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(statistics, "_AT_ONCE", at_once)
+            for module in (statistics, caption_statistics):
+                patch.setattr(module, "_AT_ONCE", at_once)
+            captions_in_parts.check_early(through)
             parts.advance(through)
-            parts.check_captions(CaptionChecker(CaptionConfig()))
-        direct.check_captions(CaptionChecker(CaptionConfig()))
+            captions_in_parts.check()
         assert_same(figures(parts), figures(direct), rel=0, absolute=0)
-        assert parts.flagged(100) == direct.flagged(100)
+        assert captions_in_parts.flagged(100) == captions.flagged(100)
     direct.close()
     parts.close()
     assert [path.name for path in folder.iterdir() if ".spill" in path.name] == []
@@ -121,7 +124,6 @@ def test_a_report_of_very_many_items_has_them_beside_it(tmp_path: Path, monkeypa
 def test_a_damaged_shard_of_a_large_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is named and left out, and the records of the others are counted."""
     monkeypatch.setattr(statistics, "_AT_ONCE", 5)
-    monkeypatch.setattr("loss_logging.warn._seen", set())
     with LossLogger(job_name="run", save_root=tmp_path, loggers=[], reporter="inline") as losses:
         for step in range(1, 4):
             losses.log_records(step, table_from_records([record(f"{i}.png", 0.5) for i in range(100)]))

@@ -21,12 +21,6 @@ from loss_logging.record_log import RecordLog
 from loss_logging.reporter_client import ReporterError
 
 
-@pytest.fixture(autouse=True)
-def fresh_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Warnings are warned about anew."""
-    monkeypatch.setattr("loss_logging.warn._seen", set())
-
-
 def logger(folder: Path, **options: Any) -> LossLogger:
     """An inline logger named "run"."""
     defaults: dict[str, Any] = {"job_name": "run", "save_root": folder, "loggers": [], "reporter": "inline"}

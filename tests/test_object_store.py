@@ -35,7 +35,6 @@ MEMORY = "memory://bucket/run"
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Each test has a user's cache and an object store in memory of its own, and leaves no thread."""
-    monkeypatch.setattr("loss_logging.warn._seen", set())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     fsspec.filesystem("memory").store.clear()
     yield

@@ -52,9 +52,8 @@ class Recorder(LossRecorder):
 
 
 @pytest.fixture
-def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
-    """A running recorder over an empty log; warnings are warned about anew."""
-    monkeypatch.setattr("loss_logging.warn._seen", set())
+def recorder(tmp_path: Path) -> Iterator[Recorder]:
+    """A running recorder over an empty log."""
     running = Recorder(tmp_path)
     yield running
     running.close(20)

@@ -59,9 +59,8 @@ def threads() -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Warnings are warned about anew; after each test no thread, no process and no zombie of ours is left."""
-    monkeypatch.setattr("loss_logging.warn._seen", set())
+def nothing_stays() -> Iterator[None]:
+    """After each test no thread, no process and no zombie of ours is left."""
     yield
     wait_for(lambda: not threads(), 5)
     left = [child.cmdline() for child in psutil.Process().children()]  # that of a zombie is empty

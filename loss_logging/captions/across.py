@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -58,7 +58,7 @@ class Known(msgspec.Struct, frozen=True):
     tokens: Callable[[int], list[str]]
     dataset_of: Callable[[int], str]
     config: CaptionConfig
-    gone: Container[int] = frozenset()
+    gone: Collection[int] = frozenset()
 
 
 Found = Iterator[tuple["int | str", Reason]]

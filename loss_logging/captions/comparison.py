@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from loss_logging.captions.across import DatasetRule, Item, Known, same, tokens
 from loss_logging.captions.caption import READ_LIMIT, Style
@@ -88,7 +88,7 @@ class CaptionComparison:
             rule.add(item)
 
     def found(
-        self, styles: Mapping[str, Style | None], gone: Container[int] = frozenset()
+        self, styles: Mapping[str, Style | None], gone: Collection[int] = frozenset()
     ) -> Iterator[tuple[int | str, Reason]]:
         """Reasons, each with the number of a caption, or with the name of a dataset where it is about that as a whole.
 

@@ -160,3 +160,16 @@ def test_without_rules_that_compare_nothing_is_remembered(run: Any, monkeypatch:
     """Switched off, they cost no memory."""
     monkeypatch.delattr("loss_logging.captions.comparison.CaptionComparison.keep")
     assert run(disabled_rules=[*DATASET_RULES]).save("d", [TWIN, TWIN]).flagged_summary == {}
+
+
+def test_what_is_found_does_not_depend_on_when_it_was_asked_for(run: Any) -> None:
+    """Save steps in between, at which items had other captions, leave no trace: not in shares, nor in who is named."""
+    first = [f"{caption} sks" for caption in ENGLISH[:30]]
+    then = [*ENGLISH[:5], *first[5:25], TWIN, TWIN, "Eine Frau mit rotem Kopftuch verkauft Äpfel auf dem Markt."]
+    often, once = run(), run()
+    for captions in (first, [*first[:28], TWIN, TWIN], then):
+        found = often.save("d", captions)
+        once.log("d", captions)
+    expected = read_report(once.losses.save_step(once.step).result(30))
+    assert (found.flagged, found.flagged_summary) == (expected.flagged, expected.flagged_summary)
+    assert found.datasets["d"].captions == expected.datasets["d"].captions

@@ -14,12 +14,6 @@ from training_run import LAST
 DISK_MEGABYTES = 3
 
 
-@pytest.fixture(autouse=True)
-def fresh_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Warnings are warned about anew."""
-    monkeypatch.setattr("loss_logging.warn._seen", set())
-
-
 @pytest.fixture(scope="session")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The last report of a run that nothing has happened to."""

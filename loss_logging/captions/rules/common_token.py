@@ -57,8 +57,12 @@ class CommonToken:
 
     def finish(self, known: Known) -> Found:
         """One reason for a dataset."""
-        for dataset, counts in self._counts.items():
-            captions = self._captions[dataset]
+        gone: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for index in known.gone:
+            gone[known.dataset_of(index)].update(set(known.tokens(index)))
+        for dataset, seen in self._counts.items():
+            captions = known.captions[dataset]
+            counts = seen - gone[dataset] if dataset in gone else seen
             if captions < _FEW or known.styles.get(dataset) == "instance":
                 continue
             trigger = known.config.trigger(dataset)

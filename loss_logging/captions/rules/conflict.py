@@ -26,16 +26,17 @@ class Conflict:
     """
 
     def __init__(self) -> None:
-        self._first: dict[str | bytes, tuple[int, int]] = {}
+        self._latest: dict[str | bytes, tuple[int, int]] = {}
         self._conflicts: list[tuple[int, int]] = []
 
     def add(self, item: Item) -> None:
         """Look at a caption."""
         if item.content_hash is None or item.key is None:
             return
-        first, other = self._first.setdefault(item.content_hash, (item.index, item.key))
+        before, other = self._latest.get(item.content_hash, (item.index, item.key))
+        self._latest[item.content_hash] = item.index, item.key  # an earlier one may be nobody's any more
         if other != item.key:
-            self._conflicts.append((first, item.index))
+            self._conflicts.append((before, item.index))
 
     def finish(self, known: Known) -> Found:
         """Both captions of each pair."""

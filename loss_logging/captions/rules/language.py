@@ -51,30 +51,31 @@ class Language:
             return
         usual, main = self._usual.get(item.dataset, (frozenset(), ""))
         if sum(map(usual.__contains__, item.tokens)) >= _USUAL * len(item.tokens):
-            self._counts[item.dataset][main] += 1
+            self._items[item.dataset, main].append(item.index)
             return
         (best,) = self._detector.detect(item.caption[:_READ].replace("\n", " ").lower(), model="lite", k=1)
         if best["score"] < _MIN_SCORE:
             return
-        self._counts[item.dataset][best["lang"]] += 1
-        if best["lang"] != main:
-            self._items[item.dataset, best["lang"]].append(item.index)
+        self._items[item.dataset, best["lang"]].append(item.index)
         if not main:
+            self._counts[item.dataset][best["lang"]] += 1
             self._learn(item)
 
     def finish(self, known: Known) -> Found:
         """Each caption in a language of the minority."""
-        for (dataset, language), items in self._items.items():
-            counts = self._counts[dataset]
+        present = {key: [index for index in items if index not in known.gone] for key, items in self._items.items()}
+        shares: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for (dataset, language), items in present.items():
+            shares[dataset][language] = len(items)
+        for (dataset, language), items in present.items():
+            counts = shares[dataset]
             main, most = counts.most_common(1)[0]
             total = counts.total()
             if language == main or most < _MAIN_SHARE * total or counts[language] > _MAX_SHARE * total:
                 continue
             others = f"{most / total:.0%} of its dataset ({main})"
+            message = f"In another language ({language}) than {others}: translate it."
             for index in items:
-                if index in known.gone:
-                    continue
-                message = f"In another language ({language}) than {others}: translate it."
                 yield index, Reason("language", "warning", 0.4, message)
 
     def _learn(self, item: Item) -> None:

@@ -30,8 +30,7 @@ SECTION = {"reporter": "inline", "paired_fraction": 0.0, "log_every": 1000}
 
 @pytest.fixture(autouse=True)
 def ai_toolkit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The modules of ai-toolkit that are asked for; and each test sees its own warnings."""
-    monkeypatch.setattr("loss_logging.warn._seen", set())
+    """The modules of ai-toolkit that are asked for."""
     for name in ("SDTrainer", "DiffusionTrainer"):
         monkeypatch.setitem(sys.modules, f"extensions_built_in.sd_trainer.{name}", standin)
     monkeypatch.setitem(sys.modules, "toolkit.prompt_utils", standin)

@@ -266,7 +266,6 @@ def test_a_seam_that_is_never_called_is_said_so(
 
     for name in ("save_state", "load_state", "end_training"):
         monkeypatch.setattr(Accelerator, name, getattr(Accelerator, name))
-    monkeypatch.setattr("loss_logging.warn._seen", set())
 
     class Trainer:
         def train(self, args: Any) -> str:

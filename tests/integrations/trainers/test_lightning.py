@@ -27,12 +27,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def nothing_was_warned_about_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test sees its own warnings."""
-    monkeypatch.setattr("loss_logging.warn._seen", set())
-
-
 class Images(torch.utils.data.Dataset[Any]):
     """Noise with a class, a path, a dataset and a caption."""
 

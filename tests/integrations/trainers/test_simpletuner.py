@@ -146,7 +146,6 @@ def samples(step: int) -> list[dict[str, Any]]:
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """Puts the stand-in where the adapter looks for SimpleTuner."""
-    monkeypatch.setattr("loss_logging.warn._seen", set())
 
     def into(kind: Any, loader: Any = collate_fn) -> Any:
         for name in ("simpletuner", "simpletuner.helpers", "simpletuner.helpers.training"):

@@ -22,12 +22,6 @@ from loss_logging.integrations.trainers.transformers import log_losses  # noqa: 
 WORDS = 50
 
 
-@pytest.fixture(autouse=True)
-def nothing_was_warned_about_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test sees its own warnings."""
-    monkeypatch.setattr("loss_logging.warn._seen", set())
-
-
 class Texts(torch.utils.data.Dataset[Any]):
     """Sentences of 4 to 12 tokens, some of them padded and some ignored, with columns that the model does not take."""
 
