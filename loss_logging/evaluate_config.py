@@ -140,7 +140,7 @@ def run_evaluation(config: EvaluateConfig, progress: bool = True) -> LossReport:
         evaluate_dataset,
         # Which files are taken is decided by their place in the folder, before one is opened.
         sample_fraction=config.sample_fraction if shards else 1.0,
-        max_samples=config.max_samples if shards else None,
+        max_samples=config.max_samples,  # of files too: an engine goes on only with the arguments of the other
         seed=config.seed,
         draws=config.draws,
         paired=config.paired,
@@ -218,11 +218,13 @@ def _on_ray(evaluate: Callable[..., LossReport], config: EvaluateConfig, root: P
     with importlib.import_module(_RAY).connected(options):
         if shards:
             require("webdataset", "webdataset")
-            return evaluate(compute, images.shard_rows(shards, root), engine=options)
+            # Absolute: an actor's working folder is another one.
+            dataset = images.shard_rows([shard.absolute() for shard in shards], root.absolute())
+            return evaluate(compute, dataset, engine=options)
         files, warnings = _files(root, config.sample_fraction, config.seed)
         folder = root if root.is_dir() else root.parent
         dataset = images.image_rows((image_row(file, folder) for file in files), warnings)
-        return evaluate(compute, dataset, engine=options, max_samples=config.max_samples)
+        return evaluate(compute, dataset, engine=options)
 
 
 def _model_id(config: EvaluateConfig) -> str:

@@ -104,14 +104,15 @@ class ImageBatches:
             examples.append(example)
             opened += 1
             if len(examples) == self._batch_size:
+                self.warnings = self._given + about_unopened(failed, opened)  # perhaps nobody asks for more
                 yield _batch(examples)
                 examples = []
+        found = about_unopened(failed, opened)
+        self.warnings = self._given + found
         if examples:
             yield _batch(examples)
-        found = about_unopened(failed, opened)
         if not opened:
             raise LossLoggingError(f"{self._root}: {' '.join(found) or 'there are no images'}")
-        self.warnings = self._given + found
 
 
 def image_row(file: CaptionedFile | ArchivedImage, root: Path) -> ImageRow:

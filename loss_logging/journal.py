@@ -63,6 +63,7 @@ class Journal:
             file.write(msgspec.json.encode(arguments))
         self._old = self._log.files()
         self._left: dict[Item, tuple[int, ...]] | None = None if self._old else {}
+        self._had: dict[Item, tuple[int, ...]] = {}
         self._by_dataset = False
 
     def __enter__(self) -> Journal:
@@ -87,12 +88,17 @@ class Journal:
         if self._left is None:
             self._by_dataset = item.dataset is not None
             self._left = self._draws_by_item()
+            self._had = dict(self._left)
         draws = self._left.get(item, ())
         if draw not in draws:
             return False
         place = draws.index(draw)
         self._left[item] = draws[:place] + draws[place + 1 :]
         return True
+
+    def is_ambiguous(self, item: Item, draw: int) -> bool:
+        """Whether an interrupted evaluation has computed the draw of this item, but not as often as the item comes."""
+        return draw in self._had.get(item, ())
 
     def add(self, draw: int, records: list[SampleRecord]) -> None:
         """Take the records of a draw; they come to the disk together."""
@@ -124,6 +130,7 @@ class Journal:
             with whole_file(file) as rewritten:
                 write_shard(rewritten, (self._others(items, batch) for batch in pq.ParquetFile(file).iter_batches()))
         self._left = {item: draws for item, draws in (self._left or {}).items() if item not in items}
+        self._had = {item: draws for item, draws in self._had.items() if item not in items}
 
     def ordered(self) -> Iterator[pa.RecordBatch]:
         """All records, by item and draw: an order that does not depend on the one in which they were computed.

@@ -9,9 +9,10 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.computation import Computation
+from loss_logging.errors import LossLoggingError
 from loss_logging.journal import Journal
 from loss_logging.records import SampleRecord
-from loss_logging.selection import Selection, check_records, items_of, part_of
+from loss_logging.selection import Item, Selection, check_records, items_of, part_of
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -26,15 +27,31 @@ def evaluate_locally(
     draws = computation.draws
     with _Progress(selection, dataloader, journal.finished_items(draws), progress) as bar, journal:
         computation = computation.loaded()
+        ambiguous: set[Item] = set()
         for batch in selection.take_from(dataloader):
             expected: Counter[str] | None = None
             for number in range(draws):
-                for todo in _left_of(batch, journal, number):
+                for todo in _left_of(batch, journal, number, ambiguous):
                     records = selection.keep(todo, computation.records(todo, number))
                     expected = _check_draws(todo, records, expected)
                     journal.add(number, records)
                     if number == draws - 1:
                         bar.update(len(records))
+        if ambiguous:
+            # An item that comes several times was there in part, and nothing says which of them: all of it again.
+            journal.forget(ambiguous)
+            if iter(dataloader) is dataloader:
+                raise LossLoggingError(
+                    f"{len(ambiguous)} items come several times and were computed in part; call it again to have them "
+                    "computed, or give a dataloader that can be read twice"
+                )
+            again = Selection(selection.fraction, selection.most, selection.seed)
+            for batch in again.take_from(dataloader):
+                items = items_of(batch) or []
+                places = [place for place, item in enumerate(items) if item in ambiguous]
+                for number in range(draws) if places else ():
+                    todo = part_of(batch, places, len(items))
+                    journal.add(number, again.keep(todo, computation.records(todo, number)))
     return list(getattr(dataloader, "warnings", ()))
 
 
@@ -83,10 +100,11 @@ class _Progress:
         return expected if most is None else min(expected, most)
 
 
-def _left_of(batch: Any, journal: Journal, draw: int) -> Iterator[Any]:
+def _left_of(batch: Any, journal: Journal, draw: int, ambiguous: set[Item]) -> Iterator[Any]:
     """The batch without the items whose draw an interrupted evaluation has computed; nothing when none is left."""
     items = items_of(batch) or []
     places = [place for place, item in enumerate(items) if not journal.take(item, draw)]
+    ambiguous.update(items[place] for place in places if journal.is_ambiguous(items[place], draw))
     if places or not items:
         yield part_of(batch, places, len(items))
 

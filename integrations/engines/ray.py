@@ -204,6 +204,12 @@ def _check_answers(address: str) -> None:
 
 def check_cpus(config: RayConfig) -> None:
     """Raise a ConfigError where the actors leave no CPU to read with: Ray would wait for ever."""
+    gpus, needed = ray.cluster_resources().get("GPU", 0), config.actors * config.num_gpus
+    if needed > gpus:
+        raise ConfigError(
+            f"$.actors: {config.actors} of {config.num_gpus:g} GPUs each; this machine has {gpus:g}: use fewer actors, "
+            "or a smaller num_gpus"
+        )
     there, needed = ray.cluster_resources().get("CPU", 0), config.actors * config.num_cpus
     if needed > there - 1:
         raise ConfigError(

@@ -28,13 +28,18 @@ _MOST_ATTEMPTS = 3
 
 
 def chosen(fraction: float, seed: int, rows: pa.Table) -> pa.Table:
-    """The rows whose item is taken."""
+    """The rows whose item is taken, and those that say what could not be read."""
     names = {
         name: column.to_pylist() if name.startswith(("path", "dataset")) else []
         for name, column in zip(rows.column_names, rows.columns, strict=True)
     }
     items = _items(names)
-    return rows.filter(pa.array([uniform_of("sample", seed, item.path) < fraction for item in items], pa.bool_()))
+    errors = rows["error"].to_pylist() if "error" in rows.column_names else [None] * rows.num_rows
+    taken = [
+        error is not None or uniform_of("sample", seed, item.path) < fraction
+        for item, error in zip(items, errors, strict=True)
+    ]
+    return rows.filter(pa.array(taken, pa.bool_()))
 
 
 class Reply:

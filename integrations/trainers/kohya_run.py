@@ -136,7 +136,7 @@ class Run:
 
     def state_saved(self, folder: Any) -> None:
         """Note beside a state where the log is."""
-        if self._losses is None:
+        if self.step == 0:  # nothing was logged; after the last step the log is closed, and its last state comes
             return
         try:
             (Path(folder) / _POSITION).write_text(json.dumps({"step": self.step}))

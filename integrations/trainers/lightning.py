@@ -16,7 +16,7 @@ from loss_logging.logger import LossLogger
 
 __all__ = ["LossLoggingCallback"]
 
-_KEYS = {"paths": ("path", "paths"), "datasets": ("dataset", "datasets"), "captions": ("caption", "captions", "text")}
+_KEYS = {"paths": ("path", "paths"), "datasets": ("dataset", "datasets"), "captions": ("text", "captions", "caption")}
 _PER_EXAMPLE = "per_example_loss"
 
 
@@ -35,14 +35,18 @@ class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
     """
 
     def __init__(self, config: TrainConfig, identify: Callable[[Any], Mapping[str, Any]] | None = None) -> None:
-        self._losses = LossLogger(config)
+        self._config = config
+        self._losses: LossLogger | None = None
         self._identify = identify or _by_key
         fix = f'return {{"loss": loss, "{_PER_EXAMPLE}": losses}} from training_step'
         self._watch = Watch("lightning.Trainer", fix)
         self._undo: Callable[[], None] | None = None
 
-    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
-        """Put the capture around ``training_step``."""
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Put the capture around ``training_step``, and resume the log where a checkpoint was loaded."""
+        self._losses = LossLogger(self._config)  # not before the ranks know of each other
+        if trainer.global_step > 0:
+            self._losses.resume(trainer.global_step)
         step = pl_module.training_step
 
         @functools.wraps(step)
@@ -57,22 +61,19 @@ class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
         pl_module.training_step = training_step
         self._undo = lambda: delattr(pl_module, "training_step")
 
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
-        """Resume the log where a checkpoint was loaded."""
-        if trainer.global_step > 0:
-            self._losses.resume(trainer.global_step)
-
     def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
         """Notice when nothing is logged."""
         self._watch.step_ended(trainer.global_step)
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        """Make a report."""
-        self._losses.save_step(trainer.global_step)
+        """Make a report; a checkpoint may also be saved before and after the training, and when it has failed."""
+        if self._losses is not None:
+            self._losses.save_step(trainer.global_step)
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
         """Make the last report."""
-        self._losses.save_step(trainer.global_step)
+        if self._losses is not None:
+            self._losses.save_step(trainer.global_step)
         self._end()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:  # noqa: ARG002
@@ -83,7 +84,9 @@ class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
         if self._undo is not None:
             self._undo()
             self._undo = None
-        self._losses.close()
+        losses, self._losses = self._losses, None
+        if losses is not None:
+            losses.close()
 
     def _log(self, step: int, names: dict[str, Any], output: Any, captured: Any) -> None:
         given = output.get(_PER_EXAMPLE) if isinstance(output, Mapping) else None
@@ -96,6 +99,7 @@ class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
         if given is None:
             self._watch.cannot(captured.reason)
             return
+        assert self._losses is not None
         self._losses.log_batch(step, given, **names)
         self._watch.logged()
 
@@ -103,9 +107,10 @@ class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
 def _by_key(batch: Any) -> dict[str, Sequence[Any] | str]:
     found: dict[str, Sequence[Any] | str] = {"datasets": "train", "captions": ()}
     if isinstance(batch, Mapping):
-        found |= {name: batch[key] for name, keys in _KEYS.items() for key in keys if key in batch}
+        texts = {key: value for key, value in batch.items() if not hasattr(value, "detach")}  # tokens are no names
+        found |= {name: texts[key] for name, keys in _KEYS.items() for key in keys if key in texts}
     if "paths" not in found:
         raise LossLoggingError(
             'LossLoggingCallback: the batch has no "paths"; give identify=lambda batch: {"paths": ..., "captions": ...}'
         )
-    return found if found["captions"] else found | {"captions": [""] * len(found["paths"])}
+    return found if len(found["captions"]) else found | {"captions": [""] * len(found["paths"])}

@@ -32,8 +32,10 @@ class ModelLosses:
         self._reason = ""
         self._checked = 0
 
-    def __call__(self, outputs: Any, inputs: Mapping[str, Any], loss: torch.Tensor, items: Any = None) -> Losses | str:
-        """The losses of a batch, or why they are not known.
+    def __call__(
+        self, outputs: Any, inputs: Mapping[str, Any], loss: torch.Tensor, items: Any = None
+    ) -> Losses | str | None:
+        """The losses of a batch, or why they are not known; None where this batch cannot tell.
 
         Args:
             outputs: of the model, with ``logits``.
@@ -52,22 +54,23 @@ class ModelLosses:
             return self._reason
         with torch.no_grad():
             if self._checked < _CHECKED:
-                self._choose(logits.detach(), labels, loss.detach(), items)
+                scalar = loss.detach().float().mean()  # DataParallel gives one for each GPU
+                if not math.isfinite(scalar) or not scalar:  # no example has a target, or the step overflowed
+                    return None
+                self._choose(logits.detach(), labels, scalar, torch.finfo(loss.dtype).eps, items)
             found = None if self._kind is None else self._kind(logits.detach(), labels)
         if found is None:
             self._reason = "the losses per example do not add up to the scalar, or their kind is unknown"
             return self._reason
         return found
 
-    def _choose(self, logits: torch.Tensor, labels: torch.Tensor, loss: torch.Tensor, items: Any) -> None:
-        import torch
-
+    def _choose(self, logits: torch.Tensor, labels: torch.Tensor, loss: torch.Tensor, eps: float, items: Any) -> None:
         self._checked += 1
         kinds = _KINDS if self._kind is None else (self._kind,)
         # Before a model has learned anything its kinds of loss are almost equal: it is the nearest one.
         errors = {kind: _error(kind(logits, labels), loss, items) for kind in kinds}
         nearest = min(errors, key=lambda kind: errors[kind])
-        self._kind = nearest if errors[nearest] <= max(1e-4, 2 * torch.finfo(loss.dtype).eps) else None
+        self._kind = nearest if errors[nearest] <= max(1e-4, 2 * eps) else None
 
 
 def _error(found: Losses | None, loss: torch.Tensor, items: Any) -> float:
@@ -75,12 +78,15 @@ def _error(found: Losses | None, loss: torch.Tensor, items: Any) -> float:
 
     A Trainer that counts targets over all processes multiplies by their number.
     """
+    import torch
+
     if found is None:
         return math.inf
     tokens = 1.0 if found.tokens is None else found.tokens
-    total = float((found.losses * tokens).sum())
+    total = float((found.losses * tokens).nansum())  # an example without targets has no mean
     own = float(found.losses.numel() if found.tokens is None else found.tokens.sum())
-    scalar, counts = float(loss), [own] + ([] if items is None else [float(items)])
+    given = [] if items is None else [float(torch.as_tensor(items).flatten()[0])]  # DataParallel: one for each GPU
+    scalar, counts = float(loss), [own, *given]
     means = [total / n * processes for n in counts if n for processes in (1, _world_size())]
     errors = [abs(mean - scalar) / abs(scalar) for mean in means if scalar]
     return min((error for error in errors if math.isfinite(error)), default=math.inf)
@@ -147,4 +153,4 @@ def _masked_mean(logits: torch.Tensor, labels: torch.Tensor) -> Losses:
         for row, targets in zip(logits, labels, strict=True)
     ]
     tokens = (labels != -100).sum(1).to(logits.device)
-    return Losses(torch.stack(sums) / tokens.clamp(min=1), tokens)
+    return Losses(torch.stack(sums) / tokens, tokens)  # NaN, and no loss of 0, where there is no target

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import transformers
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, get_worker_info
 
 from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.token_losses import Losses, ModelLosses
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.logger import LossLogger
+from loss_logging.warn import LOGGER
 
 if TYPE_CHECKING:
     import torch
@@ -63,6 +64,7 @@ def log_losses(
     """
     if trainer.train_dataset is None:
         raise LossLoggingError("the Trainer has no train_dataset; give it one before log_losses")
+    _require_own_batches(trainer)
     losses = LossLogger(_default_config(trainer.args) if config is None else config)
     watch = Watch("transformers.Trainer", "give log_losses(per_example=...), from outputs and inputs to (B,) losses")
     _keep_names(trainer, _Names(path, dataset, caption, getattr(trainer, "processing_class", None)))
@@ -87,7 +89,11 @@ class _Names(NamedTuple):
     caption: str | None
     tokenizer: Any
 
-    def of(self, item: Any, index: int) -> tuple[str, str, str]:
+    def add(self, item: Any, index: int | str) -> Any:
+        """The item with its names; as it is where it has no columns."""
+        return {**item, _KEY: self.of(item, index)} if isinstance(item, Mapping) else item
+
+    def of(self, item: Any, index: int | str) -> tuple[str, str, str]:
         try:
             return (
                 str(index) if self.path is None else str(item[self.path]),
@@ -106,6 +112,18 @@ class _Names(NamedTuple):
         return ""
 
 
+def _require_own_batches(trainer: Any) -> None:
+    """Where rank 0 loads for all, accelerate sends tensors and nothing else."""
+    dispatch = trainer.accelerator.dispatch_batches
+    if dispatch is None:  # accelerate's default
+        dispatch = isinstance(trainer.train_dataset, IterableDataset)
+    if trainer.args.world_size > 1 and dispatch:
+        raise LossLoggingError(
+            "rank 0 loads the batches of all ranks, and the names of the examples do not get through; set "
+            'TrainingArguments(accelerator_config={"dispatch_batches": False})'
+        )
+
+
 def _keep_names(trainer: Any, names: _Names) -> None:
     """Have each item carry its names through the loader, past the removal of columns that the model does not take."""
     if trainer.args.remove_unused_columns:
@@ -117,36 +135,59 @@ def _keep_names(trainer: Any, names: _Names) -> None:
             )
         prepare()
         trainer._signature_columns = [*trainer._signature_columns, _KEY]
-    named = _NamedStream if isinstance(trainer.train_dataset, IterableDataset) else _NamedItems
-    trainer.train_dataset = named(trainer.train_dataset, names)
+    trainer.train_dataset = _named(trainer.train_dataset, names)
     trainer.data_collator = _Collator(trainer.data_collator)
 
 
-class _NamedItems:
-    """A dataset whose items carry their names."""
+def _named(dataset: Any, names: _Names) -> Any:
+    """A dataset that offers what this one does, so that it is read in the same way and order."""
+    if isinstance(dataset, IterableDataset):
+        return (_SizedStream if hasattr(dataset, "__len__") else _NamedStream)(dataset, names)
+    return (_NamedBatches if hasattr(dataset, "__getitems__") else _NamedItems)(dataset, names)
 
+
+class _Named:
     def __init__(self, dataset: Any, names: _Names) -> None:
         self._dataset = dataset
         self._names = names
+
+    def __getattr__(self, name: str) -> Any:  # such as set_epoch, which shuffles anew
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._dataset, name)
+
+
+class _NamedItems(_Named):
+    """A dataset whose items carry their names."""
 
     def __len__(self) -> int:
         return len(self._dataset)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        item = self._dataset[index]
-        return {**item, _KEY: self._names.of(item, index)}
+    def __getitem__(self, index: int) -> Any:
+        return self._names.add(self._dataset[index], index)
 
 
-class _NamedStream(IterableDataset[Any]):
-    """A dataset without numbers whose items carry their names."""
+class _NamedBatches(_NamedItems):
+    """One that is asked for a batch at once, as those of ``datasets`` are: their transforms see the whole batch."""
 
-    def __init__(self, dataset: Any, names: _Names) -> None:
-        self._dataset = dataset
-        self._names = names
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        items = self._dataset.__getitems__(indices)
+        return [self._names.add(item, index) for item, index in zip(items, indices, strict=True)]
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+
+class _NamedStream(_Named, IterableDataset[Any]):
+    """A dataset without numbers whose items carry their names: they are counted, in each worker."""
+
+    def __iter__(self) -> Iterator[Any]:
+        worker = get_worker_info()
+        prefix = "" if worker is None or worker.num_workers == 1 else f"{worker.id}/"
         for index, item in enumerate(self._dataset):
-            yield {**item, _KEY: self._names.of(item, index)}
+            yield self._names.add(item, f"{prefix}{index}")
+
+
+class _SizedStream(_NamedStream):
+    def __len__(self) -> int:
+        return len(self._dataset)
 
 
 class _Collator:
@@ -158,8 +199,8 @@ class _Collator:
     def __call__(self, features: list[Any]) -> Any:
         names = [feature.pop(_KEY, None) if isinstance(feature, dict) else None for feature in features]
         batch = self._collate(features)
-        if None not in names and isinstance(batch, Mapping):
-            batch = {**batch, _KEY: names}
+        if None not in names and isinstance(batch, MutableMapping):
+            batch[_KEY] = names  # and not in a copy: a BatchEncoding stays one
         return batch
 
 
@@ -174,15 +215,24 @@ def _see_losses(trainer: Any, logger: LossLogger, losses: Callable[..., Any], wa
     def compute_loss(
         model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        names = inputs.pop(_KEY, None)
+        names = inputs.pop(_KEY, None) if isinstance(inputs, MutableMapping) else None
         if names is None or not model.training:
             return compute(model, inputs, return_outputs=return_outputs, num_items_in_batch=num_items_in_batch)
         given = dict(inputs)  # a smoothed loss takes the labels out
-        loss, outputs = compute(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
-        _log(trainer.state.global_step + 1, names, _found(losses, outputs, given, loss, num_items_in_batch))
-        return (loss, outputs) if return_outputs else loss
+        result = compute(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
+        if not isinstance(result, tuple):
+            watch.cannot("compute_loss returns no outputs with return_outputs=True")
+            return result
+        loss, outputs = result
+        try:
+            _log(trainer.state.global_step + 1, names, _found(losses, outputs, given, loss, num_items_in_batch))
+        except Exception as error:  # noqa: BLE001, whatever the reason, the user's training is worth more
+            watch.cannot(f"{type(error).__name__}: {error}")
+        return result if return_outputs else loss
 
-    def _log(step: int, names: Sequence[tuple[str, str, str]], found: Losses | str) -> None:
+    def _log(step: int, names: Sequence[tuple[str, str, str]], found: Losses | str | None) -> None:
+        if found is None:
+            return
         if isinstance(found, str):
             watch.cannot(found)
             return
@@ -194,7 +244,9 @@ def _see_losses(trainer: Any, logger: LossLogger, losses: Callable[..., Any], wa
     trainer.compute_loss = compute_loss
 
 
-def _found(losses: Callable[..., Any], outputs: Any, inputs: Mapping[str, Any], loss: Any, items: Any) -> Losses | str:
+def _found(
+    losses: Callable[..., Any], outputs: Any, inputs: Mapping[str, Any], loss: Any, items: Any
+) -> Losses | str | None:
     if isinstance(losses, ModelLosses):
         return losses(outputs, inputs, loss, items)
     return Losses(losses(outputs, inputs), None)
@@ -207,17 +259,26 @@ class _Callback(transformers.TrainerCallback):  # type: ignore[misc, unused-igno
     def __init__(self, losses: LossLogger, watch: Watch) -> None:
         self._losses = losses
         self._watch = watch
+        self._ended = False
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        if state.global_step > 0:
-            self._losses.resume(state.global_step)
+        if self._ended:
+            self._watch.cannot("an earlier train() has closed the log; call log_losses again before the next one")
+        elif state.global_step > 0:
+            try:
+                self._losses.resume(state.global_step)
+            except LossLoggingError as error:  # auto_find_batch_size begins anew after it ran out of memory
+                LOGGER.warning("the losses of the attempt that was broken off stay in the log: %s", error)
 
     def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         self._watch.step_ended(state.global_step)
 
     def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        self._losses.save_step(state.global_step)
+        if not self._ended:
+            self._losses.save_step(state.global_step)
 
     def on_train_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        self._losses.save_step(state.global_step)
-        self._losses.close()
+        if not self._ended:
+            self._ended = True
+            self._losses.save_step(state.global_step)
+            self._losses.close()

@@ -132,16 +132,27 @@ def _imported(where: str, reference: str) -> Rule:
     return rule  # type: ignore[no-any-return]
 
 
+def _valid(name: str, reason: object) -> Reason:
+    """The reason under the rule's public name; raises where a report cannot hold it."""
+    if not isinstance(reason, Reason):
+        raise TypeError(f"it returned a {type(reason).__name__}; allowed: None, or a Reason")
+    packed = msgspec.msgpack.encode(msgspec.structs.replace(reason, rule=name))
+    valid = msgspec.msgpack.decode(packed, type=Reason)
+    if not 0 < valid.score <= 1:
+        raise ValueError(f"score is {valid.score!r}; allowed: above 0 and up to 1")
+    return valid
+
+
 def _guarded(name: str, rule: Rule) -> Rule:
     """The rule under its public name; one that raises is warned about and objects to nothing."""
 
     def guarded(caption: Caption) -> Reason | None:
         try:
             reason = rule(caption)
+            return reason if reason is None else _valid(name, reason)
         except Exception as error:  # noqa: BLE001 the rule is somebody else's, and the captions are still to be checked
             LOGGER.debug("the caption rule %s failed", name, exc_info=error)
             warn_once(f"caption rule {name}", f"the caption rule {name} failed: {type(error).__name__}: {error}")
             return None
-        return reason if reason is None or reason.rule == name else msgspec.structs.replace(reason, rule=name)
 
     return guarded

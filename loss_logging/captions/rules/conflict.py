@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from loss_logging.captions.caption import quote
@@ -26,22 +26,30 @@ class Conflict:
     """
 
     def __init__(self) -> None:
-        self._latest: dict[str | bytes, tuple[int, int]] = {}
-        self._conflicts: list[tuple[int, int]] = []
+        self._first: dict[str | bytes, tuple[int, int]] = {}
+        self._more: defaultdict[str | bytes, list[tuple[int, int]]] = defaultdict(list)
 
     def add(self, item: Item) -> None:
         """Look at a caption."""
         if item.content_hash is None or item.key is None:
             return
-        before, other = self._latest.get(item.content_hash, (item.index, item.key))
-        self._latest[item.content_hash] = item.index, item.key  # an earlier one may be nobody's any more
-        if other != item.key:
-            self._conflicts.append((before, item.index))
+        this = item.index, item.key
+        if self._first.setdefault(item.content_hash, this) != this:
+            self._more[item.content_hash].append(this)
 
     def finish(self, known: Known) -> Found:
         """Both captions of each pair."""
-        others = {one: other for pair in reversed(self._conflicts) for one, other in (pair, pair[::-1])}
-        others = {one: other for one, other in others.items() if _is_conflict(one, other, known)}
+        others: dict[int, int] = {}
+        for image, more in self._more.items():
+            present = [(index, key) for index, key in (self._first[image], *more) if index not in known.gone]
+            last = different = None  # seen so far, and the last one that says something else than that
+            for this in present:
+                if last is not None and last[1] != this[1]:
+                    different = last
+                last = this
+                if different is not None and _is_conflict(different[0], this[0], known):
+                    others.setdefault(different[0], this[0])
+                    others.setdefault(this[0], different[0])
         found = Counter(map(known.dataset_of, others))
         for dataset, count in found.items():
             if _is_usual(count, dataset, known):
@@ -56,8 +64,6 @@ class Conflict:
 
 
 def _is_conflict(one: int, other: int, known: Known) -> bool:
-    if one in known.gone or other in known.gone:
-        return False
     return known.paths[one] != known.paths[other] or known.dataset_of(one) != known.dataset_of(other)
 
 

@@ -26,7 +26,7 @@ _SUSPECT = re.compile("[\x80-\u04ff\u2000-\u2fff][\x80-\u04ff\u2000-\u2fff]|Ã "
 
 # UTF-8 that was read as Latin-1 or Windows-1252: what ftfy finds and more, for where it is not installed.
 _MOJIBAKE = re.compile(
-    "â€|ï¿½|ï»¿|ðŸ|(?<![A-Z])Ã(?= )"
+    "â€|ï¿½|ï»¿|ðŸ|(?<![A-ZÀ-ÞĐ])Ã(?= )"
     "|Ã[\x80-\xbf\u20ac\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\u017d"
     "\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\u017e\u0178]|Â[\xa0-\xbf]"
 )

@@ -71,7 +71,7 @@ class Language:
             counts = shares[dataset]
             main, most = counts.most_common(1)[0]
             total = counts.total()
-            if language == main or most < _MAIN_SHARE * total or counts[language] > _MAX_SHARE * total:
+            if not items or language == main or most < _MAIN_SHARE * total or counts[language] > _MAX_SHARE * total:
                 continue
             others = f"{most / total:.0%} of its dataset ({main})"
             message = f"In another language ({language}) than {others}: translate it."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from loss_logging.captions.caption import quote
+from loss_logging.captions.caption import in_quotes, quote
 from loss_logging.report import Reason
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _CLOSINGS = (
     r"if you(?: need| have|['’]d like| would like| want) (?:any |more |a |me |to |further )",
     r"(?:this|the) (?:caption|prompt|description) (?:captures|is designed|aims)|note that (?:I|this caption)\b",
     r"\(?word count:|希望(?:这|以上|这个).{0,8}(?:帮助|有用)|如果(?:您|你)(?:需要|有).{0,20}(?:告诉|请|问题)",
-    r"お役に立て|도움이 되",
+    r"お役に立て|도움이 되(?:길|기를|셨|었으면|면 좋겠)",
 )
 _CLOSING = re.compile("|".join(_CLOSINGS), re.IGNORECASE)
 # What every one of them holds that is in ASCII, to be quick about captions that hold none of it.
@@ -72,7 +72,8 @@ def preamble(caption: Caption) -> Reason | None:
         return None
     if match := _OPENING.match(text):
         return _reason(match, "opens")
-    match = _CLOSING.search(text, max(0, len(text) - _TAIL))
+    found = _CLOSING.finditer(text, max(0, len(text) - _TAIL))
+    match = next((one for one in found if not in_quotes(text, one.start())), None)
     return match and _reason(match, "closes")
 
 

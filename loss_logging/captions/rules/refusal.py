@@ -26,7 +26,10 @@ _IMAGE = r"(?:image|picture|photo|photograph|file|link|attachment)"
 # Each stands at the start of the caption, or of a clause of it: a trigger word may come before.
 _REFUSALS = (
     # English
-    r"(?:I['’]m |I am |we['’]re )?(?:very |so |really )?sorry[,.;!]? (?:but )?(?:I|as an|this|the image|there|we|it)\b",
+    r"(?:I['’]m |I am |we['’]re )?(?:very |so |really )?sorry[,.;!]? (?:but )?"
+    r"(?:I|as an|this (?:image|photo|picture|content|request)|the image|there (?:is|was) no (?:image|photo|picture)"
+    r"|we(?!(?:['’]?re| are) (?:temporarily |currently |fully |not )?(?:closed|full|sold|booked|open)\b)"
+    r"|it (?:seems|looks|appears))\b",
     r"(?:I|we) ?apologi[sz]e,? (?:but|for)\b|my apologies\b",
     r"I(?:['’]m| am) not comfortable\b",
     r"I(?:['’]m| am) (?:just |only )?an? (?:AI|large language|language) (?:model|assistant)",
@@ -53,7 +56,7 @@ _REFUSALS = (
     # German, Dutch, French, Spanish, Portuguese, Italian, Polish
     r"(?:es )?tut mir (?:sehr )?leid,? (?:aber|ich|dass)|leider (?:kann|darf) ich (?:\w+ ){0,6}nicht",
     r"ich kann (?:(?:dir|ihnen|dieses|das|diese|dabei|leider|bild) ){1,4}nicht (?:beschreiben|helfen|sehen)",
-    r"als KI(?:-| )\w+",
+    r"als (?:eine? )?KI(?:,|-(?:modell|assistent\w*|sprachmodell)\b| (?:kann|darf|bin|habe) )",
     r"het spijt me,? (?:maar|ik)|als AI-(?:model|assistent)",
     r"(?:je suis )?(?:vraiment |sincèrement )?désolée?,? (?:mais|je)\b|en tant qu['’](?:IA|intelligence|assistant)",
     r"je ne (?:peux|suis) (?:malheureusement )?pas (?:en mesure de )?(?:aider|décrire|vous|identifier|fournir|capable)",

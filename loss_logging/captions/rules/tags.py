@@ -52,7 +52,7 @@ _SEVERAL_VIEWS = frozenset({"multiple views", "reference sheet", "comic", "colla
                             "dual persona", "reflection", "clone", "aged up"})  # fmt: skip
 _ALL_FIRST = frozenset().union(*(left for left, _ in _CONTRADICTIONS))
 
-_WEIGHT = re.compile(r"^[(\[{]+|(?::[0-9.]+)?[)\]}]+$")
+_WEIGHT = re.compile(r"^[(\[{]+|(?::[0-9.]+)?(?<![)\]}])[)\]}]+$")
 
 
 def tags(caption: Caption) -> Reason | None:
@@ -100,5 +100,6 @@ def _contradiction(present: set[str]) -> tuple[str, str] | None:
 
 def _span(text: str, tag: str, which: int = 0) -> tuple[int, int] | None:
     pattern = re.escape(tag).replace(r"\ ", "[ _]")
-    places = [match.span() for match in re.finditer(rf"(?<![^\W]){pattern}(?![^\W])", text, re.IGNORECASE)]
+    whole = rf"(?:^|[,，、])[\s(\[{{]*({pattern})(?=(?::[0-9.]+)?[\s)\]}}]*(?:[,，、]|\Z))"
+    places = [match.span(1) for match in re.finditer(whole, text, re.IGNORECASE)]
     return places[which] if places else None

@@ -19,7 +19,9 @@ _NAMES = (
     r"|instance[ _]?token|identifier)"
 )
 _TRIGGER = r"trigger(?:[ _-]?(?:word|token|phrase)s?)?"
-_ASKS = r"(?:insert|your|add|describe|fill[ _]in|enter|put|replace|write|specify)\b"
+_ASKS = (  # [Enter] and [Insert] are keys
+    r"(?:(?:insert|add|enter|put|replace|write)\b(?![\]>}])|(?:your|describe|fill[ _]in|specify)\b)"
+)
 
 _TEMPLATE = re.compile(
     rf"""
