@@ -8,6 +8,7 @@ of whose files are there, and the next process that writes the run goes on.
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import secrets
 import shutil
 import threading
@@ -37,6 +38,7 @@ _RETRY_SECONDS = 2.0
 _MOST_RETRY_SECONDS = 60.0
 _LEAVE_SECONDS = 10.0
 _GROWING = ("delivered/", "tensorboard/")
+_VERSIONS = 8  # earlier ones of the manifest that are remembered: one that was given up may arrive late
 _PIECE = 1 << 20
 
 
@@ -53,9 +55,11 @@ class Mirror:
         self._config = config
         self._run = run
         self._store = ObjectStore(str(config.save_root))
-        self._manifest: Manifest | None = None
-        self._known: dict[str, tuple[int, int]] = {}
+        self._version = secrets.token_hex(8)
+        # What is in the store, though perhaps in no manifest, and of which file.
+        self._known: dict[str, tuple[tuple[int, int], Entry]] = {}
         self._trouble = ""
+        self._done = False
         self._closing = False
         self._wake = threading.Event()
         self._deadline = float("inf")
@@ -72,7 +76,7 @@ class Mirror:
         self._closing = True
         self._wake.set()
         self._thread.join(max(timeout, 0.0))
-        if not self._thread.is_alive() and not self._trouble:
+        if self._done:
             return []
         return [
             f"not everything is in {self._store.url} ({self._trouble or 'it took too long'}); the rest is in "
@@ -88,14 +92,16 @@ class Mirror:
                 self.upload()
                 self._trouble, pause = "", _RETRY_SECONDS
                 if closing:
+                    self._done = True
                     return
                 self._wake.wait(_EVERY_SECONDS)
-            except (LossLoggingError, OSError) as error:
-                self._trouble = str(error)
+            except Exception as error:  # noqa: BLE001 a thread that ends unseen would leave everything behind
+                known = isinstance(error, (LossLoggingError, OSError))
+                self._trouble = str(error) if known else f"{type(error).__name__}: {error}"
                 warn_once(
                     f"mirror {self._store.url}",
-                    f"{error}. Records and reports wait in {self._config.local_root}, and are uploaded once that is "
-                    "possible. Training goes on.",
+                    f"{self._trouble}. Records and reports wait in {self._config.local_root}, and are uploaded once "
+                    "that is possible. Training goes on.",
                 )
                 if closing and (time.monotonic() + pause > self._deadline or not getattr(error, "may_pass", False)):
                     return
@@ -109,22 +115,33 @@ class Mirror:
             StoreError: the store refuses, or does not answer.
             OSError: a local file cannot be read.
         """
-        if self._run is not None and opened_run(self._config.records_dir) != self._run:
-            return  # another trainer has the folder now, and uploads
+        with FileLock(self._config.records_dir / ".uploading.lock"):  # an orphaned reporter, loss-logging upload
+            self._upload()
+
+    def _upload(self) -> None:
+        if self._is_superseded():
+            return
         before = self._begun()
         files = dict(before.files)
         while self._send(files):
             pass
-        if files == before.files:
+        if files == before.files or self._is_superseded():
             return
-        manifest = Manifest(job=before.job, version=secrets.token_hex(8), created=_now(), files=files)
-        write_versions(self._config, before.version, manifest.version)  # first: killed in between, one of them is there
+        manifest = Manifest(job=before.job, version=self._version, created=_now(), files=files)
+        # First, and beside the earlier ones: killed in between, or left without an answer, one of them is there.
+        certain = (before.version, manifest.version)
+        late = [version for version in versions(self._config) if version not in certain]
+        write_versions(self._config, *late[-_VERSIONS:], *certain)
         self._store.write(manifest_name(self._config.job_name), msgspec.json.encode(manifest))
-        self._manifest = manifest
+        self._version = secrets.token_hex(8)  # not before: attempts that fail must not push out what the store has
         kept = {entry.key for entry in files.values()}
         for entry in before.files.values():
             if entry.key not in kept:
                 self._store.remove(entry.key)
+
+    def _is_superseded(self) -> bool:
+        """Whether another trainer has the folder now, and uploads."""
+        return self._run is not None and opened_run(self._config.records_dir) != self._run
 
     def _send(self, files: dict[str, Entry]) -> bool:
         """Upload what is new, and note it in ``files``; True when some went meanwhile, and it must be repeated."""
@@ -132,21 +149,29 @@ class Mirror:
         for name in set(files) - set(local):
             del files[name]
         for name, path in local.items():
-            try:
-                status = path.stat()
-                known = (status.st_size, status.st_mtime_ns)
-                if name in files and self._known.get(name) == known:
-                    continue
+            if (entry := self._sent(name, path, files.get(name))) is None:
+                return True
+            files[name] = entry
+        return False
+
+    def _sent(self, name: str, path: Path, before: Entry | None) -> Entry | None:
+        """Have a file in the store, which may have it as ``before``; None when it went meanwhile."""
+        try:
+            status = path.stat()
+            stamp = (status.st_size, status.st_mtime_ns)
+            known, entry = self._known.get(name, (None, None))
+            if entry is None or known != stamp:
                 source = self._still(path) if name.startswith(_GROWING) else path
                 digest = digest_of(source)
-                entry = Entry(_key(name, digest), source.stat().st_size, digest)
-                if files.get(name) != entry:
+                if before is not None and before.digest == digest:
+                    entry = before
+                else:
+                    entry = Entry(_key(name, digest), source.stat().st_size, digest)
                     self._store.upload(source, entry.key)
-                    files[name] = entry
-                self._known[name] = known
-            except FileNotFoundError:  # compacted; the shard that replaced it may have been listed, or not
-                return True
-        return False
+                self._known[name] = stamp, entry
+        except FileNotFoundError:  # compacted; the shard that replaced it may have been listed, or not
+            return None
+        return entry
 
     def _still(self, path: Path) -> Path:
         """A copy of a file that somebody appends to: its digest must be that of what is uploaded."""
@@ -165,9 +190,10 @@ class Mirror:
         return {name: path for name, path in sorted(names.items()) if "/." not in f"/{name}" or name == mark}
 
     def _begun(self) -> Manifest:
-        """The manifest as this folder's run goes on from; that of another run is moved away first."""
-        if self._manifest is not None:
-            return self._manifest
+        """The manifest as this folder's run goes on from; that of another run is moved away first.
+
+        It is read each time: a machine that was suspended may find that the run has gone on elsewhere.
+        """
         found = read_manifest(self._store, manifest_name(self._config.job_name))
         known = versions(self._config)
         if found is not None and known and found.version not in known:
@@ -178,15 +204,14 @@ class Mirror:
         if found is not None and not known:
             self._archive(found)
             found = None
-        self._manifest = found or Manifest(job=self._config.job_name, version="", created=_now())
-        return self._manifest
+        return found or Manifest(job=self._config.job_name, version="", created=_now())
 
     def _archive(self, manifest: Manifest) -> None:
-        """Move another run out of the way. Its shards stay: their keys are of what is in them, and not used again."""
+        """Move another run out of the way. Its log stays: no key of a log is used twice."""
         folder = f"loss_logging/archive/{manifest.job}-{manifest.created.replace(':', '')}"
         files = {}
         for name, entry in manifest.files.items():
-            if _is_shard(name):
+            if _is_log(name):
                 key = f"../../../{entry.key}"
             else:
                 key = f"loss_logging/{name}"
@@ -245,14 +270,16 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _is_shard(name: str) -> bool:
-    return name.startswith("records/") and name.endswith(".parquet")
+def _is_log(name: str) -> bool:
+    return name.startswith("records/")
 
 
 def _key(name: str, digest: str) -> str:
-    """Where a file goes. After a resume another shard may have the name of one that a reader is just reading."""
-    if _is_shard(name):
-        name = f"{name.removesuffix('.parquet')}.{digest[:16]}.parquet"
+    """Where a file goes. What belongs to the log is never replaced, as a reader may be reading it, or a manifest that
+    was not renewed may name it; nor do two runs share a key, as one of them will be removed."""
+    if _is_log(name):
+        stem, suffix = posixpath.splitext(name)
+        name = f"{stem}.{digest[:16]}{secrets.token_hex(4)}{suffix}"
     return f"loss_logging/{name}"
 
 

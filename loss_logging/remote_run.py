@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from loss_logging.config import TrainConfig, cache_dir
@@ -15,6 +16,7 @@ from loss_logging.warn import warn_once
 
 __all__ = ["RemoteRun", "bring", "fetch_report", "holds_another_run"]
 
+_UNFINISHED = "unfinished"
 _PROBE = "loss_logging/.writable"
 _ATTEMPTS = 4
 _PAUSE_SECONDS = 0.5
@@ -55,19 +57,28 @@ class RemoteRun:
     def fetch_report(self, step: int) -> Path:
         """Copy a report, and the figures of its items where they are beside it; returns the JSON's path."""
         name = self.reports()[step]
-        self._fetch([name, f"{name.removesuffix('.json')}.items.parquet"])
+        names = {name, f"{name.removesuffix('.json')}.items.parquet"}
+        self._fetch(lambda: [wanted for wanted in self.manifest.files if wanted in names])
         return self.folder / "loss_logging" / name
 
-    def fetch(self, *, reports: int | None = None) -> Path:
-        """Copy the run: all of it, or its records and the last so many ``reports``; returns a ``save_root``."""
-        wanted = list(self.manifest.files)
-        if reports is not None:
+    def fetch(self, *, reports: int | None = None, newer: bool = False) -> Path:
+        """Copy the run: all of it, or its records and the last so many ``reports``; returns a ``save_root``.
+
+        With ``newer``, what is no record may be as a process left it that was killed before it wrote the manifest.
+        """
+
+        def wanted() -> list[str]:
+            names = list(self.manifest.files)
+            if reports is None:
+                return names
             stems = [name.removesuffix("json") for name in list(self.reports().values())[-reports:]]
-            wanted = [name for name in wanted if name.startswith(("records/", *stems))]
-        self._fetch(wanted)
-        records = self.folder / "loss_logging" / "records" / self.job
-        for path in records.glob("rank*.parquet"):  # of an earlier copy: compacted since, or of an earlier run
-            if f"records/{self.job}/{path.name}" not in self.manifest.files:
+            return [name for name in names if name.startswith(("records/", *stems))]
+
+        self._fetch(wanted, newer=newer)
+        out_dir = self.folder / "loss_logging"
+        # Of an earlier copy: compacted since, or of an earlier run, or an evaluation that was finished elsewhere.
+        for path in (out_dir / "records" / self.job).rglob("rank*.parquet"):
+            if path.relative_to(out_dir).as_posix() not in self.manifest.files:
                 path.unlink()
         return self.folder
 
@@ -82,11 +93,14 @@ class RemoteRun:
             )
         return max(manifests, key=lambda manifest: manifest.created)
 
-    def _fetch(self, names: list[str]) -> None:
-        """Copy files as one manifest has them: where one has changed since, the next manifest says how it is now."""
+    def _fetch(self, wanted: Callable[[], list[str]], *, newer: bool = False) -> None:
+        """Copy files as one manifest has them: where one has changed since, the next manifest says how it is now, and
+        what is ``wanted`` then."""
         for attempt in range(_ATTEMPTS):
-            present = [name for name in names if name in self.manifest.files]
-            stale = [name for name in present if not self._fetch_one(name, self.manifest.files[name])]
+            files = self.manifest.files
+            stale = [name for name in wanted() if not self._fetch_one(name, files[name])]
+            if newer and attempt == _ATTEMPTS - 1:
+                stale = [name for name in stale if name.startswith("records/") or not self._take(name, files[name])]
             if not stale:
                 return
             time.sleep(_PAUSE_SECONDS * attempt)
@@ -96,7 +110,11 @@ class RemoteRun:
             "changes very fast; try again"
         )
 
-    def _fetch_one(self, name: str, entry: Entry) -> bool:
+    def _take(self, name: str, entry: Entry) -> bool:
+        """Have a file here as the store has it, or not at all where it has none."""
+        return self._fetch_one(name, entry, newer=True) or not (self.folder / "loss_logging" / name).exists()
+
+    def _fetch_one(self, name: str, entry: Entry, *, newer: bool = False) -> bool:
         """Have a file here; False when the store's is not the one that the manifest means."""
         target = self.folder / "loss_logging" / name
         if not target.resolve().is_relative_to(self.folder.resolve()):
@@ -107,7 +125,7 @@ class RemoteRun:
         part = target.with_name(f".{target.name}.part")
         try:
             self._store.download(entry.key, part)
-            if digest_of(part) != entry.digest:
+            if not newer and digest_of(part) != entry.digest:
                 return False
             part.replace(target)
         except FileNotFoundError:
@@ -150,10 +168,11 @@ def bring(config: TrainConfig) -> None:
     if manifest is None or manifest.version in known or (here and not known):
         return
     run = RemoteRun(str(config.save_root), config.job_name, config.local_root)
+    write_versions(config, _UNFINISHED)  # interrupted, it is neither the run in the store nor one of its own
     for path in config.report_paths():
         if path.name not in run.manifest.files:
             path.unlink()
-    run.fetch()
+    run.fetch(newer=True)
     write_versions(config, run.manifest.version)
 
 
