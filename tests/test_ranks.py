@@ -99,7 +99,14 @@ def figures(path: str | Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("mode", "world"), [("shared", 2), ("shared", 4), ("apart", 2), ("apart", 4), ("environment", 2)]
+    ("mode", "world"),
+    [
+        ("shared", 2),
+        ("apart", 2),
+        ("environment", 2),
+        pytest.param("shared", 4, marks=pytest.mark.long),
+        pytest.param("apart", 4, marks=pytest.mark.long),
+    ],
 )
 def test_report_is_that_of_one_process(
     mode: str, world: int, tmp_path: Path, alone: dict[str, Any], unused_port: int
