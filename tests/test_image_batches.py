@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from loss_logging import evaluate_dataset
 from loss_logging.captioned_folder import CaptionedFile
 from loss_logging.errors import LossLoggingError
 from loss_logging.image_batches import ImageBatches
@@ -108,6 +110,25 @@ def test_most(tmp_path: Path) -> None:
     got, (warning,) = batches(files, tmp_path, most=2)
     assert [batch["paths"] for batch in got] == [["a.png", "b.png"]]
     assert warning.startswith("1 of 3 images")
+
+
+@pytest.mark.parametrize("most", [None, 4, 2, 1])
+def test_images_that_do_not_open_are_named_however_few_are_asked_for(tmp_path: Path, most: int | None) -> None:
+    """An evaluation that stops after so many items reports those that it met, beside what its files were said to be."""
+    files = write(tmp_path, "a.png b.png c.png d.png e.png f.png")
+    (tmp_path / "b.png").write_bytes(b"no image")
+    loader = ImageBatches(files, tmp_path, 8, 2, warnings=["a sentence about the files"])
+    report = evaluate_dataset(plain, loader, max_samples=most, progress=False)
+    assert list(report.datasets["d"].item_stats) == ["a.png", "c.png", "d.png", "e.png", "f.png"][:most]
+    first, second = report.warnings
+    assert first == "a sentence about the files"
+    assert re.match(r"1 of [3-6] images do not open and are not included: b\.png \(", second)
+
+
+def plain(batch: dict[str, Any]) -> list[dict[str, Any]]:
+    """Records with a loss that is always the same."""
+    named = zip(batch["paths"], batch["datasets"], batch["captions"], strict=True)
+    return [{"path": path, "dataset": dataset, "caption": caption, "loss": 1.0} for path, dataset, caption in named]
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

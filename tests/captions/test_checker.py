@@ -3,8 +3,10 @@ from __future__ import annotations
 import time
 import tracemalloc
 from importlib.metadata import EntryPoint
+from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -107,6 +109,7 @@ HUGE = {
     "opened names": "[name " * 160_000,
     "opened braces": "{a|" * 330_000,
     "opened weights": "(a:" * 330_000,
+    "closed weights": "(" + ")" * 19_900 + "x, a, b" + ", a" * 330_000,
     "wildcards that stop": "__a" * 330_000,
     "addresses that stop": "a@" * 500_000,
     "dots": "a." * 500_000,
@@ -229,6 +232,33 @@ def test_a_rule_that_fails_is_warned_about_and_left_out(caplog: pytest.LogCaptur
     assert (checker.check("", "any") or Verdict(())).rules == ["empty"]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "fails_here" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (True, "TypeError: it returned a bool; allowed: None, or a Reason"),
+        ("watermark", "TypeError: it returned a str"),
+        (Reason("rates", "critical", 0.5, "Bad."), "ValidationError: Invalid enum value 'critical'"),  # type: ignore[arg-type]
+        (Reason("rates", "warning", np.float32(0.5), "Bad."), "TypeError: Encoding objects of type numpy.float32"),  # type: ignore[arg-type]
+        (Reason("rates", "warning", 0.0, "Bad."), "ValueError: score is 0.0; allowed: above 0 and up to 1"),
+        (Reason("rates", "warning", float("nan"), "Bad."), "score is"),
+    ],
+)
+def test_a_rule_whose_answer_a_report_cannot_hold_is_warned_about_once(
+    answer: Any, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others go on, and the first thing wrong is said."""
+
+    def rates(caption: Caption) -> Any:
+        return answer
+
+    checker = CaptionChecker(rules=[rates, no_dogs])
+    for _ in range(3):
+        assert (checker.check("a dog <unk> in the snow", "any") or Verdict(())).rules == ["suspicious", "no_dogs"]
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith("the caption rule rates failed: ")
+    assert message in warning
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import random
 import tracemalloc
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import pytest
 
 from loss_logging.captions import CaptionConfig, CheckedCaptions, DatasetChecker, IgnoreList, Profile
+from loss_logging.captions.comparison import CaptionComparison
 
 from .corpus import GOOD
 
@@ -139,6 +140,58 @@ def test_one_image_with_two_captions() -> None:
     ]:
         checker.add(path, "d", caption, content)
     assert reasons(checker.finish(), "conflict") == dict.fromkeys(["a.png", "copy.png", "same.png"], "warning")
+
+
+RED, BLUE, BIG = "a red cat on a sofa", "a blue dog in the snow", "a big red cat on a sofa"
+
+
+@pytest.mark.parametrize(
+    ("captions", "gone"),
+    [
+        ([("d1", RED), ("d2", BLUE), ("d1", BIG)], {0}),
+        ([("d2", BLUE), ("d1", RED), ("d1", BIG), ("d1", "a huge red cat")], {1, 2}),
+        ([("d2", BLUE), ("d1", RED), ("d1", BIG), ("d1", "a huge red cat")], {2, 3}),
+        ([("d1", BLUE), ("d2", BLUE), ("d1", RED)], {0}),
+    ],
+)
+def test_captions_that_changed_hide_no_conflict(captions: list[tuple[str, str]], gone: set[int]) -> None:
+    """Of an image in two datasets, what is found is what is found where the earlier captions never were."""
+    assert conflicts(captions, gone) == conflicts([one for i, one in enumerate(captions) if i not in gone])
+    assert len(conflicts(captions, gone)) == 2
+
+
+def test_a_conflict_that_was_mended_is_none() -> None:
+    """Neither with the caption that is gone, nor among several captions for one path of a dataset."""
+    assert conflicts([("d1", RED), ("d2", BLUE)]) == {("d1", RED), ("d2", BLUE)}
+    assert conflicts([("d1", RED), ("d2", BLUE), ("d2", RED)], {1}) == set()
+    assert conflicts([("d1", RED), ("d1", BIG), ("d1", BLUE)]) == set()
+
+
+def conflicts(captions: list[tuple[str, str]], gone: Collection[int] = ()) -> set[tuple[str, str]]:
+    """Dataset and caption of what is flagged, of one path."""
+    comparison = CaptionComparison(CaptionConfig())
+    for dataset, caption in captions:
+        item = ("/p/1.png", dataset, caption)
+        comparison.add(comparison.keep(*item), item, "prose", item[0])
+    found = comparison.found({"d1": "prose", "d2": "prose"}, gone)
+    return {captions[where] for where, reason in found if reason.rule == "conflict" and isinstance(where, int)}
+
+
+def test_captions_that_all_became_shorter_have_no_language() -> None:
+    """A dataset whose every long caption was replaced is told nothing, and the others what they would be told."""
+    comparison = CaptionComparison(CaptionConfig())
+
+    def add(dataset: str, captions: list[str]) -> None:
+        for i, caption in enumerate(captions):
+            item = (f"{i}.png", dataset, caption)
+            comparison.add(comparison.keep(*item), item, "prose")
+
+    german = "ein brauner hund springt im sommer über die niedrige gartenmauer und bellt"
+    add("small", [*ENGLISH[:2], german])
+    add("big", [*ENGLISH[:40], german])
+    add("small", ["a dog"] * 3)
+    found = comparison.found({"small": "prose", "big": "prose"}, {0, 1, 2})
+    assert [where for where, reason in found if reason.rule == "language"] == [43]
 
 
 def test_ignored_reasons_are_counted_and_idle_lines_named() -> None:

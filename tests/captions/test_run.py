@@ -9,6 +9,7 @@ import pytest
 
 from loss_logging import LossLogger, LossReport, read_report
 from loss_logging.captions import CaptionChecker, DatasetChecker
+from loss_logging.captions.caption import Caption
 from loss_logging.captions.rules import DATASET_RULES
 
 from .corpus import GOOD
@@ -173,3 +174,21 @@ def test_what_is_found_does_not_depend_on_when_it_was_asked_for(run: Any) -> Non
     expected = read_report(once.losses.save_step(once.step).result(30))
     assert (found.flagged, found.flagged_summary) == (expected.flagged, expected.flagged_summary)
     assert found.datasets["d"].captions == expected.datasets["d"].captions
+
+
+def test_a_rule_of_the_users_costs_no_report(tmp_path: Path) -> None:
+    """Whatever it answers, reports are written, and hold what the other rules say."""
+    losses = LossLogger(
+        job_name="run", save_root=tmp_path, loggers=[], reporter="inline", captions={"rules": [f"{__name__}:is_marked"]}
+    )
+    captions = ["a cat <unk> with a watermark", "a dog on a sofa with a watermark"]
+    losses.log_batch(1, [0.5, 0.2], paths=["a.png", "b.png"], datasets="d", captions=captions)
+    path = losses.save_step(1).result(30)
+    losses.close()
+    assert path is not None
+    assert read_report(path).flagged_summary == {"suspicious": 1}
+
+
+def is_marked(caption: Caption) -> Any:
+    """A rule that says yes instead of why."""
+    return "watermark" in caption.text

@@ -89,11 +89,18 @@ REFUSALS = {
         "I am just a language model and cannot see images.",
         "My apologies, but I cannot describe this content.",
         "Image unavailable.",
+        "Sorry, we cannot process this image",
+        "We're sorry, we are unable to open it",
+        "Sorry, this image cannot be shown",
+        "sorry, there is no image",
+        "Sorry, it seems that nothing was attached",
     ],
     "de": [
         "Es tut mir leid, aber ich kann dieses Bild nicht beschreiben.",
         "Leider kann ich bei dieser Anfrage nicht helfen.",
         "Als KI-Modell kann ich keine Personen identifizieren.",
+        "Als KI kann ich keine Bilder sehen",
+        "Als KI-Assistent ist es mir nicht erlaubt, Personen zu nennen",
     ],
     "fr": [
         "Je suis désolé, mais je ne peux pas décrire cette image.",
@@ -150,6 +157,7 @@ PREAMBLES = {
         "Okay, here's the description. A fox in the snow.",
         "Great, I'll write a caption: a fox in the snow",
         "A fox in the snow. Let me know if you need anything else!",
+        'A sign that says "I hope this helps". Let me know if you need anything else!',
         "A fox in the snow. I hope this description helps!",
         "A fox in the snow. Would you like me to change the style?",
         "A fox in the snow. Feel free to ask for more details.",
@@ -173,7 +181,7 @@ PREAMBLES = {
     "ru": ["Конечно! Лиса идёт по снегу.", "Описание: лиса на снегу", "Вот подробное описание: лиса на снегу"],
     "zh": ["当然！这张图片展示了一只狐狸。", "以下是对这张图片的描述：一只狐狸。", "图片描述：雪地里的狐狸", "好的，一只狐狸站在雪地里。"],
     "ja": ["もちろんです。雪の中のキツネです。", "以下は画像の説明です。雪の中のキツネ。", "キャプション：雪の中のキツネ"],
-    "ko": ["물론입니다! 눈 속의 여우입니다.", "설명: 눈 속의 여우가 서 있다"],
+    "ko": ["물론입니다! 눈 속의 여우입니다.", "설명: 눈 속의 여우가 서 있다", "눈 속의 여우. 설명이 도움이 되길 바랍니다."],
 }  # fmt: skip
 
 ENCODING = ["{} \ufffd", "caf\ufffd, {}", "{} caf\\u00e9", "\\u732b {}", "{} \\xe9t\\xe9", "{}\x00", "\x1b[31m{}\x1b[0m",
@@ -183,7 +191,8 @@ ENCODING = ["{} \ufffd", "caf\ufffd, {}", "{} caf\\u00e9", "\\u732b {}", "{} \\x
 ENCODING_LATIN = ["a\u200b woman in\u200b a red dress", "a c\xada\xadt on a sofa", "a cat \u202eon a sofa", "a\u2060 dog in the snow",
                   "a cat\u200d on a mat", "a tree \u200e and a house", "a boat\ufeff on the lake", "die StraÃŸe im Regen",
                   "un garÃ§on joue", "el niÃ±o corre por la playa", "Ð\x9aÐ¾Ñ\x82 Ñ\x81Ð¿Ð¸Ñ\x82 Ð½Ð° Ð´Ð¸Ð²Ð°Ð½Ðµ",
-                  "ã\x81\x93ã\x81®ç\x94»å\x83\x8f cat", "donâ€™t walk sign at night", "a caf\x82 in the rain"]  # fmt: skip
+                  "ã\x81\x93ã\x81®ç\x94»å\x83\x8f cat", "donâ€™t walk sign at night", "a caf\x82 in the rain", "voilÃ  un chat",
+                  "CAFÃ‰ DE PARIS", "HÃ”TEL DE VILLE", "O POSTER “AMANHÃ” NA PAREDE"]  # fmt: skip
 
 MARKUP = ["<p>{}</p>", "{}<br>", "<b>{}</b>", "{} &amp; rain", "&quot;{}&quot;", "{} &#39;sign&#39;", "{} https://example.com/a.jpg",
           "{} www.example.com", "{}, photo by me@example.com", "![{}](https://example.com/1.png)", "**{}**", "# {}",
@@ -203,7 +212,8 @@ TEMPLATE = ["[trigger] {}", "{}, [name]", "{} in the style of [artist]", "a phot
             "{}, {{style}}", "${subject}, {}", "%(name)s, {}", "{}, <hypernet:anime:0.5>", "[cat:dog:0.5] {}", "{} [red|blue]",
             "lorem ipsum dolor sit amet, {}", "[your trigger here] {}", "INSERT_TRIGGER_HERE {}", "{}, embedding:easynegative",
             "<wildcard:hair> {}", "{caption}, {}", "{}, [filewords]", "<lyco:detail:1>{}", "{}, [Name]",
-            "photo of <subject>, {}", "[subject name], {}", "YOUR_NAME, {}"]  # fmt: skip
+            "photo of <subject>, {}", "[subject name], {}", "YOUR_NAME, {}",
+            "[insert description here] {}", "{}, <enter caption>"]  # fmt: skip
 
 REPEATED = ["{} {} {}", "{}. {}. {}.", "{}, {}, {}, {}", "{}. {}."]
 

@@ -26,7 +26,7 @@ from loss_logging import LossReport, evaluate_dataset
 from loss_logging.captioned_folder import read_captioned_folder
 from loss_logging.errors import ConfigError, LossLoggingError, MissingExtraError
 from loss_logging.image_batches import ImageBatches
-from loss_logging.integrations.engines.ray import check_cpus, connected
+from loss_logging.integrations.engines.ray import connected
 from loss_logging.integrations.engines.ray_images import shard_rows
 from loss_logging.integrations.engines.ray_worker import chosen
 from loss_logging.ray_config import RayConfig
@@ -153,12 +153,27 @@ def test_what_ray_cannot_evaluate() -> None:
         evaluate_dataset(Brightness, [], engine="spark", progress=False)  # type: ignore[arg-type]
 
 
-def test_more_actors_than_cpus() -> None:
-    """They would wait for each other for ever."""
-    with pytest.raises(
-        ConfigError, match=r"\$\.actors: 2 of 1 CPUs each; this machine has 2, of which reading takes one"
-    ):
-        check_cpus(RayConfig(actors=2))
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            RayConfig(actors=2),
+            r"2 of 1 CPUs each; this machine has 2, of which reading takes one: .* smaller num_cpus$",
+        ),
+        (RayConfig(actors=3, num_gpus=8), r"3 of 8 GPUs each; this machine has \d+: use fewer actors, .* num_gpus$"),
+    ],
+    ids=["CPUs", "GPUs"],
+)
+def test_more_actors_than_this_machine_has_room_for(
+    config: RayConfig, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would wait for ever, for each other or for a GPU: said as soon as Ray has been started here."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    for name in ("init", "shutdown"):  # the one of this module stands for it
+        monkeypatch.setattr(f"ray.{name}", lambda **_: None)
+    with pytest.raises(ConfigError, match=rf"\$\.actors: {message}"), connected(config):
+        pass
 
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
