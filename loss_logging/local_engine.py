@@ -40,18 +40,20 @@ def evaluate_locally(
         if ambiguous:
             # An item that comes several times was there in part, and nothing says which of them: all of it again.
             journal.forget(ambiguous)
-            if iter(dataloader) is dataloader:
-                raise LossLoggingError(
-                    f"{len(ambiguous)} items come several times and were computed in part; call it again to have them "
-                    "computed, or give a dataloader that can be read twice"
-                )
+            left = set(ambiguous)
             again = Selection(selection.fraction, selection.most, selection.seed)
             for batch in again.take_from(dataloader):
                 items = items_of(batch) or []
                 places = [place for place, item in enumerate(items) if item in ambiguous]
+                left.difference_update(items)
                 for number in range(draws) if places else ():
                     todo = part_of(batch, places, len(items))
                     journal.add(number, again.keep(todo, computation.records(todo, number)))
+            if left:  # read a second time, the dataloader gave something else, or nothing
+                raise LossLoggingError(
+                    f"{len(left)} items come several times and were computed in part; call it again to have them "
+                    "computed, or give a dataloader that can be read twice"
+                )
     return list(getattr(dataloader, "warnings", ()))
 
 
