@@ -46,12 +46,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", default="runs/lightning", help="folder for everything that is written")
     parser.add_argument("--max-steps", type=int, default=400)
+    parser.add_argument("--devices", type=int, default=1, help="processes, started by Lightning")
     args = parser.parse_args()
     lightning.seed_everything(0, verbose=False)
     config = TrainConfig(job_name="digits", save_root=args.out, loggers=["tensorboard"])
     trainer = lightning.Trainer(
         max_steps=args.max_steps,
         accelerator="cpu",
+        devices=args.devices,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -59,6 +61,8 @@ def main() -> None:
         callbacks=[LossLoggingCallback(config)],
     )
     trainer.fit(Classifier(), DataLoader(items(), batch_size=32, shuffle=True))
+    if not trainer.is_global_zero:
+        return
     report = read_report(config.report_path(args.max_steps))
     wrong = {f"{index:04d}.png" for index in WRONG}
     print(f"The 10 hardest items, in {report.json_path}:")

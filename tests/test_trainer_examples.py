@@ -35,21 +35,31 @@ def test_the_halves_of_prior_preservation_are_told_apart(tmp_path: Path) -> None
     assert {name: dataset.summary.count for name, dataset in report.datasets.items()} == {"instance": 800, "class": 800}
 
 
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+
+
 @pytest.mark.parametrize(
-    ("script", "options", "step", "records"),
+    ("package", "launcher", "script", "options", "records"),
     [
-        ("accelerate_dreambooth.py", ["--max-train-steps", "10"], 10, 2 * 10 * 16),
-        pytest.param("hf_trainer.py", ["--max-steps", "10"], 10, 2 * 10 * 32, marks=pytest.mark.long),
+        ("accelerate", TORCHRUN, "accelerate_dreambooth.py", ["--max-train-steps", "10"], 2 * 10 * 16),
+        pytest.param(
+            "accelerate", TORCHRUN, "hf_trainer.py", ["--max-steps", "10"], 2 * 10 * 32, marks=pytest.mark.long
+        ),
+        pytest.param(
+            "lightning", [], "lightning_digits.py", ["--max-steps", "10", "--devices", "2"], 2 * 10 * 32,
+            marks=pytest.mark.long,
+        ),
     ],
-)
-def test_two_processes_report_as_one(script: str, options: list[str], step: int, records: int, tmp_path: Path) -> None:
-    """Started by torchrun on two processes, rank 0's report covers every record of both."""
-    pytest.importorskip("accelerate")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command = [*launcher, str(ROOT / "examples" / script), "--out", str(tmp_path), *options]
+)  # fmt: skip
+def test_two_processes_report_as_one(
+    package: str, launcher: list[str], script: str, options: list[str], records: int, tmp_path: Path
+) -> None:
+    """On two processes, of torchrun or of Lightning's own, rank 0's report covers every record of both."""
+    pytest.importorskip(package)
+    command = [sys.executable, *launcher, str(ROOT / "examples" / script), "--out", str(tmp_path), *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    (path,) = tmp_path.glob(f"loss_logging/*_{step:09d}.json")
+    (path,) = tmp_path.glob(f"loss_logging/*_{10:09d}.json")
     report = read_report(path)
     assert (report.global_.count, report.warnings) == (records, [])

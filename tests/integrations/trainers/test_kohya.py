@@ -77,6 +77,7 @@ def runs(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """sd-scripts started by the launcher, and without it; musubi-tuner with and without."""
     folder = tmp_path_factory.mktemp("runs")
     sd = ("--gradient_accumulation_steps", 2, "--max_data_loader_n_workers", 2, "--start_method", "fork", *OPTIONS)
+    sd = (*sd, "--save_state")
     config = folder / "losses.toml"
     example = (ROOT / "examples" / "kohya" / "losses.toml").read_text(encoding="utf-8")
     config.write_text(example.replace("top_k = 20", 'top_k = 3\nreporter = "inline"'), encoding="utf-8")
@@ -156,6 +157,13 @@ def test_sd_scripts_reports_at_each_save(runs: Path) -> None:
     report = read_report(reports[-1])
     assert set(report.datasets) == {"10_cats", "5_dogs_reg"}
     assert len(report.datasets["10_cats"].summary.top_k) == 3
+
+
+def test_sd_scripts_states_know_where_the_log_is(runs: Path) -> None:
+    """Those of the steps and the last one, which is saved when the training has ended and the log is closed."""
+    states = {"lora-00000005-state": 5, "lora-00000010-state": 10, "lora-state": 12}
+    found = {path.parent.name: json.loads(path.read_text()) for path in (runs / "sd").glob("*/loss_logging.json")}
+    assert found == {name: {"step": step} for name, step in states.items()}
 
 
 def test_musubi_trains_bit_for_bit_as_without_and_its_batches_know_their_images(runs: Path) -> None:

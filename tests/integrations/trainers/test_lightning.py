@@ -42,14 +42,17 @@ class Images(torch.utils.data.Dataset[Any]):
 class Module(lightning.LightningModule):  # type: ignore[misc]
     """A classifier; ``kind`` says what its training_step returns."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, fails_at: int | None = None) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.kind = kind
+        self.fails_at = fails_at
         self.layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 3))
         self.scalars: list[float] = []
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
+        if batch_idx == self.fails_at:
+            raise RuntimeError("of the user's own")
         logits = self.layers(batch["image"])
         loss = F.cross_entropy(logits, batch["label"])
         result: Any = {"loss": loss, "accuracy": (logits.argmax(1) == batch["label"]).float().mean()}
@@ -70,14 +73,16 @@ class Module(lightning.LightningModule):  # type: ignore[misc]
 
 
 def fit(
-    folder: Path, module: Module, callbacks: list[Any], *, steps: int = 6, ckpt: str | None = None, **more: Any
-) -> None:
-    loader = torch.utils.data.DataLoader(Images(), batch_size=4, shuffle=False)
+    folder: Path, module: Module, callbacks: list[Any], data: Any = None, *, steps: int = 6,
+    ckpt: str | None = None, **more: Any,
+) -> Any:  # fmt: skip
+    loader = torch.utils.data.DataLoader(data or Images(), batch_size=4, shuffle=False)
     trainer = lightning.Trainer(
         max_steps=steps, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
         default_root_dir=folder, callbacks=callbacks, **{"enable_checkpointing": False, **more},
     )  # fmt: skip
     trainer.fit(module, loader, ckpt_path=ckpt)
+    return trainer
 
 
 def config_of(folder: Path) -> TrainConfig:
@@ -124,6 +129,42 @@ def test_it_reports_at_checkpoints_and_resumes_from_one(tmp_path: Path) -> None:
     assert [report.job.step for report in reports] == [2, 4, 6]
     assert reports[-1].global_.count == 24
     assert reports[-1].job.resumed_from == 2
+
+
+def test_the_training_may_be_saved_and_go_on_after_its_end(tmp_path: Path) -> None:
+    """A checkpoint after fit() is written; a second fit() logs what follows, under the steps that follow."""
+    module = Module("scalar")
+    trainer = fit(tmp_path, module, [LossLoggingCallback(config_of(tmp_path))], steps=2)
+    trainer.save_checkpoint(tmp_path / "final.ckpt")
+    assert (tmp_path / "final.ckpt").exists()
+    trainer.fit_loop.epoch_loop.max_steps = 5
+    trainer.fit(module, torch.utils.data.DataLoader(Images(), batch_size=4))
+    assert {step: len(rows) for step, rows in by_step(tmp_path).items()} == dict.fromkeys(range(1, 6), 4)
+    reports = [read_report(path) for path in config_of(tmp_path).report_paths()]
+    assert [(report.job.step, report.global_.count) for report in reports] == [(2, 8), (5, 20)]
+
+
+def test_an_exception_is_the_users_own_and_its_checkpoint_is_written(tmp_path: Path) -> None:
+    """A training that fails fails as without us, leaves its last checkpoint, and what it had logged."""
+    saver = lightning.callbacks.ModelCheckpoint(tmp_path, save_on_exception=True)
+    callbacks = [LossLoggingCallback(config_of(tmp_path)), saver]
+    with pytest.raises(RuntimeError, match="of the user's own"):
+        fit(tmp_path, Module("scalar", fails_at=2), callbacks, enable_checkpointing=True)
+    assert len(list(tmp_path.glob("*.ckpt"))) == 1
+    assert sorted(by_step(tmp_path)) == [1, 2]
+
+
+@pytest.mark.parametrize(("tokens", "strings"), [("text", "caption"), ("caption", "text")])
+def test_tokens_are_not_captions(tokens: str, strings: str, tmp_path: Path) -> None:
+    """Where a batch has tokens under one of the names of captions, the captions are the strings beside them."""
+
+    class Tokens(Images):
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            item = super().__getitem__(index)
+            return item | {strings: item["caption"], tokens: torch.arange(5)}
+
+    fit(tmp_path, Module("scalar"), [LossLoggingCallback(config_of(tmp_path))], Tokens(), steps=1)
+    assert [row["caption"] for row in by_step(tmp_path)[1]] == [f"image {i}" for i in range(4)]
 
 
 def test_a_loss_of_two_terms_is_not_guessed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,11 +102,11 @@ class Scalars(transformers.Trainer):  # type: ignore[misc]
         return found
 
 
-def trainer_of(folder: Path, model: Any, data: Any, **options: Any) -> Scalars:
+def trainer_of(folder: Path, model: Any, data: Any, kind: Any = Scalars, **options: Any) -> Any:
     arguments: dict[str, Any] = {"max_steps": 6, "per_device_train_batch_size": 4, "save_strategy": "no"}
     arguments |= {"report_to": [], "use_cpu": True, "disable_tqdm": True, "dataloader_pin_memory": False}
     args = transformers.TrainingArguments(output_dir=str(folder), **(arguments | options))
-    return Scalars(model=model, args=args, train_dataset=data)
+    return kind(model=model, args=args, train_dataset=data)
 
 
 def config_of(folder: Path, **options: Any) -> TrainConfig:
@@ -205,17 +206,190 @@ def test_a_loss_of_ones_own_is_not_guessed(tmp_path: Path, caplog: pytest.LogCap
         assert sum(row["loss"] for row in rows) / 4 == pytest.approx(trainer.scalars[step - 1][0], rel=1e-5)
 
 
-def test_streams_are_named_by_their_order(tmp_path: Path) -> None:
-    """A dataset without numbers works: its examples are counted."""
+@pytest.mark.parametrize(
+    ("workers", "names"),
+    [
+        (0, [str(i) for i in range(24)]),
+        (2, [f"{worker}/{i}" for worker in range(2) for i in range(12)]),
+    ],
+)
+def test_streams_are_named_by_their_order(workers: int, names: list[str], tmp_path: Path) -> None:
+    """A dataset without numbers works: its examples are counted, by each worker under names of its own."""
+
+    class Stream(torch.utils.data.IterableDataset[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            worker = torch.utils.data.get_worker_info()
+            mine = range(24) if worker is None else range(worker.id, 24, worker.num_workers)
+            return iter([Images()[i] for i in mine])
+
+    trainer = trainer_of(tmp_path, image_model(), Stream(), dataloader_num_workers=workers)
+    log_losses(trainer, config_of(tmp_path))
+    trainer.train()
+    assert sorted(row["path"] for rows in by_step(tmp_path).values() for row in rows) == sorted(names)
+
+
+def test_a_stream_is_shuffled_as_without_us(tmp_path: Path) -> None:
+    """It is told of each epoch, and its examples come in the same order and number."""
+
+    class Stream(torch.utils.data.IterableDataset[Any]):
+        def __init__(self) -> None:
+            self.epoch = 0
+            self.done: list[Any] = []
+
+        def set_epoch(self, epoch: int) -> None:
+            self.epoch = epoch
+            self.done.append(f"epoch {epoch}")
+
+        def __len__(self) -> int:
+            return 8
+
+        def __iter__(self) -> Iterator[Any]:
+            for i in torch.randperm(8, generator=torch.Generator().manual_seed(self.epoch)).tolist():
+                self.done.append(i)
+                yield Images()[i]
+
+    plain, watched = Stream(), Stream()
+    for stream in (plain, watched):
+        trainer = trainer_of(tmp_path, image_model(), stream, max_steps=-1, num_train_epochs=3)
+        if stream is watched:
+            log_losses(trainer, config_of(tmp_path))
+        trainer.train()
+        assert trainer.state.global_step == 6
+    assert "epoch 2" in plain.done
+    assert watched.done == plain.done
+
+
+def test_a_dataset_is_asked_for_whole_batches_as_without_us(tmp_path: Path) -> None:
+    """A transform of several items at once, such as those of ``datasets``, sees the batches that it saw before."""
+
+    class Batches(Images):
+        def __init__(self) -> None:
+            self.asked: list[list[int]] = []
+
+        def __getitems__(self, indices: list[int]) -> list[Any]:
+            self.asked.append(indices)
+            return [self[i] for i in indices]
+
+    plain, watched = Batches(), Batches()
+    for data in (plain, watched):
+        trainer = trainer_of(tmp_path, image_model(), data)
+        if data is watched:
+            log_losses(trainer, config_of(tmp_path))
+        trainer.train()
+    assert [len(indices) for indices in plain.asked] == [4] * 6
+    assert watched.asked == plain.asked
+    assert [[int(row["path"]) for row in rows] for rows in by_step(tmp_path).values()] == plain.asked
+
+
+def test_a_stream_that_rank_0_reads_for_all_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On several ranks its names would not get through; the error has the option that is to be set, which works."""
 
     class Stream(torch.utils.data.IterableDataset[Any]):
         def __iter__(self) -> Iterator[Any]:
             return iter([Images()[i] for i in range(24)])
 
-    trainer = trainer_of(tmp_path, image_model(), Stream())
+    monkeypatch.setattr(transformers.TrainingArguments, "world_size", 2)
+    with pytest.raises(LossLoggingError, match=r'accelerator_config={"dispatch_batches": False}'):
+        log_losses(trainer_of(tmp_path, image_model(), Stream()), config_of(tmp_path))
+    options = {"accelerator_config": {"dispatch_batches": False}}
+    log_losses(trainer_of(tmp_path, image_model(), Stream(), **options), config_of(tmp_path)).close()
+
+
+class Replicas(transformers.Trainer):  # type: ignore[misc]
+    """As on two GPUs that share each batch: DataParallel gives one scalar for each, and the logits of both."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.args._n_gpu = 2
+        self.scalars: list[tuple[float, float]] = []
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        def both(**whole: Any) -> dict[str, torch.Tensor]:
+            halves = [model(**{name: value.chunk(2)[i] for name, value in whole.items()}) for i in range(2)]
+            losses = torch.cat([half["loss"].reshape(1) for half in halves])
+            return {"loss": losses, "logits": torch.cat([half["logits"] for half in halves])}
+
+        loss, outputs = super().compute_loss(both, inputs, True, num_items_in_batch)
+        assert loss.shape == (2,)
+        self.scalars.append((float(loss.detach().mean()), float(num_items_in_batch[0])))
+        return (loss, outputs) if return_outputs else loss
+
+
+def test_several_gpus_of_one_process_add_up(tmp_path: Path) -> None:
+    """Where there is one scalar for each GPU, the losses are found by their mean, which the Trainer takes."""
+    trainer = trainer_of(tmp_path, language_model(), Texts(), Replicas, max_steps=3)
+    log_losses(trainer, config_of(tmp_path), path="file")
+    trainer.train()
+    steps = by_step(tmp_path)
+    assert {step: len(rows) for step, rows in steps.items()} == {1: 4, 2: 4, 3: 4}
+    for step, (scalar, items) in enumerate(trainer.scalars, 1):
+        total = sum(row["loss"] * component(row, "tokens") for row in steps[step])
+        assert total / items == pytest.approx(scalar, rel=1e-5)
+
+
+class OnlyLoss(transformers.Trainer):  # type: ignore[misc]
+    """Has no outputs, whatever it is asked for."""
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+        return torch.nn.functional.cross_entropy(model(inputs["pixel_values"]).logits, inputs["labels"])
+
+
+def broken(outputs: Any, inputs: Any) -> torch.Tensor:
+    """A user's function."""
+    raise ValueError("my own mistake")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "reason"),
+    [
+        (OnlyLoss, {}, "compute_loss returns no outputs"),
+        (Scalars, {"per_example": broken}, "ValueError: my own mistake"),
+    ],
+)
+def test_losses_that_cannot_be_had_do_not_reach_training(
+    kind: Any, options: dict[str, Any], reason: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The weights become those of a training without us, and the one warning says why nothing is logged."""
+    weights = []
+    for watched in (False, True):
+        trainer = trainer_of(tmp_path, image_model(), Images(), kind)
+        if watched:
+            log_losses(trainer, config_of(tmp_path), **options)
+        trainer.train()
+        weights.append(trainer.model.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert reason in warning(caplog)
+    assert by_step(tmp_path) == {}
+
+
+def test_a_second_training_goes_on_unlogged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """train() once more trains as ever; the warning says how to log that one too."""
+    trainer = trainer_of(tmp_path, image_model(), Images(), max_steps=3, save_strategy="steps", save_steps=2)
     log_losses(trainer, config_of(tmp_path))
     trainer.train()
-    assert [row["path"] for rows in by_step(tmp_path).values() for row in rows] == [str(i) for i in range(24)]
+    assert not [record for record in caplog.records if record.name == "loss_logging"]
+    trainer.train()
+    assert (len(trainer.scalars), trainer.state.global_step) == (6, 3)
+    assert "call log_losses again" in warning(caplog)
+    assert {step: len(rows) for step, rows in by_step(tmp_path).items()} == {1: 4, 2: 4, 3: 4}
+
+
+def test_examples_without_targets_have_no_loss(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Their loss is NaN and not 0; a whole first batch of them decides nothing about those that follow."""
+    texts = Texts(32)
+    dead = {0, 1, 2, 3, 9, 24, 25, 26, 27}
+    for i in dead:
+        texts.items[i] |= {"labels": [-100] * 12}
+    options = {"gradient_accumulation_steps": 2, "max_steps": 4, "train_sampling_strategy": "sequential"}
+    trainer = trainer_of(tmp_path, language_model(), texts, **options)
+    log_losses(trainer, config_of(tmp_path))
+    trainer.train()
+    rows = [row for rows in by_step(tmp_path).values() for row in rows]
+    assert [int(row["path"]) for row in rows] == [*range(4, 32)]
+    assert {int(row["path"]) for row in rows if math.isnan(row["loss"])} == dead - {0, 1, 2, 3}
+    assert not [record for record in caplog.records if record.name == "loss_logging"]
 
 
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:

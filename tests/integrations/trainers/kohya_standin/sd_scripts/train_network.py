@@ -156,6 +156,8 @@ class NetworkTrainer:
         rank = accelerator.process_index
         Path(args.output_dir, f"batches{rank}.json").write_text(json.dumps(batches))
         if accelerator.is_main_process:
+            if args.save_state:
+                accelerator.save_state(f"{args.output_dir}/{args.output_name}-state")
             save(f"{args.output_name}.pt")
 
 
