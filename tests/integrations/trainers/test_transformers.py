@@ -281,6 +281,22 @@ def test_a_dataset_is_asked_for_whole_batches_as_without_us(tmp_path: Path) -> N
     assert [[int(row["path"]) for row in rows] for rows in by_step(tmp_path).values()] == plain.asked
 
 
+def test_a_batch_stays_what_the_collator_made_of_it(tmp_path: Path) -> None:
+    """A compute_loss that takes the parts of a BatchEncoding as its attributes goes on doing so, and is logged."""
+
+    class ByAttribute(transformers.Trainer):  # type: ignore[misc]
+        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+            outputs = model(inputs.pixel_values, labels=inputs.labels)
+            return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    trainer = trainer_of(tmp_path, image_model(), Images(), ByAttribute)
+    collate = trainer.data_collator
+    trainer.data_collator = lambda features: transformers.BatchEncoding(collate(features))
+    log_losses(trainer, config_of(tmp_path))
+    trainer.train()
+    assert {step: len(rows) for step, rows in by_step(tmp_path).items()} == dict.fromkeys(range(1, 7), 4)
+
+
 def test_a_stream_that_rank_0_reads_for_all_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On several ranks its names would not get through; the error has the option that is to be set, which works."""
 
