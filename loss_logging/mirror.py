@@ -19,7 +19,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from loss_logging.artifacts import items_path
 from loss_logging.config import TrainConfig
@@ -27,7 +27,7 @@ from loss_logging.errors import LossLoggingError
 from loss_logging.files import whole_file
 from loss_logging.ledger import ledger_dir
 from loss_logging.manifest import Entry, Manifest, manifest_name, read_manifest
-from loss_logging.object_store import ObjectStore
+from loss_logging.object_store import ObjectStore, StoreError
 from loss_logging.ranks import opened_run
 from loss_logging.warn import LOGGER, warn_once
 
@@ -37,6 +37,7 @@ _EVERY_SECONDS = 10.0
 _RETRY_SECONDS = 2.0
 _MOST_RETRY_SECONDS = 60.0
 _LEAVE_SECONDS = 10.0
+_PATIENCE_SECONDS = 10.0  # with another process that uploads the same folder
 _GROWING = ("delivered/", "tensorboard/")
 _VERSIONS = 8  # earlier ones of the manifest that are remembered: one that was given up may arrive late
 _PIECE = 1 << 20
@@ -56,8 +57,10 @@ class Mirror:
         self._run = run
         self._store = ObjectStore(str(config.save_root))
         self._version = secrets.token_hex(8)
+        self._seen = ""  # the version of the manifest that is in the store, as far as is known
         # What is in the store, though perhaps in no manifest, and of which file.
         self._known: dict[str, tuple[tuple[int, int], Entry]] = {}
+        self._loose: set[str] = set()  # keys that are to be removed, once no manifest names them
         self._trouble = ""
         self._done = False
         self._closing = False
@@ -115,29 +118,56 @@ class Mirror:
             StoreError: the store refuses, or does not answer.
             OSError: a local file cannot be read.
         """
-        with FileLock(self._config.records_dir / ".uploading.lock"):  # an orphaned reporter, loss-logging upload
-            self._upload()
+        with self._alone():
+            if self._is_superseded():
+                return
+            before = self._begun()
+            files = dict(before.files)
+            while self._send(files):
+                pass
+            if self._is_superseded():
+                return
+            if files != before.files:
+                self._write(before, files)
+            self._sweep(files)
 
-    def _upload(self) -> None:
-        if self._is_superseded():
-            return
-        before = self._begun()
-        files = dict(before.files)
-        while self._send(files):
-            pass
-        if files == before.files or self._is_superseded():
-            return
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep others from uploading the folder: the reporter of a trainer that was killed, loss-logging upload."""
+        lock = FileLock(self._config.records_dir / ".uploading.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            self._trouble = f"another process is uploading {self._config.records_dir}"  # if closed while waiting
+            try:
+                lock.acquire(timeout=_PATIENCE_SECONDS)
+            except Timeout as error:
+                raise StoreError(self._trouble, may_pass=True) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _write(self, before: Manifest, files: dict[str, Entry]) -> None:
+        """Write the manifest that follows ``before``."""
         manifest = Manifest(job=before.job, version=self._version, created=_now(), files=files)
         # First, and beside the earlier ones: killed in between, or left without an answer, one of them is there.
         certain = (before.version, manifest.version)
         late = [version for version in versions(self._config) if version not in certain]
         write_versions(self._config, *late[-_VERSIONS:], *certain)
+        self._loose.update(entry.key for entry in before.files.values())
         self._store.write(manifest_name(self._config.job_name), msgspec.json.encode(manifest))
+        self._seen = manifest.version
         self._version = secrets.token_hex(8)  # not before: attempts that fail must not push out what the store has
-        kept = {entry.key for entry in files.values()}
-        for entry in before.files.values():
-            if entry.key not in kept:
-                self._store.remove(entry.key)
+
+    def _sweep(self, files: dict[str, Entry]) -> None:
+        """Remove what the manifest in the store, which is of ``files``, does not name; what fails is tried again."""
+        self._known = {name: known for name, known in self._known.items() if name in files}
+        self._loose.difference_update(entry.key for entry in files.values())
+        while self._loose:
+            key = next(iter(self._loose))
+            self._store.remove(key)
+            self._loose.remove(key)
 
     def _is_superseded(self) -> bool:
         """Whether another trainer has the folder now, and uploads."""
@@ -167,6 +197,7 @@ class Mirror:
                     entry = before
                 else:
                     entry = Entry(_key(name, digest), source.stat().st_size, digest)
+                    self._loose.add(entry.key)
                     self._store.upload(source, entry.key)
                 self._known[name] = stamp, entry
         except FileNotFoundError:  # compacted; the shard that replaced it may have been listed, or not
@@ -204,7 +235,11 @@ class Mirror:
         if found is not None and not known:
             self._archive(found)
             found = None
-        return found or Manifest(job=self._config.job_name, version="", created=_now())
+        begun = found or Manifest(job=self._config.job_name, version="", created=_now())
+        if begun.version != self._seen:  # another process has uploaded since, or somebody has removed everything
+            self._known.clear()
+            self._seen = begun.version
+        return begun
 
     def _archive(self, manifest: Manifest) -> None:
         """Move another run out of the way. Its log stays: no key of a log is used twice."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import os
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _nothing_was_warned_about_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said once in a process is said once in a test."""
     monkeypatch.setattr("loss_logging.warn._seen", set())
+
+
+@pytest.fixture
+def empty_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A user's cache and an object store in memory of the test's own; no thread that uploads may be left."""
+    import fsspec
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    fsspec.filesystem("memory").store.clear()
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "loss_logging-mirror":
+            thread.join(10)
+            assert not thread.is_alive()

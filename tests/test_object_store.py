@@ -6,7 +6,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,32 +15,21 @@ import fsspec
 import msgspec
 import pytest
 from helpers import record, strict_json
+from object_stores import MEMORY, counts, left_behind, log, logger, manifest, train
 from typer.testing import CliRunner
 
-from loss_logging import LossLogger, TrainConfig, evaluate_dataset, mirror, read_report
+from loss_logging import TrainConfig, evaluate_dataset, mirror, read_report
 from loss_logging.commands import app
 from loss_logging.errors import ConfigError, LossLoggingError, MissingExtraError
 from loss_logging.find_report import find_report, last_two
 from loss_logging.html.runs import find_run
-from loss_logging.manifest import Manifest, manifest_name, read_manifest
+from loss_logging.manifest import manifest_name
 from loss_logging.mirror import Mirror
 from loss_logging.object_store import ObjectStore, StoreError
 from loss_logging.record_log import RecordLog
 from loss_logging.remote_run import RemoteRun
 
-MEMORY = "memory://bucket/run"
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Each test has a user's cache and an object store in memory of its own, and leaves no thread."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    fsspec.filesystem("memory").store.clear()
-    yield
-    for thread in threading.enumerate():
-        if thread.name == "loss_logging-mirror":
-            thread.join(10)
-            assert not thread.is_alive()
+pytestmark = pytest.mark.usefixtures("empty_store")
 
 
 @pytest.fixture(scope="module")
@@ -68,41 +56,6 @@ def s3(server: Any, monkeypatch: pytest.MonkeyPatch) -> str:
         files.rm("bucket", recursive=True)
     files.mkdir("bucket")
     return "s3://bucket/runs/cats"
-
-
-def logger(url: str, spool: Path, **options: Any) -> LossLogger:
-    defaults: dict[str, Any] = {"job_name": "cats", "loggers": [], "reporter": "inline", "close_timeout_seconds": 20.0}
-    return LossLogger(save_root=url, spool=spool, **(defaults | options))
-
-
-def log(losses: LossLogger, *steps: int) -> None:
-    for step in steps:
-        losses.log_batch(step, [0.25, 0.75], paths=["a.png", "b.png"], datasets="d", captions=["a cat", "a dog"])
-
-
-def train(url: str, spool: Path, *steps: int, resume: int | None = None, **options: Any) -> list[str]:
-    """A run that saves after each step; what it could not deliver."""
-    losses = logger(url, spool, **options)
-    if resume is not None:
-        losses.resume(resume)
-    for step in steps:
-        log(losses, step)
-        losses.save_step(step).result()
-    return losses.close()
-
-
-def manifest(url: str, job: str = "cats") -> Manifest:
-    found = read_manifest(ObjectStore(url), manifest_name(job))
-    assert found is not None
-    return found
-
-
-def counts(url: str, tmp_path: Path) -> list[int]:
-    """Records of each report in the store, and of the log there, as somebody on a third machine sees them."""
-    run = RemoteRun(url, "cats", tmp_path / f"third-{time.monotonic_ns()}")
-    reports = [read_report(run.fetch_report(step)).global_.count for step in run.reports()]
-    folder = run.fetch()
-    return [*reports, RecordLog(folder / "loss_logging/records/cats").read().num_rows]
 
 
 # --- without a network ----------------------------------------------------------------------------------------------
@@ -140,9 +93,7 @@ def test_going_on(tmp_path: Path, same_machine: bool) -> None:
     assert counts(MEMORY, tmp_path) == [2, 4, 6, 8, 10, 10]
     train(MEMORY, second, 1, resume=0)
     assert counts(MEMORY, tmp_path) == [2, 2]
-    stored = fsspec.filesystem("memory").find("/bucket/run/loss_logging")
-    named = {f"/bucket/run/{entry.key}" for entry in manifest(MEMORY).files.values()}
-    assert set(stored) - named == {f"/bucket/run/{manifest_name('cats')}"}  # nothing else stays behind
+    assert left_behind() == set()
 
 
 @pytest.mark.parametrize("same_machine", [True, False])
