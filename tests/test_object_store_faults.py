@@ -255,7 +255,8 @@ def test_a_store_that_somebody_has_emptied(tmp_path: Path) -> None:
     log(losses, 1)
     losses.save_step(1).result()
     until(lambda: ObjectStore(MEMORY).names("loss_logging", ".manifest.json"))
-    fsspec.filesystem("memory").rm("/bucket", recursive=True)
+    with uploading(losses.config):
+        fsspec.filesystem("memory").rm("/bucket", recursive=True)
     log(losses, 2)
     losses.save_step(2).result()
     assert losses.close() == []
