@@ -14,6 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from loss_logging import LossReport, flag_bad_captions, read_report
 from loss_logging.demo.data import Sample, load_samples
 
+pytestmark = pytest.mark.xdist_group("demo")  # which is made once
+
 STEPS = 400
 
 

@@ -20,6 +20,8 @@ from watched import Watched
 
 from loss_logging import LossReport, read_report
 
+pytestmark = pytest.mark.xdist_group("screenshots")  # of one run
+
 SCRIPTS = Path(sys.executable).parent
 MOST_BYTES = 300_000
 """Of a picture, which everybody who clones the repository downloads."""

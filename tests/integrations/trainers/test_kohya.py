@@ -21,6 +21,8 @@ from loss_logging.integrations.trainers import kohya
 
 pytest.importorskip("accelerate")
 
+pytestmark = pytest.mark.xdist_group("kohya")  # whose runs are made once
+
 ROOT = Path(__file__).parents[3]
 STANDIN = Path(__file__).parent / "kohya_standin"
 SD_SCRIPTS = str(STANDIN / "sd_scripts" / "train_network.py")
