@@ -16,13 +16,12 @@ from loss_logging.captions.caption import Style
 from loss_logging.captions.comparison import CaptionComparison
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.profile import common_style, style_alone
+from loss_logging.queries import FOREVER, Queries, parts_of
 from loss_logging.report import DatasetCaptions, FlaggedCaption, Reason
-from loss_logging.statistics import COUNT
 from loss_logging.warn import LOGGER
 
 if TYPE_CHECKING:
     from loss_logging.record_log import RecordLog
-    from loss_logging.statistics import _Queries
 
 __all__ = ["CaptionStatistics"]
 
@@ -37,8 +36,6 @@ _FLAGGED_CAPTIONS = pa.schema({"dataset": pa.string(), "caption": pa.string(), *
 _FLAGGED_ITEMS = pa.schema({"path": pa.string(), "dataset": pa.string(), **_VERDICT})
 _COMPARED = pa.schema({"item_hash": pa.uint64(), "number": pa.int64()})
 _ROWS = 8_192
-_AT_ONCE = 2_000_000  # records or items whose captions are told apart in memory
-_FOREVER = 2**62
 _MOST_COMPARED = 250_000  # items: what a comparison remembers, about 1 kB of each, stays in memory
 _MOST_GONE = 0.5  # of the captions that were compared; then the comparison starts anew
 
@@ -58,7 +55,7 @@ class CaptionStatistics:
         ConfigError: a rule or a tokenizer that the configuration names does not exist.
     """
 
-    def __init__(self, queries: _Queries, log: RecordLog, config: CaptionConfig) -> None:
+    def __init__(self, queries: Queries, log: RecordLog, config: CaptionConfig) -> None:
         self._queries = queries
         self._log = log
         self._config = config
@@ -117,7 +114,7 @@ class CaptionStatistics:
         ignore = IgnoreList(self._config.ignore)
         flagged: list[FlaggedCaption] = []
         summary: Counter[str] = Counter()
-        for path, dataset, caption, loss, alone, beside in self._queries.rows("flagged", k=_FOREVER if ignore else k):
+        for path, dataset, caption, loss, alone, beside in self._queries.rows("flagged", k=FOREVER if ignore else k):
             reasons = tuple(reason for part in (alone, beside) if part is not None for reason in decode(part))
             if (verdict := without_ignored(Verdict(reasons), path, ignore)) is not None:
                 summary.update(verdict.rules)
@@ -130,14 +127,14 @@ class CaptionStatistics:
         return self._styles.get(dataset) if declared == "auto" else declared
 
     def _check_items(self) -> None:
-        parts = -(-self._queries.value("SELECT count(*) FROM items") // _AT_ONCE)
+        parts = parts_of(self._queries.value("SELECT count(*) FROM items"))
         for part in range(parts):
             self._check(self._queries.batches("unchecked_items", _ROWS, parts=parts, part=part))
 
     def _pieces(self, after: int, through: int) -> Iterator[tuple[list[Path], int]]:
-        """Shards with not many more than `_AT_ONCE` records together, and in how many parts to read them."""
+        """Shards with not many more records together than one part has, and in how many parts to read them."""
         shards = self._log.files()
-        if self._queries.value(COUNT, after=after, through=through) <= _AT_ONCE:
+        if parts_of(self._queries.count(after, through)) <= 1:
             yield shards, 1
             return
         held: list[Path] = []
@@ -145,8 +142,8 @@ class CaptionStatistics:
         for shard in shards:
             held.append(shard)
             records += pq.read_metadata(shard).num_rows
-            if records >= _AT_ONCE or shard == shards[-1]:
-                yield held, -(-records // _AT_ONCE)
+            if (parts := parts_of(records)) > 1 or shard == shards[-1]:
+                yield held, parts
                 held, records = [], 0
 
     def _check(self, batches: Iterable[pa.RecordBatch]) -> None:

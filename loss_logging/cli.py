@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 
-from loss_logging.errors import LossLoggingError, MissingExtraError
+from loss_logging.errors import LossLoggingError
+from loss_logging.extras import require
 
-__all__ = ["main", "require"]
+__all__ = ["main"]
 
 
 def main() -> None:
@@ -19,19 +19,3 @@ def main() -> None:
         app()
     except (LossLoggingError, OSError) as error:
         sys.exit(f"loss-logging: {error}")
-
-
-def require(extra: str, *modules: str) -> None:
-    """Check that the modules of an extra are installed.
-
-    Raises:
-        MissingExtraError: one is not; the message holds the pip command.
-
-    Example:
-        >>> require("demo", "torhc")
-        Traceback (most recent call last):
-        loss_logging.errors.MissingExtraError: this needs the package torhc; run: pip install "loss-logging[demo]"
-    """
-    for module in modules:
-        if find_spec(module) is None:
-            raise MissingExtraError(f'this needs the package {module}; run: pip install "loss-logging[{extra}]"')

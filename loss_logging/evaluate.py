@@ -18,11 +18,11 @@ import msgspec
 import pyarrow as pa
 
 from loss_logging.artifacts import read_report, write_csv
-from loss_logging.cli import require
 from loss_logging.computation import Computation
 from loss_logging.config import TrainConfig
 from loss_logging.draws import Draw
 from loss_logging.errors import ConfigError
+from loss_logging.extras import require
 from loss_logging.files import whole_file
 from loss_logging.journal import Journal
 from loss_logging.local_engine import evaluate_locally

@@ -15,10 +15,10 @@ from msgspec import Meta
 
 from loss_logging.captioned_folder import CaptionedFile, read_captioned_folder
 from loss_logging.captions.config import CaptionConfig
-from loss_logging.cli import require
 from loss_logging.config import CheckedConfig, Count, Fraction, JobName, Seed, TrainConfig
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evaluate import Draw, evaluate_dataset
+from loss_logging.extras import require
 from loss_logging.folder_problems import PROBLEMS, FolderProblems
 from loss_logging.image_batches import ImageBatches, image_row, open_rows
 from loss_logging.ray_config import RayConfig

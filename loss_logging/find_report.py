@@ -7,7 +7,7 @@ from pathlib import Path
 from loss_logging.errors import LossLoggingError
 from loss_logging.object_store import as_url
 
-__all__ = ["find_report", "last_two", "reports_in"]
+__all__ = ["find_report", "job_of", "last_two", "report_files", "reports_in"]
 
 _REPORT = "*_" + "[0-9]" * 9 + "*.json"
 
@@ -60,18 +60,23 @@ def reports_in(folder: Path, job: str | None = None) -> list[Path]:
     Raises:
         LossLoggingError: there is none.
     """
-    found = [file for place in (folder, folder / "loss_logging") for file in place.glob(_REPORT)]
-    found = [file for file in found if file.stem.rpartition("_")[2].isdecimal()]
-    jobs = {_job(file) for file in found}
+    found = [file for place in (folder, folder / "loss_logging") for file in report_files(place)]
+    jobs = {job_of(file) for file in found}
     if not jobs:
         raise LossLoggingError(f"{folder} holds no report (JOB_000000250.json, or loss_logging/JOB_000000250.json)")
     if job is not None and job not in jobs:
         raise LossLoggingError(f"{folder} holds no report of the job {job!r}; there are: {', '.join(sorted(jobs))}")
-    chosen = job or _job(max(found, key=lambda file: file.stat().st_mtime_ns))
-    return sorted((file for file in found if _job(file) == chosen), key=_step)
+    chosen = job or job_of(max(found, key=lambda file: file.stat().st_mtime_ns))
+    return sorted((file for file in found if job_of(file) == chosen), key=_step)
 
 
-def _job(report: Path) -> str:
+def report_files(folder: Path) -> list[Path]:
+    """The JSON reports that lie in a folder, of all jobs."""
+    return [file for file in folder.glob(_REPORT) if file.stem.rpartition("_")[2].isdecimal()]
+
+
+def job_of(report: Path) -> str:
+    """The name of the job that a report is of, as its file's name has it."""
     return report.stem.rpartition("_")[0]
 
 

@@ -38,23 +38,34 @@ def evaluate_locally(
                     if number == draws - 1:
                         bar.update(len(records))
         if ambiguous:
-            # An item that comes several times was there in part, and nothing says which of them: all of it again.
             journal.forget(ambiguous)
-            left = set(ambiguous)
-            again = Selection(selection.fraction, selection.most, selection.seed)
-            for batch in again.take_from(dataloader):
-                items = items_of(batch) or []
-                places = [place for place, item in enumerate(items) if item in ambiguous]
-                left.difference_update(items)
-                for number in range(draws) if places else ():
-                    todo = part_of(batch, places, len(items))
-                    journal.add(number, again.keep(todo, computation.records(todo, number)))
-            if left:  # read a second time, the dataloader gave something else, or nothing
-                raise LossLoggingError(
-                    f"{len(left)} items come several times and were computed in part; call it again to have them "
-                    "computed, or give a dataloader that can be read twice"
-                )
+            _compute_again(ambiguous, computation, dataloader, selection, journal)
     return list(getattr(dataloader, "warnings", ()))
+
+
+def _compute_again(
+    wanted: set[Item], computation: Computation, dataloader: Iterable[Any], selection: Selection, journal: Journal
+) -> None:
+    """All of the items that come several times and were there in part: nothing says which of them they were.
+
+    Raises:
+        LossLoggingError: the dataloader can be read once only; what is missing is computed at the next call.
+    """
+    missing = set(wanted)
+    again = Selection(selection.fraction, selection.most, selection.seed)
+    for batch in again.take_from(dataloader):
+        items = items_of(batch) or []
+        places = [place for place, item in enumerate(items) if item in wanted]
+        missing.difference_update(items)
+        for number in range(computation.draws) if places else ():
+            todo = part_of(batch, places, len(items))
+            journal.add(number, again.keep(todo, computation.records(todo, number)))
+    if missing:
+        raise LossLoggingError(
+            f"the dataloader gave {len(missing)} of its items once only, {min(missing).path!r} among them, which come "
+            "several times and were computed in part; call it again to have them computed, or give a dataloader that "
+            "can be read twice"
+        )
 
 
 def progress_bar(finished: int, shown: bool) -> tqdm[Any]:

@@ -19,12 +19,12 @@ import msgspec
 import pyarrow as pa
 
 from loss_logging.backends import select_backends
-from loss_logging.cli import require
 from loss_logging.columns import SCHEMA, table_from_records
 from loss_logging.config import TrainConfig
 from loss_logging.delivery import Dispatcher
 from loss_logging.draws import uniform_of
 from loss_logging.errors import ConfigError, LossLoggingError
+from loss_logging.extras import require
 from loss_logging.late_log import LateLog
 from loss_logging.messages import Save, Start
 from loss_logging.paired import no_trace

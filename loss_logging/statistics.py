@@ -6,16 +6,10 @@ ones, so the figures are too.
 
 from __future__ import annotations
 
-import glob
 import math
 import os
-import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,8 +19,9 @@ import numpy as np
 import pyarrow as pa
 
 from loss_logging import bins
-from loss_logging.columns import SCHEMA, table_from_records
+from loss_logging.columns import table_from_records
 from loss_logging.errors import ConfigError
+from loss_logging.queries import FOREVER, Queries, parts_of, sql
 from loss_logging.record_log import RecordLog
 from loss_logging.records import RecordLike
 from loss_logging.report import PairedItems, Summary, TimestepCurve, TopRecord, WorstItem
@@ -42,27 +37,14 @@ _EXACT_RECORDS = 2_000_000
 """Up to so many finite losses quantiles are exact; above, they are read off bins, at a cost that does not grow."""
 _EXACT_ITEMS = 2_000_000
 """Up to so many items with a caption_mismatch its medians are exact; above, of rounded values."""
-_AT_ONCE = 2_000_000
-"""So many records are summed by item in memory; of more, a part of the items at a time."""
-_ROWS_PER_WRITE = 1_000_000
-"""How many rows may wait to be written to the parts of a log, over all parts."""
 _MAX_CANDIDATES = 999_999
 """DuckDB's max(x, n) takes no larger n."""
 _TIMESTEP_BINS = 20
 _STATE = ("cells", "bins", "items")
-_FOREVER = 2**62
-COUNT = "SELECT count(*) FROM records WHERE step > $after AND step <= $through"
 _FEWEST_FOR_SUSPECTS = 28
 """With fewer, `hard` is below 1: n of N losses are at most sqrt(N / n - 1) standard deviations above the mean."""
 _BLOCK_STEPS = 250
 """Steps that losses are standardised over where no run says it: the default of ``save_every``."""
-_DUCKDB_SHARE = 0.75
-"""DuckDB's limit does not count all that it allocates; the rest of ours is for that."""
-
-
-@cache
-def _sql(name: str) -> str:
-    return files("loss_logging").joinpath(f"sql/{name}.sql").read_text("utf-8")
 
 
 class Aggregates(msgspec.Struct, frozen=True):
@@ -106,140 +88,16 @@ def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, t
     """
     if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 0:
         raise ConfigError(f"top_k is {top_k!r}; allowed: a whole number, 0 or more")
-    with _Queries(threads=os.cpu_count() or 1) as queries:  # the caller waits for it, and nothing else
+    with Queries(threads=os.cpu_count() or 1) as queries:  # the caller waits for it, and nothing else
         if isinstance(records, RecordLog):
             queries.read(records.files())
         else:
             queries.read(records if isinstance(records, pa.Table) else table_from_records(records))
-        queries.table("cells", _sql("cells"), after=-1, through=_FOREVER)
+        queries.table("cells", sql("cells"), after=-1, through=FOREVER)
         queries.view("peaks", "SELECT * FROM samples WHERE loss IS NOT NULL")
-        summaries = _summaries(queries, _FOREVER, top_k, with_bins=False)
+        summaries = _summaries(queries, FOREVER, top_k, with_bins=False)
     overall = summaries.pop(None, _empty_summary())
     return Aggregates({str(name): summary for name, summary in summaries.items()}, overall)
-
-
-def _scaled(size: str, factor: float) -> str:
-    """A size such as "1.5GB" times a factor.
-
-    >>> _scaled("1.5GB", 0.5)
-    '0.75GB'
-    """
-    number = size.rstrip("KMGTiB ")
-    return f"{float(number) * factor:g}{size[len(number) :].strip()}"
-
-
-class _Queries:
-    """A DuckDB connection whose view ``samples`` is over a table in memory or over the files of a log."""
-
-    def __init__(
-        self,
-        memory_limit: str = "4GB",
-        threads: int = 1,
-        spill_folder: Path | None = None,
-        timestep_scale: float = 1.0,
-        block_steps: int = 1,
-    ) -> None:
-        spill_folder = spill_folder or Path(tempfile.gettempdir(), f"loss_logging-spill-{os.getpid()}")
-        self._parts_folder = spill_folder.with_name(f"{spill_folder.name}-parts")
-        self._connection = duckdb.connect(
-            config={
-                "memory_limit": _scaled(memory_limit, _DUCKDB_SHARE),
-                "threads": threads,
-                "temp_directory": str(spill_folder),  # made when it is needed, and removed at the end
-                "autoinstall_known_extensions": False,
-            }
-        )
-        self._connection.execute("SET enable_progress_bar = false")  # it would be drawn over the trainer's own
-        self.set("timestep_scale", timestep_scale)
-        self.set("block_steps", block_steps)
-        self._connection.execute(_sql("macros"))
-        self.read(SCHEMA.empty_table())
-
-    def __enter__(self) -> _Queries:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-
-    def set(self, variable: str, value: float) -> None:
-        self._connection.execute(f"SET VARIABLE {variable} = {value!r}")
-
-    def read(self, source: pa.Table | Sequence[Path]) -> None:
-        """Make ``source`` what the queries are about."""
-        if not isinstance(source, pa.Table):
-            paths = [glob.escape(str(path)) for path in source]  # DuckDB takes [1] in a folder's name for a pattern
-            source = self._connection.read_parquet(paths) if paths else SCHEMA.empty_table()
-        relation = self._connection.from_arrow(source) if isinstance(source, pa.Table) else source
-        relation.create_view("records", replace=True)
-        self._connection.execute(_sql("samples"))
-
-    @contextmanager
-    def divided(self, parts: int, **steps: int) -> Iterator[list[list[Path]]]:
-        """Files with the records of the given steps, divided by item into so many parts; in the spill folder."""
-        shutil.rmtree(self._parts_folder, ignore_errors=True)  # what a killed process left
-        try:
-            self._parts_folder.mkdir(parents=True)
-            self._connection.execute(f"SET partitioned_write_flush_threshold = {max(_ROWS_PER_WRITE // parts, 2_048)}")
-            to = str(self._parts_folder).replace("'", "''")
-            how = "FORMAT parquet, COMPRESSION lz4, PARTITION_BY (part)"
-            self._connection.execute(f"COPY ({_sql('divide')}) TO '{to}' ({how})", {"parts": parts, **steps})
-            yield [sorted(folder.glob("*.parquet")) for folder in self._parts_folder.iterdir()]
-        finally:
-            shutil.rmtree(self._parts_folder, ignore_errors=True)
-
-    def table(self, name: str, select: str, **parameters: object) -> None:
-        """Create or replace the table ``name``; the query may read the one that it replaces."""
-        self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS {select}", parameters or None)
-
-    def extend(self, name: str, select: str, **parameters: object) -> None:
-        """Append what the query gives to the table ``name``."""
-        self._connection.execute(f"INSERT INTO {name} {select}", parameters or None)
-
-    def view(self, name: str, select: str) -> None:
-        """Create or replace the view ``name``."""
-        self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
-
-    def clear(self, name: str) -> None:
-        """Delete all rows of the table ``name``."""
-        self._connection.execute(f"DELETE FROM {name}")
-
-    def delete(self, name: str, column: str, values: Sequence[object]) -> None:
-        """Delete the rows of the table ``name`` that have one of the values in ``column``."""
-        self._connection.execute(f"DELETE FROM {name} WHERE list_contains($values, {column})", {"values": values})
-
-    def drop(self, name: str) -> None:
-        self._connection.execute(f"DROP TABLE {name}")
-
-    def rows(self, name: str, **parameters: object) -> list[tuple[Any, ...]]:
-        """All rows of the query in ``sql/{name}.sql``."""
-        return self._connection.execute(_sql(name), parameters or None).fetchall()
-
-    def table_rows(self, name: str) -> list[tuple[Any, ...]]:
-        """All rows of the table ``name``."""
-        return self._connection.execute(f"FROM {name}").fetchall()
-
-    def value(self, query: str, **parameters: object) -> Any:
-        """The one value that a query gives."""
-        return self._connection.execute(query, parameters or None).fetchall()[0][0]
-
-    def batches(self, name: str, rows: int, **parameters: object) -> Iterator[pa.RecordBatch]:
-        """The result of the query in ``sql/{name}.sql`` as a stream of record batches, on a cursor of its own."""
-        yield from self._connection.cursor().sql(_sql(name), params=parameters or None).to_arrow_reader(rows)
-
-    def arrow(self, name: str, **parameters: object) -> pa.Table:
-        """The result of the query in ``sql/{name}.sql`` as an Arrow table."""
-        return self._connection.sql(_sql(name), params=parameters or None).to_arrow_table()
-
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        """Another connection to the same tables and views, for another thread."""
-        return self._connection.cursor()
-
-    def insert(self, name: str, rows: pa.Table) -> None:
-        """Append rows to the table ``name``, which the first call creates."""
-        self._connection.register("incoming", rows)
-        self._connection.execute(f"CREATE TABLE IF NOT EXISTS {name} AS FROM incoming LIMIT 0")
-        self._connection.execute(f"INSERT INTO {name} FROM incoming")
-        self._connection.unregister("incoming")
 
 
 class RunStatistics:
@@ -270,7 +128,7 @@ class RunStatistics:
         self._log = log
         self._block_steps = block_steps
         self.timestep_scale = timestep_scale
-        self._queries = _Queries(memory_limit, threads, spill_folder, timestep_scale or 1.0, block_steps)
+        self._queries = Queries(memory_limit, threads, spill_folder, timestep_scale or 1.0, block_steps)
         self._closed = -1
         self._through = -1
         self._forget()
@@ -305,11 +163,11 @@ class RunStatistics:
         shown = "open" if through > boundary else "closed"
         for name in _STATE:
             self._queries.view(name, f"FROM {shown}_{name}")
-        self._queries.view("item_statistics", _sql("item_statistics"))
+        self._queries.view("item_statistics", sql("item_statistics"))
         decided = self._queries.value("SELECT count(*) FROM item_statistics WHERE decided")
         self._middles: Literal["exact", "binned"] = "exact" if decided <= _EXACT_ITEMS else "binned"
-        self._queries.table("middles", _sql("middles" if self._middles == "exact" else "middles_binned"))
-        self._queries.table("paired_items", _sql("paired_items"))
+        self._queries.table("middles", sql("middles" if self._middles == "exact" else "middles_binned"))
+        self._queries.table("paired_items", sql("paired_items"))
         self._queries.view(
             "peaks",
             "SELECT dataset, path, coalesce(highest_caption, caption, '') AS caption, highest AS loss, "
@@ -362,7 +220,7 @@ class RunStatistics:
 
     def keep_items(self, name: str) -> None:
         """Keep the figures of every item, as they are now, as the table ``name``, for `cursor`."""
-        self._queries.table(name, _sql("items_by_dataset"))
+        self._queries.table(name, sql("items_by_dataset"))
 
     def forget_items(self, name: str) -> None:
         """Drop what `keep_items` kept."""
@@ -385,16 +243,16 @@ class RunStatistics:
             if name == "items":
                 _sum_items(self._queries, sums, self._log.files(), after=after, through=through)
             else:
-                self._queries.table(sums, _sql(name), after=after, through=through)
+                self._queries.table(sums, sql(name), after=after, through=through)
             if not nothing_carried:
-                self._queries.table(f"{target}_{name}", _sql(f"merge_{name}"))
+                self._queries.table(f"{target}_{name}", sql(f"merge_{name}"))
                 self._queries.drop(sums)
 
     def _forget(self) -> None:
         """Start from nothing carried."""
-        self._queries.table("baseline", _sql("baseline"), after=0, through=-1)
+        self._queries.table("baseline", sql("baseline"), after=0, through=-1)
         for name in _STATE:
-            self._queries.table(f"closed_{name}", _sql(name), after=0, through=-1)
+            self._queries.table(f"closed_{name}", sql(name), after=0, through=-1)
         self._closed = -1
 
     def _carried(self) -> int:
@@ -434,7 +292,7 @@ def item_history(
     """
     wanted = sorted(set(items))
     columns = [pa.array([item[i] for item in wanted], pa.string()) for i in (0, 1)]
-    with _Queries(memory_limit, threads) as queries:
+    with Queries(memory_limit, threads) as queries:
         queries.insert("wanted", pa.Table.from_arrays(columns, ["dataset", "path"]))
         try:
             queries.read(log.files())
@@ -449,35 +307,35 @@ def suspects(records: pa.Table) -> set[tuple[str, str]]:
     """Dataset and path of the items whose losses say that something is wrong: see ``sql/item_statistics.sql``."""
     if len(records) < _FEWEST_FOR_SUSPECTS and records["loss_empty"].null_count == len(records):
         return set()
-    with _Queries(block_steps=_BLOCK_STEPS) as queries:
+    with Queries(block_steps=_BLOCK_STEPS) as queries:
         queries.read(records)
-        _sum_items(queries, "items", records, after=-1, through=_FOREVER)
-        queries.view("item_statistics", _sql("item_statistics"))
+        _sum_items(queries, "items", records, after=-1, through=FOREVER)
+        queries.view("item_statistics", sql("item_statistics"))
         return set(queries.rows("suspects"))
 
 
-def _sum_items(queries: _Queries, table: str, source: pa.Table | Sequence[Path], **steps: int) -> None:
+def _sum_items(queries: Queries, table: str, source: pa.Table | Sequence[Path], **steps: int) -> None:
     """Make the table of partial sums per item over the steps (after, through] of ``source``, which the queries read.
 
-    Beyond `_AT_ONCE` records these are written out by item first, and each part is summed by itself: by the same query,
+    Records that make several parts are written out by item first, and each part is summed by itself: by the same query,
     over the same records of an item, in memory that does not grow with the log, at two readings of it.
     """
-    queries.table("baseline", _sql("baseline"), **steps)
-    records = queries.value(COUNT, **steps)
-    if records <= _AT_ONCE:
-        queries.table(table, _sql("items"), **steps)
+    queries.table("baseline", sql("baseline"), **steps)
+    parts = parts_of(queries.count(**steps))
+    if parts <= 1:
+        queries.table(table, sql("items"), **steps)
         return
-    queries.table(table, _sql("items"), after=0, through=-1)
+    queries.table(table, sql("items"), after=0, through=-1)
     try:
-        with queries.divided(-(-records // _AT_ONCE), **steps) as parts:
-            for shards in parts:
+        with queries.divided(parts, **steps) as divided:
+            for shards in divided:
                 queries.read(shards)
-                queries.extend(table, _sql("items"), **steps)
+                queries.extend(table, sql("items"), **steps)
     finally:
         queries.read(source)
 
 
-def _summaries(queries: _Queries, through: int, top_k: int, *, with_bins: bool) -> dict[str | None, Summary]:
+def _summaries(queries: Queries, through: int, top_k: int, *, with_bins: bool) -> dict[str | None, Summary]:
     """The figures of every dataset, from the tables ``cells`` and ``peaks`` (and ``bins``)."""
     rows = queries.rows("summaries")
     finite = sum(row[2] for row in rows if row[0] is None)
@@ -516,7 +374,7 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _top_k(queries: _Queries, k: int, summaries: list[tuple[Any, ...]]) -> dict[str | None, list[TopRecord]]:
+def _top_k(queries: Queries, k: int, summaries: list[tuple[Any, ...]]) -> dict[str | None, list[TopRecord]]:
     """The items with the highest losses; looks at a few candidates first, at all records where those repeat items."""
     if k == 0 or not summaries:
         return {}
@@ -538,7 +396,7 @@ def _group_top(rows: list[tuple[Any, ...]]) -> dict[str | None, list[TopRecord]]
     return dict(top)
 
 
-def _fine_bins(queries: _Queries) -> dict[str | None, tuple[Any, Any]]:
+def _fine_bins(queries: Queries) -> dict[str | None, tuple[Any, Any]]:
     """Ascending fine bins and their counts, per dataset and over all."""
     grouped: defaultdict[str | None, list[tuple[int, int]]] = defaultdict(list)
     for dataset, place, n in queries.rows("bins_by_dataset"):

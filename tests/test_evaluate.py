@@ -181,7 +181,7 @@ class Once:
 def test_repeated_items_of_an_iterator_after_an_interruption(tmp_path: Path, once: Any) -> None:
     """It cannot be read again: what to do is said, and done by the next call, which computes these items alone."""
     interrupted(tmp_path, 5, 1)
-    with pytest.raises(LossLoggingError, match=r"1 items come several times .* or give a dataloader that can be read"):
+    with pytest.raises(LossLoggingError, match=r"gave 1 of its items once only, 'x' among them.* or give a dataloader"):
         evaluate_dataset(Given(), once(captions(-1)), save_root=tmp_path, draws=2, progress=False)
     last = Given()
     report = evaluate_dataset(last, once(captions(-1)), save_root=tmp_path, draws=2, progress=False)

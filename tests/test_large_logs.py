@@ -13,7 +13,7 @@ from helpers import assert_same, figures, record, run_statistics, strict_json, w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loss_logging import LossLogger, caption_statistics, read_report, reporter, statistics
+from loss_logging import LossLogger, queries, read_report, reporter, statistics
 from loss_logging.captions import CaptionConfig
 from loss_logging.columns import table_from_records
 from loss_logging.item_reader import read_items
@@ -56,8 +56,7 @@ def test_a_log_in_parts_has_the_same_report(
         direct.advance(through)
         captions.check()
         with pytest.MonkeyPatch.context() as patch:
-            for module in (statistics, caption_statistics):
-                patch.setattr(module, "_AT_ONCE", at_once)
+            patch.setattr(queries, "_AT_ONCE", at_once)
             captions_in_parts.check_early(through)
             parts.advance(through)
             captions_in_parts.check()
@@ -123,7 +122,7 @@ def test_a_report_of_very_many_items_has_them_beside_it(tmp_path: Path, monkeypa
 
 def test_a_damaged_shard_of_a_large_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is named and left out, and the records of the others are counted."""
-    monkeypatch.setattr(statistics, "_AT_ONCE", 5)
+    monkeypatch.setattr(queries, "_AT_ONCE", 5)
     with LossLogger(job_name="run", save_root=tmp_path, loggers=[], reporter="inline") as losses:
         for step in range(1, 4):
             losses.log_records(step, table_from_records([record(f"{i}.png", 0.5) for i in range(100)]))

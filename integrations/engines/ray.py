@@ -25,8 +25,9 @@ from loss_logging.journal import Journal
 from loss_logging.local_engine import progress_bar
 from loss_logging.ray_config import RayConfig
 from loss_logging.selection import Item, Selection
+from loss_logging.warn import LOGGER
 
-__all__ = ["RayEngine", "check_cpus", "connected"]
+__all__ = ["RayEngine", "connected", "lacking"]
 
 Keys: TypeAlias = npt.NDArray[np.uint64]
 
@@ -62,7 +63,7 @@ class RayEngine:
         """Compute what the journal has not, and add it; returns sentences about images that do not open.
 
         Raises:
-            ConfigError: ``dataset`` is no Ray dataset, or the cluster that is started here has too few CPUs.
+            ConfigError: ``dataset`` is no Ray dataset, or the cluster that is started here has too few CPUs or GPUs.
             LossLoggingError: there is no cluster, a block ends every actor that computes it, or Ray gave up.
         """
         if not isinstance(dataset, ray.data.Dataset):
@@ -167,10 +168,11 @@ def connected(config: RayConfig) -> Iterator[None]:
     """Connected to the cluster; the connection that this process has, if it has one, is used and stays.
 
     Raises:
-        ConfigError: Ray is started here, and there are not enough CPUs for the actors.
+        ConfigError: Ray is started here, and there are not enough CPUs or GPUs for the actors.
         LossLoggingError: no cluster answers.
     """
     if ray.is_initialized():
+        _warn_of_waiting(config)
         yield
         return
     address = config.address or os.environ.get("RAY_ADDRESS") or "local"
@@ -187,8 +189,10 @@ def connected(config: RayConfig) -> Iterator[None]:
     level = ray_data.level
     try:
         ray_data.setLevel(logging.ERROR)  # plans and hints, in the middle of the progress bar
-        if address == "local":
-            check_cpus(config)
+        if address != "local":
+            _warn_of_waiting(config)
+        elif (sentence := lacking(config)) is not None:
+            raise ConfigError(sentence)
         yield
     finally:
         ray_data.setLevel(level)
@@ -202,20 +206,27 @@ def _check_answers(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_SECONDS).close()
 
 
-def check_cpus(config: RayConfig) -> None:
-    """Raise a ConfigError where the actors leave no CPU to read with: Ray would wait for ever."""
-    gpus, needed = ray.cluster_resources().get("GPU", 0), config.actors * config.num_gpus
-    if needed > gpus:
-        raise ConfigError(
-            f"$.actors: {config.actors} of {config.num_gpus:g} GPUs each; this machine has {gpus:g}: use fewer actors, "
-            "or a smaller num_gpus"
+def _warn_of_waiting(config: RayConfig) -> None:
+    """A cluster of somebody else's may still grow."""
+    if (sentence := lacking(config)) is not None:
+        LOGGER.warning("%s; or see that the cluster grows: until then Ray waits", sentence)
+
+
+def lacking(config: RayConfig) -> str | None:
+    """What the cluster has too little of for the actors, and for a CPU to read with: Ray waits without a word."""
+    there = ray.cluster_resources()
+    gpus, cpus = there.get("GPU", 0), there.get("CPU", 0)
+    if config.actors * config.num_gpus > gpus:
+        return (
+            f"$.actors: {config.actors} of {config.num_gpus:g} GPUs each; there are {gpus:g}: use fewer actors, or a "
+            "smaller num_gpus"
         )
-    there, needed = ray.cluster_resources().get("CPU", 0), config.actors * config.num_cpus
-    if needed > there - 1:
-        raise ConfigError(
-            f"$.actors: {config.actors} of {config.num_cpus:g} CPUs each; this machine has {there:g}, of which reading "
-            "takes one: use fewer actors, or a smaller num_cpus"
+    if config.actors * config.num_cpus > cpus - 1:
+        return (
+            f"$.actors: {config.actors} of {config.num_cpus:g} CPUs each; there are {cpus:g}, of which reading takes "
+            "one: use fewer actors, or a smaller num_cpus"
         )
+    return None
 
 
 def _finished_keys(journal: Journal) -> Iterator[int]:

@@ -9,14 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch.nn.functional as F  # noqa: N812
 from accelerate import Accelerator
 
 from loss_logging.capture import capture_per_example_loss
-from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
-from loss_logging.integrations.trainers.accelerate import accelerate_loggers
 from loss_logging.integrations.trainers.kohya_items import KEY
+from loss_logging.integrations.trainers.seam_run import SeamRun, squared_error
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.logger import LossLogger
 from loss_logging.per_example import per_example_loss
@@ -31,8 +29,8 @@ _POSITION = "loss_logging.json"
 """A file in the folders of the trainer's states: the step that the log goes on after."""
 
 
-class Run:
-    """One training: makes the LossLogger at the first batch, when the processes and the trackers are there.
+class Run(SeamRun):
+    """One training of a NetworkTrainer.
 
     Args:
         section: the configuration with our section.
@@ -40,14 +38,16 @@ class Run:
     """
 
     def __init__(self, section: Mapping[str, Any], args: Any) -> None:
-        self._section = section
+        super().__init__(section, Watch("NetworkTrainer", "look for a newer version of loss_logging"))
         self._args = args
-        self._losses: LossLogger | None = None
-        self._off = False
         self._resumed: int | None = None
         self._skipped = 0
-        self.step = 0
-        self.watch = Watch("NetworkTrainer", "look for a newer version of loss_logging")
+        self._step = 0
+
+    @property
+    def step(self) -> int:
+        """The number of the last batch in the log; 0 before the first."""
+        return self._step
 
     def look(self, found: dict[str, Any], at: Callable[[], Mapping[str, Any]]) -> None:
         """Add to ``found`` what is ``at`` a seam; what is not as expected there costs the batch, not the training."""
@@ -56,7 +56,7 @@ class Run:
         except Exception as error:  # noqa: BLE001
             self.watch.cannot(f"{type(error).__name__}: {error}")
 
-    def log(self, done: Callable[[], int], found: Mapping[str, Any]) -> None:
+    def log_found(self, done: Callable[[], int], found: Mapping[str, Any]) -> None:
         """Log a batch.
 
         Args:
@@ -64,52 +64,32 @@ class Run:
             found: the trainer's ``batch``, ``accelerator`` and ``network``, and ``per_example``, ``weighted`` and
                 ``timesteps``, (B,) each, the last two as far as they are known.
         """
-        if self._off:
-            return
-        try:
-            names, count = _names(found["batch"]), done()
-            if self._losses is None:
-                self._start(count, found["accelerator"], found["network"])
-            self.step = self._skipped + count + 1
+
+        def log_batch(losses: LossLogger) -> None:
+            names = _names(found["batch"])
+            self._step = self._skipped + done() + 1
             weighted = found.get("weighted")
-            self._logger.log_batch(
+            losses.log_batch(
                 self.step,
                 found["per_example"],
                 timesteps=found.get("timesteps"),
                 components=None if weighted is None else {"weighted": weighted},
                 **names,
             )
-            self.watch.logged()
-        except Exception as error:  # noqa: BLE001, whatever the reason, the user's training is worth more
-            self._off = self._losses is None
-            self.watch.cannot(f"{type(error).__name__}: {error}")
 
-    @property
-    def _logger(self) -> LossLogger:
-        assert self._losses is not None
-        return self._losses
+        self.log(lambda: self._begin(done(), found["accelerator"], found["network"]), log_batch)
 
-    def _start(self, done: int, accelerator: Any, network: Any) -> None:
-        args = self._args
-        config = TrainConfig.from_section(
-            self._section,
-            job_name=args.output_name or "last",
-            save_root=args.output_dir,
-            loggers=accelerate_loggers(accelerator),
-            timestep_scale=1000,
-        )
-        if config is None:
-            raise LossLoggingError("the configuration has no section loss_logging, or it is off")
-        losses = LossLogger(config)
+    def _begin(self, done: int, accelerator: Any, network: Any) -> LossLogger:
+        losses = self.logger(accelerator, self._args.output_name or "last", self._args.output_dir)
         # A trainer that resumes mostly counts from 0 again; the log does not.
-        known = (getattr(args, "initial_step", None), self._resumed, done)
+        known = (getattr(self._args, "initial_step", None), self._resumed, done)
         position = next(step for step in known if step is not None)
         self._skipped = position - done
         if position > 0:
             losses.resume(position)
         model = accelerator.unwrap_model(network)
         model.save_weights = self._then_save(model.save_weights)
-        self._losses = losses
+        return losses
 
     def _then_save(self, save_weights: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(save_weights)
@@ -119,18 +99,6 @@ class Run:
             return result
 
         return save
-
-    def save(self) -> None:
-        """Make a report."""
-        if self._losses is not None:
-            self._losses.save_step(self.step)
-
-    def close(self) -> None:
-        """Make the last report and close, while the trainer's trackers are open."""
-        losses, self._losses, self._off = self._losses, None, True
-        if losses is not None:
-            losses.save_step(self.step)
-            losses.close()
 
     # --- the trainer's states ---------------------------------------------------------------------------------------
 
@@ -230,7 +198,7 @@ def see_sd_scripts(trainer: Any, run: Run, train_util: Any, masked: Callable[[An
         if "per_example" not in seen:
             run.watch.cannot("process_batch did not call conditional_loss")
         else:
-            run.log(step, seen)
+            run.log_found(step, seen)
         seen.clear()
         return loss
 
@@ -278,7 +246,7 @@ def see_musubi(trainer: Any, run: Run) -> None:
         if "per_example" not in seen:
             run.watch.cannot("process_batch did not call compute_loss")
         else:
-            run.log(lambda: int(seen["global_step"]), seen)
+            run.log_found(lambda: int(seen["global_step"]), seen)
         seen.clear()
         return result
 
@@ -286,15 +254,9 @@ def see_musubi(trainer: Any, run: Run) -> None:
     def compute(args: Any, output: Any, timesteps: Any, *rest: Any, **kwargs: Any) -> Any:
         with capture_per_example_loss(len(output.pred)) as captured:
             loss, metrics = compute_loss(args, output, timesteps, *rest, **kwargs)
-        run.look(seen, lambda: {"per_example": _squared_error(output.pred, output.target)})
+        run.look(seen, lambda: {"per_example": squared_error(output.pred, output.target)})
         run.look(seen, lambda: {"weighted": captured.losses if captured.check(loss) else None})
         run.look(seen, lambda: {"timesteps": timesteps if timesteps.ndim == 1 else None})
         return loss, metrics
 
     trainer.process_batch, trainer.compute_loss = process, compute
-
-
-def _squared_error(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    if prediction.shape != target.shape:
-        raise ValueError(f"the prediction has shape {tuple(prediction.shape)}, and the target {tuple(target.shape)}")
-    return per_example_loss(F.mse_loss(prediction.detach().float(), target.detach().float(), reduction="none"))

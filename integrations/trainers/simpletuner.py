@@ -18,13 +18,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from accelerate.tracking import GeneralTracker
 
 from loss_logging.capture import CapturedLosses, capture_per_example_loss
-from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
-from loss_logging.integrations.trainers.accelerate import accelerate_loggers
+from loss_logging.integrations.trainers.seam_run import SeamRun, squared_error
 from loss_logging.integrations.trainers.settings import read_settings
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.logger import LossLogger
-from loss_logging.per_example import per_example_loss
 from loss_logging.warn import LOGGER
 
 if TYPE_CHECKING:
@@ -82,69 +80,43 @@ class LossTracker(GeneralTracker):  # type: ignore[misc, unused-ignore]
             self._watch.step_ended(step)
 
 
-class _Run:
+class _Run(SeamRun):
     """One training."""
 
     def __init__(self, trainer: Any, run_name: str, section: Mapping[str, Any], watch: Watch) -> None:
+        super().__init__(section, watch)
         self._trainer = trainer
         self._run_name = run_name
-        self._section = section
-        self._watch = watch
-        self.losses: LossLogger | None = None
-        self.off = False
 
-    def log(self, batch: Mapping[str, Any], found: Callable[[], tuple[torch.Tensor, torch.Tensor | None]]) -> None:
-        """Log a batch, with its losses and its weighted losses; what is not as expected never reaches the training."""
-        try:
+    def log_found(
+        self, batch: Mapping[str, Any], found: Callable[[], tuple[torch.Tensor, torch.Tensor | None]]
+    ) -> None:
+        """Log a batch, with its losses and its weighted losses."""
+
+        def log_batch(logger: LossLogger) -> None:
             losses, weighted = found()
-            if self.losses is None:
-                self._start()
-            assert self.losses is not None
             timesteps = batch.get("timesteps")
-            names = _names(batch)
-            self.losses.log_batch(
-                self._step + 1,
+            logger.log_batch(
+                self.step + 1,
                 losses,
-                **names,
+                **_names(batch),
                 timesteps=timesteps if timesteps is not None and timesteps.ndim == 1 else None,
                 is_reg=[bool(batch.get("is_regularisation_data"))] * len(losses),
                 components=None if weighted is None else {"weighted": weighted},
             )
-            self._watch.logged()
-        except Exception as error:  # noqa: BLE001, whatever the reason, the user's training is worth more
-            self.off = self.losses is None
-            self._watch.cannot(f"{type(error).__name__}: {error}")
+
+        self.log(self._begin, log_batch)
 
     @property
-    def _step(self) -> int:
+    def step(self) -> int:
+        """As the trainer counts."""
         return int(self._trainer.state["global_step"])
 
-    def _start(self) -> None:
-        config = TrainConfig.from_section(
-            self._section,
-            job_name=self._run_name,
-            save_root=self._trainer.config.output_dir,
-            loggers=accelerate_loggers(self._trainer.accelerator),
-            timestep_scale=1000,
-        )
-        if config is None:
-            raise LossLoggingError("the configuration has no section loss_logging, or it is off")
-        losses = LossLogger(config)
-        if self._step > 0:
-            losses.resume(self._step)
-        self.losses = losses
-
-    def save(self) -> None:
-        """Make a report."""
-        if self.losses is not None:
-            self.losses.save_step(self._step)
-
-    def close(self) -> None:
-        """Make the last report and close, while the other trackers are open."""
-        self.save()
-        losses, self.losses, self.off = self.losses, None, True
-        if losses is not None:
-            losses.close()
+    def _begin(self) -> LossLogger:
+        losses = self.logger(self._trainer.accelerator, self._run_name, self._trainer.config.output_dir)
+        if self.step > 0:
+            losses.resume(self.step)
+        return losses
 
 
 def _names(batch: Mapping[str, Any]) -> dict[str, Any]:
@@ -238,7 +210,7 @@ def _see(trainer: Any, run: _Run) -> None:
             scalar = loss_of(prepared_batch, model_output, *args, **kwargs)
         if not scalar.requires_grad:  # it evaluates
             return scalar
-        run.log(prepared_batch, lambda: _losses(captured, scalar, model, model_output, prepared_batch))
+        run.log_found(prepared_batch, lambda: _losses(captured, scalar, model, model_output, prepared_batch))
         return scalar
 
     @functools.wraps(save)
@@ -264,14 +236,8 @@ def _losses(
         raise LossLoggingError(f"the loss is not one mean over the examples: {captured.reason}")
     if not _is_weighted(model.config):
         return captured.losses, None
-    return _squared_error(model_output["model_prediction"], model.get_prediction_target(batch)), captured.losses
+    return squared_error(model_output["model_prediction"], model.get_prediction_target(batch)), captured.losses
 
 
 def _is_weighted(config: Any) -> bool:
     return bool(getattr(config, "snr_gamma", None)) and getattr(config, "loss_type", "l2") == "l2"
-
-
-def _squared_error(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    import torch.nn.functional as F  # noqa: N812
-
-    return per_example_loss(F.mse_loss(prediction.detach().float(), target.detach().float(), reduction="none"))

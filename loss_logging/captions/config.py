@@ -38,7 +38,7 @@ class CaptionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             fill CLIP's 77 tokens, 190 fill 256 tokens of T5 (SD3), 380 fill 512 (Flux).
         profiles: what the captions of a dataset are, by its name: ``"prose"``, ``"tags"`` (comma-separated, as in
             booru lists), ``"instance"`` (a trigger word or one caption for every image: never ``short``), or ``"auto"``
-            to guess it from each caption.
+            to guess it from the captions of the dataset.
         default_profile: the profile of datasets that ``profiles`` does not name.
         disabled_rules: names of rules to leave out.
         severities: ``"error"``, ``"warning"`` or ``"info"`` by rule, instead of the rule's own.

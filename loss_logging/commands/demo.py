@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from loss_logging.cli import require
 from loss_logging.commands.console import JsonOption, print_json
+from loss_logging.extras import require
 
 __all__ = ["demo"]
 

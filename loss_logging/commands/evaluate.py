@@ -9,8 +9,8 @@ import msgspec
 import typer
 from rich.console import Console
 
-from loss_logging.cli import require
 from loss_logging.commands.console import JsonOption, print_json
+from loss_logging.extras import require
 from loss_logging.show import print_report
 
 __all__ = ["evaluate"]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from loss_logging.cli import require
 from loss_logging.commands.console import JobOption, JsonOption, print_json
+from loss_logging.extras import require
 from loss_logging.object_store import as_url
 
 __all__ = ["html"]

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from loss_logging.cli import require
 from loss_logging.commands.console import JobOption, JsonOption, print_json
 from loss_logging.config import TrainConfig
+from loss_logging.extras import require
 
 __all__ = ["view"]
 

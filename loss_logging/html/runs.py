@@ -8,6 +8,7 @@ from typing import Any
 from loss_logging.artifacts import ReportError
 from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
+from loss_logging.find_report import job_of, report_files
 from loss_logging.missed import read_for_backends
 from loss_logging.object_store import as_url
 
@@ -17,11 +18,11 @@ __all__ = ["find_run", "runs_in"]
 def runs_in(folder: Path) -> list[str]:
     """The jobs with reports or records in ``folder``, a ``save_root`` or its ``loss_logging``; last written, first."""
     out_dir = _save_root(folder) / "loss_logging"
+    found = [(job_of(path), path) for path in report_files(out_dir)]
+    found += [(path.parent.name, path) for path in out_dir.glob("records/*/rank*.parquet")]
     changed: dict[str, int] = {}
-    for path in [*out_dir.glob("*_" + "[0-9]" * 9 + "*.json"), *out_dir.glob("records/*/rank*.parquet")]:
-        name, _, step = path.stem.rpartition("_") if path.suffix == ".json" else (path.parent.name, "", "0")
-        if step.isdecimal():
-            changed[name] = max(changed.get(name, 0), path.stat().st_mtime_ns)
+    for name, path in found:
+        changed[name] = max(changed.get(name, 0), path.stat().st_mtime_ns)
     return sorted(changed, key=lambda name: -changed[name])
 
 
@@ -39,7 +40,7 @@ def find_run(path: Path, job: str | None = None) -> TrainConfig:
     if (url := as_url(path)) is not None:
         path, job = _fetched(url, job)
     if path.is_file():
-        path, job = path.absolute().parent, job or path.stem.rpartition("_")[0]
+        path, job = path.absolute().parent, job or job_of(path)
     elif not path.is_dir():
         raise LossLoggingError(f"{path} is not there; give the save_root of a run")
     runs = runs_in(path)

@@ -1,0 +1,100 @@
+"""One training whose batches come by at a seam of the trainer: what the adapters to kohya's and SimpleTuner share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from loss_logging.config import TrainConfig
+from loss_logging.errors import LossLoggingError
+from loss_logging.integrations.trainers.accelerate import accelerate_loggers
+from loss_logging.integrations.trainers.watch import Watch
+from loss_logging.logger import LossLogger
+from loss_logging.per_example import per_example_loss
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["SeamRun", "squared_error"]
+
+
+class SeamRun(ABC):
+    """Has a LossLogger from the first batch on, when the trainer's processes and trackers are there.
+
+    Args:
+        section: the configuration with our section.
+        watch: is told what cannot be logged.
+    """
+
+    def __init__(self, section: Mapping[str, Any], watch: Watch) -> None:
+        self._section = section
+        self.watch = watch
+        self.losses: LossLogger | None = None
+        self.off = False
+
+    def log(self, begin: Callable[[], LossLogger], log_batch: Callable[[LossLogger], object]) -> None:
+        """Log a batch; what is not as expected costs the batch, or all of them where it does not begin, and never the
+        training.
+
+        Args:
+            begin: makes the LossLogger.
+            log_batch: is given it.
+        """
+        if self.off:
+            return
+        try:
+            if self.losses is None:
+                self.losses = begin()
+            log_batch(self.losses)
+            self.watch.logged()
+        except Exception as error:  # noqa: BLE001, whatever the reason, the user's training is worth more
+            self.off = self.losses is None
+            self.watch.cannot(f"{type(error).__name__}: {error}")
+
+    def logger(self, accelerator: Any, job_name: str, save_root: str) -> LossLogger:
+        """A LossLogger as the section says, and the trainer where that says nothing.
+
+        Raises:
+            LossLoggingError: the section is missing, off or impossible.
+        """
+        config = TrainConfig.from_section(
+            self._section,
+            job_name=job_name,
+            save_root=save_root,
+            loggers=accelerate_loggers(accelerator),
+            timestep_scale=1000,
+        )
+        if config is None:
+            raise LossLoggingError("the configuration has no section loss_logging, or it is off")
+        return LossLogger(config)
+
+    @property
+    @abstractmethod
+    def step(self) -> int:
+        """The step that was trained last."""
+
+    def save(self) -> None:
+        """Make a report."""
+        if self.losses is not None:
+            self.losses.save_step(self.step)
+
+    def close(self) -> None:
+        """Make the last report and close, while the trainer's trackers are open."""
+        self.save()
+        losses, self.losses, self.off = self.losses, None, True
+        if losses is not None:
+            losses.close()
+
+
+def squared_error(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """The mean squared error of each example, (B,) float32, of a prediction and a target (B, ...) of one shape.
+
+    Raises:
+        ValueError: their shapes differ.
+    """
+    import torch.nn.functional as F  # noqa: N812
+
+    if prediction.shape != target.shape:
+        raise ValueError(f"the prediction has shape {tuple(prediction.shape)}, and the target {tuple(target.shape)}")
+    return per_example_loss(F.mse_loss(prediction.detach().float(), target.detach().float(), reduction="none"))

@@ -1,0 +1,173 @@
+"""Queries: a DuckDB connection over the record log, and the SQL files that it runs."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from loss_logging.columns import SCHEMA
+
+__all__ = ["FOREVER", "Queries", "parts_of", "sql"]
+
+FOREVER = 2**62
+_AT_ONCE = 2_000_000
+"""So many records or items are told apart in memory; of more, a part at a time."""
+_ROWS_PER_WRITE = 1_000_000
+"""How many rows may wait to be written to the parts of a log, over all parts."""
+_DUCKDB_SHARE = 0.75
+"""DuckDB's limit does not count all that it allocates; the rest of ours is for that."""
+
+
+@cache
+def sql(name: str) -> str:
+    """The text of ``sql/{name}.sql``."""
+    return files("loss_logging").joinpath(f"sql/{name}.sql").read_text("utf-8")
+
+
+def parts_of(rows: int) -> int:
+    """In how many parts so many rows are read, each of which fits into memory.
+
+    >>> parts_of(2_000_000), parts_of(2_000_001)
+    (1, 2)
+    """
+    return -(-rows // _AT_ONCE)
+
+
+def _scaled(size: str, factor: float) -> str:
+    """A size such as "1.5GB" times a factor.
+
+    >>> _scaled("1.5GB", 0.5)
+    '0.75GB'
+    """
+    number = size.rstrip("KMGTiB ")
+    return f"{float(number) * factor:g}{size[len(number) :].strip()}"
+
+
+class Queries:
+    """A DuckDB connection whose view ``samples`` is over a table in memory or over the files of a log."""
+
+    def __init__(
+        self,
+        memory_limit: str = "4GB",
+        threads: int = 1,
+        spill_folder: Path | None = None,
+        timestep_scale: float = 1.0,
+        block_steps: int = 1,
+    ) -> None:
+        spill_folder = spill_folder or Path(tempfile.gettempdir(), f"loss_logging-spill-{os.getpid()}")
+        self._parts_folder = spill_folder.with_name(f"{spill_folder.name}-parts")
+        self._connection = duckdb.connect(
+            config={
+                "memory_limit": _scaled(memory_limit, _DUCKDB_SHARE),
+                "threads": threads,
+                "temp_directory": str(spill_folder),  # made when it is needed, and removed at the end
+                "autoinstall_known_extensions": False,
+            }
+        )
+        self._connection.execute("SET enable_progress_bar = false")  # it would be drawn over the trainer's own
+        self.set("timestep_scale", timestep_scale)
+        self.set("block_steps", block_steps)
+        self._connection.execute(sql("macros"))
+        self.read(SCHEMA.empty_table())
+
+    def __enter__(self) -> Queries:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def set(self, variable: str, value: float) -> None:
+        self._connection.execute(f"SET VARIABLE {variable} = {value!r}")
+
+    def read(self, source: pa.Table | Sequence[Path]) -> None:
+        """Make ``source`` what the queries are about."""
+        if not isinstance(source, pa.Table):
+            paths = [glob.escape(str(path)) for path in source]  # DuckDB takes [1] in a folder's name for a pattern
+            source = self._connection.read_parquet(paths) if paths else SCHEMA.empty_table()
+        relation = self._connection.from_arrow(source) if isinstance(source, pa.Table) else source
+        relation.create_view("records", replace=True)
+        self._connection.execute(sql("samples"))
+
+    @contextmanager
+    def divided(self, parts: int, **steps: int) -> Iterator[list[list[Path]]]:
+        """Files with the records of the given steps, divided by item into so many parts; in the spill folder."""
+        shutil.rmtree(self._parts_folder, ignore_errors=True)  # what a killed process left
+        try:
+            self._parts_folder.mkdir(parents=True)
+            self._connection.execute(f"SET partitioned_write_flush_threshold = {max(_ROWS_PER_WRITE // parts, 2_048)}")
+            to = str(self._parts_folder).replace("'", "''")
+            how = "FORMAT parquet, COMPRESSION lz4, PARTITION_BY (part)"
+            self._connection.execute(f"COPY ({sql('divide')}) TO '{to}' ({how})", {"parts": parts, **steps})
+            yield [sorted(folder.glob("*.parquet")) for folder in self._parts_folder.iterdir()]
+        finally:
+            shutil.rmtree(self._parts_folder, ignore_errors=True)
+
+    def table(self, name: str, select: str, **parameters: object) -> None:
+        """Create or replace the table ``name``; the query may read the one that it replaces."""
+        self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS {select}", parameters or None)
+
+    def extend(self, name: str, select: str, **parameters: object) -> None:
+        """Append what the query gives to the table ``name``."""
+        self._connection.execute(f"INSERT INTO {name} {select}", parameters or None)
+
+    def view(self, name: str, select: str) -> None:
+        """Create or replace the view ``name``."""
+        self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
+
+    def clear(self, name: str) -> None:
+        """Delete all rows of the table ``name``."""
+        self._connection.execute(f"DELETE FROM {name}")
+
+    def delete(self, name: str, column: str, values: Sequence[object]) -> None:
+        """Delete the rows of the table ``name`` that have one of the values in ``column``."""
+        self._connection.execute(f"DELETE FROM {name} WHERE list_contains($values, {column})", {"values": values})
+
+    def drop(self, name: str) -> None:
+        self._connection.execute(f"DROP TABLE {name}")
+
+    def rows(self, name: str, **parameters: object) -> list[tuple[Any, ...]]:
+        """All rows of the query in ``sql/{name}.sql``."""
+        return self._connection.execute(sql(name), parameters or None).fetchall()
+
+    def table_rows(self, name: str) -> list[tuple[Any, ...]]:
+        """All rows of the table ``name``."""
+        return self._connection.execute(f"FROM {name}").fetchall()
+
+    def value(self, query: str, **parameters: object) -> Any:
+        """The one value that a query gives."""
+        return self._connection.execute(query, parameters or None).fetchall()[0][0]
+
+    def count(self, after: int, through: int) -> int:
+        """How many records there are of the steps in (after, through]."""
+        steps = {"after": after, "through": through}
+        return int(self.value("SELECT count(*) FROM records WHERE step > $after AND step <= $through", **steps))
+
+    def batches(self, name: str, rows: int, **parameters: object) -> Iterator[pa.RecordBatch]:
+        """The result of the query in ``sql/{name}.sql`` as a stream of record batches, on a cursor of its own."""
+        yield from self._connection.cursor().sql(sql(name), params=parameters or None).to_arrow_reader(rows)
+
+    def arrow(self, name: str, **parameters: object) -> pa.Table:
+        """The result of the query in ``sql/{name}.sql`` as an Arrow table."""
+        return self._connection.sql(sql(name), params=parameters or None).to_arrow_table()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Another connection to the same tables and views, for another thread."""
+        return self._connection.cursor()
+
+    def insert(self, name: str, rows: pa.Table) -> None:
+        """Append rows to the table ``name``, which the first call creates."""
+        self._connection.register("incoming", rows)
+        self._connection.execute(f"CREATE TABLE IF NOT EXISTS {name} AS FROM incoming LIMIT 0")
+        self._connection.execute(f"INSERT INTO {name} FROM incoming")
+        self._connection.unregister("incoming")
