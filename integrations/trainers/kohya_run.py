@@ -65,6 +65,10 @@ class Run(SeamRun):
                 ``timesteps``, (B,) each, the last two as far as they are known.
         """
 
+        def begin() -> LossLogger:
+            _names(found["batch"])  # a batch that does not say what it is of begins nothing
+            return self._begin(done(), found["accelerator"], found["network"])
+
         def log_batch(losses: LossLogger) -> None:
             names = _names(found["batch"])
             self._step = self._skipped + done() + 1
@@ -77,7 +81,7 @@ class Run(SeamRun):
                 **names,
             )
 
-        self.log(lambda: self._begin(done(), found["accelerator"], found["network"]), log_batch)
+        self.log(begin, log_batch)
 
     def _begin(self, done: int, accelerator: Any, network: Any) -> LossLogger:
         losses = self.logger(accelerator, self._args.output_name or "last", self._args.output_dir)
