@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from loss_logging.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from loss_logging.artifacts import read_report
     from loss_logging.backends import LoggerBackend
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from loss_logging.records import SampleRecord
     from loss_logging.report import LossReport
     from loss_logging.statistics import aggregate_by_dataset
-
-__version__ = "0.1.0"
 
 __all__ = [
     "LoggerBackend",

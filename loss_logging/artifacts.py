@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.files import whole_file
-from loss_logging.object_store import as_url, read_file
 from loss_logging.report import SCHEMA_NAME, DatasetReport, ItemStats, LossReport
+from loss_logging.support.files import whole_file
+from loss_logging.support.object_store import as_url, read_file
 
 __all__ = [
     "ReportError",

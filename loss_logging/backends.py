@@ -5,9 +5,6 @@ A backend translates a finished LossReport for one tracker. It decides no names 
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import importlib.util
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -16,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
-from loss_logging.errors import ConfigError, MissingExtraError
+from loss_logging.errors import ConfigError
 from loss_logging.report import LossReport
+from loss_logging.support.extras import is_installed, missing_package
+from loss_logging.support.names import load, near_miss
 
 if TYPE_CHECKING:
     from loss_logging.config import TrainConfig
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["BackendSpec", "LoggerBackend", "Requirements", "Selection", "build_backend", "select_backends"]
 
 ENTRY_POINT_GROUP = "loss_logging.backends"
+_A_CLASS = "a class or factory, 'module:Class'"
 _MEMBERS = ("name", "write", "write_scalars", "close")
 
 
@@ -64,7 +64,7 @@ class LoggerBackend(Protocol):
 
 class Requirements(NamedTuple):
     """What a backend needs: ``packages`` maps a module to the requirement that pip installs for it, such as
-    ``{"wandb": "loss_logging[wandb]"}``; ``trainer_process`` is True when it uses an object of the trainer."""
+    ``{"wandb": "loss-logging[wandb]"}``; ``trainer_process`` is True when it uses an object of the trainer."""
 
     packages: Mapping[str, str] = {}
     trainer_process: bool = False
@@ -124,7 +124,7 @@ def select_backends(loggers: Iterable[Any]) -> Selection:
 
 def build_backend(spec: BackendSpec, config: TrainConfig) -> LoggerBackend:
     """Build the backend that ``spec`` describes."""
-    target = _load(spec.target, spec.name)
+    target = load(spec.target, spec.name, _A_CLASS)
     factory: Callable[..., LoggerBackend] | None = getattr(target, "from_config", None)
     return factory(config, **spec.options) if factory else target(**spec.options)
 
@@ -153,27 +153,14 @@ def _registered(name: str, where: str) -> str:
     known = {point.name: f"{point.module}:{point.attr}" for point in entry_points(group=ENTRY_POINT_GROUP)}
     if name not in known:
         raise ConfigError(
-            f"{where}: {name!r} is no known logger{_near_miss(name, known)}; "
+            f"{where}: {name!r} is no known logger{near_miss(name, known)}; "
             f"known: {', '.join(sorted(known)) or 'none'}; a backend of your own is named 'module:Class'"
         )
     return known[name]
 
 
-def _load(target: str, where: str) -> Any:
-    module, _, attribute = target.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"{where}: cannot load {target!r}: {error}; expected 'module:Class'") from error
-    if not callable(found):
-        raise ConfigError(f"{where}: {target!r} is a {type(found).__name__}; expected a class or a factory")
-    return found
-
-
 def _check(spec: BackendSpec, where: str) -> Requirements:
-    target = _load(spec.target, where)
+    target = load(spec.target, where, _A_CLASS)
     _check_option_names(spec, target, where)
     ask: Callable[..., Requirements] | None = getattr(target, "requirements", None)
     try:
@@ -181,11 +168,8 @@ def _check(spec: BackendSpec, where: str) -> Requirements:
     except ValueError as error:
         raise ConfigError(f"{where}: {spec.name}: {error}") from error
     for module, requirement in requirements.packages.items():
-        if not _installed(module):
-            raise MissingExtraError(
-                f"{where}: the logger {spec.name!r} needs the package {module}, which is not installed; "
-                f'run: pip install "{requirement}"'
-            )
+        if not is_installed(module):
+            raise missing_package(module, requirement, subject=f"{where}: the logger {spec.name!r}")
     return requirements._replace(trainer_process=requirements.trainer_process or spec.target.startswith("__main__:"))
 
 
@@ -196,7 +180,7 @@ def _check_option_names(spec: BackendSpec, target: Any, where: str) -> None:
             if option not in allowed:
                 raise ConfigError(
                     f"{where}.{option}: the logger {spec.name!r} has no option {option!r}"
-                    f"{_near_miss(option, allowed)}; allowed: {', '.join(allowed) or 'none'}"
+                    f"{near_miss(option, allowed)}; allowed: {', '.join(allowed) or 'none'}"
                 )
     for option in required:
         if option not in spec.options:
@@ -228,14 +212,3 @@ def _plain(spec: BackendSpec) -> BackendSpec | None:
         return msgspec.json.decode(msgspec.json.encode(spec, enc_hook=os.fspath), type=BackendSpec)
     except TypeError:
         return None
-
-
-def _installed(module: str) -> bool:
-    # A folder that happens to have the name, such as the "wandb" that offline runs leave behind, has no origin.
-    spec = importlib.util.find_spec(module)
-    return spec is not None and spec.origin is not None
-
-
-def _near_miss(given: str, known: Iterable[str]) -> str:
-    match = difflib.get_close_matches(given, list(known), n=1)
-    return f"; did you mean {match[0]!r}?" if match else ""

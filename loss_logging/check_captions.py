@@ -17,9 +17,9 @@ from loss_logging.captions import SEVERITIES, CaptionConfig, CheckedCaptions, Da
 from loss_logging.captions.caption import READ_LIMIT
 from loss_logging.captions.store import TextStore
 from loss_logging.folder_problems import PROBLEMS, FolderProblem, FolderProblems
-from loss_logging.progress_bar import progress_bar
 from loss_logging.repair import Repairer
 from loss_logging.report import FlaggedCaption, Reason, Severity
+from loss_logging.support.progress_bar import progress_bar
 
 __all__ = ["IGNORE_FILE", "Finding", "FolderCheck", "check_folder"]
 

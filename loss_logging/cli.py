@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.extras import require
+from loss_logging.support.extras import require
 
 __all__ = ["main"]
 

@@ -12,9 +12,10 @@ from typing import Any, Literal
 import duckdb
 import msgspec
 
-from loss_logging.item_reader import DECIDED, load_items, open_database
+from loss_logging.item_reader import DECIDED, load_items
 from loss_logging.missed import read_for_backends
 from loss_logging.report import LossReport, Summary
+from loss_logging.support.database import connect
 
 __all__ = [
     "CLEAR",
@@ -171,7 +172,7 @@ def _items(before: Path, after: Path, figure: Figure, continues: bool, progress:
         "dataset, path, caption, count - non_finite AS n, std_loss ** 2 * n AS m2, "
         f"CASE WHEN {known} THEN {column} END AS figure"
     )
-    connection = open_database()
+    connection = connect()
     for table, report in (("before", before), ("after", after)):
         load_items(connection, table, select, report, progress=progress)
     query = files("loss_logging").joinpath("sql/item_changes.sql").read_text("utf-8")

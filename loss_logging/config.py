@@ -5,46 +5,43 @@ from __future__ import annotations
 import difflib
 import glob
 import hashlib
-import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.errors import ConfigError
-from loss_logging.object_store import as_url
+from loss_logging.support.checked_config import (
+    Check,
+    CheckedConfig,
+    Count,
+    Fraction,
+    Function,
+    JobName,
+    MemorySize,
+    Pictures,
+    Scale,
+    Seconds,
+    Seed,
+    Share,
+    allowed_values,
+    check_keys,
+    convert,
+    parse_file,
+    shown,
+)
+from loss_logging.support.files import cache_dir
+from loss_logging.support.object_store import as_url
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["CheckedConfig", "TrainConfig", "cache_dir", "caption_config_from_file", "parse_file"]
+__all__ = ["TrainConfig", "caption_config_from_file", "check_job_name", "check_save_root"]
 
-Count: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1, description="a whole number, 1 or more")]
-Pictures: TypeAlias = Annotated[int, Meta(ge=0, le=64, description="a whole number from 0 to 64")]
-Function: TypeAlias = Annotated[
-    str, Meta(pattern=r"^[\w.]+:[\w.]+\Z", description='a function by its name, "package.module:function"')
-]
-Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a whole number, 0 or more")]
-Fraction: TypeAlias = Annotated[float, Meta(gt=0, le=1, description="a number above 0 and up to 1")]
-Share: TypeAlias = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
-Scale: TypeAlias = Annotated[float, Meta(gt=0, le=1e9, description="a number above 0, such as 1 or 1000")]
-Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=86_400, description="seconds, above 0 and up to 86400")]
-MemorySize: TypeAlias = Annotated[
-    str,
-    Meta(pattern=r"^(?=.*[1-9])\d+(\.\d+)? ?[KMGT]i?B\Z", description='a size such as "512MB", "1.5GB" or "2GiB"'),
-]
-JobName: TypeAlias = Annotated[
-    str,
-    Meta(
-        pattern=r"^(?!\.)(?!.*\.\.)[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+\Z",
-        description="a file name of 1 to 200 bytes without slash, backslash, '..', leading dot or control characters",
-    ),
-]
 Prefix: TypeAlias = Annotated[
     str,
     Meta(
@@ -56,43 +53,6 @@ Reporter: TypeAlias = Literal["process", "inline"]
 Items: TypeAlias = Literal["auto", "json", "parquet", "both"]
 Overload: TypeAlias = Literal["wait", "drop"]
 Existing: TypeAlias = Literal["archive", "refuse"]
-
-
-class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration whose keyword form, mapping and file are equal, and whose errors say what is allowed."""
-
-    def __post_init__(self) -> None:
-        # msgspec checks types when it decodes, not here; the keyword form promises the same checks.
-        for name, hint in get_type_hints(type(self), include_extras=True).items():
-            check = _CHECKS.get(name, _convert)
-            msgspec.structs.force_setattr(self, name, check(getattr(self, name), hint, f"$.{name}"))
-
-    @classmethod
-    def from_dict(cls, config: Mapping[str, Any]) -> Self:
-        """Build from a mapping of the keys to their values."""
-        if not isinstance(config, Mapping):
-            raise ConfigError(f"$: got {_shown(config)}; allowed: a mapping of configuration keys to values")
-        _check_keys(cls, config, "$")
-        required = [field.name for field in msgspec.structs.fields(cls) if field.required]
-        missing = [name for name in required if name not in config]
-        if missing:
-            needed = f"{', '.join(required[:-1])} and {required[-1]}"
-            raise ConfigError(f"$.{missing[0]} is missing; a configuration needs at least {needed}")
-        return cls(**config)
-
-    @classmethod
-    def from_file(cls, path: str | Path) -> Self:
-        """Build from a YAML (``.yaml``, ``.yml``), JSON or TOML file with the keys at its top level.
-
-        Raises:
-            ConfigError: the file is none of these, or holds no valid configuration; names the file and the key.
-            OSError: the file cannot be read.
-        """
-        path = Path(path)
-        try:
-            return cls.from_dict(parse_file(path))
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from error
 
 
 _SECTION = "loss_logging"
@@ -187,6 +147,16 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     spool: str | Path | None = None
 
     @classmethod
+    def _checks(cls) -> Mapping[str, Check]:
+        return {
+            "job_name": check_job_name,
+            "save_root": check_save_root,
+            "spool": _check_spool,
+            "captions": _check_captions,
+            "loggers": _check_loggers,
+        }
+
+    @classmethod
     def from_section(cls, mapping: Mapping[str, Any], **defaults: Any) -> Self | None:
         """Build from the section ``loss_logging`` of another program's configuration.
 
@@ -215,7 +185,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
             return None
         given = {} if section is True else section
         if not isinstance(given, Mapping):
-            raise ConfigError(f"$.{_SECTION}: got {_shown(section)}; allowed: a mapping, or true or false")
+            raise ConfigError(f"$.{_SECTION}: got {shown(section)}; allowed: a mapping, or true or false")
         try:
             return cls.from_dict({**defaults, **given})
         except ConfigError as error:
@@ -275,11 +245,6 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         return sorted(mine, key=lambda path: (len(path.name), path.name))  # a step of ten digits comes after nine
 
 
-def cache_dir() -> Path:
-    """Where this user's programs keep what they can do without."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loss_logging"
-
-
 def caption_config_from_file(path: str | Path) -> CaptionConfig:
     """What a YAML or JSON file says about captions: the keys of a CaptionConfig, or a TrainConfig's under ``captions``.
 
@@ -290,7 +255,7 @@ def caption_config_from_file(path: str | Path) -> CaptionConfig:
     try:
         content = parse_file(Path(path))
         if not isinstance(content, Mapping):
-            raise ConfigError(f"got {_shown(content)}; allowed: a mapping with keys of CaptionConfig")
+            raise ConfigError(f"got {shown(content)}; allowed: a mapping with keys of CaptionConfig")
         if "captions" in content:
             return _check_captions(content["captions"], CaptionConfig, "captions")
         return _check_captions(content, CaptionConfig, "$")
@@ -298,52 +263,14 @@ def caption_config_from_file(path: str | Path) -> CaptionConfig:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def parse_file(path: Path) -> Any:
-    """What a YAML, JSON or TOML file holds.
-
-    Raises:
-        ConfigError: it is none of them.
-        OSError: it cannot be read.
-    """
-    if path.suffix not in (".yaml", ".yml", ".json", ".toml"):
-        raise ConfigError(f"got a file of type {path.suffix!r}; allowed: .yaml, .yml, .json, .toml")
-    text = path.read_bytes()
-    if path.suffix == ".toml":
-        try:
-            return msgspec.toml.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"is not TOML: {error}") from error
-    if path.suffix == ".json":
-        try:
-            return msgspec.json.decode(text)
-        except msgspec.DecodeError as error:
-            raise ConfigError(f"is not JSON: {error}") from error
-    import yaml  # not needed by the other forms
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"is not YAML: {error}") from error
-
-
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    """``value`` as the type ``hint``, or a ConfigError that says what is allowed at ``where``."""
-    try:
-        return msgspec.convert(value, hint)
-    except msgspec.ValidationError as error:
-        literals = [part for part in (hint, *get_args(hint)) if get_origin(part) is Literal]
-        close = _near(value, [choice for literal in literals for choice in get_args(literal)])
-        raise ConfigError(f"{where}: got {_shown(value)}; allowed: {_allowed(hint)}{close}") from error
-
-
-def _check_job_name(value: Any, hint: Any, where: str) -> str:
-    name: str = _convert(value, hint, where)
+def check_job_name(value: Any, hint: Any, where: str) -> str:
+    name: str = convert(value, hint, where)
     if len(name.encode()) > 200:
-        raise ConfigError(f"{where}: got a name of {len(name.encode())} bytes; allowed: {_allowed(hint)}")
+        raise ConfigError(f"{where}: got a name of {len(name.encode())} bytes; allowed: {allowed_values(hint)}")
     return name
 
 
-def _check_save_root(value: Any, hint: Any, where: str) -> str | Path:
+def check_save_root(value: Any, hint: Any, where: str) -> str | Path:
     if isinstance(value, (str, Path)) and (url := as_url(value)) is not None:
         return url
     return _check_folder(value, hint, where)
@@ -355,13 +282,13 @@ def _check_spool(value: Any, hint: Any, where: str) -> Path | None:
 
 def _check_folder(value: Any, _hint: Any, where: str) -> Path:
     if not isinstance(value, (str, Path)) or not str(value) or "\0" in str(value):
-        raise ConfigError(f"{where}: got {_shown(value)}; allowed: the path of a folder")
+        raise ConfigError(f"{where}: got {shown(value)}; allowed: the path of a folder")
     return Path(value).expanduser()
 
 
 def _check_captions(value: Any, hint: Any, where: str) -> CaptionConfig:
     if isinstance(value, Mapping):
-        _check_keys(CaptionConfig, value, where)
+        check_keys(CaptionConfig, value, where)
     try:
         config: CaptionConfig = msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
@@ -370,20 +297,9 @@ def _check_captions(value: Any, hint: Any, where: str) -> CaptionConfig:
     return config
 
 
-def _check_section(value: Any, hint: type[CheckedConfig], where: str) -> CheckedConfig:
-    """A configuration inside another."""
-    if isinstance(value, hint):
-        return value
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{where}: got {_shown(value)}; allowed: a mapping with keys of {hint.__name__}")
-    _check_keys(hint, value, where)
-    hints = get_type_hints(hint, include_extras=True)
-    return hint(**{name: _convert(given, hints[name], f"{where}.{name}") for name, given in value.items()})
-
-
 def _check_loggers(value: Any, _hint: Any, where: str) -> list[Any]:
     if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
-        raise ConfigError(f'{where}: got {_shown(value)}; allowed: a list of loggers, such as ["tensorboard", "wandb"]')
+        raise ConfigError(f'{where}: got {shown(value)}; allowed: a list of loggers, such as ["tensorboard", "wandb"]')
     return [_check_logger(logger, f"{where}[{i}]") for i, logger in enumerate(value)]
 
 
@@ -403,48 +319,9 @@ def _check_logger(logger: Any, where: str) -> Any:
 def _check_logger_name(name: Any, where: str) -> None:
     if not isinstance(name, str) or not name.strip():
         raise ConfigError(
-            f'{where}: got {_shown(name)}; allowed: a name such as "tensorboard" or "package.module:Class", '
+            f'{where}: got {shown(name)}; allowed: a name such as "tensorboard" or "package.module:Class", '
             'a mapping such as {"name": "wandb", "project": "cats"}, or an object with write() and close()'
         )
-
-
-_CHECKS: dict[str, Callable[[Any, Any, str], Any]] = {
-    "job_name": _check_job_name,
-    "save_root": _check_save_root,
-    "spool": _check_spool,
-    "captions": _check_captions,
-    "loggers": _check_loggers,
-    "ray": _check_section,
-}
-
-
-def _check_keys(struct: type[msgspec.Struct], mapping: Mapping[Any, Any], where: str) -> None:
-    for key in mapping:
-        if key not in struct.__struct_fields__:
-            close = _near(key, struct.__struct_fields__) or f"; allowed: {', '.join(struct.__struct_fields__)}"
-            raise ConfigError(f"{where}.{key} is no configuration key{close}")
-
-
-def _allowed(hint: Any) -> str:
-    """What a value of type ``hint`` may be, in words."""
-    arguments = get_args(hint)
-    if get_origin(hint) is Annotated:
-        return str(arguments[1].description)
-    if get_origin(hint) is Literal:
-        return " or ".join(f'"{argument}"' for argument in arguments)
-    if arguments:
-        return " or ".join(map(_allowed, arguments))
-    return {bool: "true or false", NoneType: "null (None)"}[hint]
-
-
-def _near(given: Any, names: Iterable[str]) -> str:
-    match = difflib.get_close_matches(str(given), names, n=1)
-    return f"; did you mean {match[0]}?" if match else ""
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return f"{text if len(text) <= 80 else text[:77] + '...'} ({type(value).__name__})"
 
 
 def _plain(value: Any) -> str:

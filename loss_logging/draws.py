@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from loss_logging.support.chance import hash_of, uniform_of
+
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Draw", "hash_of", "uniform_of"]
+__all__ = ["Draw"]
 
 
 class Draw:
@@ -54,18 +55,3 @@ class Draw:
         for row, path in zip(noise, paths, strict=True):
             row.normal_(generator=generator.manual_seed(hash_of("noise", self.seed, self.index, str(path)) >> 1))
         return noise
-
-
-def uniform_of(*parts: object) -> float:
-    """A number in [0, 1) that depends on the parts alone.
-
-    >>> round(uniform_of("sample", 0, "a.png"), 3), round(uniform_of("sample", 1, "a.png"), 3)
-    (0.593, 0.867)
-    """
-    return (hash_of(*parts) >> 11) * 2.0**-53
-
-
-def hash_of(*parts: object) -> int:
-    """A number of 64 bits that depends on the parts alone."""
-    text = repr(parts).encode("utf-8", "backslashreplace")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")

@@ -22,8 +22,6 @@ from loss_logging.computation import Computation
 from loss_logging.config import TrainConfig
 from loss_logging.draws import Draw
 from loss_logging.errors import ConfigError
-from loss_logging.extras import require
-from loss_logging.files import whole_file
 from loss_logging.journal import Journal
 from loss_logging.local_engine import evaluate_locally
 from loss_logging.logger import LossLogger
@@ -31,6 +29,8 @@ from loss_logging.mirror import mirrored
 from loss_logging.ray_config import RayConfig
 from loss_logging.report import LossReport
 from loss_logging.selection import Selection
+from loss_logging.support.extras import require
+from loss_logging.support.files import whole_file
 
 __all__ = ["Draw", "evaluate_dataset"]
 

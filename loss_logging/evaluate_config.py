@@ -15,16 +15,17 @@ from msgspec import Meta
 
 from loss_logging.captioned_folder import CaptionedFile, read_captioned_folder
 from loss_logging.captions.config import CaptionConfig
-from loss_logging.config import CheckedConfig, Count, Fraction, JobName, Seed, TrainConfig
+from loss_logging.config import TrainConfig, check_job_name, check_save_root
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evaluate import Draw, evaluate_dataset
-from loss_logging.extras import require
 from loss_logging.folder_problems import PROBLEMS, FolderProblems
 from loss_logging.image_batches import ImageBatches, image_row, open_rows
 from loss_logging.ray_config import RayConfig
 from loss_logging.records import SampleRecord
 from loss_logging.report import LossReport
-from loss_logging.sampling import uniform
+from loss_logging.support.chance import uniform
+from loss_logging.support.checked_config import Check, CheckedConfig, Count, Fraction, JobName, Seed, check_section
+from loss_logging.support.extras import require
 from loss_logging.webdataset import ArchivedImage, find_shards, read_shard
 
 __all__ = ["EvaluateConfig", "run_evaluation"]
@@ -109,6 +110,11 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
     max_sequence_length: Count | None = None
     engine: Engine = "local"
     ray: RayConfig = msgspec.field(default_factory=RayConfig)
+
+    @classmethod
+    def _checks(cls) -> Mapping[str, Check]:
+        return {"job_name": check_job_name, "save_root": check_save_root, "ray": check_section}
+
     captions: CaptionConfig = msgspec.field(default_factory=CaptionConfig)
     top_k: Count = 10
 

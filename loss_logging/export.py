@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 
 from loss_logging.artifacts import spreadsheet_cell
 from loss_logging.errors import LossLoggingError
-from loss_logging.files import whole_file
-from loss_logging.item_reader import DECIDED, load_items, open_database
+from loss_logging.item_reader import DECIDED, load_items
 from loss_logging.missed import read_for_backends
-from loss_logging.progress_bar import counted
 from loss_logging.report import FlaggedCaption, LossReport
+from loss_logging.support.database import connect
+from loss_logging.support.files import whole_file
+from loss_logging.support.progress_bar import counted
 
 __all__ = ["Exported", "Format", "Selection", "export_items"]
 
@@ -87,7 +88,7 @@ def export_items(
         raise LossLoggingError("an exclude-list of every item is asked for; say which items")
     found = read_for_backends(report, progress=progress)
     warnings = _check(found, selection)
-    with closing(open_database()) as connection:
+    with closing(connect()) as connection:
         load_items(connection, "items", "*", report, progress=progress)
         (of,) = connection.execute("SELECT count(*) FROM items").fetchall()[0]
         if not of:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.object_store import as_url
+from loss_logging.support.object_store import as_url
 
 __all__ = ["find_report", "job_of", "last_two", "report_files", "reports_in"]
 

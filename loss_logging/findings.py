@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from loss_logging import __version__
 from loss_logging.captions import SEVERITIES
 from loss_logging.check_captions import Finding, FolderCheck
+from loss_logging.version import __version__
 
 __all__ = ["WRITERS", "from_here", "printable", "write_csv", "write_github", "write_json", "write_sarif"]
 

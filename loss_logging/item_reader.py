@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -16,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loss_logging.artifacts import ReportError, items_path
-from loss_logging.progress_bar import counted
 from loss_logging.report import ItemStats
+from loss_logging.support.progress_bar import counted
 
-__all__ = ["DECIDED", "ITEM_SCHEMA", "load_items", "open_database", "read_items"]
+__all__ = ["DECIDED", "ITEM_SCHEMA", "load_items", "read_items"]
 
 _ROWS = 2_048
 _BATCHES_PER_INSERT = 32
@@ -71,25 +69,12 @@ def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
     return batch[field.name].cast(field.type) if known else pa.nulls(batch.num_rows, field.type)
 
 
-def open_database() -> duckdb.DuckDBPyConnection:
-    """A DuckDB database in memory, which spills to the folder for temporary files beyond 2 GB."""
-    connection = duckdb.connect(
-        config={
-            "memory_limit": "2GB",
-            "temp_directory": str(Path(tempfile.gettempdir(), f"loss_logging-spill-{os.getpid()}")),
-            "autoinstall_known_extensions": False,
-        }
-    )
-    connection.execute("SET enable_progress_bar = false")  # it goes to standard output
-    return connection
-
-
 def load_items(
     connection: duckdb.DuckDBPyConnection, table: str, select: str, report: Path, *, progress: bool = False
 ) -> None:
     """Make the DuckDB table ``table`` of what ``select`` takes of the rows of `read_items`.
 
-    >>> connection = open_database()
+    >>> connection = connect()
     >>> load_items(connection, "losses", "path, average_loss", Path("none.json"))
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'none.json'

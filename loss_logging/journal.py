@@ -17,11 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loss_logging.columns import SCHEMA, table_from_records
-from loss_logging.files import whole_file
 from loss_logging.record_log import RecordLog, write_shard
 from loss_logging.records import SampleRecord
 from loss_logging.selection import Item
-from loss_logging.warn import LOGGER
+from loss_logging.support.database import connect
+from loss_logging.support.files import whole_file
+from loss_logging.support.warn import LOGGER
 
 __all__ = ["Journal", "table_of_draw"]
 
@@ -201,9 +202,7 @@ class Journal:
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         # One thread, as the order of summing decides the last digits.
-        return duckdb.connect(
-            config={"memory_limit": self._memory_limit, "threads": 1, "temp_directory": str(self._folder / ".spill")}
-        )
+        return connect(self._memory_limit, 1, self._folder / ".spill")
 
 
 def table_of_draw(draw: int, records: list[SampleRecord]) -> pa.Table:

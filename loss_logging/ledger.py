@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
-from loss_logging.warn import warn_once
+from loss_logging.support.warn import warn_once
 
 if TYPE_CHECKING:
     from loss_logging.config import TrainConfig

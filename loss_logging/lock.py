@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.warn import warn_once
+from loss_logging.support.warn import warn_once
 
 __all__ = ["RunLock", "is_locked", "lock_path"]
 

@@ -22,9 +22,7 @@ from loss_logging.backends import select_backends
 from loss_logging.columns import SCHEMA, table_from_records
 from loss_logging.config import TrainConfig
 from loss_logging.delivery import Dispatcher
-from loss_logging.draws import uniform_of
 from loss_logging.errors import ConfigError, LossLoggingError
-from loss_logging.extras import require
 from loss_logging.late_log import LateLog
 from loss_logging.messages import Save, Start
 from loss_logging.paired import no_trace
@@ -39,7 +37,9 @@ from loss_logging.reporter_client import InlineReporter, ReporterClient, Reporte
 from loss_logging.run_folder import RunFolder
 from loss_logging.sampling import Sampler
 from loss_logging.sigterm import on_sigterm
-from loss_logging.warn import LOGGER
+from loss_logging.support.chance import uniform_of
+from loss_logging.support.extras import require
+from loss_logging.support.warn import LOGGER
 
 if TYPE_CHECKING:
     import torch

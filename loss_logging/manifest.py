@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.object_store import ObjectStore
+from loss_logging.support.object_store import ObjectStore
 
 __all__ = ["Entry", "Manifest", "jobs_in", "manifest_name", "read_manifest"]
 

@@ -11,7 +11,6 @@ import msgspec
 
 from loss_logging.artifacts import ReportError
 from loss_logging.ledger import Ledger
-from loss_logging.progress_bar import announced
 from loss_logging.record_log import RecordLog
 from loss_logging.report import (
     SCHEMA_NAME,
@@ -23,6 +22,7 @@ from loss_logging.report import (
     loss_scalar_name,
 )
 from loss_logging.statistics import RunStatistics
+from loss_logging.support.progress_bar import announced
 from loss_logging.tracker import Row
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
 import sys
@@ -16,8 +15,9 @@ import msgspec
 
 from loss_logging.errors import ConfigError
 from loss_logging.report import LossReport, Picture
-from loss_logging.thumbnails import NoThumbnailError, shrunk, thumbnail
-from loss_logging.warn import LOGGER, warn_once
+from loss_logging.support.names import load
+from loss_logging.support.thumbnails import NoThumbnailError, shrunk, thumbnail
+from loss_logging.support.warn import LOGGER, warn_once
 
 if TYPE_CHECKING:
     from loss_logging.config import TrainConfig
@@ -39,16 +39,9 @@ def load_image_function(name: str) -> LoadImage:
     Raises:
         ConfigError: there is none.
     """
-    module, _, attribute = name.partition(":")
-    try:
-        if _is_script(module):  # importing it would run it once more
-            raise ConfigError(f"$.load_image: {name!r} is in the script that runs; put it into a module of its own")
-        function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"$.load_image: cannot load {name!r}: {error}") from error
-    if not callable(function):
-        raise ConfigError(f"$.load_image: {name!r} is a {type(function).__name__}; allowed: a function")
-    found: LoadImage = function
+    if _is_script(name.partition(":")[0]):  # importing it would run it once more
+        raise ConfigError(f"$.load_image: {name!r} is in the script that runs; put it into a module of its own")
+    found: LoadImage = load(name, "$.load_image")
     return found
 
 

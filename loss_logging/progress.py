@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from loss_logging.files import whole_file
+from loss_logging.support.files import whole_file
 
 __all__ = ["FINISHED", "Progress", "read_progress", "remove_progress", "write_progress"]
 

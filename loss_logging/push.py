@@ -15,8 +15,8 @@ from loss_logging.ledger import Ledger
 from loss_logging.lock import RunLock
 from loss_logging.missed import Missed, missed, read_for_backends
 from loss_logging.pictures import PictureMaker
-from loss_logging.progress_bar import progress_bar
 from loss_logging.report import LossReport
+from loss_logging.support.progress_bar import progress_bar
 from loss_logging.tracker import Row, Tracker
 
 __all__ = ["Pushed", "jobs_in", "push_job"]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import glob
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -17,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from loss_logging.columns import SCHEMA
+from loss_logging.support.database import connect, spill_folder_of_this_process
 
 __all__ = ["FOREVER", "Queries", "parts_of", "sql"]
 
@@ -65,17 +64,9 @@ class Queries:
         timestep_scale: float = 1.0,
         block_steps: int = 1,
     ) -> None:
-        spill_folder = spill_folder or Path(tempfile.gettempdir(), f"loss_logging-spill-{os.getpid()}")
+        spill_folder = spill_folder or spill_folder_of_this_process()
         self._parts_folder = spill_folder.with_name(f"{spill_folder.name}-parts")
-        self._connection = duckdb.connect(
-            config={
-                "memory_limit": _scaled(memory_limit, _DUCKDB_SHARE),
-                "threads": threads,
-                "temp_directory": str(spill_folder),  # made when it is needed, and removed at the end
-                "autoinstall_known_extensions": False,
-            }
-        )
-        self._connection.execute("SET enable_progress_bar = false")  # it would be drawn over the trainer's own
+        self._connection = connect(_scaled(memory_limit, _DUCKDB_SHARE), threads, spill_folder)
         self.set("timestep_scale", timestep_scale)
         self.set("block_steps", block_steps)
         self._connection.execute(sql("macros"))

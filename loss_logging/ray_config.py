@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
-from loss_logging.config import CheckedConfig, Count
+from loss_logging.support.checked_config import CheckedConfig, Count
 
 __all__ = ["RayConfig"]
 

@@ -19,8 +19,8 @@ from filelock import FileLock
 
 from loss_logging.columns import SCHEMA
 from loss_logging.errors import LossLoggingError
-from loss_logging.files import remove_leftovers, whole_file
-from loss_logging.warn import warn_once
+from loss_logging.support.files import remove_leftovers, whole_file
+from loss_logging.support.warn import warn_once
 
 __all__ = ["LogVersionError", "RecordLog", "Shard", "write_shard"]
 

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from loss_logging.columns import SCHEMA, caption_array, dataset_array, float_array, text_array
-from loss_logging.warn import LOGGER, warn_once
+from loss_logging.support.warn import LOGGER, warn_once
 
 if TYPE_CHECKING:
     from loss_logging.late_log import LateLog

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from loss_logging.config import TrainConfig, cache_dir
+from loss_logging.config import TrainConfig
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.manifest import Entry, Manifest, jobs_in, manifest_name, read_manifest
 from loss_logging.mirror import digest_of, versions, write_versions
-from loss_logging.object_store import ObjectStore, StoreError
-from loss_logging.warn import warn_once
+from loss_logging.support.files import cache_dir
+from loss_logging.support.object_store import ObjectStore, StoreError
+from loss_logging.support.warn import warn_once
 
 __all__ = ["RemoteRun", "bring", "fetch_report", "holds_another_run"]
 

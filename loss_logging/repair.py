@@ -10,8 +10,8 @@ import msgspec
 from loss_logging.captioned_folder import TEXTS, CaptionedFile
 from loss_logging.captions import fixed
 from loss_logging.captions.fix import MOST_CHARACTERS
-from loss_logging.files import whole_file
 from loss_logging.folder_problems import FolderProblems
+from loss_logging.support.files import whole_file
 
 __all__ = ["Repair", "Repairer"]
 

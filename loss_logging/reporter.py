@@ -53,7 +53,7 @@ from loss_logging.report import (
     loss_scalar_name,
 )
 from loss_logging.statistics import RunStatistics
-from loss_logging.warn import LOGGER, warn_once
+from loss_logging.support.warn import LOGGER, warn_once
 
 if TYPE_CHECKING:
     from loss_logging.html import PageBuilder

@@ -34,7 +34,7 @@ from loss_logging.messages import (
     Scalars,
     Start,
 )
-from loss_logging.warn import LOGGER, warn_once
+from loss_logging.support.warn import LOGGER, warn_once
 
 __all__ = ["InlineReporter", "ReporterClient", "ReporterError", "ReporterProcess"]
 

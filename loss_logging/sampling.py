@@ -7,26 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["Sampler", "uniform"]
+from loss_logging.support.chance import uniform
 
-
-def uniform(*keys: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Numbers in [0, 1) that depend on the integer keys alone, one for each position of the broadcast keys.
-
-    The keys go through the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
-    generators", 2014), which spreads neighbouring integers over the whole range.
-
-    >>> uniform(0, [1, 2, 3]).round(3).tolist()
-    [0.166, 0.51, 0.976]
-    """
-    mixed: Any = np.uint64(0)
-    with np.errstate(over="ignore"):
-        for key in keys:
-            mixed = mixed + np.asarray(key).astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-            mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            mixed = mixed ^ (mixed >> np.uint64(31))
-    return np.asarray((mixed >> np.uint64(11)) * 2.0**-53)
+__all__ = ["Sampler"]
 
 
 class Sampler:

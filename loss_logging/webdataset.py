@@ -11,7 +11,7 @@ import msgspec
 from loss_logging.captioned_folder import IMAGES, TEXTS
 from loss_logging.decoding import TextDecoder
 from loss_logging.errors import LossLoggingError
-from loss_logging.extras import require
+from loss_logging.support.extras import require
 
 __all__ = ["ArchivedImage", "find_shards", "read_shard"]
 

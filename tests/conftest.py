@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_was_warned_about_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said once in a process is said once in a test."""
-    monkeypatch.setattr("loss_logging.warn._seen", set())
+    monkeypatch.setattr("loss_logging.support.warn._seen", set())
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import fsspec
 
 from loss_logging import LossLogger, read_report
 from loss_logging.manifest import Manifest, manifest_name, read_manifest
-from loss_logging.object_store import ObjectStore
 from loss_logging.record_log import RecordLog
 from loss_logging.remote_run import RemoteRun
+from loss_logging.support.object_store import ObjectStore
 
 MEMORY = "memory://bucket/run"
 

@@ -141,8 +141,8 @@ def test_a_backend_may_take_any_option(user_module: str, config: TrainConfig) ->
 @pytest.mark.parametrize(
     ("logger", "message"),
     [
-        ("tensorbord", r"loggers\[1\]: 'tensorbord' is no known logger; did you mean 'tensorboard'\?; known: .*wandb"),
-        ({"name": "wandb", "projct": "p"}, r"loggers\[1\]\.projct: .* did you mean 'project'\?; allowed: run, project"),
+        ("tensorbord", r"loggers\[1\]: 'tensorbord' is no known logger; did you mean tensorboard\?; known: .*wandb"),
+        ({"name": "wandb", "projct": "p"}, r"loggers\[1\]\.projct: .* did you mean project\?; allowed: run, project"),
         ({"name": "wandb", "mode": "offline"}, "mode: only for a run of our own, which needs the option project"),
         ({"name": "{module}:Plain"}, r"loggers\[1\]: .* needs the option 'url'"),
         ({"project": "p"}, r"loggers\[1\]\.name: got None"),
@@ -150,7 +150,7 @@ def test_a_backend_may_take_any_option(user_module: str, config: TrainConfig) ->
         ("no_such_module:Plain", "No module named 'no_such_module'"),
         ("{module}:", "cannot load"),
         (":Plain", "cannot load"),
-        ("{module}:NOT_CALLABLE", "is a int; expected a class or a factory"),
+        ("{module}:NOT_CALLABLE", "is a int; allowed: a class or factory"),
         (3, r"loggers\[1\]: 3 lacks name, write, write_scalars, close; allowed: "),
         (MemoryBackend, "is a class, not an instance"),
         ("memory", "'memory' is asked for twice"),
@@ -184,8 +184,8 @@ def test_the_trackers_own_extras_are_named() -> None:
     from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
     from loss_logging.integrations.loggers.wandb import WandbBackend
 
-    assert WandbBackend.requirements() == Requirements({"wandb": "loss_logging[wandb]"}, trainer_process=True)
-    assert TensorBoardBackend.requirements() == Requirements({"tensorboard": "loss_logging[tensorboard]"})
+    assert WandbBackend.requirements() == Requirements({"wandb": "loss-logging[wandb]"}, trainer_process=True)
+    assert TensorBoardBackend.requirements() == Requirements({"tensorboard": "loss-logging[tensorboard]"})
     assert TensorBoardBackend.requirements(writer=object()) == Requirements({}, trainer_process=True)  # type: ignore[arg-type]
 
 

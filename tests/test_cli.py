@@ -224,7 +224,7 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
     """What takes more than a second says how far it is, and leaves nothing behind; a pipe gets none of it."""
     code = (
         "import sys, time; sys.stderr.isatty = lambda: True\n"
-        "from loss_logging.progress_bar import announced, progress_bar\n"
+        "from loss_logging.support.progress_bar import announced, progress_bar\n"
         "with announced('reading', shown=True): pass\n"
         "for _ in progress_bar('counting', range(4), unit=' items'): time.sleep(0.4)\n"
         "for _ in progress_bar('quick', range(3)): pass\n"

@@ -17,10 +17,10 @@ from object_stores import MEMORY, counts, left_behind, log, logger, manifest, tr
 from loss_logging import TrainConfig, evaluate_dataset, mirror
 from loss_logging.manifest import manifest_name
 from loss_logging.mirror import Mirror
-from loss_logging.object_store import ObjectStore, StoreError
 from loss_logging.ranks import opened_run
 from loss_logging.record_log import RecordLog
 from loss_logging.remote_run import RemoteRun
+from loss_logging.support.object_store import ObjectStore, StoreError
 
 MANIFEST = manifest_name("cats")
 

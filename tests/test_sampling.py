@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loss_logging.columns import table_from_records
-from loss_logging.sampling import Sampler, uniform
+from loss_logging.sampling import Sampler
+from loss_logging.support.chance import uniform
 
 
 def batch(steps: list[int]) -> pa.RecordBatch:

@@ -17,7 +17,6 @@ import ray.data
 from ray.exceptions import RayError
 
 from loss_logging.computation import Computation
-from loss_logging.draws import hash_of
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.image_batches import about_unopened
 from loss_logging.integrations.engines.ray_worker import Attempts, Reply, Worker, chosen
@@ -25,7 +24,8 @@ from loss_logging.journal import Journal
 from loss_logging.local_engine import progress_bar
 from loss_logging.ray_config import RayConfig
 from loss_logging.selection import Item, Selection
-from loss_logging.warn import LOGGER
+from loss_logging.support.chance import hash_of
+from loss_logging.support.warn import LOGGER
 
 __all__ = ["RayEngine", "connected", "lacking"]
 

@@ -81,7 +81,7 @@ class CometBackend:
                 f"{', '.join(sorted(of_own_experiment))}: only for an experiment of our own, which needs the option "
                 "project"
             )
-        return Requirements({"comet_ml": "loss_logging[comet]"}, trainer_process=project is None)
+        return Requirements({"comet_ml": "loss-logging[comet]"}, trainer_process=project is None)
 
     def write(self, report: LossReport) -> None:
         """Log everything in the report under its step, scalars last."""

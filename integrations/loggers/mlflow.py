@@ -13,11 +13,11 @@ from urllib.parse import quote
 import msgspec
 
 from loss_logging.backends import Requirements
-from loss_logging.files import whole_file
 from loss_logging.integrations.loggers.cells import csv_table, fit_name
 from loss_logging.ledger import ledger_dir
 from loss_logging.report import LossReport
-from loss_logging.warn import LOGGER
+from loss_logging.support.files import whole_file
+from loss_logging.support.warn import LOGGER
 
 if TYPE_CHECKING:
     from loss_logging.config import TrainConfig
@@ -97,7 +97,7 @@ class MlflowBackend:
         """The mlflow package."""
         if run_id is not None and experiment is not None:
             raise ValueError("give either run_id (a run that is there) or experiment (for a run of our own)")
-        return Requirements({"mlflow": "loss_logging[mlflow]"})
+        return Requirements({"mlflow": "loss-logging[mlflow]"})
 
     def write(self, report: LossReport) -> None:
         """Write the artifacts, then the scalars."""

@@ -82,7 +82,7 @@ class TensorBoardBackend:
             raise ValueError("give either writer (a SummaryWriter of the trainer) or log_dir (a folder)")
         if writer is not None:
             return Requirements(trainer_process=True)
-        return Requirements({"tensorboard": "loss_logging[tensorboard]"})
+        return Requirements({"tensorboard": "loss-logging[tensorboard]"})
 
     def write(self, report: LossReport) -> None:
         """Write everything in the report under its own step, and flush."""

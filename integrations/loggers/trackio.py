@@ -77,7 +77,7 @@ class TrackioBackend:
     @classmethod
     def requirements(cls, **_: Any) -> Requirements:
         """The trackio package."""
-        return Requirements({"trackio": "loss_logging[trackio]"})
+        return Requirements({"trackio": "loss-logging[trackio]"})
 
     def write(self, report: LossReport) -> None:
         """Log one row with everything in the report."""

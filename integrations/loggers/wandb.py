@@ -15,7 +15,7 @@ from loss_logging.integrations.loggers.wandb_media import media
 from loss_logging.integrations.loggers.wandb_rows import FLUSH_SETTING, OwnRows, Row, RowNumbers, Rows, TrainersRows
 from loss_logging.ledger import ledger_dir
 from loss_logging.report import LossReport
-from loss_logging.warn import LOGGER
+from loss_logging.support.warn import LOGGER
 
 if TYPE_CHECKING:
     from loss_logging.config import TrainConfig
@@ -127,7 +127,7 @@ class WandbBackend:
         if project is None and (mode is not None or of_own_run):
             options = sorted(of_own_run) + ["mode"] * (mode is not None)
             raise ValueError(f"{', '.join(options)}: only for a run of our own, which needs the option project")
-        return Requirements({"wandb": "loss_logging[wandb]"}, trainer_process=project is None)
+        return Requirements({"wandb": "loss-logging[wandb]"}, trainer_process=project is None)
 
     def write(self, report: LossReport) -> None:
         """Log the JSON as an artifact, and one row with everything else."""

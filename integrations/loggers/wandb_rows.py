@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from loss_logging.files import whole_file
-from loss_logging.warn import LOGGER, warn_once
+from loss_logging.support.files import whole_file
+from loss_logging.support.warn import LOGGER, warn_once
 
 __all__ = ["FLUSH_SETTING", "OwnRows", "Row", "RowNumbers", "Rows", "TrainersRows"]
 

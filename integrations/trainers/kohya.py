@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.kohya_items import name_musubi, name_sd_scripts
 from loss_logging.integrations.trainers.settings import read_settings
-from loss_logging.warn import LOGGER
+from loss_logging.support.warn import LOGGER
 
 __all__ = ["main"]
 

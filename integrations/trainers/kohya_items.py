@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple, cast
 
-from loss_logging.warn import warn_once
+from loss_logging.support.warn import warn_once
 
 __all__ = ["KEY", "Source", "name_musubi", "name_sd_scripts", "names_of"]
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from loss_logging.config import TrainConfig, parse_file
+from loss_logging.config import TrainConfig
 from loss_logging.errors import ConfigError
-from loss_logging.warn import LOGGER
+from loss_logging.support.checked_config import parse_file
+from loss_logging.support.warn import LOGGER
 
 __all__ = ["read_settings"]
 

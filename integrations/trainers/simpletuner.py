@@ -23,7 +23,7 @@ from loss_logging.integrations.trainers.seam_run import SeamRun, squared_error
 from loss_logging.integrations.trainers.settings import read_settings
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.logger import LossLogger
-from loss_logging.warn import LOGGER
+from loss_logging.support.warn import LOGGER
 
 if TYPE_CHECKING:
     import torch

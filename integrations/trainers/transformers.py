@@ -15,7 +15,7 @@ from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.token_losses import Losses, ModelLosses
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.logger import LossLogger
-from loss_logging.warn import LOGGER
+from loss_logging.support.warn import LOGGER
 
 if TYPE_CHECKING:
     import torch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loss_logging.warn import warn_once
+from loss_logging.support.warn import warn_once
 
 __all__ = ["Watch"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from math import prod
 
@@ -14,7 +13,8 @@ from loss_logging.captions.encoder import TextEncoder, Tokenizer
 from loss_logging.captions.rules import RULE_NAMES, RULES, Rule, installed_rules
 from loss_logging.errors import ConfigError
 from loss_logging.report import Reason, Severity
-from loss_logging.warn import LOGGER, warn_once
+from loss_logging.support.names import load
+from loss_logging.support.warn import LOGGER, warn_once
 
 __all__ = ["SEVERITIES", "CaptionChecker", "Verdict", "adjusted"]
 
@@ -110,8 +110,8 @@ def adjusted(reason: Reason, config: CaptionConfig) -> Reason:
 
 def _own_rules(config: CaptionConfig, given: Iterable[Rule]) -> dict[str, Rule]:
     """The user's rules by name, each guarded."""
-    found = [(name, _imported(f"the installed rule {name}", point.value)) for name, point in installed_rules().items()]
-    found += [(rule.partition(":")[2], _imported(f"rules[{i}]", rule)) for i, rule in enumerate(config.rules)]
+    found = [(name, load(point.value, f"the installed rule {name}")) for name, point in installed_rules().items()]
+    found += [(rule.partition(":")[2], load(rule, f"rules[{i}]")) for i, rule in enumerate(config.rules)]
     found += [(getattr(rule, "__name__", type(rule).__name__), rule) for rule in given]
     own: dict[str, Rule] = {}
     for name, rule in found:
@@ -119,17 +119,6 @@ def _own_rules(config: CaptionConfig, given: Iterable[Rule]) -> dict[str, Rule]:
             raise ConfigError(f"two rules have the name {name!r}; rename yours (taken: {', '.join(RULE_NAMES)})")
         own[name] = _guarded(name, rule)
     return own
-
-
-def _imported(where: str, reference: str) -> Rule:
-    module, _, attribute = reference.partition(":")
-    try:
-        rule = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{where} is {reference!r}, which cannot be imported: {error}") from error
-    if not callable(rule):
-        raise ConfigError(f"{where} is {reference!r}, which is a {type(rule).__name__}; allowed: a function")
-    return rule  # type: ignore[no-any-return]
 
 
 def _valid(name: str, reason: object) -> Reason:

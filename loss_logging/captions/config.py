@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import Literal, get_args
@@ -14,6 +13,7 @@ from loss_logging.captions.ignore import IgnoreList
 from loss_logging.captions.rules import RULE_NAMES, installed_rules
 from loss_logging.errors import ConfigError
 from loss_logging.report import Severity
+from loss_logging.support.names import near_miss
 
 __all__ = ["CaptionConfig", "Model", "Profile", "Syntax"]
 
@@ -172,6 +172,4 @@ def _check_count(name: str, value: object, least: int, most: int, unit: str = "w
 
 def _check_name(name: str, value: object, allowed: Iterable[str]) -> None:
     if value not in (names := list(allowed)):
-        near = difflib.get_close_matches(str(value), names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"{name} is {value!r}; allowed: {', '.join(names)}{hint}")
+        raise ConfigError(f"{name} is {value!r}; allowed: {', '.join(names)}{near_miss(value, names)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Sequence, Sized
 from functools import cache
@@ -12,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from loss_logging.errors import ConfigError, MissingExtraError
+from loss_logging.errors import ConfigError
+from loss_logging.support.extras import require
+from loss_logging.support.names import load
 
 if TYPE_CHECKING:
     from loss_logging.captions.config import CaptionConfig
@@ -125,30 +126,21 @@ def _named(name: str) -> Tokenizer:
     """The tokenizer of a ``tokenizer.json``, or the callable of a ``"module:function"``."""
     if name.endswith(".json"):
         return _from_file(Path(name))
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"tokenizer is {name!r}, which cannot be imported ({error}); allowed: the path of a tokenizer.json, or "
-            '"module:function" of a function that takes a text and gives its tokens or their number'
-        ) from error
-    if not callable(found):
-        raise ConfigError(f"tokenizer is {name!r}, which is a {type(found).__name__}; allowed: a function")
-    return found  # type: ignore[no-any-return]
+    allowed = (
+        'the path of a tokenizer.json, or "module:function" of a function that takes a text and gives its tokens or '
+        "their number"
+    )
+    return load(name, "tokenizer", allowed)  # type: ignore[no-any-return]
 
 
 def _from_file(path: Path) -> Tokenizer:
-    if find_spec("tokenizers") is None:
-        raise MissingExtraError(
-            'a tokenizer.json needs the package tokenizers; run: pip install "loss-logging[captions]"'
-        )
+    require("captions", "tokenizers", subject="a tokenizer.json")
     from tokenizers import Tokenizer as JsonTokenizer
 
     try:
         tokenizer = JsonTokenizer.from_file(str(path))
     except Exception as error:
-        raise ConfigError(f"tokenizer is {str(path)!r}, which cannot be read: {error}") from error
+        raise ConfigError(f"tokenizer: {str(path)!r}, which cannot be read: {error}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return lambda text: tokenizer.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False).ids

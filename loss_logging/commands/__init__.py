@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from loss_logging import __version__
 from loss_logging.commands.check_captions import check_captions
 from loss_logging.commands.compare import compare
 from loss_logging.commands.demo import demo
@@ -21,6 +20,7 @@ from loss_logging.commands.push import push
 from loss_logging.commands.show import show
 from loss_logging.commands.upload import upload
 from loss_logging.commands.view import view
+from loss_logging.version import __version__
 
 __all__ = ["app"]
 

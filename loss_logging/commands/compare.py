@@ -11,7 +11,7 @@ from rich.console import Console
 from loss_logging.commands.console import JobOption, JsonOption, print_json
 from loss_logging.errors import LossLoggingError
 from loss_logging.find_report import find_report, last_two
-from loss_logging.object_store import as_url
+from loss_logging.support.object_store import as_url
 
 __all__ = ["compare"]
 

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 
 from loss_logging.commands.console import JsonOption, print_json
-from loss_logging.extras import require
 from loss_logging.show import print_report
+from loss_logging.support.extras import require
 
 __all__ = ["evaluate"]
 

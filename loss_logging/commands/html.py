@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from loss_logging.commands.console import JobOption, JsonOption, print_json
-from loss_logging.extras import require
-from loss_logging.object_store import as_url
+from loss_logging.support.extras import require
+from loss_logging.support.object_store import as_url
 
 __all__ = ["html"]
 

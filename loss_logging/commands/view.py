@@ -11,7 +11,7 @@ import typer
 
 from loss_logging.commands.console import JobOption, JsonOption, print_json
 from loss_logging.config import TrainConfig
-from loss_logging.extras import require
+from loss_logging.support.extras import require
 
 __all__ = ["view"]
 

@@ -17,20 +17,20 @@ import msgspec
 import pyarrow as pa
 from markupsafe import Markup
 
-from loss_logging import __version__
 from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
-from loss_logging.files import whole_file
 from loss_logging.html.content import charts, history_block, listed_items, sections
 from loss_logging.html.items import figures_block, items_block, worst_items
 from loss_logging.html.reports import RunReports
 from loss_logging.item_reader import read_items
 from loss_logging.lock import is_locked
-from loss_logging.progress_bar import announced, progress_bar
 from loss_logging.record_log import LogVersionError, RecordLog
 from loss_logging.report import LossReport
 from loss_logging.statistics import item_history
-from loss_logging.thumbnails import Thumbnail, Thumbnails
+from loss_logging.support.files import whole_file
+from loss_logging.support.progress_bar import announced, progress_bar
+from loss_logging.support.thumbnails import Thumbnail, Thumbnails
+from loss_logging.version import __version__
 
 __all__ = ["MOST_ITEMS", "PageBuilder", "render", "write_page"]
 

@@ -10,7 +10,7 @@ from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.find_report import job_of, report_files
 from loss_logging.missed import read_for_backends
-from loss_logging.object_store import as_url
+from loss_logging.support.object_store import as_url
 
 __all__ = ["find_run", "runs_in"]
 

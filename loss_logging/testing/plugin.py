@@ -5,11 +5,12 @@ pytest loads it wherever loss_logging is installed, so that it imports next to n
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from loss_logging.errors import ConfigError
 
 if TYPE_CHECKING:
     from loss_logging.testing.subject import Reader, Subject
@@ -60,11 +61,12 @@ def loss_logging_reader(request: pytest.FixtureRequest) -> Reader | None:
     given = request.config.getoption(_READER)
     if given is None:
         return None
-    module, _, function = given.partition(":")
+    from loss_logging.support.names import load
+
     try:
-        reader: Reader = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise pytest.UsageError(f"{_READER}: cannot load {given!r}: {error}; expected module:function") from error
+        reader: Reader = load(given, _READER, "module:function")
+    except ConfigError as error:
+        raise pytest.UsageError(str(error)) from error
     return reader
 
 

@@ -21,12 +21,12 @@ from loss_logging.html.content import listed_items
 from loss_logging.html.reports import RunReports
 from loss_logging.item_reader import read_items
 from loss_logging.missed import last_step
-from loss_logging.progress_bar import progress_bar
 from loss_logging.record_log import RecordLog
 from loss_logging.report import LossReport
 from loss_logging.statistics import RunStatistics
+from loss_logging.support.progress_bar import progress_bar
+from loss_logging.support.warn import LOGGER
 from loss_logging.view.queries import Filter, ItemQuery, columns_in, matching, page_of, rows_of
-from loss_logging.warn import LOGGER
 
 __all__ = ["LiveRun", "State"]
 

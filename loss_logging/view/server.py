@@ -31,7 +31,7 @@ from loss_logging.html.build import MOST_RECORDS, render
 from loss_logging.html.content import charts, history_block
 from loss_logging.html.items import columns_of
 from loss_logging.statistics import item_history
-from loss_logging.thumbnails import NoThumbnailError, Thumbnail, thumbnail
+from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, thumbnail
 from loss_logging.view.live import LiveRun
 from loss_logging.view.queries import Filter, ItemQuery, QueryError
 

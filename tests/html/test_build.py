@@ -41,7 +41,7 @@ from loss_logging.html.runs import find_run
 from loss_logging.record_log import RecordLog
 from loss_logging.report import DatasetReport, FlaggedCaption, Job, LossReport, PairedItems, Reason, Summary
 from loss_logging.statistics import item_history
-from loss_logging.thumbnails import NoThumbnailError, Thumbnail, Thumbnails, thumbnail
+from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, Thumbnails, thumbnail
 
 ASSETS = Path(__file__).parents[2] / "loss_logging" / "html" / "assets"
 CONFIG = TrainConfig(job_name="job", save_root="runs", loggers=[])

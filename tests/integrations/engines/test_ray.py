@@ -187,8 +187,8 @@ with connected({config!r}):
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message holds the pip command."""
-    monkeypatch.setattr("loss_logging.extras.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r'this needs the package ray; run: pip install "loss-logging\[ray\]"'):
+    monkeypatch.setattr("loss_logging.support.extras.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"this needs the package ray; run: pip install .*\[ray\]"):
         evaluate_dataset(Brightness, [], engine="ray", progress=False)
 
 

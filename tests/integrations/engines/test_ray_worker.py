@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from loss_logging.draws import uniform_of
 from loss_logging.integrations.engines.ray_worker import chosen
+from loss_logging.support.chance import uniform_of
 
 pytestmark = pytest.mark.xdist_group("ray")  # the module imports it
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["remove_leftovers", "whole_file"]
+__all__ = ["cache_dir", "remove_leftovers", "whole_file"]
 
 
 @contextmanager
@@ -38,3 +38,8 @@ def remove_leftovers(folder: Path, start: str) -> None:
     for path in folder.iterdir():
         if path.name.startswith(f".{start}") and path.suffix == ".tmp":
             path.unlink(missing_ok=True)
+
+
+def cache_dir() -> Path:
+    """Where this user's programs keep what they can do without."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loss_logging"

@@ -7,11 +7,11 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from loss_logging.errors import ConfigError, LossLoggingError, MissingExtraError
+from loss_logging.errors import ConfigError, LossLoggingError
+from loss_logging.support.extras import is_installed, missing_package, require
 
 __all__ = ["ObjectStore", "StoreError", "as_url", "read_file"]
 
@@ -174,8 +174,7 @@ def read_file(url: str) -> bytes:
 
 
 def _require_library(url: str, scheme: str) -> None:
-    if find_spec("fsspec") is None:
-        raise MissingExtraError(f'{url}: this needs the package fsspec; run: pip install "loss-logging[s3]"')
+    require("s3", "fsspec", subject=f"{url}: this")
     from fsspec.registry import known_implementations, registry
 
     if scheme in registry:
@@ -183,9 +182,10 @@ def _require_library(url: str, scheme: str) -> None:
     if scheme not in known_implementations:
         raise ConfigError(f"{url}: no kind of URL is called {scheme!r}; known are s3, gs, az, ...")
     package = known_implementations[scheme]["class"].partition(".")[0]
-    if find_spec(package) is None:
-        extra = '"loss-logging[s3]"' if package == "s3fs" else package
-        raise MissingExtraError(f"{url}: this needs the package {package}; run: pip install {extra}")
+    if package == "s3fs":
+        require("s3", package, subject=f"{url}: this")
+    elif not is_installed(package):
+        raise missing_package(package, package, subject=f"{url}: this")
 
 
 def _bucket_is_missing(error: FileNotFoundError) -> bool:

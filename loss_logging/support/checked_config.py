@@ -1,0 +1,180 @@
+"""CheckedConfig: a configuration whose keywords, mapping and file are equal, and whose errors say what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from loss_logging.errors import ConfigError
+from loss_logging.support.names import near_miss
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = [
+    "Check",
+    "CheckedConfig",
+    "Count",
+    "Fraction",
+    "Function",
+    "JobName",
+    "MemorySize",
+    "Pictures",
+    "Scale",
+    "Seconds",
+    "Seed",
+    "Share",
+    "allowed_values",
+    "check_keys",
+    "check_section",
+    "convert",
+    "parse_file",
+    "shown",
+]
+
+
+Count: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1, description="a whole number, 1 or more")]
+Pictures: TypeAlias = Annotated[int, Meta(ge=0, le=64, description="a whole number from 0 to 64")]
+Function: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[\w.]+:[\w.]+\Z", description='a function by its name, "package.module:function"')
+]
+Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a whole number, 0 or more")]
+Fraction: TypeAlias = Annotated[float, Meta(gt=0, le=1, description="a number above 0 and up to 1")]
+Share: TypeAlias = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
+Scale: TypeAlias = Annotated[float, Meta(gt=0, le=1e9, description="a number above 0, such as 1 or 1000")]
+Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=86_400, description="seconds, above 0 and up to 86400")]
+MemorySize: TypeAlias = Annotated[
+    str,
+    Meta(pattern=r"^(?=.*[1-9])\d+(\.\d+)? ?[KMGT]i?B\Z", description='a size such as "512MB", "1.5GB" or "2GiB"'),
+]
+JobName: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!\.)(?!.*\.\.)[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+\Z",
+        description="a file name of 1 to 200 bytes without slash, backslash, '..', leading dot or control characters",
+    ),
+]
+
+Check: TypeAlias = Callable[[Any, Any, str], Any]
+"""Value, type and place such as ``"$.top_k"`` -> the checked value."""
+
+
+class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration whose keyword form, mapping and file are equal, and whose errors say what is allowed."""
+
+    def __post_init__(self) -> None:
+        # msgspec checks types when it decodes, not here; the keyword form promises the same checks.
+        checks = self._checks()
+        for name, hint in get_type_hints(type(self), include_extras=True).items():
+            check = checks.get(name, convert)
+            msgspec.structs.force_setattr(self, name, check(getattr(self, name), hint, f"$.{name}"))
+
+    @classmethod
+    def _checks(cls) -> Mapping[str, Check]:
+        """The checks of keys for which a type does not say enough: each gives the value, or raises ConfigError."""
+        return {}
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> Self:
+        """Build from a mapping of the keys to their values."""
+        if not isinstance(config, Mapping):
+            raise ConfigError(f"$: got {shown(config)}; allowed: a mapping of configuration keys to values")
+        check_keys(cls, config, "$")
+        required = [field.name for field in msgspec.structs.fields(cls) if field.required]
+        missing = [name for name in required if name not in config]
+        if missing:
+            needed = f"{', '.join(required[:-1])} and {required[-1]}"
+            raise ConfigError(f"$.{missing[0]} is missing; a configuration needs at least {needed}")
+        return cls(**config)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Build from a YAML (``.yaml``, ``.yml``), JSON or TOML file with the keys at its top level.
+
+        Raises:
+            ConfigError: the file is none of these, or holds no valid configuration; names the file and the key.
+            OSError: the file cannot be read.
+        """
+        path = Path(path)
+        try:
+            return cls.from_dict(parse_file(path))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+
+def parse_file(path: Path) -> Any:
+    """What a YAML, JSON or TOML file holds.
+
+    Raises:
+        ConfigError: it is none of them.
+        OSError: it cannot be read.
+    """
+    if path.suffix not in (".yaml", ".yml", ".json", ".toml"):
+        raise ConfigError(f"got a file of type {path.suffix!r}; allowed: .yaml, .yml, .json, .toml")
+    text = path.read_bytes()
+    if path.suffix == ".toml":
+        try:
+            return msgspec.toml.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"is not TOML: {error}") from error
+    if path.suffix == ".json":
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            raise ConfigError(f"is not JSON: {error}") from error
+    import yaml  # not needed by the other forms
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"is not YAML: {error}") from error
+
+
+def convert(value: Any, hint: Any, where: str) -> Any:
+    """``value`` as the type ``hint``, or a ConfigError that says what is allowed at ``where``."""
+    try:
+        return msgspec.convert(value, hint)
+    except msgspec.ValidationError as error:
+        literals = [part for part in (hint, *get_args(hint)) if get_origin(part) is Literal]
+        close = near_miss(value, [choice for literal in literals for choice in get_args(literal)])
+        raise ConfigError(f"{where}: got {shown(value)}; allowed: {allowed_values(hint)}{close}") from error
+
+
+def check_section(value: Any, hint: type[CheckedConfig], where: str) -> CheckedConfig:
+    """A configuration inside another."""
+    if isinstance(value, hint):
+        return value
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: got {shown(value)}; allowed: a mapping with keys of {hint.__name__}")
+    check_keys(hint, value, where)
+    hints = get_type_hints(hint, include_extras=True)
+    return hint(**{name: convert(given, hints[name], f"{where}.{name}") for name, given in value.items()})
+
+
+def check_keys(struct: type[msgspec.Struct], mapping: Mapping[Any, Any], where: str) -> None:
+    for key in mapping:
+        if key not in struct.__struct_fields__:
+            close = near_miss(key, struct.__struct_fields__) or f"; allowed: {', '.join(struct.__struct_fields__)}"
+            raise ConfigError(f"{where}.{key} is no configuration key{close}")
+
+
+def allowed_values(hint: Any) -> str:
+    """What a value of type ``hint`` may be, in words."""
+    arguments = get_args(hint)
+    if get_origin(hint) is Annotated:
+        return str(arguments[1].description)
+    if get_origin(hint) is Literal:
+        return " or ".join(f'"{argument}"' for argument in arguments)
+    if arguments:
+        return " or ".join(map(allowed_values, arguments))
+    return {bool: "true or false", NoneType: "null (None)"}[hint]
+
+
+def shown(value: Any) -> str:
+    text = repr(value)
+    return f"{text if len(text) <= 80 else text[:77] + '...'} ({type(value).__name__})"
