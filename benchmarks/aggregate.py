@@ -30,8 +30,8 @@ import pyarrow as pa
 
 from benchmarks.table import Results, arguments
 from loss_logging import aggregate_by_dataset
-from loss_logging.columns import table_from_records
-from loss_logging.record_log import RecordLog
+from loss_logging.records.columns import table_from_records
+from loss_logging.records.log import RecordLog
 from loss_logging.statistics import Aggregates
 
 TOP_K = 10

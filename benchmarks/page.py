@@ -24,12 +24,12 @@ import pyarrow as pa
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.table import Results, arguments
-from loss_logging.columns import SCHEMA
 from loss_logging.config import TrainConfig
 from loss_logging.html import PageBuilder
 from loss_logging.messages import Save, Saved, Start
 from loss_logging.ranks import Meeting
-from loss_logging.record_log import RecordLog
+from loss_logging.records.columns import SCHEMA
+from loss_logging.records.log import RecordLog
 from loss_logging.reporter import Reporter
 
 REPEATS = 5

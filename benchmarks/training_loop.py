@@ -37,8 +37,8 @@ from torch import nn
 
 from benchmarks.table import Results, arguments, percentile
 from loss_logging import LossLogger, TrainConfig
-from loss_logging.columns import SCHEMA
-from loss_logging.record_log import RecordLog
+from loss_logging.records.columns import SCHEMA
+from loss_logging.records.log import RecordLog
 
 BATCH = 32
 ITEMS = 5_000

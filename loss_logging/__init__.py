@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from loss_logging.artifacts import read_report
     from loss_logging.backends import LoggerBackend
     from loss_logging.captions import flag_bad_captions
-    from loss_logging.capture import capture_per_example_loss
     from loss_logging.config import TrainConfig
     from loss_logging.evaluate import evaluate_dataset
     from loss_logging.logger import LossLogger
-    from loss_logging.per_example import compute_per_example_loss, per_example_loss
-    from loss_logging.records import SampleRecord
+    from loss_logging.records.capture import capture_per_example_loss
+    from loss_logging.records.per_example import compute_per_example_loss, per_example_loss
+    from loss_logging.records.record import SampleRecord
     from loss_logging.report import LossReport
     from loss_logging.statistics import aggregate_by_dataset
 

@@ -16,12 +16,13 @@ from loss_logging.captions.caption import Style
 from loss_logging.captions.comparison import CaptionComparison
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.profile import common_style, style_alone
-from loss_logging.queries import FOREVER, Queries, parts_of
+from loss_logging.queries import Queries, parts_of
+from loss_logging.records.log import FOREVER
 from loss_logging.report import DatasetCaptions, FlaggedCaption, Reason
 from loss_logging.support.warn import LOGGER
 
 if TYPE_CHECKING:
-    from loss_logging.record_log import RecordLog
+    from loss_logging.records.log import RecordLog
 
 __all__ = ["CaptionStatistics"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from loss_logging.draws import Draw
-from loss_logging.records import RecordLike, SampleRecord, as_records
+from loss_logging.records.record import RecordLike, SampleRecord, as_records
 
 __all__ = ["Computation"]
 

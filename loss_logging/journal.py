@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from loss_logging.columns import SCHEMA, table_from_records
-from loss_logging.record_log import RecordLog, write_shard
-from loss_logging.records import SampleRecord
+from loss_logging.records.columns import SCHEMA, table_from_records
+from loss_logging.records.log import SHARD_ROWS, RecordLog, write_shard
+from loss_logging.records.record import SampleRecord
 from loss_logging.selection import Item
 from loss_logging.support.database import connect
 from loss_logging.support.files import whole_file
@@ -28,7 +28,6 @@ __all__ = ["Journal", "table_of_draw"]
 
 _ORDER = "dataset, path, step, timestep, loss, loss_empty, caption"
 
-_SHARD_ROWS = 131_072
 _PATIENCE = 0.01
 """Share of the time spent so far that an interruption may cost; it keeps the number of files small."""
 
@@ -110,7 +109,7 @@ class Journal:
         self._held.append(table)
         now = time.monotonic()
         patience = max(self._flush_seconds, _PATIENCE * (now - self._began))
-        if now - self._written >= patience or sum(table.num_rows for table in self._held) >= _SHARD_ROWS:
+        if now - self._written >= patience or sum(table.num_rows for table in self._held) >= SHARD_ROWS:
             self.write()
 
     def write(self) -> None:
@@ -146,7 +145,7 @@ class Journal:
                 _read(connection, new).create_view("new")
                 connection.register("old", pa.RecordBatchReader.from_batches(SCHEMA, self._that_came_again()))
                 connection.execute("CREATE OR REPLACE VIEW records AS FROM old UNION ALL FROM new")
-            for batch in connection.sql(f"FROM records ORDER BY {_ORDER}").to_arrow_reader(_SHARD_ROWS):
+            for batch in connection.sql(f"FROM records ORDER BY {_ORDER}").to_arrow_reader(SHARD_ROWS):
                 yield batch.cast(SCHEMA)  # DuckDB has lost what may not be null
 
     def remove(self) -> None:
@@ -180,7 +179,7 @@ class Journal:
         found = {}
         with self._connect() as connection:
             _read(connection, self._old).create_view("records")
-            for batch in connection.sql(query).to_arrow_reader(_SHARD_ROWS):
+            for batch in connection.sql(query).to_arrow_reader(SHARD_ROWS):
                 for name, path, draws in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     found[Item(name, path)] = shared.setdefault(tuple(draws), tuple(draws))
         return found

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 
 __all__ = ["LateLog"]
 

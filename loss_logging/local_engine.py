@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from loss_logging.computation import Computation
 from loss_logging.errors import LossLoggingError
 from loss_logging.journal import Journal
-from loss_logging.records import SampleRecord
+from loss_logging.records.record import SampleRecord
 from loss_logging.selection import Item, Selection, check_records, items_of, part_of
 
 if TYPE_CHECKING:

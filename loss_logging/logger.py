@@ -19,23 +19,22 @@ import msgspec
 import pyarrow as pa
 
 from loss_logging.backends import select_backends
-from loss_logging.columns import SCHEMA, table_from_records
 from loss_logging.config import TrainConfig
 from loss_logging.delivery import Dispatcher
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.late_log import LateLog
 from loss_logging.messages import Save, Start
-from loss_logging.paired import no_trace
 from loss_logging.pictures import load_image_function
-from loss_logging.progress import FINISHED
 from loss_logging.ranks import Rank
-from loss_logging.record_log import RecordLog
 from loss_logging.recorder import LossRecorder, Unwritten
-from loss_logging.records import RecordLike
+from loss_logging.records.columns import SCHEMA, table_from_records
+from loss_logging.records.log import FOREVER, RecordLog
+from loss_logging.records.no_trace import no_trace
+from loss_logging.records.record import RecordLike
+from loss_logging.records.sampling import Sampler
 from loss_logging.remote_log import Receiver, RemoteLog
 from loss_logging.reporter_client import InlineReporter, ReporterClient, ReporterError, ReporterProcess
 from loss_logging.run_folder import RunFolder
-from loss_logging.sampling import Sampler
 from loss_logging.sigterm import on_sigterm
 from loss_logging.support.chance import uniform_of
 from loss_logging.support.extras import require
@@ -187,7 +186,7 @@ class LossLogger:
 
         Args:
             step: the training step, 0 or more; it replaces the records' own.
-            records: as many as there are; a table has the columns of ``loss_logging.columns.SCHEMA``.
+            records: as many as there are; a table has the columns of ``loss_logging.records.columns.SCHEMA``.
 
         Raises:
             ValueError: a record lacks a key or has a figure that is no number, or ``step`` is negative.
@@ -316,7 +315,7 @@ class LossLogger:
         unwritten = recorder.close(self.config.close_timeout_seconds)
         undelivered = self._warnings(unwritten)
         if self._remote is not None and not unwritten.held:
-            self._remote.mark(FINISHED)
+            self._remote.mark(FOREVER)
         if self._reporter is not None:
             undelivered += self._reporter.close(recorder.last_step, deadline - time.monotonic())
         if self._backends is not None:

@@ -11,7 +11,7 @@ import msgspec
 
 from loss_logging.artifacts import ReportError
 from loss_logging.ledger import Ledger
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 from loss_logging.report import (
     SCHEMA_NAME,
     DatasetCaptions,
@@ -28,7 +28,7 @@ from loss_logging.tracker import Row
 if TYPE_CHECKING:
     from loss_logging.config import TrainConfig
 
-__all__ = ["Missed", "last_step", "missed", "missed_lately", "read_for_backends"]
+__all__ = ["Missed", "missed", "missed_lately", "read_for_backends"]
 
 _MOST_LATE_REPORTS = 16
 _LARGE = 20_000_000  # bytes of a file that takes a while
@@ -69,7 +69,7 @@ class Missed(msgspec.Struct, frozen=True):
 def missed(config: TrainConfig, ledger: Ledger) -> Missed:
     """Everything that ``ledger`` lacks, by step."""
     reports = {step: path for step, path in _reports(config).items() if ledger.lacks(step, is_report=True)}
-    return Missed(reports, _missed_scalars(config, ledger, -1, last_step(RecordLog(config.records_dir))))
+    return Missed(reports, _missed_scalars(config, ledger, -1, RecordLog(config.records_dir).last_step_of_all()))
 
 
 def missed_lately(config: TrainConfig, ledger: Ledger, through: int) -> Missed:
@@ -156,9 +156,3 @@ class _WithoutItems(LossReport, frozen=True, kw_only=True, rename={"schema_": "s
 
 def _reports(config: TrainConfig) -> dict[int, Path]:
     return {int(path.stem.rpartition("_")[2]): path for path in config.report_paths()}
-
-
-def last_step(log: RecordLog) -> int:
-    """The last step that any rank has written, -1 for none."""
-    ranks = {path.name.split("-")[0] for path in log.files()}
-    return max((log.last_step(int(rank.removeprefix("rank"))) for rank in ranks), default=-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from loss_logging.progress import read_progress
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 
 __all__ = ["OtherRanks"]
 

@@ -8,14 +8,14 @@ import msgspec
 
 from loss_logging.support.files import whole_file
 
-__all__ = ["FINISHED", "Progress", "read_progress", "remove_progress", "write_progress"]
-
-FINISHED = 2**62
-"""Further than any step: the rank writes nothing more."""
+__all__ = ["Progress", "read_progress", "remove_progress", "write_progress"]
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """A rank's part in the run ``run``: all that it logged up to step ``through`` is on disk."""
+    """A rank's part in the run ``run``: all that it logged up to step ``through`` is on disk.
+
+    ``through`` is FOREVER when the rank writes nothing more.
+    """
 
     run: str
     through: int

@@ -14,12 +14,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from loss_logging.columns import SCHEMA
+from loss_logging.records.columns import SCHEMA
 from loss_logging.support.database import connect, spill_folder_of_this_process
 
-__all__ = ["FOREVER", "Queries", "parts_of", "sql"]
+__all__ = ["Queries", "parts_of", "sql"]
 
-FOREVER = 2**62
 _AT_ONCE = 2_000_000
 """So many records or items are told apart in memory; of more, a part at a time."""
 _ROWS_PER_WRITE = 1_000_000

@@ -20,20 +20,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 import pyarrow as pa
 
-from loss_logging.columns import SCHEMA, caption_array, dataset_array, float_array, text_array
+from loss_logging.records.columns import SCHEMA, caption_array, dataset_array, float_array, text_array
+from loss_logging.records.log import SHARD_ROWS
 from loss_logging.support.warn import LOGGER, warn_once
 
 if TYPE_CHECKING:
-    from loss_logging.late_log import LateLog
-    from loss_logging.record_log import RecordLog
-    from loss_logging.remote_log import RemoteLog
+    from loss_logging.records.log import ShardSink
 
 __all__ = ["LossRecorder", "Unwritten"]
 
 _DRAIN_SECONDS = 0.25
 _PAUSE_SECONDS = 0.002
 _SLICE_BATCHES = 16
-_SHARD_ROWS = 131_072
 _MAX_PENDING_ROWS = 1_000_000
 """Past this backlog ``append`` waits for the thread: memory stays bounded and no record is lost."""
 _MAX_HELD_ROWS = 2_000_000
@@ -70,7 +68,7 @@ class _Flush(NamedTuple):
 
 
 class LossRecorder:
-    """Collects batches from the training thread and appends them to a RecordLog.
+    """Collects batches from the training thread and appends them to a log.
 
     Args:
         log: where the records go.
@@ -82,7 +80,7 @@ class LossRecorder:
 
     def __init__(
         self,
-        log: RecordLog | RemoteLog | LateLog,
+        log: ShardSink,
         keep: Callable[[pa.RecordBatch], pa.RecordBatch],
         flush_seconds: float,
         on_written: Callable[[int], None],
@@ -259,7 +257,7 @@ class LossRecorder:
     def _hold_rows(self, batches: list[pa.RecordBatch]) -> None:
         self._drained += sum(batch.num_rows for batch in batches)
         self._held += [kept for kept in map(self._keep, batches) if kept.num_rows]
-        if sum(batch.num_rows for batch in self._held) >= _SHARD_ROWS:
+        if sum(batch.num_rows for batch in self._held) >= SHARD_ROWS:
             self._write()
 
     def _write(self) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from loss_logging.progress import Progress, write_progress
 from loss_logging.ranks import Joined, Meeting
-from loss_logging.record_log import RecordLog, write_shard
+from loss_logging.records.log import RecordLog, write_shard
 from loss_logging.support.warn import warn_once
 
 __all__ = ["Receiver", "RemoteLog"]

@@ -41,7 +41,7 @@ from loss_logging.other_ranks import OtherRanks
 from loss_logging.paired_warnings import paired_warnings
 from loss_logging.pictures import PictureMaker
 from loss_logging.ranks import opened_run
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 from loss_logging.report import (
     DatasetCaptions,
     DatasetReport,

@@ -14,7 +14,7 @@ from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.lock import RunLock
 from loss_logging.mirror import forget_versions
 from loss_logging.ranks import Meeting, Rank
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 from loss_logging.remote_run import bring, holds_another_run
 from loss_logging.support.files import remove_leftovers, whole_file
 from loss_logging.support.warn import LOGGER

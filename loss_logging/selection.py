@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from loss_logging.columns import dataset_array
-from loss_logging.records import SampleRecord
+from loss_logging.records.columns import dataset_array
+from loss_logging.records.record import SampleRecord
 from loss_logging.support.chance import uniform_of
 
 __all__ = ["Item", "Selection", "check_records", "items_of", "part_of"]

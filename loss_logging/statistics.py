@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow as pa
 
 from loss_logging import bins
-from loss_logging.columns import table_from_records
 from loss_logging.errors import ConfigError
-from loss_logging.queries import FOREVER, Queries, parts_of, sql
-from loss_logging.record_log import RecordLog
-from loss_logging.records import RecordLike
+from loss_logging.queries import Queries, parts_of, sql
+from loss_logging.records.columns import table_from_records
+from loss_logging.records.log import FOREVER, RecordLog
+from loss_logging.records.record import RecordLike
 from loss_logging.report import PairedItems, Summary, TimestepCurve, TopRecord, WorstItem
 
 if TYPE_CHECKING:

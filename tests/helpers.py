@@ -16,8 +16,8 @@ import msgspec
 import pytest
 
 from loss_logging.artifacts import report_schema
-from loss_logging.columns import table_from_records
-from loss_logging.record_log import RecordLog
+from loss_logging.records.columns import table_from_records
+from loss_logging.records.log import RecordLog
 from loss_logging.statistics import RunStatistics
 
 HOSTILE = [

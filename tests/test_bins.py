@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from loss_logging import bins, statistics
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 from loss_logging.report import Histogram
 
 LARGEST = float(np.finfo(np.float64).max)

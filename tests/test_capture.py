@@ -354,7 +354,7 @@ def test_large_losses_are_computed_in_pieces(monkeypatch: pytest.MonkeyPatch) ->
     prediction, target = example()
     expected = squared(prediction, target).mean((1, 2))
     for elements in (1, 2 * 20):
-        monkeypatch.setattr("loss_logging.dataflow._PIECE_ELEMENTS", elements)
+        monkeypatch.setattr("loss_logging.records.trace._PIECE_ELEMENTS", elements)
         for rows in (lambda x: x, lambda x: x.view(-1, 5)):
             with capture_per_example_loss(B) as captured:
                 loss = F.mse_loss(rows(prediction), rows(target))

@@ -15,8 +15,8 @@ from helpers import HOSTILE, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loss_logging.columns import SCHEMA, table_from_records, text_array
-from loss_logging.records import SampleRecord
+from loss_logging.records.columns import SCHEMA, table_from_records, text_array
+from loss_logging.records.record import SampleRecord
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 RECORDS = st.builds(

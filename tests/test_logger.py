@@ -17,7 +17,7 @@ from helpers import record, strict_json, write
 from loss_logging import LossLogger, TrainConfig, read_report
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.memory_backend import MemoryBackend
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 from loss_logging.reporter_client import ReporterError
 
 

@@ -25,7 +25,7 @@ from loss_logging.find_report import find_report, last_two
 from loss_logging.html.runs import find_run
 from loss_logging.manifest import manifest_name
 from loss_logging.mirror import Mirror
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 from loss_logging.remote_run import RemoteRun
 from loss_logging.support.object_store import ObjectStore, StoreError
 
@@ -118,7 +118,7 @@ def test_compaction_never_hides_a_record(tmp_path: Path, monkeypatch: pytest.Mon
     """While shards are written, merged and uploaded, each manifest has all records of the one before."""
     monkeypatch.setattr("loss_logging.reporter._COMPACT_FILES", 8)
     monkeypatch.setattr(mirror, "_EVERY_SECONDS", 0.01)
-    monkeypatch.setattr("loss_logging.record_log._RUN", 3)
+    monkeypatch.setattr("loss_logging.records.log._RUN", 3)
     seen = []
     with logger(MEMORY, tmp_path, flush_seconds=0.02, save_every=10) as losses:
         for step in range(1, 41):

@@ -18,7 +18,7 @@ from loss_logging import TrainConfig, evaluate_dataset, mirror
 from loss_logging.manifest import manifest_name
 from loss_logging.mirror import Mirror
 from loss_logging.ranks import opened_run
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 from loss_logging.remote_run import RemoteRun
 from loss_logging.support.object_store import ObjectStore, StoreError
 
@@ -106,7 +106,7 @@ def test_an_upload_that_breaks_off_once(
 
 def test_shards_that_are_merged_while_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has read a manifest whose shards are gone meanwhile gets those that replaced them."""
-    monkeypatch.setattr("loss_logging.record_log._RUN", 3)
+    monkeypatch.setattr("loss_logging.records.log._RUN", 3)
     with logger(MEMORY, tmp_path) as losses:
         log(losses, 1)
         for step in range(2, 6):

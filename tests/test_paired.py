@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from loss_logging import LossLogger, per_example_loss, read_report
-from loss_logging.paired import no_trace
+from loss_logging.records.no_trace import no_trace
 
 
 def make(folder: Path, **options: Any) -> LossLogger:

@@ -14,8 +14,8 @@ from helpers import HOSTILE, record, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loss_logging.columns import SCHEMA
-from loss_logging.record_log import RecordLog, Shard
+from loss_logging.records.columns import SCHEMA
+from loss_logging.records.log import RecordLog, Shard
 
 
 def steps(log: RecordLog) -> list[int]:

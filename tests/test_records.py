@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from helpers import record
 
-from loss_logging.records import SampleRecord, as_records
+from loss_logging.records.record import SampleRecord, as_records
 
 
 def test_records_and_mappings_mix() -> None:

@@ -25,7 +25,7 @@ from loss_logging.delivery import Dispatcher
 from loss_logging.memory_backend import MemoryBackend
 from loss_logging.messages import Save, Start
 from loss_logging.ranks import Meeting
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 from loss_logging.reporter_client import InlineReporter, ReporterError, ReporterProcess, _Replies
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")

@@ -11,8 +11,8 @@ from helpers import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loss_logging.columns import table_from_records
-from loss_logging.sampling import Sampler
+from loss_logging.records.columns import table_from_records
+from loss_logging.records.sampling import Sampler
 from loss_logging.support.chance import uniform
 
 

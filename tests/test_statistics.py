@@ -17,10 +17,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from loss_logging import aggregate_by_dataset
-from loss_logging.columns import table_from_records
 from loss_logging.errors import ConfigError
-from loss_logging.record_log import RecordLog
-from loss_logging.records import SampleRecord
+from loss_logging.records.columns import table_from_records
+from loss_logging.records.log import RecordLog
+from loss_logging.records.record import SampleRecord
 from loss_logging.report import Summary
 
 QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95, 0.99]

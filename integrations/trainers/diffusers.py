@@ -12,8 +12,8 @@ from loss_logging.evaluate import Draw
 from loss_logging.integrations.trainers.diffusers_captions import CaptionCache, Encoded
 from loss_logging.integrations.trainers.diffusers_families import family_of
 from loss_logging.integrations.trainers.diffusers_noise import noise_process
-from loss_logging.per_example import compute_per_example_loss, per_example_loss
-from loss_logging.records import SampleRecord
+from loss_logging.records.per_example import compute_per_example_loss, per_example_loss
+from loss_logging.records.record import SampleRecord
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.accelerate import accelerate_loggers
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.logger import LossLogger
-from loss_logging.per_example import per_example_loss
+from loss_logging.records.per_example import per_example_loss
 
 if TYPE_CHECKING:
     import torch

@@ -17,7 +17,7 @@ from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.ignore import IgnoreList
 from loss_logging.captions.rules import Rule
 from loss_logging.errors import ConfigError
-from loss_logging.records import RecordLike
+from loss_logging.records.record import RecordLike
 from loss_logging.report import FlaggedCaption
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def flag_bad_captions(
         ([('2.png', ['empty'], 'error')], {'empty': 1})
     """
     top_n = _check_top_n(top_n)
-    from loss_logging.columns import table_from_records  # Arrow, which a configuration must not load
+    from loss_logging.records.columns import table_from_records  # Arrow, which a configuration must not load
     from loss_logging.statistics import suspects
 
     config = _caption_config(config)

@@ -24,7 +24,7 @@ from loss_logging.html.items import figures_block, items_block, worst_items
 from loss_logging.html.reports import RunReports
 from loss_logging.item_reader import read_items
 from loss_logging.lock import is_locked
-from loss_logging.record_log import LogVersionError, RecordLog
+from loss_logging.records.log import LogVersionError, RecordLog
 from loss_logging.report import LossReport
 from loss_logging.statistics import item_history
 from loss_logging.support.files import whole_file

@@ -20,8 +20,7 @@ from loss_logging.errors import LossLoggingError
 from loss_logging.html.content import listed_items
 from loss_logging.html.reports import RunReports
 from loss_logging.item_reader import read_items
-from loss_logging.missed import last_step
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 from loss_logging.report import LossReport
 from loss_logging.statistics import RunStatistics
 from loss_logging.support.progress_bar import progress_bar
@@ -171,7 +170,7 @@ class LiveRun:
         if not self._tables:
             self._show_stored(has_log=bool(files))
         if files != self._seen:
-            step = last_step(self.log)
+            step = self.log.last_step_of_all()
             if step > self.state.step or self._seen:  # else the stored figures are those of the whole log
                 if self._tables:
                     self._read_on(step)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from loss_logging import SampleRecord, flag_bad_captions
 from loss_logging.captions import CaptionConfig, FlaggedCaptions, flagged_order
 from loss_logging.errors import ConfigError
-from loss_logging.records import RecordLike
+from loss_logging.records.record import RecordLike
 from loss_logging.report import FlaggedCaption
 
 

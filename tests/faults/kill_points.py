@@ -21,7 +21,7 @@ from training_run import LAST, SAVE
 
 from loss_logging import LossLogger, LossReport, record_log, recorder, reporter
 from loss_logging.artifacts import write_report
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 from loss_logging.report import Job, Summary
 
 DIED = 9

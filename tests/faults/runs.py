@@ -17,7 +17,7 @@ from helpers import assert_same_figures, strict_json
 from training_run import BATCH, FLUSH, LAST, caption
 
 from loss_logging import read_report
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 
 SLACK = 1.5
 """Seconds that a busy machine may take from a flush that is due to a shard on disk."""

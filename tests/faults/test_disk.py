@@ -16,7 +16,7 @@ from helpers import strict_json
 
 from loss_logging import LossLogger, read_report, recorder
 from loss_logging.errors import ConfigError
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 
 BATCH = 8
 

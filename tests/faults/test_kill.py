@@ -34,7 +34,7 @@ from runs import (
 from training_run import LAST, SAVE
 
 from loss_logging import read_report
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 
 # --- at random moments ----------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ from loss_logging.integrations.engines.ray import connected, lacking
 from loss_logging.integrations.engines.ray_images import shard_rows
 from loss_logging.integrations.engines.ray_worker import chosen
 from loss_logging.ray_config import RayConfig
-from loss_logging.record_log import RecordLog
+from loss_logging.records.log import RecordLog
 from loss_logging.webdataset import find_shards, read_shard
 
 pytestmark = [

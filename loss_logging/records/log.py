@@ -10,26 +10,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from loss_logging.columns import SCHEMA
 from loss_logging.errors import LossLoggingError
+from loss_logging.records.columns import SCHEMA
 from loss_logging.support.files import remove_leftovers, whole_file
 from loss_logging.support.warn import warn_once
 
-__all__ = ["LogVersionError", "RecordLog", "Shard", "write_shard"]
+__all__ = ["FOREVER", "SHARD_ROWS", "LogVersionError", "RecordLog", "Shard", "ShardSink", "write_shard"]
+
+FOREVER = 2**62
+"""A step after every other."""
+SHARD_ROWS = 131_072
+"""How many records a shard is written with, and a row group holds."""
 
 _TIERS = (4_096, 65_536, 1_048_576)
 """Shards with fewer rows than a tier are merged with their neighbours once `_RUN` of them stand in a row."""
 _RUN = 16
-_ROW_GROUP = 131_072
 _DICTIONARY = ["step", "path", "dataset", "caption"]
 _FLOATS = ["loss", "timestep", "loss_empty"]
+
+
+class ShardSink(Protocol):
+    """Where a recorder's records go: a log on this machine, one that waits for its disk, or another rank's."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder that errors name."""
+
+    def write(self, batches: Iterable[pa.RecordBatch]) -> object:
+        """Append one shard.
+
+        Raises:
+            OSError: nothing was appended.
+        """
 
 
 class LogVersionError(LossLoggingError):
@@ -66,7 +85,7 @@ class RecordLog:
     Example:
         >>> import tempfile
         >>> from loss_logging import SampleRecord
-        >>> from loss_logging.columns import table_from_records
+        >>> from loss_logging.records.columns import table_from_records
         >>> log = RecordLog(Path(tempfile.mkdtemp()))
         >>> _ = log.write(table_from_records([SampleRecord("a.png", "cats", "a cat", 0.5, step=1)]).to_batches())
         >>> log.read().num_rows, [shard.name for shard in log.files()]
@@ -93,6 +112,10 @@ class RecordLog:
         remove_leftovers(self.folder, "rank")
         for shard in self._found() - set(self._shards()):
             shard.path.unlink(missing_ok=True)
+
+    def last_step_of_all(self) -> int:
+        """The last step that any rank has written, -1 for none."""
+        return max((self.last_step(rank) for rank in {shard.rank for shard in self._shards()}), default=-1)
 
     def last_step(self, rank: int) -> int:
         """The last step that ``rank`` has written, -1 for none; steps ascend within a rank."""
@@ -233,7 +256,7 @@ def write_shard(file: IO[bytes], batches: Iterable[pa.RecordBatch]) -> None:
         file, SCHEMA, compression="zstd", use_dictionary=_DICTIONARY, use_byte_stream_split=_FLOATS
     ) as writer:
         for table in _row_groups(batches):
-            writer.write_table(table, row_group_size=_ROW_GROUP)
+            writer.write_table(table, row_group_size=SHARD_ROWS)
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -241,7 +264,7 @@ def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)
-        if sum(b.num_rows for b in held) >= _ROW_GROUP:
+        if sum(b.num_rows for b in held) >= SHARD_ROWS:
             yield pa.Table.from_batches(held, SCHEMA)
             held = []
     yield pa.Table.from_batches(held, SCHEMA)
@@ -249,7 +272,7 @@ def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=_ROW_GROUP):
+        for batch in file.iter_batches(batch_size=SHARD_ROWS):
             yield batch.cast(SCHEMA)
 
 

@@ -13,7 +13,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loss_logging.records import RecordLike, SampleRecord, as_records
+from loss_logging.records.record import RecordLike, SampleRecord, as_records
 
 __all__ = ["SCHEMA", "caption_array", "dataset_array", "float_array", "table_from_records", "text_array"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from loss_logging.dataflow import Mean, Opaque, Trace
+from loss_logging.records.trace import Mean, Opaque, Trace
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from loss_logging.records import RecordLike, SampleRecord
+from loss_logging.records.record import RecordLike, SampleRecord
 
 if TYPE_CHECKING:
     import torch

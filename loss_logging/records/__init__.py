@@ -1,0 +1,1 @@
+"""A sample's loss, from the trainer's tensor to a row of the log on disk."""
