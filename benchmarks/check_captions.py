@@ -34,8 +34,9 @@ start = time.perf_counter()
 count = {work}
 print(json.dumps([time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, count]))
 """
-READ = "from loss_logging.captioned_folder import read_captioned_folder"
-CHECK = "from loss_logging.check_captions import check_folder\nfrom loss_logging.findings import WRITERS"
+READ = "from loss_logging.captions.folder.read import read_captioned_folder"
+CHECK = """from loss_logging.captions.folder.check import check_folder
+from loss_logging.captions.folder.formats import WRITERS"""
 IMPORTS = "nothing but the imports"
 PATHLIB = "from pathlib import Path"
 WAYS = {

@@ -14,7 +14,7 @@ from loss_logging.version import __version__ as __version__
 if TYPE_CHECKING:
     from loss_logging.artifacts import read_report
     from loss_logging.backends import LoggerBackend
-    from loss_logging.captions import flag_bad_captions
+    from loss_logging.captions.flag import flag_bad_captions
     from loss_logging.config import TrainConfig
     from loss_logging.evaluate import evaluate_dataset
     from loss_logging.logger import LossLogger

@@ -11,14 +11,16 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loss_logging.captions import SEVERITIES, CaptionChecker, IgnoreList, Verdict, flagged_caption, without_ignored
-from loss_logging.captions.caption import Style
+from loss_logging.captions.checker import CaptionChecker
 from loss_logging.captions.comparison import CaptionComparison
 from loss_logging.captions.config import CaptionConfig
-from loss_logging.captions.profile import common_style, style_alone
+from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.names import Style
+from loss_logging.captions.reason import SEVERITIES, DatasetCaptions, FlaggedCaption, Reason
+from loss_logging.captions.style import common_style, style_alone
+from loss_logging.captions.verdict import Verdict, flagged_caption, without_ignored
 from loss_logging.queries import Queries, parts_of
 from loss_logging.records.log import FOREVER
-from loss_logging.report import DatasetCaptions, FlaggedCaption, Reason
 from loss_logging.support.warn import LOGGER
 
 if TYPE_CHECKING:

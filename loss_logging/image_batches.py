@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from loss_logging.captioned_folder import CaptionedFile
+from loss_logging.captions.folder.read import CaptionedFile
+from loss_logging.captions.folder.webdataset import ArchivedImage
 from loss_logging.errors import LossLoggingError
-from loss_logging.webdataset import ArchivedImage
 
 if TYPE_CHECKING:
     import torch

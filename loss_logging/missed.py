@@ -10,17 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from loss_logging.artifacts import ReportError
+from loss_logging.captions.reason import DatasetCaptions
 from loss_logging.ledger import Ledger
 from loss_logging.records.log import RecordLog
-from loss_logging.report import (
-    SCHEMA_NAME,
-    DatasetCaptions,
-    DatasetReport,
-    LossReport,
-    PairedItems,
-    Summary,
-    loss_scalar_name,
-)
+from loss_logging.report import SCHEMA_NAME, DatasetReport, LossReport, PairedItems, Summary, loss_scalar_name
 from loss_logging.statistics import RunStatistics
 from loss_logging.support.progress_bar import announced
 from loss_logging.tracker import Row

@@ -9,19 +9,17 @@ from typing import Any, Literal
 
 import msgspec
 
+from loss_logging.captions.reason import DatasetCaptions, FlaggedCaption
+
 __all__ = [
     "SCHEMA_NAME",
-    "DatasetCaptions",
     "DatasetReport",
-    "FlaggedCaption",
     "Histogram",
     "ItemStats",
     "Job",
     "LossReport",
     "PairedItems",
     "Picture",
-    "Reason",
-    "Severity",
     "Summary",
     "Table",
     "TimestepCurve",
@@ -32,8 +30,6 @@ __all__ = [
 ]
 
 SCHEMA_NAME = "loss_logging/report/1"
-
-Severity = Literal["info", "warning", "error"]
 
 
 class Histogram(msgspec.Struct, frozen=True):
@@ -135,27 +131,6 @@ class PairedItems(msgspec.Struct, frozen=True):
     median_method: Literal["exact", "binned"] = "exact"
 
 
-class Reason(msgspec.Struct, frozen=True):
-    """What one rule objects to in a caption. ``rule`` is its public name, ``score`` is in (0, 1], ``message`` tells a
-    person what to do, ``span`` is the ``(start, end)`` of the offending characters or None for the whole caption."""
-
-    rule: str
-    severity: Severity
-    score: float
-    message: str
-    span: tuple[int, int] | None = None
-
-
-class DatasetCaptions(msgspec.Struct, frozen=True):
-    """What the captions of a dataset are: ``profile`` is "prose", "tags", "instance", or None where they are of several
-    kinds, so that each was judged by itself. ``profile_is_guessed`` unless it is configured. ``reasons`` say what is
-    wrong with the dataset as a whole."""
-
-    profile: str | None
-    profile_is_guessed: bool
-    reasons: list[Reason] = []
-
-
 class DatasetReport(msgspec.Struct, frozen=True):
     """One dataset. ``item_stats`` (by path) lives in the JSON artifact; it is empty in what backends receive."""
 
@@ -163,19 +138,6 @@ class DatasetReport(msgspec.Struct, frozen=True):
     paired_items: PairedItems | None = None
     captions: DatasetCaptions | None = None
     item_stats: dict[str, ItemStats] = {}
-
-
-class FlaggedCaption(msgspec.Struct, frozen=True):
-    """A caption that a rule objects to. ``severity`` is the highest of its reasons; ``score`` is in (0, 1]."""
-
-    path: str
-    dataset: str
-    caption: str
-    loss: float | None
-    reasons: list[str]
-    score: float
-    severity: Severity
-    details: list[Reason] = []
 
 
 class WorstItem(msgspec.Struct, frozen=True):

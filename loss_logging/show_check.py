@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loss_logging.check_captions import Finding, FolderCheck
-from loss_logging.findings import from_here
-from loss_logging.repair import Repair
-from loss_logging.report import Severity
+from loss_logging.captions.folder.check import Finding, FolderCheck
+from loss_logging.captions.folder.formats import from_here
+from loss_logging.captions.folder.repair import Repair
+from loss_logging.captions.reason import Severity
 from loss_logging.show import PATH_WIDTH, SEVERITY_STYLES, cell, new_table, print_table
 
 __all__ = ["print_check", "print_repairs"]

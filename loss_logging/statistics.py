@@ -28,7 +28,7 @@ from loss_logging.report import PairedItems, Summary, TimestepCurve, TopRecord, 
 
 if TYPE_CHECKING:
     from loss_logging.caption_statistics import CaptionStatistics
-    from loss_logging.captions import CaptionConfig
+    from loss_logging.captions.config import CaptionConfig
 
 __all__ = ["Aggregates", "RunStatistics", "aggregate_by_dataset", "item_history", "suspects"]
 

@@ -1,4 +1,4 @@
-"""loss_logging.captioned_folder, loss_logging.caption_tables, loss_logging.decoding and loss_logging.folder_problems"""
+"""loss_logging/captions/folder: read, tables, decoding and problems"""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loss_logging.captioned_folder import CaptionedFile, class_tokens, read_captioned_folder
-from loss_logging.decoding import BinaryDataError, TextDecoder
+from loss_logging.captions.folder.decoding import BinaryDataError, TextDecoder
+from loss_logging.captions.folder.problems import PROBLEMS, FolderProblems
+from loss_logging.captions.folder.read import CaptionedFile, class_tokens, read_captioned_folder
 from loss_logging.errors import LossLoggingError
-from loss_logging.folder_problems import PROBLEMS, FolderProblems
 
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452") + random.Random(0).randbytes(2_000)
 

@@ -1,4 +1,4 @@
-"""loss_logging.check_captions, loss_logging.findings, loss_logging.repair, loss_logging.show_check and the command"""
+"""loss_logging/captions/folder: check, formats, repair, and the command"""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 from sarif_pydantic import Sarif
 
-from loss_logging.captions import CaptionConfig, IgnoreList
-from loss_logging.check_captions import Finding, FolderCheck, check_folder
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.folder.check import Finding, FolderCheck, check_folder
+from loss_logging.captions.folder.formats import WRITERS
+from loss_logging.captions.ignore import IgnoreList
 from loss_logging.config import caption_config_from_file
-from loss_logging.findings import WRITERS
 from loss_logging.show_check import print_check, print_repairs
 
 NOISE = random.Random(0)
@@ -397,7 +398,7 @@ def test_command_fails_with_a_sentence(tmp_path: Path) -> None:
 def test_no_model_is_needed(folder: Path) -> None:
     """Neither torch nor a tracker is imported."""
     code = (
-        "import sys; from loss_logging.check_captions import check_folder; check_folder(sys.argv[1]);"
+        "import sys; from loss_logging.captions.folder.check import check_folder; check_folder(sys.argv[1]);"
         "print([name for name in ('torch', 'wandb', 'tensorboard', 'transformers') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)

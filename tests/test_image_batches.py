@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from loss_logging import evaluate_dataset
-from loss_logging.captioned_folder import CaptionedFile
+from loss_logging.captions.folder.read import CaptionedFile
 from loss_logging.errors import LossLoggingError
 from loss_logging.image_batches import ImageBatches
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loss_logging import LossLogger, queries, read_report, reporter, statistics
-from loss_logging.captions import CaptionConfig
+from loss_logging.captions.config import CaptionConfig
 from loss_logging.item_reader import read_items
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog

@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import ray.data
 
+from loss_logging.captions.folder.webdataset import read_shard
 from loss_logging.errors import LossLoggingError
 from loss_logging.image_batches import ImageRow, image_row
-from loss_logging.webdataset import read_shard
 
 __all__ = ["image_rows", "shard_rows"]
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from loss_logging.captions.caption import PUNCTUATION, Style, tags
+from loss_logging.captions.caption import PUNCTUATION, tags
 from loss_logging.captions.config import CaptionConfig
-from loss_logging.report import Reason
+from loss_logging.captions.names import Style
+from loss_logging.captions.reason import Reason
 
-__all__ = ["DatasetRule", "Found", "Item", "Known", "same", "tokens"]
+if TYPE_CHECKING:
+    from loss_logging.captions.caption import Caption
+
+__all__ = ["DatasetRule", "Found", "Item", "Known", "Rule", "same", "tokens"]
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -107,3 +111,6 @@ def same(caption: str, style: Style | None, tokens: list[str]) -> int | None:
     if len(caption) > _READ:
         return hash(caption)
     return hash(tuple(sorted(tokens) if style == "tags" else tokens))
+
+
+Rule = Callable[["Caption"], "Reason | None"]

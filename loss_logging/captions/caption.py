@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
+
+from loss_logging.captions.names import Style
 
 if TYPE_CHECKING:
     from loss_logging.captions.config import CaptionConfig
@@ -15,7 +17,6 @@ __all__ = [
     "PUNCTUATION",
     "READ_LIMIT",
     "Caption",
-    "Style",
     "count_words",
     "guess_style",
     "holds_any",
@@ -24,7 +25,6 @@ __all__ = [
     "tags",
 ]
 
-Style = Literal["prose", "tags", "instance"]
 
 READ_LIMIT = 20_000
 """Rules read no more than the first so many characters, which bounds their time. A longer caption is always `long`."""

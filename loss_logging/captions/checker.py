@@ -3,44 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import prod
 
 import msgspec
 
-from loss_logging.captions.caption import Caption, Style
+from loss_logging.captions.across import Rule
+from loss_logging.captions.caption import Caption
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.encoder import TextEncoder, Tokenizer
-from loss_logging.captions.rules import RULE_NAMES, RULES, Rule, installed_rules
+from loss_logging.captions.names import RULE_NAMES, Style, installed_rules
+from loss_logging.captions.reason import Reason
+from loss_logging.captions.rulebook import RULES
+from loss_logging.captions.verdict import Verdict
 from loss_logging.errors import ConfigError
-from loss_logging.report import Reason, Severity
 from loss_logging.support.names import load
 from loss_logging.support.warn import LOGGER, warn_once
 
-__all__ = ["SEVERITIES", "CaptionChecker", "Verdict", "adjusted"]
+__all__ = ["CaptionChecker", "adjusted"]
 
-SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error")
 """From mild to grave."""
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """Why a caption is bad; there is at least one reason."""
-
-    reasons: tuple[Reason, ...]
-
-    @property
-    def rules(self) -> list[str]:
-        """The names of the rules that object."""
-        return [reason.rule for reason in self.reasons]
-
-    @property
-    def score(self) -> float:
-        """How sure the rules are together, in (0, 1]: ``1 - prod(1 - score)`` over the reasons (noisy-or)."""
-        return 1 - prod(1 - reason.score for reason in self.reasons)
-
-    @property
-    def severity(self) -> Severity:
-        """The gravest severity of the reasons."""
-        return max((reason.severity for reason in self.reasons), key=SEVERITIES.index)
 
 
 class CaptionChecker:

@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
 from loss_logging.captions.across import DatasetRule, Item, Known, same, tokens
-from loss_logging.captions.caption import READ_LIMIT, Style
+from loss_logging.captions.caption import READ_LIMIT
 from loss_logging.captions.checker import adjusted
 from loss_logging.captions.config import CaptionConfig
-from loss_logging.captions.rules import DATASET_RULES
-from loss_logging.captions.store import TextStore
+from loss_logging.captions.names import Style
+from loss_logging.captions.reason import Reason
+from loss_logging.captions.rulebook import DATASET_RULES
+from loss_logging.captions.text_store import TextStore
 from loss_logging.errors import MissingExtraError
-from loss_logging.report import Reason
 
 __all__ = ["CaptionComparison"]
 

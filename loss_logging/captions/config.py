@@ -8,20 +8,14 @@ from typing import Literal, get_args
 
 import msgspec
 
-from loss_logging.captions.caption import Style
 from loss_logging.captions.ignore import IgnoreList
-from loss_logging.captions.rules import RULE_NAMES, installed_rules
+from loss_logging.captions.names import RULE_NAMES, Model, Profile, Style, Syntax, installed_rules
+from loss_logging.captions.reason import Severity
 from loss_logging.errors import ConfigError
-from loss_logging.report import Severity
 from loss_logging.support.names import near_miss
 
-__all__ = ["CaptionConfig", "Model", "Profile", "Syntax"]
+__all__ = ["CaptionConfig"]
 
-Profile = Literal["auto", "prose", "tags", "instance"]
-
-Model = Literal["sd15", "sdxl", "sd3", "flux", "hidream"]
-
-Syntax = Literal["weights", "choices", "wildcards", "networks", "trigger", "names"]
 
 _REFERENCE = re.compile(r"\w+(?:\.\w+)*:\w+", re.ASCII)
 
@@ -44,7 +38,7 @@ class CaptionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         severities: ``"error"``, ``"warning"`` or ``"info"`` by rule, instead of the rule's own.
         scores: by rule, above 0 and up to 1, instead of the rule's own.
         messages: by rule, instead of the rule's own; ``{message}`` stands for that one.
-        rules: your own rules, each ``"module:function"``; see `loss_logging.captions.rules`.
+        rules: your own rules, each ``"module:function"``; see `loss_logging.captions.rulebook`.
         model: ``"sd15"``, ``"sdxl"``, ``"sd3"``, ``"flux"`` or ``"hidream"``: what is trained, for the tokens that it
             reads. Without it, captions over CLIP's 75 tokens are worth an ``info``.
         max_tokens: the trainer's own limit, if it is another one (such as 225 for three blocks of CLIP).

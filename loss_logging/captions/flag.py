@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from loss_logging.captions.checker import SEVERITIES, CaptionChecker, Verdict
+from loss_logging.captions.across import Rule
+from loss_logging.captions.checker import CaptionChecker
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.ignore import IgnoreList
-from loss_logging.captions.rules import Rule
+from loss_logging.captions.reason import FlaggedCaption
+from loss_logging.captions.verdict import flagged_caption, flagged_order, without_ignored
 from loss_logging.errors import ConfigError
 from loss_logging.records.record import RecordLike
-from loss_logging.report import FlaggedCaption
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FlaggedCaptions", "flag_bad_captions", "flagged_caption", "flagged_order"]
+__all__ = ["FlaggedCaptions", "flag_bad_captions"]
 
 _VERDICTS_KEPT = 65_536  # training sees each caption once an epoch; beyond so many it is checked again
 _CHUNK = 8_192  # rows that are Python objects at a time
@@ -101,14 +101,6 @@ def flag_bad_captions(
     return FlaggedCaptions(nsmallest(top_n, worst.values(), key=order), dict(summary.most_common()))
 
 
-def without_ignored(verdict: Verdict, path: str, ignore: IgnoreList) -> Verdict | None:
-    """The verdict without the reasons that the ignore list leaves out, or None if none is left."""
-    if not ignore:
-        return verdict
-    kept = tuple(reason for reason in verdict.reasons if not ignore.ignores(reason.rule, path))
-    return Verdict(kept) if kept else None
-
-
 def _captioned(table: pa.Table) -> Iterator[tuple[str, str, str, float]]:
     """Path, dataset, caption and loss of the records whose caption was meant to say something."""
     columns = table.select(["path", "dataset", "caption", "loss", "is_reg", "caption_dropped"])
@@ -117,38 +109,6 @@ def _captioned(table: pa.Table) -> Iterator[tuple[str, str, str, float]]:
             if not (is_reg or dropped):
                 path, dataset, caption, loss = row
                 yield path, dataset, caption, loss
-
-
-def flagged_caption(path: str, dataset: str, caption: str, loss: float | None, verdict: Verdict) -> FlaggedCaption:
-    """What a report says about a caption that has a verdict; a loss that is not finite becomes None."""
-    return FlaggedCaption(
-        path=path,
-        dataset=dataset,
-        caption=caption,
-        loss=loss if loss is not None and math.isfinite(loss) else None,
-        reasons=verdict.rules,
-        score=verdict.score,
-        severity=verdict.severity,
-        details=list(verdict.reasons),
-    )
-
-
-def flagged_order(
-    flagged: FlaggedCaption, suspect: bool = False
-) -> tuple[int, bool, float, bool, float, str, str, str]:
-    """Sort key: the gravest severity first; among equals, items that are ``suspect`` for their losses, too (a high
-    ``hard`` or ``caption_mismatch``); then the highest score, the highest loss (none last), and by name."""
-    loss = flagged.loss
-    return (
-        -SEVERITIES.index(flagged.severity),
-        not suspect,
-        -flagged.score,
-        loss is None,
-        0.0 if loss is None else -loss,
-        flagged.path,
-        flagged.dataset,
-        flagged.caption,
-    )
 
 
 def _caption_config(config: CaptionConfig | Mapping[str, Any] | None) -> CaptionConfig:

@@ -9,11 +9,13 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from loss_logging.captions import SEVERITIES, CaptionConfig, IgnoreList
-from loss_logging.check_captions import IGNORE_FILE, FolderCheck
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.folder.check import IGNORE_FILE, FolderCheck
+from loss_logging.captions.folder.formats import WRITERS
+from loss_logging.captions.folder.repair import Repairer
+from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.reason import SEVERITIES
 from loss_logging.config import caption_config_from_file
-from loss_logging.findings import WRITERS
-from loss_logging.repair import Repairer
 from loss_logging.show_check import print_check, print_repairs
 
 __all__ = ["caption_config", "fails", "ignore_list", "print_check_as"]

@@ -55,7 +55,7 @@ def check_captions(
       loss-logging check-captions photos --fix --diff
       loss-logging check-captions captions.csv --format sarif
     """
-    from loss_logging.check_captions import check_folder
+    from loss_logging.captions.folder.check import check_folder
     from loss_logging.commands.caption_check import caption_config, fails, ignore_list, print_check_as
 
     if as_json and output not in ("table", "json"):

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from loss_logging.report import FlaggedCaption, LossReport, Summary, WorstItem
+from loss_logging.captions.reason import FlaggedCaption
+from loss_logging.report import LossReport, Summary, WorstItem
 from loss_logging.support.thumbnails import Thumbnail
 
 __all__ = ["Card", "Gallery", "Piece", "Section", "charts", "history_block", "listed_items", "sections"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from loss_logging.captions import CaptionConfig
 from loss_logging.captions.caption import Caption
+from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.encoder import TextEncoder
 
 

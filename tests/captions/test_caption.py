@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loss_logging.captions import CaptionConfig
 from loss_logging.captions.caption import READ_LIMIT, count_words, guess_style, quote, tags
+from loss_logging.captions.config import CaptionConfig
 
 from .read import read
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from loss_logging.captions import CaptionConfig
+from loss_logging.captions.config import CaptionConfig
 from loss_logging.errors import ConfigError
 
 

@@ -11,10 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loss_logging.captions import RULES, SEVERITIES, CaptionChecker, CaptionConfig, DatasetChecker, Verdict
 from loss_logging.captions.caption import READ_LIMIT, Caption
+from loss_logging.captions.checker import CaptionChecker
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.dataset_checker import DatasetChecker
+from loss_logging.captions.reason import SEVERITIES, Reason
+from loss_logging.captions.rulebook import RULES
+from loss_logging.captions.verdict import Verdict
 from loss_logging.errors import ConfigError
-from loss_logging.report import Reason
 
 from .examples import BAD, GOOD
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from loss_logging.captions import RULE_NAMES, CaptionChecker, DatasetChecker
+from loss_logging.captions.checker import CaptionChecker
+from loss_logging.captions.dataset_checker import DatasetChecker
+from loss_logging.captions.names import RULE_NAMES
 
 from .corpus import CORPUS
 from .corpus.datasets import DATASETS, results

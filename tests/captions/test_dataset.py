@@ -6,8 +6,11 @@ from collections.abc import Collection, Iterable
 
 import pytest
 
-from loss_logging.captions import CaptionConfig, CheckedCaptions, DatasetChecker, IgnoreList, Profile
 from loss_logging.captions.comparison import CaptionComparison
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.dataset_checker import CheckedCaptions, DatasetChecker
+from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.names import Profile
 
 from .corpus import GOOD
 
@@ -229,7 +232,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_memory_is_flat(monkeypatch: pytest.MonkeyPatch) -> None:
     """1,280 captions of 800 characters leave a few hashes behind, as texts go to a file."""
-    monkeypatch.setattr("loss_logging.captions.store._IN_MEMORY", 1)
+    monkeypatch.setattr("loss_logging.captions.text_store._IN_MEMORY", 1)
     checker = DatasetChecker(CaptionConfig(disabled_rules=("truncated", "repeated", "common_token", "language")))
     pad = " ".join(f"w{i * 7919}" for i in range(100))
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 import yaml
 
-from loss_logging.captions import RULE_NAMES, CaptionConfig
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.names import RULE_NAMES
 
 DOCS = (Path(__file__).parents[2] / "docs" / "captions.md").read_text("utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", DOCS, re.DOTALL)

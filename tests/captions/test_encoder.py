@@ -6,10 +6,11 @@ import msgspec
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from loss_logging.captions import CaptionChecker, CaptionConfig, TextEncoder
-from loss_logging.captions.encoder import clip_tokenizer
+from loss_logging.captions.checker import CaptionChecker
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.encoder import TextEncoder, clip_tokenizer
+from loss_logging.captions.reason import Reason
 from loss_logging.errors import ConfigError
-from loss_logging.report import Reason
 
 LONG = "a red fox walks through deep snow under tall pines while two crows watch from a fallen log, " * 6
 

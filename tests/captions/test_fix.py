@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loss_logging.captions import CaptionChecker, fixed
+from loss_logging.captions.checker import CaptionChecker
+from loss_logging.captions.fix import fixed
 
 from .corpus import CORPUS, GOOD
 

@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loss_logging import SampleRecord, flag_bad_captions
-from loss_logging.captions import CaptionConfig, FlaggedCaptions, flagged_order
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.flag import FlaggedCaptions
+from loss_logging.captions.reason import FlaggedCaption
+from loss_logging.captions.verdict import flagged_order
 from loss_logging.errors import ConfigError
 from loss_logging.records.record import RecordLike
-from loss_logging.report import FlaggedCaption
 
 
 def record(path: Any, caption: Any, loss: Any = 0.5, **rest: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loss_logging.captions import IgnoreList
+from loss_logging.captions.ignore import IgnoreList
 from loss_logging.errors import ConfigError
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from loss_logging import LossLogger, LossReport, read_report
-from loss_logging.captions import CaptionChecker, DatasetChecker
 from loss_logging.captions.caption import Caption
-from loss_logging.captions.rules import DATASET_RULES
+from loss_logging.captions.checker import CaptionChecker
+from loss_logging.captions.dataset_checker import DatasetChecker
+from loss_logging.captions.rulebook import DATASET_RULES
 
 from .corpus import GOOD
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from loss_logging.captions.caption import quote
-from loss_logging.report import Reason
+from loss_logging.captions.reason import Reason
 
 if TYPE_CHECKING:
     from loss_logging.captions.across import Found, Item, Known

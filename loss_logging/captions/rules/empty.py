@@ -6,7 +6,7 @@ import string
 import unicodedata
 from typing import TYPE_CHECKING
 
-from loss_logging.report import Reason
+from loss_logging.captions.reason import Reason
 
 if TYPE_CHECKING:
     from loss_logging.captions.caption import Caption

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from loss_logging.captions.caption import quote
 from loss_logging.captions.characters import CONTROLS, invisible
 from loss_logging.captions.fix import FIXABLE, without_mojibake
-from loss_logging.report import Reason, Severity
+from loss_logging.captions.reason import Reason, Severity
 
 if TYPE_CHECKING:
     from loss_logging.captions.caption import Caption

@@ -6,7 +6,7 @@ from array import array
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from loss_logging.report import Reason
+from loss_logging.captions.reason import Reason
 from loss_logging.support.extras import require
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loss_logging.report import Reason
+from loss_logging.captions.reason import Reason
 
 if TYPE_CHECKING:
     from loss_logging.captions.caption import Caption

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from loss_logging.captions.caption import holds_any, in_quotes, quote
 from loss_logging.captions.fix import ENTITY, FIXABLE
-from loss_logging.report import Reason, Severity
+from loss_logging.captions.reason import Reason, Severity
 
 if TYPE_CHECKING:
     from loss_logging.captions.caption import Caption

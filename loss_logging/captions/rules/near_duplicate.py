@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.captions.caption import quote
-from loss_logging.report import Reason
+from loss_logging.captions.reason import Reason
 from loss_logging.support.extras import require
 
 if TYPE_CHECKING:

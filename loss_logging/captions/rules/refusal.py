@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from loss_logging.captions.caption import holds_any, in_quotes, quote
-from loss_logging.report import Reason
+from loss_logging.captions.reason import Reason
 
 if TYPE_CHECKING:
     from loss_logging.captions.caption import Caption

@@ -8,7 +8,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from loss_logging.captions.caption import count_words, quote, tags
-from loss_logging.report import Reason, Severity
+from loss_logging.captions.reason import Reason, Severity
 
 if TYPE_CHECKING:
     from loss_logging.captions.caption import Caption

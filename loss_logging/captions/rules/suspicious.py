@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from loss_logging.report import Reason, Severity
+from loss_logging.captions.reason import Reason, Severity
 
 if TYPE_CHECKING:
     from loss_logging.captions.caption import Caption

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from loss_logging.captions import caption as captions
 from loss_logging.captions.caption import quote
-from loss_logging.report import Reason, Severity
+from loss_logging.captions.reason import Reason, Severity
 
 if TYPE_CHECKING:
     from loss_logging.captions.caption import Caption

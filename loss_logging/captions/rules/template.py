@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from loss_logging.captions.caption import holds_any, quote
-from loss_logging.report import Reason, Severity
+from loss_logging.captions.reason import Reason, Severity
 
 if TYPE_CHECKING:
     from loss_logging.captions.caption import Caption

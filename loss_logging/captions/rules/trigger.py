@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from loss_logging.captions.caption import quote
-from loss_logging.report import Reason
+from loss_logging.captions.reason import Reason
 
 if TYPE_CHECKING:
     from loss_logging.captions.caption import Caption

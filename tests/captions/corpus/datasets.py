@@ -6,7 +6,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
-from loss_logging.captions import CaptionConfig, CheckedCaptions, DatasetChecker
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.dataset_checker import CheckedCaptions, DatasetChecker
 
 from .good import GOOD
 from .held_out import HELD_OUT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
-from loss_logging.captions import CaptionChecker
+from loss_logging.captions.checker import CaptionChecker
 
 from . import CORPUS
 from .datasets import DATASETS, found, results

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from loss_logging.captions import CaptionConfig
+from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.rules.long import long
 
 from ..read import read

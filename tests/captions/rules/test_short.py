@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from loss_logging.captions import CaptionConfig
+from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.rules.short import short
 
 from ..read import read

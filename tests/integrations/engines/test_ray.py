@@ -24,7 +24,8 @@ from PIL import Image
 from ray_model import Brightness, Denoiser, Rows, Watched, batches, rows
 
 from loss_logging import LossReport, evaluate_dataset
-from loss_logging.captioned_folder import read_captioned_folder
+from loss_logging.captions.folder.read import read_captioned_folder
+from loss_logging.captions.folder.webdataset import find_shards, read_shard
 from loss_logging.errors import ConfigError, LossLoggingError, MissingExtraError
 from loss_logging.image_batches import ImageBatches
 from loss_logging.integrations.engines.ray import connected, lacking
@@ -32,7 +33,6 @@ from loss_logging.integrations.engines.ray_images import shard_rows
 from loss_logging.integrations.engines.ray_worker import chosen
 from loss_logging.ray_config import RayConfig
 from loss_logging.records.log import RecordLog
-from loss_logging.webdataset import find_shards, read_shard
 
 pytestmark = [
     pytest.mark.xdist_group("ray"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.report import (
     DatasetReport,
-    FlaggedCaption,
     Histogram,
     Job,
     LossReport,

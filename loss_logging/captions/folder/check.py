@@ -12,13 +12,15 @@ from typing import Literal
 
 import msgspec
 
-from loss_logging.captioned_folder import TEXTS, CaptionedFile, class_tokens, read_captioned_folder
-from loss_logging.captions import SEVERITIES, CaptionConfig, CheckedCaptions, DatasetChecker, IgnoreList
 from loss_logging.captions.caption import READ_LIMIT
-from loss_logging.captions.store import TextStore
-from loss_logging.folder_problems import PROBLEMS, FolderProblem, FolderProblems
-from loss_logging.repair import Repairer
-from loss_logging.report import FlaggedCaption, Reason, Severity
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.dataset_checker import CheckedCaptions, DatasetChecker
+from loss_logging.captions.folder.problems import PROBLEMS, FolderProblem, FolderProblems
+from loss_logging.captions.folder.read import TEXTS, CaptionedFile, class_tokens, read_captioned_folder
+from loss_logging.captions.folder.repair import Repairer
+from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.reason import SEVERITIES, FlaggedCaption, Reason, Severity
+from loss_logging.captions.text_store import TextStore
 from loss_logging.support.progress_bar import progress_bar
 
 __all__ = ["IGNORE_FILE", "Finding", "FolderCheck", "check_folder"]

@@ -6,7 +6,8 @@ import operator
 from collections import Counter
 from collections.abc import Mapping
 
-from loss_logging.captions.caption import Style, count_words, guess_style
+from loss_logging.captions.caption import count_words, guess_style
+from loss_logging.captions.names import Style
 
 __all__ = ["StyleGuess", "common_style", "style_alone"]
 

@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from loss_logging.captions import SEVERITIES
-from loss_logging.check_captions import Finding, FolderCheck
+from loss_logging.captions.folder.check import Finding, FolderCheck
+from loss_logging.captions.reason import SEVERITIES
 from loss_logging.version import __version__
 
 __all__ = ["WRITERS", "from_here", "printable", "write_csv", "write_github", "write_json", "write_sarif"]

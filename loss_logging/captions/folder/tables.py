@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from loss_logging.decoding import BinaryDataError, TextDecoder, with_byte_order_mark
-from loss_logging.folder_problems import FolderProblems
+from loss_logging.captions.folder.decoding import BinaryDataError, TextDecoder, with_byte_order_mark
+from loss_logging.captions.folder.problems import FolderProblems
 
 __all__ = ["TABLES", "Columns", "NoColumnsError", "Row", "decode_json", "read_table"]
 

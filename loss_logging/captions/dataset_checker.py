@@ -7,17 +7,18 @@ from collections.abc import Iterable
 
 import msgspec
 
-from loss_logging.captions.caption import READ_LIMIT, Style
-from loss_logging.captions.checker import CaptionChecker, Verdict
+from loss_logging.captions.across import Rule
+from loss_logging.captions.caption import READ_LIMIT
+from loss_logging.captions.checker import CaptionChecker
 from loss_logging.captions.comparison import CaptionComparison
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.encoder import Tokenizer
-from loss_logging.captions.flag import flagged_caption, flagged_order
 from loss_logging.captions.ignore import IgnoreList
-from loss_logging.captions.profile import StyleGuess
-from loss_logging.captions.rules import Rule
+from loss_logging.captions.names import Style
+from loss_logging.captions.reason import FlaggedCaption, Reason
 from loss_logging.captions.rules.empty import missing
-from loss_logging.report import FlaggedCaption, Reason
+from loss_logging.captions.style import StyleGuess
+from loss_logging.captions.verdict import Verdict, flagged_caption, flagged_order
 
 __all__ = ["CheckedCaptions", "CheckedDataset", "DatasetChecker"]
 

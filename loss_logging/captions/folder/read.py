@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from loss_logging.caption_tables import TABLES, Columns, NoColumnsError, decode_json, read_table
-from loss_logging.decoding import BinaryDataError, TextDecoder
+from loss_logging.captions.folder.decoding import BinaryDataError, TextDecoder
+from loss_logging.captions.folder.problems import FolderProblems
+from loss_logging.captions.folder.tables import TABLES, Columns, NoColumnsError, decode_json, read_table
 from loss_logging.errors import LossLoggingError
-from loss_logging.folder_problems import FolderProblems
 
 __all__ = ["CaptionedFile", "class_tokens", "read_captioned_folder"]
 

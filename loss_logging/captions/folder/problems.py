@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from loss_logging.report import Severity
+from loss_logging.captions.reason import Severity
 
 __all__ = ["PROBLEMS", "FolderProblem", "FolderProblems", "ProblemKind"]
 

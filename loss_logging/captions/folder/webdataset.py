@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from loss_logging.captioned_folder import IMAGES, TEXTS
-from loss_logging.decoding import TextDecoder
+from loss_logging.captions.folder.decoding import TextDecoder
+from loss_logging.captions.folder.read import IMAGES, TEXTS
 from loss_logging.errors import LossLoggingError
 from loss_logging.support.extras import require
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from loss_logging.captioned_folder import TEXTS, CaptionedFile
-from loss_logging.captions import fixed
-from loss_logging.captions.fix import MOST_CHARACTERS
-from loss_logging.folder_problems import FolderProblems
+from loss_logging.captions.fix import MOST_CHARACTERS, fixed
+from loss_logging.captions.folder.problems import FolderProblems
+from loss_logging.captions.folder.read import TEXTS, CaptionedFile
 from loss_logging.support.files import whole_file
 
 __all__ = ["Repair", "Repairer"]
@@ -29,9 +28,9 @@ class Repair(msgspec.Struct, frozen=True):
 class Repairer:
     """Repairs the captions of a folder in place, each file whole or not at all, with a backup of what was there.
 
-    Changed are mojibake, HTML entities, invisible characters and white space, see `loss_logging.captions.fixed`, and a
-    byte order mark. Only caption files in UTF-8 are touched: never tables, never JSON, never text whose encoding was
-    guessed.
+    Changed are mojibake, HTML entities, invisible characters and white space, see `loss_logging.captions.fix.fixed`,
+    and a byte order mark. Only caption files in UTF-8 are touched: never tables, never JSON, never text whose encoding
+    was guessed.
 
     Args:
         root: the folder; backups go to ``.captions-backup-TIME`` in it.

@@ -1,0 +1,1 @@
+"""Captions on disk: the folders, tables and archives of trainers."""

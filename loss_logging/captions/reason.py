@@ -1,0 +1,49 @@
+"""What is said of a caption: the reasons why it is bad, and what a report keeps of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+__all__ = ["SEVERITIES", "DatasetCaptions", "FlaggedCaption", "Reason", "Severity"]
+
+
+Severity = Literal["info", "warning", "error"]
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """What one rule objects to in a caption. ``rule`` is its public name, ``score`` is in (0, 1], ``message`` tells a
+    person what to do, ``span`` is the ``(start, end)`` of the offending characters or None for the whole caption."""
+
+    rule: str
+    severity: Severity
+    score: float
+    message: str
+    span: tuple[int, int] | None = None
+
+
+class DatasetCaptions(msgspec.Struct, frozen=True):
+    """What the captions of a dataset are: ``profile`` is "prose", "tags", "instance", or None where they are of several
+    kinds, so that each was judged by itself. ``profile_is_guessed`` unless it is configured. ``reasons`` say what is
+    wrong with the dataset as a whole."""
+
+    profile: str | None
+    profile_is_guessed: bool
+    reasons: list[Reason] = []
+
+
+class FlaggedCaption(msgspec.Struct, frozen=True):
+    """A caption that a rule objects to. ``severity`` is the highest of its reasons; ``score`` is in (0, 1]."""
+
+    path: str
+    dataset: str
+    caption: str
+    loss: float | None
+    reasons: list[str]
+    score: float
+    severity: Severity
+    details: list[Reason] = []
+
+
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error")

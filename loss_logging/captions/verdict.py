@@ -1,0 +1,74 @@
+"""Verdict: the reasons why a caption is bad, and the order in which flagged captions are shown."""
+
+from __future__ import annotations
+
+import math
+from math import prod
+
+import msgspec
+
+from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.reason import SEVERITIES, FlaggedCaption, Reason, Severity
+
+__all__ = ["Verdict", "flagged_caption", "flagged_order", "without_ignored"]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Why a caption is bad; there is at least one reason."""
+
+    reasons: tuple[Reason, ...]
+
+    @property
+    def rules(self) -> list[str]:
+        """The names of the rules that object."""
+        return [reason.rule for reason in self.reasons]
+
+    @property
+    def score(self) -> float:
+        """How sure the rules are together, in (0, 1]: ``1 - prod(1 - score)`` over the reasons (noisy-or)."""
+        return 1 - prod(1 - reason.score for reason in self.reasons)
+
+    @property
+    def severity(self) -> Severity:
+        """The gravest severity of the reasons."""
+        return max((reason.severity for reason in self.reasons), key=SEVERITIES.index)
+
+
+def without_ignored(verdict: Verdict, path: str, ignore: IgnoreList) -> Verdict | None:
+    """The verdict without the reasons that the ignore list leaves out, or None if none is left."""
+    if not ignore:
+        return verdict
+    kept = tuple(reason for reason in verdict.reasons if not ignore.ignores(reason.rule, path))
+    return Verdict(kept) if kept else None
+
+
+def flagged_caption(path: str, dataset: str, caption: str, loss: float | None, verdict: Verdict) -> FlaggedCaption:
+    """What a report says about a caption that has a verdict; a loss that is not finite becomes None."""
+    return FlaggedCaption(
+        path=path,
+        dataset=dataset,
+        caption=caption,
+        loss=loss if loss is not None and math.isfinite(loss) else None,
+        reasons=verdict.rules,
+        score=verdict.score,
+        severity=verdict.severity,
+        details=list(verdict.reasons),
+    )
+
+
+def flagged_order(
+    flagged: FlaggedCaption, suspect: bool = False
+) -> tuple[int, bool, float, bool, float, str, str, str]:
+    """Sort key: the gravest severity first; among equals, items that are ``suspect`` for their losses, too (a high
+    ``hard`` or ``caption_mismatch``); then the highest score, the highest loss (none last), and by name."""
+    loss = flagged.loss
+    return (
+        -SEVERITIES.index(flagged.severity),
+        not suspect,
+        -flagged.score,
+        loss is None,
+        0.0 if loss is None else -loss,
+        flagged.path,
+        flagged.dataset,
+        flagged.caption,
+    )
