@@ -201,8 +201,8 @@ def one_save(results: Results, items: int) -> None:
 
 
 def json_speed(results: Results, root: Path, step: int) -> None:
-    from loss_logging.artifacts import write_report
-    from loss_logging.report import DatasetReport, Job, LossReport
+    from loss_logging.reports.artifact import write_report
+    from loss_logging.reports.report import DatasetReport, Job, LossReport
     from loss_logging.statistics import RunStatistics
 
     log = RecordLog(_config(root).records_dir)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from loss_logging.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from loss_logging.artifacts import read_report
     from loss_logging.backends import LoggerBackend
     from loss_logging.captions.flag import flag_bad_captions
     from loss_logging.config import TrainConfig
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
     from loss_logging.records.capture import capture_per_example_loss
     from loss_logging.records.per_example import compute_per_example_loss, per_example_loss
     from loss_logging.records.record import SampleRecord
-    from loss_logging.report import LossReport
+    from loss_logging.reports.artifact import read_report
+    from loss_logging.reports.report import LossReport
     from loss_logging.statistics import aggregate_by_dataset
 
 __all__ = [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 
 from loss_logging.errors import ConfigError
-from loss_logging.report import LossReport
+from loss_logging.reports.report import LossReport
 from loss_logging.support.extras import is_installed, missing_package
 from loss_logging.support.names import load, near_miss
 

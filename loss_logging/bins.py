@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from loss_logging.report import Histogram
+from loss_logging.reports.report import Histogram
 
 __all__ = ["bin_edges", "histogram", "quantiles"]
 

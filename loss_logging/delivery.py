@@ -18,7 +18,7 @@ import msgspec
 
 from loss_logging.backends import BackendSpec, LoggerBackend
 from loss_logging.ledger import Ledger
-from loss_logging.report import LossReport
+from loss_logging.reports.report import LossReport
 from loss_logging.tracker import Row, Tracker
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from loss_logging.evaluate import Draw, evaluate_dataset
 from loss_logging.image_batches import ImageBatches, image_row, open_rows
 from loss_logging.ray_config import RayConfig
 from loss_logging.records.record import SampleRecord
-from loss_logging.report import LossReport
+from loss_logging.reports.report import LossReport
 from loss_logging.support.chance import uniform
 from loss_logging.support.checked_config import Check, CheckedConfig, Count, Fraction, JobName, Seed, check_section
 from loss_logging.support.extras import require

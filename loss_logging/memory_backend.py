@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from loss_logging.backends import Requirements
-from loss_logging.report import LossReport
+from loss_logging.reports.report import LossReport
 
 __all__ = ["MemoryBackend"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from loss_logging.backends import BackendSpec
-from loss_logging.report import LossReport
+from loss_logging.reports.report import LossReport
 
 __all__ = [
     "ALIVE_SECONDS",

@@ -5,23 +5,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from loss_logging.artifacts import ReportError
 from loss_logging.captions.reason import DatasetCaptions
 from loss_logging.ledger import Ledger
 from loss_logging.records.log import RecordLog
-from loss_logging.report import SCHEMA_NAME, DatasetReport, LossReport, PairedItems, Summary, loss_scalar_name
+from loss_logging.reports.artifact import ReportError, read_for_backends
+from loss_logging.reports.report import LossReport, PairedItems, Summary, loss_scalar_name
 from loss_logging.statistics import RunStatistics
-from loss_logging.support.progress_bar import announced
 from loss_logging.tracker import Row
 
 if TYPE_CHECKING:
     from loss_logging.config import TrainConfig
 
-__all__ = ["Missed", "missed", "missed_lately", "read_for_backends"]
+__all__ = ["Missed", "missed", "missed_lately"]
 
 _MOST_LATE_REPORTS = 16
 _LARGE = 20_000_000  # bytes of a file that takes a while
@@ -109,32 +108,6 @@ def _missed_scalars(config: TrainConfig, ledger: Ledger, after: int, through: in
         for step, means in windows
         if ledger.lacks(step, is_report=False) and ledger.lacks(step, is_report=True)
     ]
-
-
-def read_for_backends(path: Path, *, progress: bool = False) -> LossReport:
-    """Read a JSON artifact back as backends get it: without the figures of every item, which may be millions.
-
-    Args:
-        path: of the artifact.
-        progress: say on a terminal that a large one is being read.
-
-    Raises:
-        ReportError: the file is no loss report, or not of this version.
-        OSError: the file cannot be read.
-    """
-    try:
-        with announced(f"reading {path.name}", shown=progress and path.stat().st_size > _LARGE):
-            found = msgspec.json.decode(path.read_bytes(), type=_WithoutItems)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ReportError(f"{path} is no loss report: {error}") from error
-    if found.schema_ != SCHEMA_NAME:
-        raise ReportError(f"{path} has schema {found.schema_!r}; this version of loss_logging reads {SCHEMA_NAME!r}")
-    fields: dict[str, Any] = {name: getattr(found, name) for name in LossReport.__struct_fields__}
-    fields["datasets"] = {
-        name: DatasetReport(dataset.summary, dataset.paired_items, dataset.captions)
-        for name, dataset in found.datasets.items()
-    }
-    return LossReport(**fields | {"json_path": str(path)})
 
 
 class _Dataset(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from loss_logging.errors import ConfigError
-from loss_logging.report import LossReport, Picture
+from loss_logging.reports.report import LossReport, Picture
 from loss_logging.support.names import load
 from loss_logging.support.thumbnails import NoThumbnailError, shrunk, thumbnail
 from loss_logging.support.warn import LOGGER, warn_once

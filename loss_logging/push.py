@@ -13,9 +13,10 @@ from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.ledger import Ledger
 from loss_logging.lock import RunLock
-from loss_logging.missed import Missed, missed, read_for_backends
+from loss_logging.missed import Missed, missed
 from loss_logging.pictures import PictureMaker
-from loss_logging.report import LossReport
+from loss_logging.reports.artifact import read_for_backends
+from loss_logging.reports.report import LossReport
 from loss_logging.support.progress_bar import progress_bar
 from loss_logging.tracker import Row, Tracker
 

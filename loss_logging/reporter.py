@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import duckdb
 import msgspec
 
-from loss_logging.artifacts import items_path, write_items, write_report
 from loss_logging.captions.reason import DatasetCaptions, FlaggedCaption
 from loss_logging.config import TrainConfig
 from loss_logging.delivery import Dispatcher
@@ -39,11 +38,12 @@ from loss_logging.messages import (
 )
 from loss_logging.mirror import Mirror
 from loss_logging.other_ranks import OtherRanks
-from loss_logging.paired_warnings import paired_warnings
 from loss_logging.pictures import PictureMaker
 from loss_logging.ranks import opened_run
 from loss_logging.records.log import RecordLog
-from loss_logging.report import DatasetReport, Job, LossReport, Summary, Worst, loss_scalar_name
+from loss_logging.reports.artifact import items_path, write_items, write_report
+from loss_logging.reports.paired_warnings import paired_warnings
+from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, Worst, loss_scalar_name
 from loss_logging.statistics import RunStatistics
 from loss_logging.support.warn import LOGGER, warn_once
 

@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from loss_logging import ledger
-from loss_logging.artifacts import items_path
 from loss_logging.config import TrainConfig
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.lock import RunLock
@@ -16,6 +15,7 @@ from loss_logging.mirror import forget_versions
 from loss_logging.ranks import Meeting, Rank
 from loss_logging.records.log import RecordLog
 from loss_logging.remote_run import bring, holds_another_run
+from loss_logging.reports.artifact import items_path
 from loss_logging.support.files import remove_leftovers, whole_file
 from loss_logging.support.warn import LOGGER
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loss_logging.captions.reason import FlaggedCaption
-from loss_logging.report import Histogram, LossReport, Summary, WorstItem
+from loss_logging.reports.report import Histogram, LossReport, Summary, WorstItem
 
 __all__ = [
     "aligned",

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loss_logging.compare import CLEAR, Comparison, DatasetChange, ItemChange, Side
+from loss_logging.reports.compare import CLEAR, Comparison, DatasetChange, ItemChange, Side
 from loss_logging.show import (
     PATH_WIDTH,
     WIDE,

@@ -24,7 +24,7 @@ from loss_logging.queries import Queries, parts_of, sql
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import FOREVER, RecordLog
 from loss_logging.records.record import RecordLike
-from loss_logging.report import PairedItems, Summary, TimestepCurve, TopRecord, WorstItem
+from loss_logging.reports.report import PairedItems, Summary, TimestepCurve, TopRecord, WorstItem
 
 if TYPE_CHECKING:
     from loss_logging.caption_statistics import CaptionStatistics

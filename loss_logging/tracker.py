@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from loss_logging.backends import BackendSpec, LoggerBackend, build_backend
 from loss_logging.ledger import Ledger
-from loss_logging.report import LossReport
+from loss_logging.reports.report import LossReport
 
 if TYPE_CHECKING:
     from loss_logging.config import TrainConfig

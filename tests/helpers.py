@@ -15,9 +15,9 @@ import jsonschema
 import msgspec
 import pytest
 
-from loss_logging.artifacts import report_schema
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
+from loss_logging.reports.artifact import report_schema
 from loss_logging.statistics import RunStatistics
 
 HOSTILE = [

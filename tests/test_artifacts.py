@@ -22,8 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loss_logging import LossLogger, read_report
-from loss_logging.artifacts import ReportError, report_schema, write_csv, write_report
-from loss_logging.report import DatasetReport, ItemStats, Job, LossReport, Summary
+from loss_logging.reports.artifact import ReportError, report_schema, write_csv, write_report
+from loss_logging.reports.report import DatasetReport, ItemStats, Job, LossReport, Summary
 
 EMPTY = Summary(count=0, mean=None, median=None, min=None, max=None, std=None, non_finite=0, quantiles={})
 REPORT = LossReport(job=Job("cats", 1, "2024-01-01T00:00:00+00:00"), global_=EMPTY)

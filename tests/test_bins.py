@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from loss_logging import bins, statistics
 from loss_logging.records.log import RecordLog
-from loss_logging.report import Histogram
+from loss_logging.reports.report import Histogram
 
 LARGEST = float(np.finfo(np.float64).max)
 SMALLEST = 5e-324

@@ -21,7 +21,7 @@ from typer.main import get_command
 
 from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.commands import app
-from loss_logging.report import DatasetReport, Job, LossReport, Summary, Worst, WorstItem
+from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, Worst, WorstItem
 from loss_logging.show import cell, path_cell, print_report
 
 COMMANDS = tuple(get_command(app).commands)  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ from loss_logging import TrainConfig, aggregate_by_dataset, evaluate_dataset, re
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evaluate import Draw
 from loss_logging.memory_backend import MemoryBackend
-from loss_logging.report import LossReport
+from loss_logging.reports.report import LossReport
 
 PATHS = [f"img/{i:03}.png" for i in range(200)]
 

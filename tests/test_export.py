@@ -1,4 +1,4 @@
-"""loss_logging.export"""
+"""loss_logging.reports.export"""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from item_reports import save
 
-from loss_logging.artifacts import read_report
 from loss_logging.errors import LossLoggingError
-from loss_logging.export import Format, Selection, export_items
+from loss_logging.reports.artifact import read_report
+from loss_logging.reports.export import Format, Selection, export_items
 
 LOSSES = {
     ("cats", "images/1.png"): [1.0, 2.0],

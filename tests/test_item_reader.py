@@ -1,4 +1,4 @@
-"""loss_logging.item_reader and loss_logging.find_report"""
+"""loss_logging.reports.items and loss_logging.find_report"""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from item_reports import save
 
-from loss_logging.artifacts import ReportError, items_path, read_report
 from loss_logging.errors import LossLoggingError
 from loss_logging.find_report import find_report
-from loss_logging.item_reader import read_items
+from loss_logging.reports.artifact import ReportError, items_path, read_report
+from loss_logging.reports.items import read_items
 
 LOSSES = {("d", f"{i}.png"): [i / 10] for i in range(5_000)} | {("e", 'odd "\\\n,{}.png'): [1.0]}
 

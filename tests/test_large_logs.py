@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from loss_logging import LossLogger, queries, read_report, reporter, statistics
 from loss_logging.captions.config import CaptionConfig
-from loss_logging.item_reader import read_items
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
+from loss_logging.reports.items import read_items
 
 SIXTEENTHS = st.integers(1, 64).map(lambda n: n / 16)  # their sums are exact, in whatever order
 LOSSES = st.one_of(SIXTEENTHS, st.sampled_from([math.nan, math.inf]))

@@ -21,7 +21,7 @@ from loss_logging import LossLogger, TrainConfig
 from loss_logging.errors import ConfigError
 from loss_logging.memory_backend import MemoryBackend
 from loss_logging.pictures import PIXELS, PictureMaker
-from loss_logging.report import Job, LossReport, Picture, Summary, Worst, WorstItem
+from loss_logging.reports.report import Job, LossReport, Picture, Summary, Worst, WorstItem
 
 GO_ON = threading.Event()
 

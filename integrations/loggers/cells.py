@@ -9,7 +9,7 @@ import string
 import zlib
 from typing import Any
 
-from loss_logging.report import Table
+from loss_logging.reports.report import Table
 
 __all__ = ["MAX_CELL", "clean", "csv_table", "fit_name", "markdown_text", "shorten"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from loss_logging.backends import Requirements
 from loss_logging.integrations.loggers.cells import clean, csv_table
-from loss_logging.report import LossReport
+from loss_logging.reports.report import LossReport
 
 if TYPE_CHECKING:
     from loss_logging.config import TrainConfig

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from loss_logging.pictures import PIXELS
-from loss_logging.report import Picture
+from loss_logging.reports.report import Picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -11,7 +11,7 @@ import numpy as np
 
 from loss_logging.backends import Requirements
 from loss_logging.integrations.loggers.cells import clean, markdown_text
-from loss_logging.report import LossReport, Picture, Table
+from loss_logging.reports.report import LossReport, Picture, Table
 
 if TYPE_CHECKING:
     from loss_logging.config import TrainConfig

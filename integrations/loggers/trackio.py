@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from loss_logging.backends import Requirements
 from loss_logging.integrations.loggers.cells import clean, markdown_text
-from loss_logging.report import LossReport, Table
+from loss_logging.reports.report import LossReport, Table
 
 if TYPE_CHECKING:
     from loss_logging.config import TrainConfig

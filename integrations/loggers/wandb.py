@@ -14,7 +14,7 @@ from loss_logging.integrations.loggers.cells import clean
 from loss_logging.integrations.loggers.wandb_media import media
 from loss_logging.integrations.loggers.wandb_rows import FLUSH_SETTING, OwnRows, Row, RowNumbers, Rows, TrainersRows
 from loss_logging.ledger import ledger_dir
-from loss_logging.report import LossReport
+from loss_logging.reports.report import LossReport
 from loss_logging.support.warn import LOGGER
 
 if TYPE_CHECKING:

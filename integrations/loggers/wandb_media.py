@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from loss_logging.integrations.loggers.cells import clean, shorten
-from loss_logging.report import Histogram, LossReport, Picture, Table
+from loss_logging.reports.report import Histogram, LossReport, Picture, Table
 
 __all__ = ["coarsen", "media"]
 

@@ -12,7 +12,7 @@ from loss_logging.config import TrainConfig
 from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
 from loss_logging.integrations.loggers.wandb import WandbBackend
 from loss_logging.logger import LossLogger
-from loss_logging.report import LossReport
+from loss_logging.reports.report import LossReport
 
 __all__ = ["LossTracker", "accelerate_loggers"]
 

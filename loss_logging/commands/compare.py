@@ -44,7 +44,7 @@ def compare(
       loss-logging compare runs/before runs/after --by caption_mismatch
       loss-logging compare before.json after.json --json
     """
-    from loss_logging.compare import compare_reports
+    from loss_logging.reports.compare import compare_reports
 
     first, second = _both(before, after, job)
     comparison = compare_reports(first, second, by, rows, progress=True)

@@ -39,7 +39,7 @@ def evaluate(
     """
     require("diffusers", "torch", "diffusers", "transformers", "PIL")
     from loss_logging.evaluate_config import EvaluateConfig, run_evaluation
-    from loss_logging.missed import read_for_backends
+    from loss_logging.reports.artifact import read_for_backends
 
     settings = EvaluateConfig.from_file(config)
     report = run_evaluation(settings if engine is None else msgspec.structs.replace(settings, engine=engine))

@@ -83,7 +83,7 @@ def export(
       loss-logging export runs/cats --to exclude-list --worst hard:100
       loss-logging export runs/cats --to exclude-list --flagged error
     """
-    from loss_logging.export import Selection, export_items
+    from loss_logging.reports.export import Selection, export_items
 
     if to == "parquet" and out is None and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is nothing to look at; give a file with --out", param_hint="--to")

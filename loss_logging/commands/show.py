@@ -35,7 +35,7 @@ def show(
       loss-logging show runs/cats@500 --rows 40
       loss-logging show runs/cats --json | jq .flagged_summary
     """
-    from loss_logging.missed import read_for_backends
+    from loss_logging.reports.artifact import read_for_backends
 
     report = read_for_backends(find_report(path, job), progress=True)
     if as_json:

@@ -22,10 +22,10 @@ from loss_logging.errors import LossLoggingError
 from loss_logging.html.content import charts, history_block, listed_items, sections
 from loss_logging.html.items import figures_block, items_block, worst_items
 from loss_logging.html.reports import RunReports
-from loss_logging.item_reader import read_items
 from loss_logging.lock import is_locked
 from loss_logging.records.log import LogVersionError, RecordLog
-from loss_logging.report import LossReport
+from loss_logging.reports.items import read_items
+from loss_logging.reports.report import LossReport
 from loss_logging.statistics import item_history
 from loss_logging.support.files import whole_file
 from loss_logging.support.progress_bar import announced, progress_bar

@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from loss_logging.captions.reason import FlaggedCaption
-from loss_logging.report import LossReport, Summary, WorstItem
+from loss_logging.reports.report import LossReport, Summary, WorstItem
 from loss_logging.support.thumbnails import Thumbnail
 
 __all__ = ["Card", "Gallery", "Piece", "Section", "charts", "history_block", "listed_items", "sections"]

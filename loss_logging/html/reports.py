@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
-from loss_logging.artifacts import ReportError
 from loss_logging.config import TrainConfig
-from loss_logging.missed import read_for_backends
-from loss_logging.report import LossReport
+from loss_logging.reports.artifact import ReportError, read_for_backends
+from loss_logging.reports.report import LossReport
 from loss_logging.support.progress_bar import progress_bar
 
 __all__ = ["RunReports"]

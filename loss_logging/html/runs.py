@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from loss_logging.artifacts import ReportError
 from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.find_report import job_of, report_files
-from loss_logging.missed import read_for_backends
+from loss_logging.reports.artifact import ReportError, read_for_backends
 from loss_logging.support.object_store import as_url
 
 __all__ = ["find_run", "runs_in"]

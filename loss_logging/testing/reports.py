@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loss_logging.captions.reason import FlaggedCaption
-from loss_logging.report import DatasetReport, Histogram, Job, LossReport, Summary, TimestepCurve, Worst, WorstItem
+from loss_logging.reports.report import (
+    DatasetReport,
+    Histogram,
+    Job,
+    LossReport,
+    Summary,
+    TimestepCurve,
+    Worst,
+    WorstItem,
+)
 
 __all__ = ["HOSTILE", "empty_report", "sample_report"]
 

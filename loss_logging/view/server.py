@@ -25,11 +25,11 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from loss_logging.artifacts import spreadsheet_cell
 from loss_logging.errors import LossLoggingError
 from loss_logging.html.build import MOST_RECORDS, render
 from loss_logging.html.content import charts, history_block
 from loss_logging.html.items import columns_of
+from loss_logging.reports.artifact import spreadsheet_cell
 from loss_logging.statistics import item_history
 from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, thumbnail
 from loss_logging.view.live import LiveRun

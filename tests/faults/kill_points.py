@@ -20,9 +20,9 @@ import training_run
 from training_run import LAST, SAVE
 
 from loss_logging import LossLogger, LossReport, record_log, recorder, reporter
-from loss_logging.artifacts import write_report
 from loss_logging.records.log import RecordLog
-from loss_logging.report import Job, Summary
+from loss_logging.reports.artifact import write_report
+from loss_logging.reports.report import Job, Summary
 
 DIED = 9
 STEP = 10

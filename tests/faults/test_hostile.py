@@ -25,10 +25,10 @@ from training_run import log
 
 import loss_logging
 from loss_logging import LossLogger, TrainConfig, read_report, reporter
-from loss_logging.artifacts import write_csv
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.records.columns import SCHEMA, table_from_records
 from loss_logging.records.log import LogVersionError, RecordLog, Shard
+from loss_logging.reports.artifact import write_csv
 
 SECRET = b"what is outside stays as it is"
 

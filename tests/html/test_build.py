@@ -40,7 +40,7 @@ from loss_logging.html.items import figures_block, items_block, worst_items
 from loss_logging.html.runs import find_run
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
-from loss_logging.report import DatasetReport, Job, LossReport, PairedItems, Summary
+from loss_logging.reports.report import DatasetReport, Job, LossReport, PairedItems, Summary
 from loss_logging.statistics import item_history
 from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, Thumbnails, thumbnail
 

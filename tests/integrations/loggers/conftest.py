@@ -12,7 +12,7 @@ from PIL import Image
 from sample_report import sample_report
 
 from loss_logging.config import TrainConfig
-from loss_logging.report import LossReport, Picture
+from loss_logging.reports.report import LossReport, Picture
 
 
 @pytest.fixture

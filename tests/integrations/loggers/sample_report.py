@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from loss_logging.captions.reason import FlaggedCaption
-from loss_logging.report import (
+from loss_logging.reports.report import (
     DatasetReport,
     Histogram,
     Job,

@@ -13,7 +13,7 @@ from loss_logging.backends import select_backends
 from loss_logging.config import TrainConfig
 from loss_logging.errors import ConfigError
 from loss_logging.integrations.loggers.comet import CometBackend
-from loss_logging.report import LossReport
+from loss_logging.reports.report import LossReport
 
 comet_ml = pytest.importorskip("comet_ml")
 

@@ -19,7 +19,7 @@ import pytest
 from loss_logging import LossLogger
 from loss_logging.config import TrainConfig
 from loss_logging.integrations.loggers.mlflow import MlflowBackend
-from loss_logging.report import LossReport
+from loss_logging.reports.report import LossReport
 
 mlflow = pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")

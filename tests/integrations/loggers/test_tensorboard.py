@@ -21,7 +21,7 @@ from loss_logging.config import TrainConfig
 from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
 from loss_logging.integrations.loggers.tensorboard_events import EventWriter
 from loss_logging.pictures import PIXELS
-from loss_logging.report import LossReport
+from loss_logging.reports.report import LossReport
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of the html5lib that TensorBoard brings along

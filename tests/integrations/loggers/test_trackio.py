@@ -10,7 +10,7 @@ from sample_report import HOSTILE
 
 from loss_logging.config import TrainConfig
 from loss_logging.integrations.loggers.trackio import TrackioBackend
-from loss_logging.report import LossReport
+from loss_logging.reports.report import LossReport
 
 trackio = pytest.importorskip("trackio")
 

@@ -21,7 +21,7 @@ from loss_logging.config import TrainConfig
 from loss_logging.delivery import Delivery
 from loss_logging.integrations.loggers.wandb import WandbBackend
 from loss_logging.integrations.loggers.wandb_media import coarsen
-from loss_logging.report import Histogram, LossReport
+from loss_logging.reports.report import Histogram, LossReport
 
 wandb = pytest.importorskip("wandb")
 

@@ -13,8 +13,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loss_logging.artifacts import ReportError, items_path
-from loss_logging.report import ItemStats
+from loss_logging.reports.artifact import ReportError, items_path
+from loss_logging.reports.report import ItemStats
 from loss_logging.support.progress_bar import counted
 
 __all__ = ["DECIDED", "ITEM_SCHEMA", "load_items", "read_items"]

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import duckdb
 import msgspec
 
-from loss_logging.item_reader import DECIDED, load_items
-from loss_logging.missed import read_for_backends
-from loss_logging.report import LossReport, Summary
+from loss_logging.reports.artifact import read_for_backends
+from loss_logging.reports.items import DECIDED, load_items
+from loss_logging.reports.report import LossReport, Summary
 from loss_logging.support.database import connect
 
 __all__ = [

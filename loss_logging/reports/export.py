@@ -14,12 +14,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loss_logging.artifacts import spreadsheet_cell
 from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.errors import LossLoggingError
-from loss_logging.item_reader import DECIDED, load_items
-from loss_logging.missed import read_for_backends
-from loss_logging.report import LossReport
+from loss_logging.reports.artifact import read_for_backends, spreadsheet_cell
+from loss_logging.reports.items import DECIDED, load_items
+from loss_logging.reports.report import LossReport
 from loss_logging.support.database import connect
 from loss_logging.support.files import whole_file
 from loss_logging.support.progress_bar import counted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from loss_logging.report import PairedItems
+from loss_logging.reports.report import PairedItems
 
 __all__ = ["paired_warnings"]
 

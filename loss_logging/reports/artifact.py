@@ -15,13 +15,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.report import SCHEMA_NAME, DatasetReport, ItemStats, LossReport
+from loss_logging.missed import _LARGE, _WithoutItems
+from loss_logging.reports.report import SCHEMA_NAME, DatasetReport, ItemStats, LossReport
 from loss_logging.support.files import whole_file
 from loss_logging.support.object_store import as_url, read_file
+from loss_logging.support.progress_bar import announced
 
 __all__ = [
     "ReportError",
     "items_path",
+    "read_for_backends",
     "read_report",
     "report_schema",
     "spreadsheet_cell",
@@ -177,3 +180,29 @@ def spreadsheet_cell(value: Any) -> Any:
     ("'=1+1", -1)
     """
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def read_for_backends(path: Path, *, progress: bool = False) -> LossReport:
+    """Read a JSON artifact back as backends get it: without the figures of every item, which may be millions.
+
+    Args:
+        path: of the artifact.
+        progress: say on a terminal that a large one is being read.
+
+    Raises:
+        ReportError: the file is no loss report, or not of this version.
+        OSError: the file cannot be read.
+    """
+    try:
+        with announced(f"reading {path.name}", shown=progress and path.stat().st_size > _LARGE):
+            found = msgspec.json.decode(path.read_bytes(), type=_WithoutItems)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ReportError(f"{path} is no loss report: {error}") from error
+    if found.schema_ != SCHEMA_NAME:
+        raise ReportError(f"{path} has schema {found.schema_!r}; this version of loss_logging reads {SCHEMA_NAME!r}")
+    fields: dict[str, Any] = {name: getattr(found, name) for name in LossReport.__struct_fields__}
+    fields["datasets"] = {
+        name: DatasetReport(dataset.summary, dataset.paired_items, dataset.captions)
+        for name, dataset in found.datasets.items()
+    }
+    return LossReport(**fields | {"json_path": str(path)})

@@ -1,0 +1,1 @@
+"""The snapshot of one save step: its structs, its file, comparing and exporting it."""

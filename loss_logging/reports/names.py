@@ -1,0 +1,44 @@
+"""How the files of a report are called: ``{job}_{step:09d}.json``, and ``.items.parquet`` beside it."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+__all__ = ["items_path", "job_and_step", "report_files", "report_name"]
+
+
+def report_name(job: str, step: int) -> str:
+    """The name of the JSON report of a save step.
+
+    >>> report_name("cats", 250)
+    'cats_000000250.json'
+    """
+    return f"{job}_{step:09d}.json"
+
+
+def job_and_step(report: str | Path) -> tuple[str, int] | None:
+    """The job and the save step that a report is of, as its name has them; None for the name of anything else.
+
+    >>> job_and_step("runs/big_cats_000000250.json"), job_and_step("cats.json"), job_and_step("cats_250.html")
+    (('big_cats', 250), None, None)
+    """
+    path = Path(report)
+    job, _, step = path.stem.rpartition("_")
+    return (job, int(step)) if path.suffix == ".json" and job and len(step) >= 9 and step.isdecimal() else None
+
+
+def report_files(folder: Path, job: str | None = None) -> list[Path]:
+    """The JSON reports in ``folder``, of one job or of all, by job and step."""
+    found = folder.glob(f"{glob.escape(job) if job else '*'}_*.json")
+    known = {path: place for path in found if (place := job_and_step(path)) and job in (None, place[0])}
+    return sorted(known, key=known.__getitem__)
+
+
+def items_path(report: Path) -> Path:
+    """Where the figures of every item are, beside a JSON report that does not hold them.
+
+    >>> items_path(Path("cats_000000250.json")).name
+    'cats_000000250.items.parquet'
+    """
+    return report.with_name(f"{report.stem}.items.parquet")
