@@ -24,12 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.table import Results
-from loss_logging.config import TrainConfig
 from loss_logging.messages import Reply, Save, Saved, Start
 from loss_logging.ranks import Meeting
 from loss_logging.records.columns import SCHEMA
 from loss_logging.records.log import RecordLog
 from loss_logging.reporter import Reporter
+from loss_logging.runs.config import TrainConfig
 
 DATASETS = 10
 BATCH = 32

@@ -19,7 +19,7 @@ from loss_logging.support.extras import is_installed, missing_package
 from loss_logging.support.names import load, near_miss
 
 if TYPE_CHECKING:
-    from loss_logging.config import TrainConfig
+    from loss_logging.runs.config import TrainConfig
 
 __all__ = ["BackendSpec", "LoggerBackend", "Requirements", "Selection", "build_backend", "select_backends"]
 

@@ -22,7 +22,7 @@ from loss_logging.reports.report import LossReport
 from loss_logging.tracker import Row, Tracker
 
 if TYPE_CHECKING:
-    from loss_logging.config import TrainConfig
+    from loss_logging.runs.config import TrainConfig
 
 __all__ = ["Delivery", "Dispatcher", "Undelivered"]
 
@@ -240,7 +240,7 @@ class Dispatcher:
 
     Example:
         >>> from loss_logging.memory_backend import MemoryBackend
-        >>> from loss_logging.config import TrainConfig
+        >>> from loss_logging.runs.config import TrainConfig
         >>> import tempfile
         >>> memory = MemoryBackend()
         >>> dispatcher = Dispatcher([memory], TrainConfig(job_name="cats", save_root=tempfile.mkdtemp()))

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from loss_logging.backends import ENTRY_POINT_GROUP, BackendSpec, select_backends
-from loss_logging.config import TrainConfig
 from loss_logging.delivery import Delivery
 from loss_logging.errors import ConfigError, MissingExtraError
 from loss_logging.logger import LossLogger
 from loss_logging.reports.artifact import read_report
 from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig
 
 __all__ = ["Finding", "examine"]
 

@@ -18,16 +18,16 @@ import msgspec
 import pyarrow as pa
 
 from loss_logging.computation import Computation
-from loss_logging.config import TrainConfig
 from loss_logging.draws import Draw
 from loss_logging.errors import ConfigError
 from loss_logging.journal import Journal
 from loss_logging.local_engine import evaluate_locally
 from loss_logging.logger import LossLogger
-from loss_logging.mirror import mirrored
 from loss_logging.ray_config import RayConfig
 from loss_logging.reports.artifact import read_report, write_csv
 from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.store.upload import mirrored
 from loss_logging.selection import Selection
 from loss_logging.support.extras import require
 from loss_logging.support.files import whole_file

@@ -17,13 +17,13 @@ from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.folder.problems import PROBLEMS, FolderProblems
 from loss_logging.captions.folder.read import CaptionedFile, read_captioned_folder
 from loss_logging.captions.folder.webdataset import ArchivedImage, find_shards, read_shard
-from loss_logging.config import TrainConfig, check_job_name, check_save_root
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evaluate import Draw, evaluate_dataset
 from loss_logging.image_batches import ImageBatches, image_row, open_rows
 from loss_logging.ray_config import RayConfig
 from loss_logging.records.record import SampleRecord
 from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig, check_job_name, check_save_root
 from loss_logging.support.chance import uniform
 from loss_logging.support.checked_config import Check, CheckedConfig, Count, Fraction, JobName, Seed, check_section
 from loss_logging.support.extras import require

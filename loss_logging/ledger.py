@@ -17,7 +17,7 @@ from urllib.parse import quote
 from loss_logging.support.warn import warn_once
 
 if TYPE_CHECKING:
-    from loss_logging.config import TrainConfig
+    from loss_logging.runs.config import TrainConfig
 
 __all__ = ["Ledger", "ledger_dir", "resume", "start_again", "start_over"]
 

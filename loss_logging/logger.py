@@ -19,7 +19,6 @@ import msgspec
 import pyarrow as pa
 
 from loss_logging.backends import select_backends
-from loss_logging.config import TrainConfig
 from loss_logging.delivery import Dispatcher
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.late_log import LateLog
@@ -35,6 +34,7 @@ from loss_logging.records.sampling import Sampler
 from loss_logging.remote_log import Receiver, RemoteLog
 from loss_logging.reporter_client import InlineReporter, ReporterClient, ReporterError, ReporterProcess
 from loss_logging.run_folder import RunFolder
+from loss_logging.runs.config import TrainConfig
 from loss_logging.sigterm import on_sigterm
 from loss_logging.support.chance import uniform_of
 from loss_logging.support.extras import require

@@ -12,13 +12,14 @@ import msgspec
 from loss_logging.captions.reason import DatasetCaptions
 from loss_logging.ledger import Ledger
 from loss_logging.records.log import RecordLog
-from loss_logging.reports.artifact import ReportError, read_for_backends
+from loss_logging.reports.artifact import ReportError, read_without_items
+from loss_logging.reports.names import by_step
 from loss_logging.reports.report import LossReport, PairedItems, Summary, loss_scalar_name
 from loss_logging.statistics import RunStatistics
 from loss_logging.tracker import Row
 
 if TYPE_CHECKING:
-    from loss_logging.config import TrainConfig
+    from loss_logging.runs.config import TrainConfig
 
 __all__ = ["Missed", "missed", "missed_lately"]
 
@@ -49,7 +50,7 @@ class Missed(msgspec.Struct, frozen=True):
                 yield scalars[step]
                 continue
             try:
-                report = read_for_backends(self.reports[step])
+                report = read_without_items(self.reports[step])
             except (ReportError, OSError) as error:
                 unreadable(step, str(error))
                 continue
@@ -121,4 +122,4 @@ class _WithoutItems(LossReport, frozen=True, kw_only=True, rename={"schema_": "s
 
 
 def _reports(config: TrainConfig) -> dict[int, Path]:
-    return {int(path.stem.rpartition("_")[2]): path for path in config.report_paths()}
+    return by_step(config.report_paths())

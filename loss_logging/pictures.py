@@ -20,7 +20,7 @@ from loss_logging.support.thumbnails import NoThumbnailError, shrunk, thumbnail
 from loss_logging.support.warn import LOGGER, warn_once
 
 if TYPE_CHECKING:
-    from loss_logging.config import TrainConfig
+    from loss_logging.runs.config import TrainConfig
 
 __all__ = ["PIXELS", "LoadImage", "PictureMaker", "load_image_function"]
 

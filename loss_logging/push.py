@@ -9,18 +9,19 @@ from typing import Any
 import msgspec
 
 from loss_logging.backends import BackendSpec, LoggerBackend, select_backends
-from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.ledger import Ledger
-from loss_logging.lock import RunLock
 from loss_logging.missed import Missed, missed
 from loss_logging.pictures import PictureMaker
-from loss_logging.reports.artifact import read_for_backends
+from loss_logging.reports.artifact import read_without_items
 from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.locate import job_of
+from loss_logging.runs.lock import RunLock
 from loss_logging.support.progress_bar import progress_bar
 from loss_logging.tracker import Row, Tracker
 
-__all__ = ["Pushed", "jobs_in", "push_job"]
+__all__ = ["Pushed", "push_job"]
 
 _OF_THE_TRAINER = ("run", "writer")
 """Options that were objects in the trainer's process."""
@@ -38,22 +39,6 @@ class Pushed(msgspec.Struct, frozen=True):
         if not (self.reports or self.rows or self.failed):
             return f"{self.job_name}: nothing was missed"
         return f"{self.job_name}: {_count(self.reports, 'report')} and {_count(self.rows, 'row')} of scalars delivered"
-
-
-def jobs_in(folder: Path) -> dict[str, Path]:
-    """The latest report of each job in ``folder``, a ``save_root`` or its ``loss_logging``.
-
-    Raises:
-        LossLoggingError: there is none.
-    """
-    folder = folder.absolute()
-    inside = folder.name == "loss_logging" and not (folder / "loss_logging").is_dir()
-    out_dir = folder if inside else folder / "loss_logging"
-    found = sorted(out_dir.glob("*_" + "[0-9]" * 9 + "*.json"), key=lambda path: (len(path.name), path.name))
-    jobs = {name: path for path in found for name, _, step in [path.stem.rpartition("_")] if step.isdecimal()}
-    if not jobs:
-        raise LossLoggingError(f"{out_dir} holds no report (JOB_000000250.json)")
-    return jobs
 
 
 def push_job(
@@ -122,8 +107,8 @@ def _prepare(backend: LoggerBackend, ledger: Ledger, lacking: Missed) -> None:
 
 def _config_of(report: Path) -> TrainConfig:
     """The run's configuration, wherever its folder is now."""
-    job_name = report.stem.rpartition("_")[0]
-    given = {"job_name": job_name, **read_for_backends(report).config}
+    job_name = job_of(report)
+    given = {"job_name": job_name, **read_without_items(report).config}
     return TrainConfig.from_dict(given | {"job_name": job_name, "save_root": str(report.parent.parent.absolute())})
 
 

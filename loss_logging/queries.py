@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from loss_logging.records.columns import SCHEMA
+from loss_logging.reports.report import DECISIVE_PAIRS
 from loss_logging.support.database import connect, spill_folder_of_this_process
 
 __all__ = ["Queries", "parts_of", "sql"]
@@ -68,6 +69,7 @@ class Queries:
         self._connection = connect(_scaled(memory_limit, _DUCKDB_SHARE), threads, spill_folder)
         self.set("timestep_scale", timestep_scale)
         self.set("block_steps", block_steps)
+        self.set("decisive_pairs", DECISIVE_PAIRS)
         self._connection.execute(sql("macros"))
         self.read(SCHEMA.empty_table())
 

@@ -16,8 +16,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from loss_logging.lock import is_locked
 from loss_logging.progress import remove_progress
+from loss_logging.runs.lock import is_locked
 from loss_logging.support.files import whole_file
 
 __all__ = ["Joined", "Meeting", "Rank", "opened_run"]

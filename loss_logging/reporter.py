@@ -20,7 +20,6 @@ import duckdb
 import msgspec
 
 from loss_logging.captions.reason import DatasetCaptions, FlaggedCaption
-from loss_logging.config import TrainConfig
 from loss_logging.delivery import Dispatcher
 from loss_logging.messages import (
     ALIVE_SECONDS,
@@ -36,14 +35,16 @@ from loss_logging.messages import (
     Scalars,
     Start,
 )
-from loss_logging.mirror import Mirror
 from loss_logging.other_ranks import OtherRanks
 from loss_logging.pictures import PictureMaker
 from loss_logging.ranks import opened_run
 from loss_logging.records.log import RecordLog
-from loss_logging.reports.artifact import items_path, write_items, write_report
+from loss_logging.reports.artifact import write_items, write_report
+from loss_logging.reports.names import items_path
 from loss_logging.reports.paired_warnings import paired_warnings
 from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, Worst, loss_scalar_name
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.store.upload import Mirror
 from loss_logging.statistics import RunStatistics
 from loss_logging.support.warn import LOGGER, warn_once
 

@@ -8,14 +8,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from loss_logging import ledger
-from loss_logging.config import TrainConfig
 from loss_logging.errors import ConfigError, LossLoggingError
-from loss_logging.lock import RunLock
-from loss_logging.mirror import forget_versions
 from loss_logging.ranks import Meeting, Rank
 from loss_logging.records.log import RecordLog
-from loss_logging.remote_run import bring, holds_another_run
-from loss_logging.reports.artifact import items_path
+from loss_logging.reports.names import by_step, items_path
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.lock import RunLock
+from loss_logging.runs.store.download import bring, holds_another_run
+from loss_logging.runs.store.upload import forget_versions
 from loss_logging.support.files import remove_leftovers, whole_file
 from loss_logging.support.warn import LOGGER
 
@@ -50,10 +50,9 @@ class RunFolder:
         self._take()
         if self._config.url is not None:
             bring(self._config)
-        kept = self._config.report_path(step).name
         # The last report first, and the records last: interrupted, every report that is left has its records.
-        for path in reversed(self._config.report_paths()):
-            if step == 0 or (len(path.name), path.name) > (len(kept), kept):
+        for at, path in reversed(by_step(self._config.report_paths()).items()):
+            if step == 0 or at > step:
                 path.unlink(missing_ok=True)
                 items_path(path).unlink(missing_ok=True)
         self.log.truncate(step if step > 0 else -1)
@@ -68,7 +67,7 @@ class RunFolder:
         if not self.resumed_from:
             return -1
         reports = self._config.report_paths()
-        last_report = int(reports[-1].stem.rpartition("_")[2]) if reports else -1
+        last_report = max(by_step(reports), default=-1)
         return max(last_report, self.resumed_from // self._config.log_every * self._config.log_every or -1)
 
     def start_evaluation(self) -> None:

@@ -10,7 +10,7 @@ from loss_logging.ledger import Ledger
 from loss_logging.reports.report import LossReport
 
 if TYPE_CHECKING:
-    from loss_logging.config import TrainConfig
+    from loss_logging.runs.config import TrainConfig
 
 __all__ = ["Row", "Tracker"]
 

@@ -9,9 +9,9 @@ from typing import Any
 import fsspec
 
 from loss_logging import LossLogger, read_report
-from loss_logging.manifest import Manifest, manifest_name, read_manifest
 from loss_logging.records.log import RecordLog
-from loss_logging.remote_run import RemoteRun
+from loss_logging.runs.store.download import RemoteRun
+from loss_logging.runs.store.manifest import Manifest, manifest_name, read_manifest
 from loss_logging.support.object_store import ObjectStore
 
 MEMORY = "memory://bucket/run"

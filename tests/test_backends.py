@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from loss_logging.backends import BackendSpec, Requirements, build_backend, select_backends
-from loss_logging.config import TrainConfig
 from loss_logging.errors import ConfigError, MissingExtraError
 from loss_logging.memory_backend import MemoryBackend
+from loss_logging.runs.config import TrainConfig
 
 TENSORBOARD = "loss_logging.integrations.loggers.tensorboard:TensorBoardBackend"
 WANDB = "loss_logging.integrations.loggers.wandb:WandbBackend"

@@ -27,7 +27,7 @@ from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.folder.check import Finding, FolderCheck, check_folder
 from loss_logging.captions.folder.formats import WRITERS
 from loss_logging.captions.ignore import IgnoreList
-from loss_logging.config import caption_config_from_file
+from loss_logging.runs.config import caption_config_from_file
 from loss_logging.show_check import print_check, print_repairs
 
 NOISE = random.Random(0)

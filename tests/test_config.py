@@ -1,4 +1,4 @@
-"""loss_logging.config"""
+"""loss_logging.runs.config"""
 
 from __future__ import annotations
 
@@ -275,8 +275,9 @@ def test_from_dict_accepts_or_raises_config_error(changes: dict[str, Any]) -> No
 
 
 def test_importing_the_config_is_light() -> None:
-    """loss_logging.config imports no array library and no column store."""
-    code = "import sys, loss_logging.config; print(sorted({'numpy', 'pyarrow', 'duckdb', 'torch'} & set(sys.modules)))"
+    """Importing TrainConfig loads no array library, no column store, and no rule for captions."""
+    heavy = "{'numpy', 'pyarrow', 'duckdb', 'torch', 'loss_logging.captions.rules'}"
+    code = f"import sys; from loss_logging import TrainConfig; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

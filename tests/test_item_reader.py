@@ -1,4 +1,4 @@
-"""loss_logging.reports.items and loss_logging.find_report"""
+"""loss_logging.reports.items and loss_logging.runs.locate"""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 from item_reports import save
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.find_report import find_report
-from loss_logging.reports.artifact import ReportError, items_path, read_report
+from loss_logging.reports.artifact import ReportError, read_report
 from loss_logging.reports.items import read_items
+from loss_logging.reports.names import items_path
+from loss_logging.runs.locate import find_report
 
 LOSSES = {("d", f"{i}.png"): [i / 10] for i in range(5_000)} | {("e", 'odd "\\\n,{}.png'): [1.0]}
 

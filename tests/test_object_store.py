@@ -21,12 +21,12 @@ from typer.testing import CliRunner
 from loss_logging import TrainConfig, evaluate_dataset, mirror, read_report
 from loss_logging.commands import app
 from loss_logging.errors import ConfigError, LossLoggingError, MissingExtraError
-from loss_logging.find_report import find_report, last_two
 from loss_logging.html.runs import find_run
-from loss_logging.manifest import manifest_name
-from loss_logging.mirror import Mirror
 from loss_logging.records.log import RecordLog
-from loss_logging.remote_run import RemoteRun
+from loss_logging.runs.locate import find_report, last_two
+from loss_logging.runs.store.download import RemoteRun
+from loss_logging.runs.store.manifest import manifest_name
+from loss_logging.runs.store.upload import Mirror
 from loss_logging.support.object_store import ObjectStore, StoreError
 
 pytestmark = pytest.mark.usefixtures("empty_store")

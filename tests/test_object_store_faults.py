@@ -15,11 +15,11 @@ from helpers import record
 from object_stores import MEMORY, counts, left_behind, log, logger, manifest, train
 
 from loss_logging import TrainConfig, evaluate_dataset, mirror
-from loss_logging.manifest import manifest_name
-from loss_logging.mirror import Mirror
 from loss_logging.ranks import opened_run
 from loss_logging.records.log import RecordLog
-from loss_logging.remote_run import RemoteRun
+from loss_logging.runs.store.download import RemoteRun
+from loss_logging.runs.store.manifest import manifest_name
+from loss_logging.runs.store.upload import Mirror
 from loss_logging.support.object_store import ObjectStore, StoreError
 
 MANIFEST = manifest_name("cats")
@@ -31,7 +31,7 @@ def quick(empty_store: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror, "_EVERY_SECONDS", 0.1)
     monkeypatch.setattr(mirror, "_RETRY_SECONDS", 0.02)
     monkeypatch.setattr(mirror, "_MOST_RETRY_SECONDS", 0.02)
-    monkeypatch.setattr("loss_logging.remote_run._PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("loss_logging.runs.store.download._PAUSE_SECONDS", 0.01)
 
 
 def fails(

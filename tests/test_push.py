@@ -19,7 +19,8 @@ from wandb_file import history
 from loss_logging import LossLogger, TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.ledger import Ledger
-from loss_logging.push import Pushed, jobs_in, push_job
+from loss_logging.push import Pushed, push_job
+from loss_logging.runs.locate import latest_reports
 
 TRACKER = "trackers:FileTracker"
 SAVED = {10, 20, 35}
@@ -51,7 +52,7 @@ def train(root: Path, steps: range = range(1, 39), resume: int | None = None, **
 
 
 def push(root: Path, to: str = TRACKER, options: Mapping[str, Any] | None = None) -> Pushed:
-    return push_job(jobs_in(root)["job"], to, options, progress=False)
+    return push_job(latest_reports(root)["job"], to, options, progress=False)
 
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -106,7 +107,8 @@ def test_a_push_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     (tmp_path / "tracker.trouble").write_text("slow")
     program = (
         "import sys; from pathlib import Path; from loss_logging.push import *; "
-        f"push_job(jobs_in(Path(sys.argv[1]))['job'], {TRACKER!r}, {{'out': sys.argv[2]}})"
+        "from loss_logging.runs.locate import latest_reports; "
+        f"push_job(latest_reports(Path(sys.argv[1]))['job'], {TRACKER!r}, {{'out': sys.argv[2]}})"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     out = tmp_path / "tracker.txt"
@@ -171,7 +173,7 @@ def test_an_unknown_job_is_said(tmp_path: Path) -> None:
 def test_a_folder_without_reports_is_said(tmp_path: Path) -> None:
     """An empty folder is an error that names it."""
     with pytest.raises(LossLoggingError, match="holds no report"):
-        jobs_in(tmp_path)
+        latest_reports(tmp_path)
 
 
 def test_a_folder_that_was_moved(tmp_path: Path) -> None:

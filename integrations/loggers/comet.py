@@ -12,7 +12,7 @@ from loss_logging.integrations.loggers.cells import clean, csv_table
 from loss_logging.reports.report import LossReport
 
 if TYPE_CHECKING:
-    from loss_logging.config import TrainConfig
+    from loss_logging.runs.config import TrainConfig
 
 __all__ = ["CometBackend"]
 

@@ -20,7 +20,7 @@ from loss_logging.support.files import whole_file
 from loss_logging.support.warn import LOGGER
 
 if TYPE_CHECKING:
-    from loss_logging.config import TrainConfig
+    from loss_logging.runs.config import TrainConfig
 
 __all__ = ["MlflowBackend"]
 

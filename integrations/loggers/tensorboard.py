@@ -14,8 +14,8 @@ from loss_logging.integrations.loggers.cells import clean, markdown_text
 from loss_logging.reports.report import LossReport, Picture, Table
 
 if TYPE_CHECKING:
-    from loss_logging.config import TrainConfig
     from loss_logging.integrations.loggers.tensorboard_events import EventWriter
+    from loss_logging.runs.config import TrainConfig
 
 __all__ = ["SummaryWriter", "TensorBoardBackend"]
 

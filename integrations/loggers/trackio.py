@@ -11,7 +11,7 @@ from loss_logging.integrations.loggers.cells import clean, markdown_text
 from loss_logging.reports.report import LossReport, Table
 
 if TYPE_CHECKING:
-    from loss_logging.config import TrainConfig
+    from loss_logging.runs.config import TrainConfig
 
 __all__ = ["TrackioBackend"]
 

@@ -18,7 +18,7 @@ from loss_logging.reports.report import LossReport
 from loss_logging.support.warn import LOGGER
 
 if TYPE_CHECKING:
-    from loss_logging.config import TrainConfig
+    from loss_logging.runs.config import TrainConfig
 
 __all__ = ["WandbBackend"]
 

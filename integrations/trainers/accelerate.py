@@ -8,11 +8,11 @@ from typing import Any
 from accelerate.tracking import GeneralTracker
 
 from loss_logging.backends import LoggerBackend
-from loss_logging.config import TrainConfig
 from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
 from loss_logging.integrations.loggers.wandb import WandbBackend
 from loss_logging.logger import LossLogger
 from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig
 
 __all__ = ["LossTracker", "accelerate_loggers"]
 

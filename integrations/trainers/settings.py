@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from loss_logging.config import TrainConfig
 from loss_logging.errors import ConfigError
+from loss_logging.runs.config import TrainConfig
 from loss_logging.support.checked_config import parse_file
 from loss_logging.support.warn import LOGGER
 

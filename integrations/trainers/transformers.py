@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import transformers
 from torch.utils.data import IterableDataset, get_worker_info
 
-from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.token_losses import Losses, ModelLosses
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.logger import LossLogger
+from loss_logging.runs.config import TrainConfig
 from loss_logging.support.warn import LOGGER
 
 if TYPE_CHECKING:

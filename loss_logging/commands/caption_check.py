@@ -15,7 +15,7 @@ from loss_logging.captions.folder.formats import WRITERS
 from loss_logging.captions.folder.repair import Repairer
 from loss_logging.captions.ignore import IgnoreList
 from loss_logging.captions.reason import SEVERITIES
-from loss_logging.config import caption_config_from_file
+from loss_logging.runs.config import caption_config_from_file
 from loss_logging.show_check import print_check, print_repairs
 
 __all__ = ["caption_config", "fails", "ignore_list", "print_check_as"]

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from loss_logging.commands.console import JobOption, JsonOption, print_json
 from loss_logging.errors import LossLoggingError
-from loss_logging.find_report import find_report, last_two
+from loss_logging.runs.locate import find_report, last_two
 from loss_logging.support.object_store import as_url
 
 __all__ = ["compare"]

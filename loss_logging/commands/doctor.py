@@ -33,8 +33,8 @@ def doctor(
       loss-logging doctor --config train.yaml
       loss-logging doctor --json
     """
-    from loss_logging.config import TrainConfig
     from loss_logging.doctor import examine
+    from loss_logging.runs.config import TrainConfig
 
     given = None if config is None else TrainConfig.from_file(config)
     entries = [] if given is None else list(given.loggers)

@@ -39,12 +39,12 @@ def evaluate(
     """
     require("diffusers", "torch", "diffusers", "transformers", "PIL")
     from loss_logging.evaluate_config import EvaluateConfig, run_evaluation
-    from loss_logging.reports.artifact import read_for_backends
+    from loss_logging.reports.artifact import read_without_items
 
     settings = EvaluateConfig.from_file(config)
     report = run_evaluation(settings if engine is None else msgspec.structs.replace(settings, engine=engine))
     if as_json:
-        print_json(read_for_backends(Path(report.json_path or "")))
+        print_json(read_without_items(Path(report.json_path or "")))
         return
     console = Console()
     print_report(report, console, rows)

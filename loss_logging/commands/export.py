@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from loss_logging.commands.console import JobOption, JsonOption, hint, print_json
-from loss_logging.find_report import find_report
+from loss_logging.runs.locate import find_report
 
 __all__ = ["export"]
 

@@ -39,14 +39,15 @@ def push(
       loss-logging push runs/cats --to tensorboard
       loss-logging push runs/cats --to wandb --project cats --mode offline
     """
-    from loss_logging.push import jobs_in, push_job
+    from loss_logging.push import push_job
+    from loss_logging.runs.locate import latest_reports
 
     if (url := as_url(folder)) is not None:
         raise LossLoggingError(
             f"{url}: push notes in the run's folder what has arrived; give the folder that the run was written to "
             "(local_root of its configuration)"
         )
-    jobs = jobs_in(folder)
+    jobs = latest_reports(folder)
     if job is not None and job not in jobs:
         raise LossLoggingError(f"{folder} holds no report of the job {job!r}; there are: {', '.join(jobs)}")
     given = {"project": project, "entity": entity, "mode": mode}

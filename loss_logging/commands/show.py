@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from loss_logging.commands.console import JobOption, JsonOption, print_json
-from loss_logging.find_report import find_report
+from loss_logging.runs.locate import find_report
 from loss_logging.show import print_report
 
 __all__ = ["show"]
@@ -35,9 +35,9 @@ def show(
       loss-logging show runs/cats@500 --rows 40
       loss-logging show runs/cats --json | jq .flagged_summary
     """
-    from loss_logging.reports.artifact import read_for_backends
+    from loss_logging.reports.artifact import read_without_items
 
-    report = read_for_backends(find_report(path, job), progress=True)
+    report = read_without_items(find_report(path, job), progress=True)
     if as_json:
         print_json(report)
     else:

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from loss_logging.commands.console import JsonOption, print_json
-from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
+from loss_logging.runs.config import TrainConfig
 
 __all__ = ["upload"]
 
@@ -29,7 +29,7 @@ def upload(
       loss-logging upload s3://bucket/runs/cats
       loss-logging upload s3://bucket/runs/cats --job cats
     """
-    from loss_logging.mirror import Mirror
+    from loss_logging.runs.store.upload import Mirror
 
     root = TrainConfig(job_name="any", save_root=url, spool=spool)
     if root.url is None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from loss_logging.commands.console import JobOption, JsonOption, print_json
-from loss_logging.config import TrainConfig
+from loss_logging.runs.config import TrainConfig
 from loss_logging.support.extras import require
 
 __all__ = ["view"]

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.text import Text
 
 from loss_logging.captions.config import CaptionConfig
-from loss_logging.config import TrainConfig
 from loss_logging.demo.data import Fault, Sample, load_samples, write_images
 from loss_logging.demo.train import train
 from loss_logging.reports.artifact import read_report
 from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig
 from loss_logging.show import print_report
 
 __all__ = ["run"]

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from loss_logging.config import TrainConfig
 from loss_logging.demo.data import Sample
 from loss_logging.demo.model import CaptionedFlow, flow_matching_loss
 from loss_logging.logger import LossLogger
 from loss_logging.records.per_example import per_example_loss
+from loss_logging.runs.config import TrainConfig
 
 __all__ = ["train"]
 

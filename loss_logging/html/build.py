@@ -17,15 +17,15 @@ import msgspec
 import pyarrow as pa
 from markupsafe import Markup
 
-from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.html.content import charts, history_block, listed_items, sections
 from loss_logging.html.items import figures_block, items_block, worst_items
 from loss_logging.html.reports import RunReports
-from loss_logging.lock import is_locked
 from loss_logging.records.log import LogVersionError, RecordLog
 from loss_logging.reports.items import read_items
-from loss_logging.reports.report import LossReport
+from loss_logging.reports.report import DECISIVE_PAIRS, LossReport
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.lock import is_locked
 from loss_logging.statistics import item_history
 from loss_logging.support.files import whole_file
 from loss_logging.support.progress_bar import announced, progress_bar
@@ -195,6 +195,7 @@ def render(
         problems=problems,
         save_steps=len(reports),
         version=__version__,
+        decisive_pairs=DECISIVE_PAIRS,
         styles=[Markup(text) for text in _styles()],
         loader=Markup(_asset(_LOADER)),
         scripts=[_packed(text.encode()) for text in _scripts()],

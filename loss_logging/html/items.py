@@ -12,12 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loss_logging.html.figures import packed_figures
+from loss_logging.reports.report import DECISIVE_PAIRS
 
 __all__ = ["Column", "columns_of", "figures_block", "items_block", "worst_items"]
 
 CAPTION_LENGTH = 400
-MIN_PAIRS = 4
-"""With fewer paired records, caption_mismatch is undecided."""
 _RANKED_BY = ("hard", "caption_mismatch", "average_loss")
 _TEXTS = {
     "dataset": ("Dataset", ""),
@@ -111,7 +110,7 @@ def _worst(table: pa.Table, most: int, keep: pa.Array) -> pa.Table:
     for name in ranked:
         values = _numbers(table[name])
         if name == "caption_mismatch" and "n_paired" in table.column_names:
-            values = np.where(_numbers(table["n_paired"]) < MIN_PAIRS, np.nan, values)
+            values = np.where(_numbers(table["n_paired"]) < DECISIVE_PAIRS, np.nan, values)
         chosen.append(np.argsort(-np.where(np.isnan(values), -np.inf, values), kind="stable"))
     taken = _take_in_turn(chosen, most)
     return table.take(pa.array(np.sort(taken)))

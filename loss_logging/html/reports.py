@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
-from loss_logging.config import TrainConfig
-from loss_logging.reports.artifact import ReportError, read_for_backends
+from loss_logging.reports.artifact import ReportError, read_without_items
 from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig
 from loss_logging.support.progress_bar import progress_bar
 
 __all__ = ["RunReports"]
@@ -46,7 +46,7 @@ class RunReports:
         except FileNotFoundError:
             return None  # removed since the folder was listed
         try:
-            return key, self._read.get(key) or read_for_backends(path)
+            return key, self._read.get(key) or read_without_items(path)
         except (ReportError, OSError) as error:
             return key, f"{path.name} is left out: {error}"
 

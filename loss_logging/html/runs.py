@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
-from loss_logging.find_report import job_of, report_files
-from loss_logging.reports.artifact import ReportError, read_for_backends
+from loss_logging.reports.artifact import ReportError, read_without_items
+from loss_logging.reports.names import report_files
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.locate import job_of
 from loss_logging.support.object_store import as_url
 
 __all__ = ["find_run", "runs_in"]
@@ -54,7 +55,7 @@ def find_run(path: Path, job: str | None = None) -> TrainConfig:
 
 
 def _fetched(url: str, job: str | None) -> tuple[Path, str]:
-    from loss_logging.remote_run import RemoteRun
+    from loss_logging.runs.store.download import RemoteRun
 
     run = RemoteRun(url, job)
     return run.fetch(reports=1), run.job
@@ -75,6 +76,6 @@ def _config(config: TrainConfig) -> TrainConfig:
 
 def _given(report: Path) -> dict[str, Any] | None:
     try:
-        return read_for_backends(report).config
+        return read_without_items(report).config
     except (ReportError, OSError):  # the page says so
         return None

@@ -23,9 +23,8 @@ from loss_logging.support.progress_bar import announced
 
 __all__ = [
     "ReportError",
-    "items_path",
-    "read_for_backends",
     "read_report",
+    "read_without_items",
     "report_schema",
     "spreadsheet_cell",
     "write_csv",
@@ -71,15 +70,6 @@ def write_report(path: Path, report: LossReport, items: Iterable[pa.RecordBatch]
             file.write(b"}}")
             separator = b","
         file.write(b"}}\n")
-
-
-def items_path(report: Path) -> Path:
-    """Where the figures of every item are when they are in Parquet, beside the JSON ``report``.
-
-    >>> items_path(Path("cats_000000250.json")).name
-    'cats_000000250.items.parquet'
-    """
-    return report.with_suffix(".items.parquet")
 
 
 def write_items(path: Path, items: Iterable[pa.RecordBatch]) -> None:
@@ -182,7 +172,7 @@ def spreadsheet_cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def read_for_backends(path: Path, *, progress: bool = False) -> LossReport:
+def read_without_items(path: Path, *, progress: bool = False) -> LossReport:
     """Read a JSON artifact back as backends get it: without the figures of every item, which may be millions.
 
     Args:

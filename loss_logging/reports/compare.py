@@ -12,7 +12,7 @@ from typing import Any, Literal
 import duckdb
 import msgspec
 
-from loss_logging.reports.artifact import read_for_backends
+from loss_logging.reports.artifact import read_without_items
 from loss_logging.reports.items import DECIDED, load_items
 from loss_logging.reports.report import LossReport, Summary
 from loss_logging.support.database import connect
@@ -123,7 +123,7 @@ def compare_reports(
         ReportError: a file is no loss report.
         OSError: a file cannot be read.
     """
-    reports = read_for_backends(before, progress=progress), read_for_backends(after, progress=progress)
+    reports = read_without_items(before, progress=progress), read_without_items(after, progress=progress)
     continues = _continues(before, after, *reports)
     with closing(_items(before, after, figure, continues, progress)) as items:
         counts = {dataset: ItemCounts(*n) for dataset, *n in items.execute(_COUNTS, {"clear": CLEAR}).fetchall()}
@@ -175,7 +175,7 @@ def _items(before: Path, after: Path, figure: Figure, continues: bool, progress:
     connection = connect()
     for table, report in (("before", before), ("after", after)):
         load_items(connection, table, select, report, progress=progress)
-    query = files("loss_logging").joinpath("sql/item_changes.sql").read_text("utf-8")
+    query = files("loss_logging.reports").joinpath("item_changes.sql").read_text("utf-8")
     connection.execute(f"CREATE TABLE changes AS {query}", {"continues": continues, "is_loss": figure == "loss"})
     return connection
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.errors import LossLoggingError
-from loss_logging.reports.artifact import read_for_backends, spreadsheet_cell
+from loss_logging.reports.artifact import read_without_items, spreadsheet_cell
 from loss_logging.reports.items import DECIDED, load_items
 from loss_logging.reports.report import LossReport
 from loss_logging.support.database import connect
@@ -86,7 +86,7 @@ def export_items(
     selection = selection or Selection()
     if to == "exclude-list" and selection == Selection():
         raise LossLoggingError("an exclude-list of every item is asked for; say which items")
-    found = read_for_backends(report, progress=progress)
+    found = read_without_items(report, progress=progress)
     warnings = _check(found, selection)
     with closing(connect()) as connection:
         load_items(connection, "items", "*", report, progress=progress)

@@ -13,8 +13,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loss_logging.reports.artifact import ReportError, items_path
-from loss_logging.reports.report import ItemStats
+from loss_logging.reports.artifact import ReportError
+from loss_logging.reports.names import items_path
+from loss_logging.reports.report import DECISIVE_PAIRS, ItemStats
 from loss_logging.support.progress_bar import counted
 
 __all__ = ["DECIDED", "ITEM_SCHEMA", "load_items", "read_items"]
@@ -32,8 +33,8 @@ ITEM_SCHEMA = pa.schema(
 )
 """Dataset, path and the fields of `ItemStats`."""
 
-DECIDED = "n_paired >= 4"
-"""In SQL, the items whose caption_mismatch says something: nothing follows from fewer pairs."""
+DECIDED = f"n_paired >= {DECISIVE_PAIRS}"
+"""In SQL, the items whose caption_mismatch says something."""
 
 
 def read_items(report: Path, *, progress: bool = False) -> Iterator[pa.RecordBatch]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import glob
+from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["items_path", "job_and_step", "report_files", "report_name"]
+__all__ = ["by_step", "items_path", "job_and_step", "report_files", "report_name"]
 
 
 def report_name(job: str, step: int) -> str:
@@ -30,9 +30,17 @@ def job_and_step(report: str | Path) -> tuple[str, int] | None:
 
 def report_files(folder: Path, job: str | None = None) -> list[Path]:
     """The JSON reports in ``folder``, of one job or of all, by job and step."""
-    found = folder.glob(f"{glob.escape(job) if job else '*'}_*.json")
-    known = {path: place for path in found if (place := job_and_step(path)) and job in (None, place[0])}
-    return sorted(known, key=known.__getitem__)
+    found = ((job_and_step(path), path) for path in folder.glob("*_*.json"))
+    return [path for named, path in sorted((named, path) for named, path in found if named) if job in (None, named[0])]
+
+
+def by_step(reports: Iterable[Path]) -> dict[int, Path]:
+    """Reports of one job by their save step.
+
+    >>> by_step([Path("cats_000000250.json")])  # doctest: +ELLIPSIS
+    {250: ...Path('cats_000000250.json')}
+    """
+    return {named[1]: path for path in reports if (named := job_and_step(path))}
 
 
 def items_path(report: Path) -> Path:

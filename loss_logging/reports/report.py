@@ -12,6 +12,7 @@ import msgspec
 from loss_logging.captions.reason import DatasetCaptions, FlaggedCaption
 
 __all__ = [
+    "DECISIVE_PAIRS",
     "SCHEMA_NAME",
     "DatasetReport",
     "Histogram",
@@ -30,6 +31,9 @@ __all__ = [
 ]
 
 SCHEMA_NAME = "loss_logging/report/1"
+
+DECISIVE_PAIRS = 4
+"""So many paired records decide about an item's caption; nothing follows from fewer."""
 
 
 class Histogram(msgspec.Struct, frozen=True):

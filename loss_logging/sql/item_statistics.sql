@@ -26,7 +26,7 @@ figures AS (
         coalesce(caption, '') AS caption,
         count - n AS non_finite,
         n_paired,
-        n_paired >= 4 AS decided,
+        n_paired >= getvariable('decisive_pairs') AS decided,
         CASE WHEN n_paired > 1 THEN sqrt(greatest(m2_mismatch, 0) / (n_paired - 1) / n_paired) END AS standard_error,
         caption IS NOT NULL AND NOT is_reg AS checkable
     FROM mismatch

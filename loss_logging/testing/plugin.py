@@ -73,7 +73,7 @@ def loss_logging_reader(request: pytest.FixtureRequest) -> Reader | None:
 @pytest.fixture
 def loss_logging_subject(loss_logging_backend: Any, loss_logging_reader: Reader | None, tmp_path: Path) -> Subject:
     """The backend under test, for a run in a folder of its own."""
-    from loss_logging.config import TrainConfig
+    from loss_logging.runs.config import TrainConfig
     from loss_logging.testing.subject import Subject
 
     config = TrainConfig(job_name="conformance", save_root=tmp_path, loggers=[loss_logging_backend])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import pytest
 
 from loss_logging.backends import BackendSpec, LoggerBackend, Selection, build_backend, select_backends
-from loss_logging.config import TrainConfig
+from loss_logging.runs.config import TrainConfig
 
 __all__ = ["Contents", "Reader", "Subject"]
 

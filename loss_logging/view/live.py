@@ -14,14 +14,14 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.html.content import listed_items
 from loss_logging.html.reports import RunReports
 from loss_logging.records.log import RecordLog
-from loss_logging.reports.artifact import items_path
 from loss_logging.reports.items import read_items
+from loss_logging.reports.names import items_path
 from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig
 from loss_logging.statistics import RunStatistics
 from loss_logging.support.progress_bar import progress_bar
 from loss_logging.support.warn import LOGGER

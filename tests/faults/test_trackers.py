@@ -20,7 +20,8 @@ from trackers import FileTracker, collect_garbage, lines, once, tensorboard_step
 
 from loss_logging import LossLogger, TrainConfig, read_report
 from loss_logging.ledger import Ledger
-from loss_logging.push import jobs_in, push_job
+from loss_logging.push import push_job
+from loss_logging.runs.locate import latest_reports
 
 LAST = 60
 SAVED = set(range(10, LAST + 1, 10))
@@ -59,7 +60,7 @@ def train(root: Path, loggers: list[Any], events: Mapping[int, Callable[[], None
 
 def push(root: Path, to: str, **options: Any) -> None:
     """Push, twice: the second time there is nothing left."""
-    report = jobs_in(root)["job"]
+    report = latest_reports(root)["job"]
     pushed = push_job(report, to, options, progress=False)
     assert pushed.failed == []
     assert pushed.reports + pushed.rows > 0
@@ -146,7 +147,7 @@ def test_what_a_killed_reporter_had_taken_is_delivered_by_the_next(tmp_path: Pat
     events = {TROUBLE: lambda: [arrived(tmp_path, FileTracker.name, 20)(), trouble.write_text("hang")], 45: kill}
     assert train(tmp_path, [{"name": FileTracker.name, "out": str(out)}], events, close_timeout_seconds=30.0) == []
     assert once(lines(out)) == {("report" if step in SAVED else "scalars", step) for step in EVERYTHING}
-    assert push_job(jobs_in(tmp_path)["job"], FileTracker.name, progress=False).reports == 0
+    assert push_job(latest_reports(tmp_path)["job"], FileTracker.name, progress=False).reports == 0
 
 
 # --- W&B -------------------------------------------------------------------------------------------------------------

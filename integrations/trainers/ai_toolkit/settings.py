@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
+from loss_logging.runs.config import TrainConfig
 from loss_logging.support.warn import LOGGER
 
 __all__ = ["config_of", "require_seams"]

@@ -233,14 +233,14 @@ class Table {
   }
 }
 
-const MIN_PAIRS = 4;
+const DECISIVE_PAIRS = Number(document.body.dataset.decisivePairs);
 
 /** A figure, with its standard error where it has one, and paler where it decides nothing. */
 function figureCell(name, row) {
   if (name !== "caption_mismatch" || row[name] === null || row.standard_error === undefined) return figure(row[name]);
-  const undecided = row.n_paired < MIN_PAIRS;
+  const undecided = row.n_paired < DECISIVE_PAIRS;
   const error = row.standard_error === null ? "" : ` ± ${figure(row.standard_error, 2)}`;
-  return element("span", { className: undecided ? "undecided" : "", title: undecided ? "undecided: fewer than 4 pairs" : "" }, figure(row[name], 3), element("small", { textContent: error }));
+  return element("span", { className: undecided ? "undecided" : "", title: undecided ? `undecided: fewer than ${DECISIVE_PAIRS} pairs` : "" }, figure(row[name], 3), element("small", { textContent: error }));
 }
 
 /** A cell that no spreadsheet runs as a formula. */

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from sample_report import sample_report
 
-from loss_logging.config import TrainConfig
 from loss_logging.reports.report import LossReport, Picture
+from loss_logging.runs.config import TrainConfig
 
 
 @pytest.fixture

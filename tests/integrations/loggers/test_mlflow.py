@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from loss_logging import LossLogger
-from loss_logging.config import TrainConfig
 from loss_logging.integrations.loggers.mlflow import MlflowBackend
 from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig
 
 mlflow = pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")

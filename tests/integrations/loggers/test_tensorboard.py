@@ -17,11 +17,11 @@ from PIL import Image
 from sample_report import HOSTILE
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from loss_logging.config import TrainConfig
 from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
 from loss_logging.integrations.loggers.tensorboard_events import EventWriter
 from loss_logging.pictures import PIXELS
 from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of the html5lib that TensorBoard brings along

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sample_report import HOSTILE
 
-from loss_logging.config import TrainConfig
 from loss_logging.integrations.loggers.trackio import TrackioBackend
 from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig
 
 trackio = pytest.importorskip("trackio")
 

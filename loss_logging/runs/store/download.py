@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from loss_logging.config import TrainConfig
 from loss_logging.errors import ConfigError, LossLoggingError
-from loss_logging.manifest import Entry, Manifest, jobs_in, manifest_name, read_manifest
-from loss_logging.mirror import digest_of, versions, write_versions
+from loss_logging.reports.names import items_path, job_and_step
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.store.manifest import Entry, Manifest, jobs_in, manifest_name, read_manifest
+from loss_logging.runs.store.upload import digest_of, versions, write_versions
 from loss_logging.support.files import cache_dir
 from loss_logging.support.object_store import ObjectStore, StoreError
 from loss_logging.support.warn import warn_once
@@ -50,15 +51,14 @@ class RemoteRun:
         """The names of the JSON reports by step."""
         steps = {}
         for name in self.manifest.files:
-            job, _, step = name.removesuffix(".json").rpartition("_")
-            if name.endswith(".json") and job == self.job and step.isdecimal():
-                steps[int(step)] = name
+            if (named := job_and_step(name)) and named[0] == self.job:
+                steps[named[1]] = name
         return dict(sorted(steps.items()))
 
     def fetch_report(self, step: int) -> Path:
         """Copy a report, and the figures of its items where they are beside it; returns the JSON's path."""
         name = self.reports()[step]
-        names = {name, f"{name.removesuffix('.json')}.items.parquet"}
+        names = {name, items_path(Path(name)).name}
         self._fetch(lambda: [wanted for wanted in self.manifest.files if wanted in names])
         return self.folder / "loss_logging" / name
 
@@ -137,7 +137,7 @@ class RemoteRun:
 
 
 def fetch_report(url: str, job: str | None = None) -> Path:
-    """Copy the report that ``url`` means: as `loss_logging.find_report.find_report` has it for folders.
+    """Copy the report that ``url`` means: as `loss_logging.runs.locate.find_report` has it for folders.
 
     Raises:
         LossLoggingError: there is no such report; says what there is.
@@ -148,7 +148,7 @@ def fetch_report(url: str, job: str | None = None) -> Path:
         place, step = url, ""
     if url.endswith(".json"):
         place, _, name = url.rpartition("/")
-        job, _, step = name.removesuffix(".json").rpartition("_")
+        job, step = map(str, job_and_step(name) or ("", name))
     run = RemoteRun(place, job or None)
     steps = run.reports()
     if not steps or (step and (not step.isdecimal() or int(step) not in steps)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import glob
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from msgspec import Meta
 
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.errors import ConfigError
+from loss_logging.reports.names import report_files, report_name
 from loss_logging.support.checked_config import (
     Check,
     CheckedConfig,
@@ -236,13 +236,11 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
 
     def report_path(self, step: int) -> Path:
         """The JSON report of save step ``step``."""
-        return self.out_dir / f"{self.job_name}_{step:09d}.json"
+        return self.out_dir / report_name(self.job_name, step)
 
     def report_paths(self) -> list[Path]:
         """The JSON reports that this run has written, by step."""
-        found = self.out_dir.glob(f"{glob.escape(self.job_name)}_*.json")
-        mine = (path for path in found if path.stem.removeprefix(f"{self.job_name}_").isdecimal())
-        return sorted(mine, key=lambda path: (len(path.name), path.name))  # a step of ten digits comes after nine
+        return report_files(self.out_dir, self.job_name)
 
 
 def caption_config_from_file(path: str | Path) -> CaptionConfig:

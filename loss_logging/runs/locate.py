@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.reports.names import by_step, job_and_step, report_files
 from loss_logging.support.object_store import as_url
 
-__all__ = ["find_report", "job_of", "last_two", "report_files", "reports_in"]
-
-_REPORT = "*_" + "[0-9]" * 9 + "*.json"
+__all__ = ["find_report", "job_of", "last_two", "latest_reports", "reports_in"]
 
 
 def find_report(given: str | Path, job: str | None = None) -> Path:
@@ -24,13 +23,13 @@ def find_report(given: str | Path, job: str | None = None) -> Path:
         LossLoggingError: there is no such report; says what there is.
     """
     if (url := as_url(given)) is not None:
-        from loss_logging.remote_run import fetch_report
+        from loss_logging.runs.store.download import fetch_report
 
         return fetch_report(url, job)
     folder, _, step = str(given).rpartition("@")
     if not Path(given).exists() and folder and step.isdecimal():
         reports = reports_in(Path(folder), job)
-        steps = {_step(path): path for path in reports}
+        steps = by_step(reports)
         if int(step) not in steps:
             listed = ", ".join(map(str, sorted(steps)[-10:]))
             raise LossLoggingError(f"{folder} holds no report of step {int(step)}; the last ones are of: {listed}")
@@ -38,6 +37,21 @@ def find_report(given: str | Path, job: str | None = None) -> Path:
     if Path(given).is_dir():
         return reports_in(Path(given), job)[-1]
     return Path(given)
+
+
+def latest_reports(folder: Path) -> dict[str, Path]:
+    """The latest report of each job in a ``save_root`` or its ``loss_logging``.
+
+    Raises:
+        LossLoggingError: there is none.
+    """
+    folder = folder.absolute()
+    inside = folder.name == "loss_logging" and not (folder / "loss_logging").is_dir()
+    out_dir = folder if inside else folder / "loss_logging"
+    found = {job_of(path): path for path in report_files(out_dir)}
+    if not found:
+        raise LossLoggingError(f"{out_dir} holds no report (JOB_000000250.json)")
+    return found
 
 
 def last_two(given: str | Path, job: str | None = None) -> list[Path]:
@@ -48,7 +62,7 @@ def last_two(given: str | Path, job: str | None = None) -> list[Path]:
     """
     if (url := as_url(given)) is None:
         return reports_in(Path(given), job)[-2:]
-    from loss_logging.remote_run import RemoteRun
+    from loss_logging.runs.store.download import RemoteRun
 
     run = RemoteRun(url, job)
     return [run.fetch_report(step) for step in list(run.reports())[-2:]]
@@ -67,18 +81,16 @@ def reports_in(folder: Path, job: str | None = None) -> list[Path]:
     if job is not None and job not in jobs:
         raise LossLoggingError(f"{folder} holds no report of the job {job!r}; there are: {', '.join(sorted(jobs))}")
     chosen = job or job_of(max(found, key=lambda file: file.stat().st_mtime_ns))
-    return sorted((file for file in found if job_of(file) == chosen), key=_step)
-
-
-def report_files(folder: Path) -> list[Path]:
-    """The JSON reports that lie in a folder, of all jobs."""
-    return [file for file in folder.glob(_REPORT) if file.stem.rpartition("_")[2].isdecimal()]
+    return list(dict(sorted(by_step(file for file in found if job_of(file) == chosen).items())).values())
 
 
 def job_of(report: Path) -> str:
-    """The name of the job that a report is of, as its file's name has it."""
-    return report.stem.rpartition("_")[0]
+    """The name of the job that a report is of.
 
-
-def _step(report: Path) -> int:
-    return int(report.stem.rpartition("_")[2])
+    Raises:
+        LossLoggingError: the file is not named as a report is.
+    """
+    named = job_and_step(report)
+    if named is None:
+        raise LossLoggingError(f"{report} is no report: its name has no job and save step (JOB_000000250.json)")
+    return named[0]

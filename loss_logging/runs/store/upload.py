@@ -21,12 +21,12 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock, Timeout
 
-from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.ledger import ledger_dir
-from loss_logging.manifest import Entry, Manifest, manifest_name, read_manifest
 from loss_logging.ranks import opened_run
-from loss_logging.reports.artifact import items_path
+from loss_logging.reports.names import items_path
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.store.manifest import Entry, Manifest, manifest_name, read_manifest
 from loss_logging.support.files import whole_file
 from loss_logging.support.object_store import ObjectStore, StoreError
 from loss_logging.support.warn import LOGGER, warn_once

@@ -1,0 +1,1 @@
+"""Where a run is: configuration, paths, lock, finding it."""
