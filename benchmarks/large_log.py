@@ -22,13 +22,13 @@ import duckdb
 
 from benchmarks.scale import apart
 from benchmarks.table import Results
-from loss_logging.messages import Save, Saved, Start
-from loss_logging.ranks import Meeting
 from loss_logging.records.columns import SCHEMA
 from loss_logging.records.log import Shard, write_shard
-from loss_logging.reporter import Reporter
 from loss_logging.reports.names import items_path
 from loss_logging.runs.config import TrainConfig
+from loss_logging.training.messages import Save, Saved, Start
+from loss_logging.training.ranks.meeting import Meeting
+from loss_logging.training.reporter import Reporter
 
 MEMORY_LIMIT = "2GB"
 BATCH = 32

@@ -25,12 +25,12 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.table import Results, arguments
 from loss_logging.html import PageBuilder
-from loss_logging.messages import Save, Saved, Start
-from loss_logging.ranks import Meeting
 from loss_logging.records.columns import SCHEMA
 from loss_logging.records.log import RecordLog
-from loss_logging.reporter import Reporter
 from loss_logging.runs.config import TrainConfig
+from loss_logging.training.messages import Save, Saved, Start
+from loss_logging.training.ranks.meeting import Meeting
+from loss_logging.training.reporter import Reporter
 
 REPEATS = 5
 ROWS = 1_000_000

@@ -22,7 +22,7 @@ import ray.data
 
 from benchmarks.table import Results, arguments
 from loss_logging import evaluate_dataset
-from loss_logging.ray_config import RayConfig
+from loss_logging.evaluation.ray_config import RayConfig
 
 BATCH = 16
 

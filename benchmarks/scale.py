@@ -24,12 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.table import Results
-from loss_logging.messages import Reply, Save, Saved, Start
-from loss_logging.ranks import Meeting
 from loss_logging.records.columns import SCHEMA
 from loss_logging.records.log import RecordLog
-from loss_logging.reporter import Reporter
 from loss_logging.runs.config import TrainConfig
+from loss_logging.training.messages import Reply, Save, Saved, Start
+from loss_logging.training.ranks.meeting import Meeting
+from loss_logging.training.reporter import Reporter
 
 DATASETS = 10
 BATCH = 32
@@ -203,7 +203,7 @@ def one_save(results: Results, items: int) -> None:
 def json_speed(results: Results, root: Path, step: int) -> None:
     from loss_logging.reports.artifact import write_report
     from loss_logging.reports.report import DatasetReport, Job, LossReport
-    from loss_logging.statistics import RunStatistics
+    from loss_logging.statistics.run import RunStatistics
 
     log = RecordLog(_config(root).records_dir)
     statistics = RunStatistics(log, block_steps=1, timestep_scale=1.0, memory_limit=MEMORY_LIMIT, threads=1)

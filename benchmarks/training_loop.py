@@ -106,7 +106,9 @@ class Memory:
         self.trainer = max(self.trainer, _TRAINER.memory_info().rss / 1e6)
         for child in _TRAINER.children():
             with suppress(psutil.NoSuchProcess):  # it ended just now
-                if "loss_logging.reporter" in child.cmdline():  # between fork and exec a child is its parent's double
+                if (
+                    "loss_logging.training.reporter" in child.cmdline()
+                ):  # between fork and exec a child is its parent's double
                     self.reporter = max(self.reporter, child.memory_info().rss / 1e6)
 
 

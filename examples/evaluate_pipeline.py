@@ -13,7 +13,7 @@ from diffusers import DiffusionPipeline
 
 from loss_logging import evaluate_dataset
 from loss_logging.captions.folder.read import read_captioned_folder
-from loss_logging.image_batches import ImageBatches
+from loss_logging.evaluation.image_batches import ImageBatches
 from loss_logging.integrations.trainers.diffusers import PipelineLoss
 
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from loss_logging.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from loss_logging.backends import LoggerBackend
-    from loss_logging.captions.flag import flag_bad_captions
-    from loss_logging.evaluate import evaluate_dataset
-    from loss_logging.logger import LossLogger
+    from loss_logging.evaluation.evaluate import evaluate_dataset
     from loss_logging.records.capture import capture_per_example_loss
     from loss_logging.records.per_example import compute_per_example_loss, per_example_loss
     from loss_logging.records.record import SampleRecord
     from loss_logging.reports.artifact import read_report
     from loss_logging.reports.report import LossReport
     from loss_logging.runs.config import TrainConfig
-    from loss_logging.statistics import aggregate_by_dataset
+    from loss_logging.statistics.flag import flag_bad_captions
+    from loss_logging.statistics.run import aggregate_by_dataset
+    from loss_logging.trackers.backends import LoggerBackend
+    from loss_logging.training.logger import LossLogger
 
 __all__ = [
     "LoggerBackend",

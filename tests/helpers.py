@@ -18,7 +18,7 @@ import pytest
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.artifact import report_schema
-from loss_logging.statistics import RunStatistics
+from loss_logging.statistics.run import RunStatistics
 
 HOSTILE = [
     "=cmd|' /C calc'!A0",

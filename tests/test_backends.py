@@ -12,17 +12,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from loss_logging.backends import BackendSpec, Requirements, build_backend, select_backends
 from loss_logging.errors import ConfigError, MissingExtraError
-from loss_logging.memory_backend import MemoryBackend
 from loss_logging.runs.config import TrainConfig
+from loss_logging.trackers.backends import BackendSpec, Requirements, build_backend, select_backends
+from loss_logging.trackers.memory import MemoryBackend
 
 TENSORBOARD = "loss_logging.integrations.loggers.tensorboard:TensorBoardBackend"
 WANDB = "loss_logging.integrations.loggers.wandb:WandbBackend"
 
 USER_MODULE = """
-from loss_logging.backends import Requirements
-from loss_logging.memory_backend import MemoryBackend
+from loss_logging.trackers.backends import Requirements
+from loss_logging.trackers.memory import MemoryBackend
 
 class Plain(MemoryBackend):
     requirements = None
@@ -96,7 +96,7 @@ def test_each_backend_runs_where_it_can() -> None:
     assert selection.trainer == [
         BackendSpec("wandb", WANDB),
         BackendSpec("tensorboard", TENSORBOARD, {"writer": writer}),
-        BackendSpec("memory", "loss_logging.memory_backend:MemoryBackend"),
+        BackendSpec("memory", "loss_logging.trackers.memory:MemoryBackend"),
         memory,
     ]
 

@@ -12,7 +12,7 @@ from helpers import HOSTILE, strict_json
 
 from loss_logging import LossLogger, aggregate_by_dataset, flag_bad_captions, read_report
 from loss_logging.errors import ConfigError, MissingExtraError
-from loss_logging.memory_backend import MemoryBackend
+from loss_logging.trackers.memory import MemoryBackend
 
 BATCH: dict[str, Any] = {"paths": ["a", "b"], "datasets": "d", "captions": ["a cat on a mat", "a dog in the fog"]}
 

@@ -27,8 +27,8 @@ from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.folder.check import Finding, FolderCheck, check_folder
 from loss_logging.captions.folder.formats import WRITERS
 from loss_logging.captions.ignore import IgnoreList
+from loss_logging.cli.tables.check import print_check, print_repairs
 from loss_logging.runs.config import caption_config_from_file
-from loss_logging.show_check import print_check, print_repairs
 
 NOISE = random.Random(0)
 HOSTILE = "=cmd|' /C calc'!A0 [bold]a[/] \x1b]0;t\x07 \u202e ::error::x\n%0A, \ud800 <unk>"

@@ -1,4 +1,4 @@
-"""loss_logging.cli, loss_logging.commands and loss_logging.show"""
+"""loss_logging.cli, loss_logging.cli.commands and loss_logging.cli.tables.report"""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from rich.console import Console
 from typer.main import get_command
 
 from loss_logging.captions.reason import FlaggedCaption
-from loss_logging.commands import app
+from loss_logging.cli.commands import app
+from loss_logging.cli.tables.report import cell, path_cell, print_report
 from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, Worst, WorstItem
-from loss_logging.show import cell, path_cell, print_report
 
 COMMANDS = tuple(get_command(app).commands)  # type: ignore[attr-defined]
 HOSTILE = "[bold red]a[/] \x1b]0;title\x07 \x1b[2J \u202e line\nbreak"

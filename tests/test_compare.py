@@ -1,4 +1,4 @@
-"""loss_logging.reports.compare and loss_logging.show_comparison"""
+"""loss_logging.reports.compare and loss_logging.cli.tables.comparison"""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from item_reports import save
 from rich.console import Console
 
 from loss_logging import LossLogger
+from loss_logging.cli.tables.comparison import print_comparison
 from loss_logging.reports.artifact import read_report
 from loss_logging.reports.compare import Comparison, Moments, compare_reports
-from loss_logging.show_comparison import print_comparison
 
 CATS, DOGS = ("cats", "1.png"), ("dogs", "2.png")
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loss_logging.backends import BackendSpec
-from loss_logging.delivery import Delivery, Dispatcher, Undelivered
-from loss_logging.memory_backend import MemoryBackend
 from loss_logging.reports.report import Job, LossReport, Summary
 from loss_logging.runs.config import TrainConfig
+from loss_logging.trackers.backends import BackendSpec
+from loss_logging.trackers.delivery import Delivery, Dispatcher, Undelivered
+from loss_logging.trackers.memory import MemoryBackend
 
 EMPTY = Summary(count=0, mean=None, median=None, min=None, max=None, std=None, non_finite=0, quantiles={})
 

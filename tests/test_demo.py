@@ -1,4 +1,4 @@
-"""loss_logging.demo, run as a user runs it"""
+"""loss_logging.cli.demo, run as a user runs it"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from loss_logging import LossReport, flag_bad_captions, read_report
-from loss_logging.demo.data import Sample, load_samples
+from loss_logging.cli.demo.data import Sample, load_samples
 
 pytestmark = pytest.mark.xdist_group("demo")  # which is made once
 

@@ -13,9 +13,9 @@ from benchmarks.detection.__main__ import HARD, OFFLINE, PAIRED, Found, Setting,
 from benchmarks.detection.data import Captions, load_digits
 from benchmarks.detection.training import denoising_loss, evaluation, train
 from loss_logging import LossLogger, TrainConfig, evaluate_dataset
-from loss_logging.demo.data import WORDS
-from loss_logging.demo.model import CaptionedFlow
-from loss_logging.evaluate import Draw
+from loss_logging.cli.demo.data import WORDS
+from loss_logging.cli.demo.model import CaptionedFlow
+from loss_logging.evaluation.evaluate import Draw
 
 datasets = pytest.importorskip("sklearn.datasets")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from loss_logging.commands import app
-from loss_logging.doctor import Finding, examine
+from loss_logging.cli.commands import app
+from loss_logging.cli.examine import Finding, examine
 
 
 def found(folder: Path, *loggers: object) -> dict[str, Finding]:

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from loss_logging import TrainConfig, aggregate_by_dataset, evaluate_dataset, read_report
 from loss_logging.errors import ConfigError, LossLoggingError
-from loss_logging.evaluate import Draw
-from loss_logging.memory_backend import MemoryBackend
+from loss_logging.evaluation.evaluate import Draw
 from loss_logging.reports.report import LossReport
+from loss_logging.trackers.memory import MemoryBackend
 
 PATHS = [f"img/{i:03}.png" for i in range(200)]
 

@@ -1,4 +1,4 @@
-"""loss_logging.image_batches"""
+"""loss_logging.evaluation.image_batches"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image
 from loss_logging import evaluate_dataset
 from loss_logging.captions.folder.read import CaptionedFile
 from loss_logging.errors import LossLoggingError
-from loss_logging.image_batches import ImageBatches
+from loss_logging.evaluation.image_batches import ImageBatches
 
 
 def picture(width: int = 20, height: int = 16, mode: str = "RGB") -> Image.Image:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loss_logging import TrainConfig, ledger
-from loss_logging.ledger import Ledger
+from loss_logging.trackers.ledger import Ledger
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from helpers import record, strict_json, write
 
 from loss_logging import LossLogger, TrainConfig, read_report
 from loss_logging.errors import ConfigError, LossLoggingError
-from loss_logging.memory_backend import MemoryBackend
 from loss_logging.records.log import RecordLog
-from loss_logging.reporter_client import ReporterError
+from loss_logging.trackers.memory import MemoryBackend
+from loss_logging.training.reporter_client import ReporterError
 
 
 def logger(folder: Path, **options: Any) -> LossLogger:
@@ -524,7 +524,7 @@ def test_interrupted_resume_leaves_no_report_without_its_records(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("loss_logging.run_folder.RecordLog.truncate", interrupt)
+    monkeypatch.setattr("loss_logging.training.run_folder.RecordLog.truncate", interrupt)
     again = LossLogger(job_name="run", save_root=tmp_path, loggers=[], reporter="inline")
     with pytest.raises(KeyboardInterrupt):
         again.resume(1)

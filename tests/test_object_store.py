@@ -19,7 +19,7 @@ from object_stores import MEMORY, counts, left_behind, log, logger, manifest, tr
 from typer.testing import CliRunner
 
 from loss_logging import TrainConfig, evaluate_dataset, mirror, read_report
-from loss_logging.commands import app
+from loss_logging.cli.commands import app
 from loss_logging.errors import ConfigError, LossLoggingError, MissingExtraError
 from loss_logging.html.runs import find_run
 from loss_logging.records.log import RecordLog
@@ -116,7 +116,7 @@ def test_another_run_of_the_name_is_moved_away_or_refused(
 
 def test_compaction_never_hides_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While shards are written, merged and uploaded, each manifest has all records of the one before."""
-    monkeypatch.setattr("loss_logging.reporter._COMPACT_FILES", 8)
+    monkeypatch.setattr("loss_logging.training.reporter._COMPACT_FILES", 8)
     monkeypatch.setattr(mirror, "_EVERY_SECONDS", 0.01)
     monkeypatch.setattr("loss_logging.records.log._RUN", 3)
     seen = []

@@ -15,12 +15,12 @@ from helpers import record
 from object_stores import MEMORY, counts, left_behind, log, logger, manifest, train
 
 from loss_logging import TrainConfig, evaluate_dataset, mirror
-from loss_logging.ranks import opened_run
 from loss_logging.records.log import RecordLog
 from loss_logging.runs.store.download import RemoteRun
 from loss_logging.runs.store.manifest import manifest_name
 from loss_logging.runs.store.upload import Mirror
 from loss_logging.support.object_store import ObjectStore, StoreError
+from loss_logging.training.ranks.meeting import opened_run
 
 MANIFEST = manifest_name("cats")
 

@@ -1,4 +1,4 @@
-"""loss_logging.pictures, and the pictures of images in the trackers"""
+"""loss_logging.trackers.pictures, and the pictures of images in the trackers"""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from PIL import Image
 
 from loss_logging import LossLogger, TrainConfig
 from loss_logging.errors import ConfigError
-from loss_logging.memory_backend import MemoryBackend
-from loss_logging.pictures import PIXELS, PictureMaker
 from loss_logging.reports.report import Job, LossReport, Picture, Summary, Worst, WorstItem
+from loss_logging.trackers.memory import MemoryBackend
+from loss_logging.trackers.pictures import PIXELS, PictureMaker
 
 GO_ON = threading.Event()
 
@@ -201,7 +201,7 @@ def test_a_function_of_the_script_is_refused(tmp_path: Path) -> None:
     """A script is not imported a second time for its load_image, which would run it again."""
     script = tmp_path / "train.py"
     script.write_text(
-        "from loss_logging.pictures import load_image_function\n"
+        "from loss_logging.trackers.pictures import load_image_function\n"
         "def load(path, dataset): return None\n"
         "for name in ('train:load', '__main__:load'):\n"
         "    try: load_image_function(name)\n"
@@ -215,7 +215,7 @@ def test_a_slow_source_holds_nothing_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A report goes out without the pictures that are not there in time, and the next one does not wait for them."""
-    monkeypatch.setattr("loss_logging.pictures._SECONDS", 0.2)
+    monkeypatch.setattr("loss_logging.trackers.pictures._SECONDS", 0.2)
     maker_ = maker(tmp_path, load_image="test_pictures:load")
     assert [p.path for p in maker_.added_to(report("pillow", "slow", "array")).pictures] == ["pillow"]
     assert maker_.added_to(report("array")).pictures == []
@@ -230,7 +230,7 @@ def test_an_image_that_ends_the_process_does_so_once(tmp_path: Path) -> None:
     config = {"job_name": "j", "save_root": str(tmp_path), "load_image": "dies:load"}
     (tmp_path / "dies.py").write_text("import os\ndef load(path, dataset): os._exit(139)\n")
     code = (
-        "from loss_logging import TrainConfig; from loss_logging.pictures import PictureMaker; import test_pictures\n"
+        "from loss_logging import TrainConfig; from loss_logging.trackers.pictures import PictureMaker; import test_pictures\n"
         f"config = TrainConfig.from_dict({config!r}); config.records_dir.mkdir(parents=True, exist_ok=True)\n"
         "print(len(PictureMaker(config).added_to(test_pictures.report('1')).pictures))"
     )

@@ -18,9 +18,9 @@ from wandb_file import history
 
 from loss_logging import LossLogger, TrainConfig
 from loss_logging.errors import LossLoggingError
-from loss_logging.ledger import Ledger
-from loss_logging.push import Pushed, push_job
 from loss_logging.runs.locate import latest_reports
+from loss_logging.trackers.ledger import Ledger
+from loss_logging.trackers.push import Pushed, push_job
 
 TRACKER = "trackers:FileTracker"
 SAVED = {10, 20, 35}
@@ -106,7 +106,7 @@ def test_a_push_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     train(tmp_path)
     (tmp_path / "tracker.trouble").write_text("slow")
     program = (
-        "import sys; from pathlib import Path; from loss_logging.push import *; "
+        "import sys; from pathlib import Path; from loss_logging.trackers.push import *; "
         "from loss_logging.runs.locate import latest_reports; "
         f"push_job(latest_reports(Path(sys.argv[1]))['job'], {TRACKER!r}, {{'out': sys.argv[2]}})"
     )

@@ -15,8 +15,8 @@ import yaml
 from typer.main import get_command
 
 from loss_logging import TrainConfig
-from loss_logging.commands import app
-from loss_logging.evaluate_config import EvaluateConfig
+from loss_logging.cli.commands import app
+from loss_logging.evaluation.config import EvaluateConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = {page.name: page.read_text("utf-8") for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loss_logging import recorder as module
-from loss_logging.recorder import LossRecorder, Unwritten
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
+from loss_logging.training.recorder import LossRecorder, Unwritten
 
 
 class Recorder(LossRecorder):

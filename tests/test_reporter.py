@@ -21,12 +21,12 @@ import pytest
 from helpers import HOSTILE, record, strict_json, write
 
 from loss_logging import LossLogger, TrainConfig, ledger, read_report
-from loss_logging.delivery import Dispatcher
-from loss_logging.memory_backend import MemoryBackend
-from loss_logging.messages import Save, Start
-from loss_logging.ranks import Meeting
 from loss_logging.records.log import RecordLog
-from loss_logging.reporter_client import InlineReporter, ReporterError, ReporterProcess, _Replies
+from loss_logging.trackers.delivery import Dispatcher
+from loss_logging.trackers.memory import MemoryBackend
+from loss_logging.training.messages import Save, Start
+from loss_logging.training.ranks.meeting import Meeting
+from loss_logging.training.reporter_client import InlineReporter, ReporterError, ReporterProcess, _Replies
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 
@@ -45,7 +45,7 @@ def reporters(parent: psutil.Process | None = None) -> list[psutil.Process]:
     found = []
     for child in (parent or psutil.Process()).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if "loss_logging.reporter" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
+            if "loss_logging.training.reporter" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
                 found.append(child)
     return found
 
@@ -64,7 +64,7 @@ def nothing_stays() -> Iterator[None]:
     yield
     wait_for(lambda: not threads(), 5)
     left = [child.cmdline() for child in psutil.Process().children()]  # that of a zombie is empty
-    assert not any(not command or "loss_logging.reporter" in command for command in left)
+    assert not any(not command or "loss_logging.training.reporter" in command for command in left)
 
 
 def logger(folder: Path, **options: Any) -> LossLogger:
@@ -141,7 +141,7 @@ def test_a_wide_reply_that_breaks_off(tmp_path: Path) -> None:
 
 def test_a_step_saved_twice_is_answered_twice() -> None:
     """The second Future waits for the second report, which has more records."""
-    from loss_logging.messages import Saved
+    from loss_logging.training.messages import Saved
 
     replies = _Replies(Dispatcher([], TrainConfig(job_name="run", save_root=".")))
     first: Future[Path | None] = Future()
@@ -272,7 +272,7 @@ class HungAtClose(MemoryBackend):
 
     @classmethod
     def requirements(cls, **_: Any) -> Any:
-        from loss_logging.backends import Requirements
+        from loss_logging.trackers.backends import Requirements
 
         return Requirements()
 
@@ -499,7 +499,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_stdout_stays_the_trainers(tmp_path: Path) -> None:
     """A tracker that prints in the reporter process breaks no reply, and what it prints is seen on stderr."""
     (tmp_path / "noisy.py").write_text(
-        "import sys\nfrom loss_logging.memory_backend import MemoryBackend\n"
+        "import sys\nfrom loss_logging.trackers.memory import MemoryBackend\n"
         "from loss_logging.backends import Requirements\n"
         "class Noisy(MemoryBackend):\n"
         "    @classmethod\n    def requirements(cls): return Requirements()\n"

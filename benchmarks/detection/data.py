@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loss_logging.demo.data import TEMPLATES, WORDS
+from loss_logging.cli.demo.data import TEMPLATES, WORDS
 
 __all__ = ["Captions", "Digits", "load_digits"]
 

@@ -11,7 +11,7 @@ import pandas as pd
 from benchmarks.detection.data import Digits, Flags
 from benchmarks.detection.training import Objective, evaluation
 from loss_logging import LossReport, TrainConfig, evaluate_dataset
-from loss_logging.demo.model import CaptionedFlow
+from loss_logging.cli.demo.model import CaptionedFlow
 from loss_logging.records.log import RecordLog
 
 __all__ = ["Scores", "auroc", "by_cleanlab", "figure", "offline", "precision", "small_loss", "spread"]

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from benchmarks.detection.data import Digits
 from loss_logging import LossLogger, SampleRecord, per_example_loss
-from loss_logging.demo.model import CaptionedFlow, flow_matching_loss
-from loss_logging.evaluate import Draw
+from loss_logging.cli.demo.model import CaptionedFlow, flow_matching_loss
+from loss_logging.evaluation.evaluate import Draw
 
 __all__ = ["Objective", "evaluation", "train"]
 

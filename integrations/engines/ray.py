@@ -16,14 +16,14 @@ import ray
 import ray.data
 from ray.exceptions import RayError
 
-from loss_logging.computation import Computation
 from loss_logging.errors import ConfigError, LossLoggingError
-from loss_logging.image_batches import about_unopened
+from loss_logging.evaluation.computation import Computation
+from loss_logging.evaluation.image_batches import about_unopened
+from loss_logging.evaluation.journal import Journal
+from loss_logging.evaluation.local_engine import progress_bar
+from loss_logging.evaluation.ray_config import RayConfig
+from loss_logging.evaluation.selection import Item, Selection
 from loss_logging.integrations.engines.ray_worker import Attempts, Reply, Worker, chosen
-from loss_logging.journal import Journal
-from loss_logging.local_engine import progress_bar
-from loss_logging.ray_config import RayConfig
-from loss_logging.selection import Item, Selection
 from loss_logging.support.chance import hash_of
 from loss_logging.support.warn import LOGGER
 

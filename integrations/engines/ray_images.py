@@ -12,7 +12,7 @@ import ray.data
 
 from loss_logging.captions.folder.webdataset import read_shard
 from loss_logging.errors import LossLoggingError
-from loss_logging.image_batches import ImageRow, image_row
+from loss_logging.evaluation.image_batches import ImageRow, image_row
 
 __all__ = ["image_rows", "shard_rows"]
 

@@ -13,11 +13,11 @@ import pyarrow as pa
 import ray
 from ray import cloudpickle
 
-from loss_logging.computation import Computation
 from loss_logging.errors import LossLoggingError
-from loss_logging.journal import table_of_draw
+from loss_logging.evaluation.computation import Computation
+from loss_logging.evaluation.journal import table_of_draw
+from loss_logging.evaluation.selection import Item, check_records, items_of, part_of
 from loss_logging.records.columns import SCHEMA
-from loss_logging.selection import Item, check_records, items_of, part_of
 from loss_logging.support.chance import hash_of, uniform_of
 
 __all__ = ["Attempts", "Reply", "Worker", "chosen"]

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loss_logging.backends import Requirements
 from loss_logging.integrations.loggers.cells import clean, csv_table
 from loss_logging.reports.report import LossReport
+from loss_logging.trackers.backends import Requirements
 
 if TYPE_CHECKING:
     from loss_logging.runs.config import TrainConfig

@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from loss_logging.pictures import PIXELS
 from loss_logging.reports.report import Picture
+from loss_logging.trackers.pictures import PIXELS
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from loss_logging.backends import Requirements
 from loss_logging.integrations.loggers.cells import csv_table, fit_name
-from loss_logging.ledger import ledger_dir
 from loss_logging.reports.report import LossReport
 from loss_logging.support.files import whole_file
 from loss_logging.support.warn import LOGGER
+from loss_logging.trackers.backends import Requirements
+from loss_logging.trackers.ledger import ledger_dir
 
 if TYPE_CHECKING:
     from loss_logging.runs.config import TrainConfig

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from loss_logging.backends import Requirements
 from loss_logging.integrations.loggers.cells import clean, markdown_text
 from loss_logging.reports.report import LossReport, Picture, Table
+from loss_logging.trackers.backends import Requirements
 
 if TYPE_CHECKING:
     from loss_logging.integrations.loggers.tensorboard_events import EventWriter

@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from loss_logging.backends import Requirements
 from loss_logging.integrations.loggers.cells import clean, markdown_text
 from loss_logging.reports.report import LossReport, Table
+from loss_logging.trackers.backends import Requirements
 
 if TYPE_CHECKING:
     from loss_logging.runs.config import TrainConfig

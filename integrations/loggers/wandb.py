@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import quote
 
-from loss_logging.backends import Requirements
 from loss_logging.integrations.loggers.cells import clean
 from loss_logging.integrations.loggers.wandb_media import media
 from loss_logging.integrations.loggers.wandb_rows import FLUSH_SETTING, OwnRows, Row, RowNumbers, Rows, TrainersRows
-from loss_logging.ledger import ledger_dir
 from loss_logging.reports.report import LossReport
 from loss_logging.support.warn import LOGGER
+from loss_logging.trackers.backends import Requirements
+from loss_logging.trackers.ledger import ledger_dir
 
 if TYPE_CHECKING:
     from loss_logging.runs.config import TrainConfig

@@ -7,12 +7,12 @@ from typing import Any
 
 from accelerate.tracking import GeneralTracker
 
-from loss_logging.backends import LoggerBackend
 from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
 from loss_logging.integrations.loggers.wandb import WandbBackend
-from loss_logging.logger import LossLogger
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
+from loss_logging.trackers.backends import LoggerBackend
+from loss_logging.training.logger import LossLogger
 
 __all__ = ["LossTracker", "accelerate_loggers"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.errors import ConfigError, LossLoggingError
-from loss_logging.evaluate import Draw
+from loss_logging.evaluation.evaluate import Draw
 from loss_logging.integrations.trainers.diffusers_captions import CaptionCache, Encoded
 from loss_logging.integrations.trainers.diffusers_families import family_of
 from loss_logging.integrations.trainers.diffusers_noise import noise_process

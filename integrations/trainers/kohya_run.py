@@ -15,10 +15,10 @@ from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.kohya_items import KEY
 from loss_logging.integrations.trainers.seam_run import SeamRun, squared_error
 from loss_logging.integrations.trainers.watch import Watch
-from loss_logging.logger import LossLogger
 from loss_logging.records.capture import capture_per_example_loss
 from loss_logging.records.per_example import per_example_loss
 from loss_logging.support.warn import LOGGER
+from loss_logging.training.logger import LossLogger
 
 if TYPE_CHECKING:
     import torch

@@ -10,9 +10,9 @@ from lightning.pytorch.callbacks import Callback
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.watch import Watch
-from loss_logging.logger import LossLogger
 from loss_logging.records.capture import capture_per_example_loss
 from loss_logging.runs.config import TrainConfig
+from loss_logging.training.logger import LossLogger
 
 __all__ = ["LossLoggingCallback"]
 

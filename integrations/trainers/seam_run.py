@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.accelerate import accelerate_loggers
 from loss_logging.integrations.trainers.watch import Watch
-from loss_logging.logger import LossLogger
 from loss_logging.records.per_example import per_example_loss
 from loss_logging.runs.config import TrainConfig
+from loss_logging.training.logger import LossLogger
 
 if TYPE_CHECKING:
     import torch

@@ -13,9 +13,9 @@ from torch.utils.data import IterableDataset, get_worker_info
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.token_losses import Losses, ModelLosses
 from loss_logging.integrations.trainers.watch import Watch
-from loss_logging.logger import LossLogger
 from loss_logging.runs.config import TrainConfig
 from loss_logging.support.warn import LOGGER
+from loss_logging.training.logger import LossLogger
 
 if TYPE_CHECKING:
     import torch

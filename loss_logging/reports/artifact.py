@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.missed import _LARGE, _WithoutItems
 from loss_logging.reports.report import SCHEMA_NAME, DatasetReport, ItemStats, LossReport
 from loss_logging.support.files import whole_file
 from loss_logging.support.object_store import as_url, read_file
 from loss_logging.support.progress_bar import announced
+from loss_logging.trackers.missed import _LARGE, _WithoutItems
 
 __all__ = [
     "ReportError",

@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from loss_logging.delivery import Delivery
 from loss_logging.errors import ConfigError
-from loss_logging.logger import LossLogger
 from loss_logging.reports.report import LossReport, Worst, WorstItem
 from loss_logging.runs.config import TrainConfig
 from loss_logging.testing.reports import HOSTILE, empty_report, sample_report
 from loss_logging.testing.subject import Contents, Subject
+from loss_logging.trackers.delivery import Delivery
+from loss_logging.training.logger import LossLogger
 
 LOSS = "loss_logging/loss/cats"
 ROWS = 500  # TrainConfig.max_table_rows

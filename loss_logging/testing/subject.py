@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 
-from loss_logging.backends import BackendSpec, LoggerBackend, Selection, build_backend, select_backends
 from loss_logging.runs.config import TrainConfig
+from loss_logging.trackers.backends import BackendSpec, LoggerBackend, Selection, build_backend, select_backends
 
 __all__ = ["Contents", "Reader", "Subject"]
 

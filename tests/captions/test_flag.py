@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from loss_logging import SampleRecord, flag_bad_captions
 from loss_logging.captions.config import CaptionConfig
-from loss_logging.captions.flag import FlaggedCaptions
 from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.captions.verdict import flagged_order
 from loss_logging.errors import ConfigError
 from loss_logging.records.record import RecordLike
+from loss_logging.statistics.flag import FlaggedCaptions
 
 
 def record(path: Any, caption: Any, loss: Any = 0.5, **rest: Any) -> dict[str, Any]:

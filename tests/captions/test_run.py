@@ -150,7 +150,7 @@ def test_rules_are_switched_off_and_ignored(run: Any) -> None:
 
 def test_what_is_too_much_to_compare_is_said(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond 250,000 items, here 10, the rest are checked by themselves, and a warning of the report counts them."""
-    monkeypatch.setattr("loss_logging.caption_statistics._MOST_COMPARED", 10)
+    monkeypatch.setattr("loss_logging.statistics.captions._MOST_COMPARED", 10)
     one = run()
     assert one.save("d", ENGLISH[:10]).warnings == []
     report = one.save("d", [*ENGLISH[:10], TWIN, TWIN, "untitled"])

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from loss_logging import LossReport, TrainConfig, compute_per_example_loss, evaluate_dataset
-from loss_logging.evaluate import Draw
+from loss_logging.evaluation.evaluate import Draw
 
 ITEMS, BATCH, DRAWS = 120, 10, 3
 

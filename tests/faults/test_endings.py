@@ -153,8 +153,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_stopped_reporter_is_replaced(tmp_path: Path) -> None:
     """Training is not held up; the reporter is ended, started again, and each report comes, once."""
     script = """
-from loss_logging import reporter_client
-from loss_logging.memory_backend import MemoryBackend
+from loss_logging.training import reporter_client
+from loss_logging.trackers.memory import MemoryBackend
 import psutil
 memory = MemoryBackend()
 reporter_client._SILENT_SECONDS, reporter_client.ALIVE_SECONDS = 6, 0.1

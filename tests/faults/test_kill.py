@@ -98,7 +98,7 @@ def test_a_reporter_killed_at_random_moments(runs: int, tmp_path: Path, unbroken
 
 REPORTER_THAT_DIES = """
 import os, pathlib, sys
-if sys.orig_argv[-1] == "loss_logging.reporter":
+if sys.orig_argv[-1] == "loss_logging.training.reporter":
     import kill_points
     places = sorted(pathlib.Path(os.environ["PLACES"]).iterdir())
     if places:

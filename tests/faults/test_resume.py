@@ -27,7 +27,7 @@ from runs import (
 from training_run import LAST, SAVE, log
 
 from loss_logging import record_log, recorder, reporter
-from loss_logging.memory_backend import MemoryBackend
+from loss_logging.trackers.memory import MemoryBackend
 
 END = 3 * SAVE
 

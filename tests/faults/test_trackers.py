@@ -19,9 +19,9 @@ from runs import wait_until
 from trackers import FileTracker, collect_garbage, lines, once, tensorboard_steps, wandb_steps
 
 from loss_logging import LossLogger, TrainConfig, read_report
-from loss_logging.ledger import Ledger
-from loss_logging.push import push_job
 from loss_logging.runs.locate import latest_reports
+from loss_logging.trackers.ledger import Ledger
+from loss_logging.trackers.push import push_job
 
 LAST = 60
 SAVED = set(range(10, LAST + 1, 10))
@@ -88,7 +88,7 @@ def wandb_core(of: psutil.Process) -> psutil.Process:
 
 
 def reporter() -> psutil.Process:
-    (process,) = [child for child in psutil.Process().children() if "loss_logging.reporter" in child.cmdline()]
+    (process,) = [child for child in psutil.Process().children() if "loss_logging.training.reporter" in child.cmdline()]
     return process
 
 

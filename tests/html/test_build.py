@@ -33,15 +33,15 @@ from loss_logging import LossLogger, TrainConfig, read_report
 from loss_logging.captions.reason import FlaggedCaption, Reason
 from loss_logging.errors import LossLoggingError
 from loss_logging.html import PageBuilder
-from loss_logging.html.build import render
-from loss_logging.html.content import sections
-from loss_logging.html.figures import NO_FIGURE
-from loss_logging.html.items import figures_block, items_block, worst_items
 from loss_logging.html.runs import find_run
+from loss_logging.pages.build import render
+from loss_logging.pages.content import sections
+from loss_logging.pages.figures import NO_FIGURE
+from loss_logging.pages.items import figures_block, items_block, worst_items
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.report import DatasetReport, Job, LossReport, PairedItems, Summary
-from loss_logging.statistics import item_history
+from loss_logging.statistics.run import item_history
 from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, Thumbnails, thumbnail
 
 ASSETS = Path(__file__).parents[2] / "loss_logging" / "html" / "assets"

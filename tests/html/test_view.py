@@ -29,8 +29,8 @@ from watched import Watched
 
 from loss_logging import LossLogger, read_report
 from loss_logging.html.runs import find_run
-from loss_logging.view.live import LiveRun
-from loss_logging.view.queries import ItemQuery
+from loss_logging.pages.served.item_query import ItemQuery
+from loss_logging.pages.served.live import LiveRun
 
 ROWS = "#table .tabulator-row"
 PROGRAM = str(Path(sys.executable).with_name("loss-logging"))
@@ -352,7 +352,7 @@ def test_items_in_parquet_are_shown_at_once(tmp_path: Path) -> None:
 
 def test_a_log_is_read_in_pieces(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table has the first records early, then four times as many, and at last the figures of the whole log."""
-    monkeypatch.setattr("loss_logging.view.live._FIRST_RECORDS", 100)
+    monkeypatch.setattr("loss_logging.pages.served.live._FIRST_RECORDS", 100)
     run = LiveRun(find_run(example))
     busy = set()
     with run:

@@ -17,8 +17,8 @@ from loss_logging.integrations.trainers.ai_toolkit.paired import EmptyCaption, o
 from loss_logging.integrations.trainers.ai_toolkit.row_losses import RowLosses
 from loss_logging.integrations.trainers.ai_toolkit.settings import config_of, require_seams
 from loss_logging.integrations.trainers.watch import Watch
-from loss_logging.logger import LossLogger
 from loss_logging.support.warn import LOGGER
+from loss_logging.training.logger import LossLogger
 
 __all__ = ["Observer"]
 

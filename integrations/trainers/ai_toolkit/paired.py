@@ -12,8 +12,8 @@ import torch
 
 from loss_logging.integrations.trainers.ai_toolkit.row_losses import RowLosses
 from loss_logging.integrations.trainers.ai_toolkit.settings import has_seam
-from loss_logging.logger import LossLogger
 from loss_logging.records.no_trace import no_trace
+from loss_logging.training.logger import LossLogger
 
 __all__ = ["EmptyCaption", "obstacle"]
 

@@ -22,14 +22,14 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.ledger import ledger_dir
-from loss_logging.ranks import opened_run
 from loss_logging.reports.names import items_path
 from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.store.manifest import Entry, Manifest, manifest_name, read_manifest
 from loss_logging.support.files import whole_file
 from loss_logging.support.object_store import ObjectStore, StoreError
 from loss_logging.support.warn import LOGGER, warn_once
+from loss_logging.trackers.ledger import ledger_dir
+from loss_logging.training.ranks.meeting import opened_run
 
 __all__ = ["Mirror", "digest_of", "forget_versions", "mirrored", "versions", "write_versions"]
 

@@ -12,7 +12,7 @@ import ray.data
 from ray_model import Watched, rows
 
 from loss_logging import TrainConfig, evaluate_dataset
-from loss_logging.ray_config import RayConfig
+from loss_logging.evaluation.ray_config import RayConfig
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])

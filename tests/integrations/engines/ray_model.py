@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from loss_logging.evaluate import Draw
-from loss_logging.image_batches import open_rows
+from loss_logging.evaluation.evaluate import Draw
+from loss_logging.evaluation.image_batches import open_rows
 
 Rows = list[dict[str, Any]]
 

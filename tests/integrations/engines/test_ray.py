@@ -27,11 +27,11 @@ from loss_logging import LossReport, evaluate_dataset
 from loss_logging.captions.folder.read import read_captioned_folder
 from loss_logging.captions.folder.webdataset import find_shards, read_shard
 from loss_logging.errors import ConfigError, LossLoggingError, MissingExtraError
-from loss_logging.image_batches import ImageBatches
+from loss_logging.evaluation.image_batches import ImageBatches
+from loss_logging.evaluation.ray_config import RayConfig
 from loss_logging.integrations.engines.ray import connected, lacking
 from loss_logging.integrations.engines.ray_images import shard_rows
 from loss_logging.integrations.engines.ray_worker import chosen
-from loss_logging.ray_config import RayConfig
 from loss_logging.records.log import RecordLog
 
 pytestmark = [
@@ -175,7 +175,7 @@ def test_more_actors_than_a_cluster_has_room_for(
 def test_more_actors_than_this_machine_has_room_for(config: RayConfig, message: str) -> None:
     """They would wait for ever: refused as soon as Ray has been started here."""
     code = f"""
-from loss_logging.ray_config import RayConfig
+from loss_logging.evaluation.ray_config import RayConfig
 from loss_logging.integrations.engines.ray import connected
 with connected({config!r}):
     pass

@@ -15,7 +15,7 @@ from ray.cluster_utils import Cluster
 from ray_model import Watched, rows
 
 from loss_logging import evaluate_dataset
-from loss_logging.ray_config import RayConfig
+from loss_logging.evaluation.ray_config import RayConfig
 
 
 def main(folder: Path) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb_file import OfflineRun
 
-from loss_logging.memory_backend import MemoryBackend
 from loss_logging.runs.config import TrainConfig
 from loss_logging.testing import Contents
+from loss_logging.trackers.memory import MemoryBackend
 
 
 def memory(backend: Any, config: TrainConfig) -> Contents:

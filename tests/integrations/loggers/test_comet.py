@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from loss_logging.backends import select_backends
 from loss_logging.errors import ConfigError
 from loss_logging.integrations.loggers.comet import CometBackend
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
+from loss_logging.trackers.backends import select_backends
 
 comet_ml = pytest.importorskip("comet_ml")
 

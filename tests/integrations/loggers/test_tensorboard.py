@@ -19,9 +19,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
 from loss_logging.integrations.loggers.tensorboard_events import EventWriter
-from loss_logging.pictures import PIXELS
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
+from loss_logging.trackers.pictures import PIXELS
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of the html5lib that TensorBoard brings along

@@ -17,11 +17,11 @@ from PIL import Image
 from sample_report import HOSTILE
 from wandb_file import OfflineRun, history
 
-from loss_logging.delivery import Delivery
 from loss_logging.integrations.loggers.wandb import WandbBackend
 from loss_logging.integrations.loggers.wandb_media import coarsen
 from loss_logging.reports.report import Histogram, LossReport
 from loss_logging.runs.config import TrainConfig
+from loss_logging.trackers.delivery import Delivery
 
 wandb = pytest.importorskip("wandb")
 

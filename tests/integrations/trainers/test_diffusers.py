@@ -27,7 +27,7 @@ from tiny_pipelines import FLOW, PIPELINES, ddpm, flux, stable_diffusion, stable
 
 from loss_logging import evaluate_dataset
 from loss_logging.errors import ConfigError, LossLoggingError
-from loss_logging.evaluate import Draw
+from loss_logging.evaluation.evaluate import Draw
 from loss_logging.integrations.trainers.diffusers import PipelineLoss
 from loss_logging.integrations.trainers.diffusers_captions import CaptionCache
 

@@ -1,4 +1,4 @@
-"""loss_logging.evaluate_config, and `loss-logging evaluate`, with a pipeline of a few thousand parameters"""
+"""loss_logging.evaluation.config, and `loss-logging evaluate`, with a pipeline of a few thousand parameters"""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tiny_pipelines import stable_diffusion_xl
 from typer.testing import CliRunner
 
 from loss_logging import evaluate_dataset, read_report
-from loss_logging.commands import app
+from loss_logging.cli.commands import app
 from loss_logging.errors import ConfigError, LossLoggingError
-from loss_logging.evaluate_config import EvaluateConfig, run_evaluation
-from loss_logging.image_batches import ImageBatches
+from loss_logging.evaluation.config import EvaluateConfig, run_evaluation
+from loss_logging.evaluation.image_batches import ImageBatches
 from loss_logging.integrations.trainers.diffusers import PipelineLoss
-from loss_logging.memory_backend import MemoryBackend
+from loss_logging.trackers.memory import MemoryBackend
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +213,7 @@ def test_records_of_another_setting_are_not_continued(
 
     def interrupted() -> None:
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr("loss_logging.evaluate_config.ImageBatches", Breaks)
+            patch.setattr("loss_logging.evaluation.config.ImageBatches", Breaks)
             run_evaluation(config(photos, pipeline, tmp_path, draws=1), progress=False)
 
     interrupted()

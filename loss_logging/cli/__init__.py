@@ -1,0 +1,21 @@
+"""The console script ``loss-logging``. Its commands are in :mod:`loss_logging.cli.commands`, which needs the cli extra."""
+
+from __future__ import annotations
+
+import sys
+
+from loss_logging.errors import LossLoggingError
+from loss_logging.support.extras import require
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line. Exits with 0, with 1 when the command failed, with 2 when it was called wrongly."""
+    try:
+        require("cli", "typer", "rich")
+        from loss_logging.cli.commands import app
+
+        app()
+    except (LossLoggingError, OSError) as error:
+        sys.exit(f"loss-logging: {error}")

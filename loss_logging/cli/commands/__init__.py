@@ -1,0 +1,51 @@
+"""The commands of ``loss-logging``, each in a module of its own.
+
+What a command needs beyond the terminal it imports when it runs, so that ``--help`` and completion answer at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from loss_logging.cli.commands.check_captions import check_captions
+from loss_logging.cli.commands.compare import compare
+from loss_logging.cli.commands.demo import demo
+from loss_logging.cli.commands.doctor import doctor
+from loss_logging.cli.commands.evaluate import evaluate
+from loss_logging.cli.commands.export import export
+from loss_logging.cli.commands.html import html
+from loss_logging.cli.commands.push import push
+from loss_logging.cli.commands.show import show
+from loss_logging.cli.commands.upload import upload
+from loss_logging.cli.commands.view import view
+from loss_logging.version import __version__
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    epilog="Exit status: 0 when it is done, 1 when it failed (standard error says why), 2 when it was called wrongly.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Shows which training samples and captions hurt your model."""
+
+
+# In the order of --help.
+for command in (demo, evaluate, check_captions, show, compare, html, view, export, push, upload, doctor):
+    app.command()(command)

@@ -1,0 +1,80 @@
+"""The parts of ``loss-logging check-captions``: from options to a configuration, and from what was found to output."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.folder.check import IGNORE_FILE, FolderCheck
+from loss_logging.captions.folder.formats import WRITERS
+from loss_logging.captions.folder.repair import Repairer
+from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.reason import SEVERITIES
+from loss_logging.cli.tables.check import print_check, print_repairs
+from loss_logging.runs.config import caption_config_from_file
+
+__all__ = ["caption_config", "fails", "ignore_list", "print_check_as"]
+
+
+def caption_config(
+    file: Path | None, *, profile: str | None, model: str | None, tokenizer: str | None
+) -> CaptionConfig:
+    """What the file says, and the options over it.
+
+    Raises:
+        ConfigError: a key or value is impossible.
+    """
+    config = CaptionConfig() if file is None else caption_config_from_file(file)
+    options = {"default_profile": profile, "model": model, "tokenizer": tokenizer}
+    given = {name: value for name, value in options.items() if value is not None}
+    if profile is not None:  # said of all datasets, those in the file too
+        given["profiles"] = {}  # type: ignore[assignment]
+    return msgspec.structs.replace(config, **given)
+
+
+def ignore_list(file: Path | None, checked: Path) -> IgnoreList | None:
+    """The lines of the file, or of the one in the folder that is checked, if it is there.
+
+    Raises:
+        ConfigError: a line is none.
+    """
+    beside = checked / IGNORE_FILE
+    if file is None and not beside.is_file():
+        return None
+    return IgnoreList.from_file(file or beside)
+
+
+def fails(check: FolderCheck, fail_on: str) -> bool:
+    """Whether something was found that is at least as grave as ``fail_on``; ``"never"`` is graver than all."""
+    return any(
+        check.counts[severity] for severity in SEVERITIES if fail_on in SEVERITIES[: SEVERITIES.index(severity) + 1]
+    )
+
+
+def print_check_as(check: FolderCheck, output: str, rows: int) -> None:
+    """Print what was found; what was repaired goes to stderr where a program reads stdout."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    if output == "table":
+        console = Console()
+        print_check(check, console, rows)
+    else:
+        WRITERS[output](check, sys.stdout)
+        console = Console(stderr=True)
+    if check.repairer is not None:
+        _print_repairer(check.repairer, console)
+
+
+def _print_repairer(repairer: Repairer, console: Console) -> None:
+    print_repairs(repairer.repairs, console)
+    count = len(repairer.repairs)
+    files = f"{count:,} caption file{'s' * (count != 1)}"
+    done = f"{files} repaired; backup: {repairer.backup}" if repairer.backup.exists() else f"{files} to repair"
+    console.print(Text(done), soft_wrap=True)
+    if repairer.in_tables:
+        console.print(f"{repairer.in_tables:,} more in tables or JSON, which are left alone", highlight=False)

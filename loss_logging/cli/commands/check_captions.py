@@ -1,0 +1,74 @@
+"""``loss-logging check-captions``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from loss_logging.cli.console import JsonOption
+
+__all__ = ["check_captions"]
+
+
+def check_captions(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder of captioned images, or a table of captions.")],
+    output: Annotated[
+        Literal["table", "json", "csv", "github", "sarif"], typer.Option("--format", help="How to say what was found.")
+    ] = "table",
+    as_json: JsonOption = False,
+    fail_on: Annotated[
+        Literal["error", "warning", "info", "never"], typer.Option(help="The mildest finding that exits with 1.")
+    ] = "error",
+    profile: Annotated[
+        Literal["auto", "prose", "tags", "instance"] | None,
+        typer.Option(help="What the captions are; guessed for each dataset otherwise."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="sd15, sdxl, sd3, flux or hidream: how many tokens it reads.")
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="A tokenizer.json, or module:function; CLIP's otherwise.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML or JSON with the keys of CaptionConfig.")] = None,
+    ignore: Annotated[
+        Path | None, typer.Option(help="Lines of a rule and a path; PATH/.captions-ignore otherwise.")
+    ] = None,
+    path_column: Annotated[str | None, typer.Option(help="Column of file names in tables; guessed otherwise.")] = None,
+    caption_column: Annotated[str | None, typer.Option(help="Column of captions in tables; guessed otherwise.")] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Repair mojibake, entities, invisible characters and white space.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would change, and change nothing.")] = False,
+    rows: Annotated[int, typer.Option(min=0, help="Most examples in the table.")] = 10,
+) -> None:
+    """Check the captions of a folder or table, with neither model nor GPU: exit status 1 where one is bad.
+
+    Reads images with .txt, .caption or .json beside them, metadata.jsonl, CSV, Parquet, and the folders of kohya and
+    ai-toolkit.
+
+    \b
+    Examples:
+      loss-logging check-captions photos
+      loss-logging check-captions photos --model sdxl --fail-on warning
+      loss-logging check-captions photos --fix --diff
+      loss-logging check-captions captions.csv --format sarif
+    """
+    from loss_logging.captions.folder.check import check_folder
+    from loss_logging.cli.commands.caption_check import caption_config, fails, ignore_list, print_check_as
+
+    if as_json and output not in ("table", "json"):
+        raise typer.BadParameter(f"--json and --format {output} were given; choose one")
+    check = check_folder(
+        path,
+        caption_config(config, profile=profile, model=model, tokenizer=tokenizer),
+        ignore=ignore_list(ignore, path),
+        path_column=path_column,
+        caption_column=caption_column,
+        repair="write" if fix and not diff else "show" if fix or diff else None,
+        progress=True,
+    )
+    print_check_as(check, "json" if as_json else output, rows)
+    if fails(check, fail_on):
+        raise typer.Exit(1)

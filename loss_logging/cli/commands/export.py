@@ -1,0 +1,101 @@
+"""``loss-logging export``"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import typer
+
+from loss_logging.cli.console import JobOption, JsonOption, hint, print_json
+from loss_logging.runs.locate import find_report
+
+__all__ = ["export"]
+
+_FIGURES = ("hard", "caption_mismatch", "average_loss")
+
+
+def _worst(given: str) -> tuple[str, int]:
+    """What --worst says, such as hard:100."""
+    figure, _, most = given.partition(":")
+    if figure not in _FIGURES or not most.isdecimal() or int(most) < 1:
+        raise typer.BadParameter(
+            f"got {given!r}; allowed: FIGURE:N such as hard:100, with {', '.join(_FIGURES)}", param_hint="--worst"
+        )
+    return figure, int(most)
+
+
+def export(
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="REPORT", help="A JSON report, a run's folder, or FOLDER@STEP.", show_default=False),
+    ],
+    to: Annotated[
+        Literal["csv", "parquet", "jsonl", "exclude-list"],
+        typer.Option(
+            metavar="FORMAT",
+            help="csv, parquet, jsonl, or exclude-list: the paths alone, one a line.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write; standard output otherwise.", show_default=False)
+    ] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Only of this dataset; may be given several times.", show_default=False)
+    ] = None,
+    flagged: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHY",
+            help="Only with a flagged caption: any; info, warning or error and worse; or a reason such as empty.",
+            show_default=False,
+        ),
+    ] = None,
+    min_caption_mismatch: Annotated[
+        float | None, typer.Option(help="Only with at least so much caption_mismatch.", show_default=False)
+    ] = None,
+    worst: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIGURE:N",
+            help="Of what is left so many of the worst: hard:100, caption_mismatch:50 or average_loss:20.",
+            show_default=False,
+        ),
+    ] = None,
+    keep_formulas: Annotated[
+        bool, typer.Option("--keep-formulas", help="Leave texts in CSV alone that a spreadsheet would run.")
+    ] = False,
+    job: JobOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the figures of items to a file, or a list of the items to exclude.
+
+    Each filter narrows the selection further.
+
+    \b
+    Examples:
+      loss-logging export runs/cats --to csv --out items.csv
+      loss-logging export runs/cats@500 --to parquet --out items.parquet
+      loss-logging export runs/cats --to jsonl --dataset anime | head
+      loss-logging export runs/cats --to exclude-list --worst hard:100
+      loss-logging export runs/cats --to exclude-list --flagged error
+    """
+    from loss_logging.reports.export import Selection, export_items
+
+    if to == "parquet" and out is None and sys.stdout.isatty():
+        raise typer.BadParameter("Parquet is nothing to look at; give a file with --out", param_hint="--to")
+    if as_json and out is None:
+        raise typer.BadParameter("standard output is for the items then; give a file with --out", param_hint="--json")
+    selection = Selection(tuple(dataset or ()), flagged, min_caption_mismatch, _worst(worst) if worst else None)
+    done = export_items(
+        find_report(path, job), out or sys.stdout.buffer, to, selection, formulas=keep_formulas, progress=True
+    )
+    for sentence in done.warnings:
+        hint(f"warning: {sentence}", "yellow")
+    if as_json:
+        print_json({"out": str(out), **msgspec.structs.asdict(done)})
+    elif out is not None:
+        hint(f"{done.items:,} of {done.of:,} items written to {out}")

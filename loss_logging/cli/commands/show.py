@@ -1,0 +1,44 @@
+"""``loss-logging show``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from loss_logging.cli.console import JobOption, JsonOption, print_json
+from loss_logging.cli.tables.report import print_report
+from loss_logging.runs.locate import find_report
+
+__all__ = ["show"]
+
+
+def show(
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="REPORT", help="A JSON report, a run's folder, or FOLDER@STEP.", show_default=False),
+    ],
+    rows: Annotated[int, typer.Option(min=1, help="Most lines per table.")] = 10,
+    job: JobOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a report as tables: the losses of each dataset, the worst items, the flagged captions.
+
+    Of a folder, the report that was written last is shown.
+    --json prints everything but the items, which loss-logging export has.
+
+    \b
+    Examples:
+      loss-logging show runs/cats
+      loss-logging show runs/cats@500 --rows 40
+      loss-logging show runs/cats --json | jq .flagged_summary
+    """
+    from loss_logging.reports.artifact import read_without_items
+
+    report = read_without_items(find_report(path, job), progress=True)
+    if as_json:
+        print_json(report)
+    else:
+        print_report(report, Console(), rows)

@@ -1,0 +1,47 @@
+"""``loss-logging upload``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loss_logging.cli.console import JsonOption, print_json
+from loss_logging.errors import LossLoggingError
+from loss_logging.runs.config import TrainConfig
+
+__all__ = ["upload"]
+
+_SECONDS = 3_600.0
+
+
+def upload(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The save_root of a run that was written here.")],
+    job: Annotated[str | None, typer.Option(help="Only this job; all that are there otherwise.")] = None,
+    spool: Annotated[Path | None, typer.Option(help="The run's spool, where its configuration has one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring what a run has left on this machine to its object store, once the store can be reached again.
+
+    \b
+    Examples:
+      loss-logging upload s3://bucket/runs/cats
+      loss-logging upload s3://bucket/runs/cats --job cats
+    """
+    from loss_logging.runs.store.upload import Mirror
+
+    root = TrainConfig(job_name="any", save_root=url, spool=spool)
+    if root.url is None:
+        raise typer.BadParameter(f"{url} is no URL such as s3://bucket/run", param_hint="URL")
+    jobs = sorted(path.name for path in (root.out_dir / "records").glob("*") if path.is_dir())
+    if not jobs or (job is not None and job not in jobs):
+        raise LossLoggingError(f"{root.local_root} holds no run{f' named {job}' if job else ''} to upload")
+    uploaded = [job] if job is not None else jobs
+    for name in uploaded:
+        if trouble := Mirror(TrainConfig(job_name=name, save_root=url, spool=spool), None).close(_SECONDS):
+            raise LossLoggingError(trouble[0])
+        if not as_json:
+            typer.echo(f"{name}: everything is in {root.url}")
+    if as_json:
+        print_json({"url": root.url, "jobs": uploaded})

@@ -1,0 +1,31 @@
+"""What the commands share: results go to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from loss_logging.cli.tables.report import cell
+
+__all__ = ["JobOption", "JsonOption", "hint", "print_json"]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
+JobOption = Annotated[
+    str | None, typer.Option(help="Job, where a folder holds several; otherwise the one that was written last.")
+]
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as JSON, indented where a person sees it."""
+    text = msgspec.json.encode(value)
+    print((msgspec.json.format(text) if sys.stdout.isatty() else text).decode())
+
+
+def hint(sentence: str, style: str = "") -> None:
+    """Say something about the result, on standard error."""
+    Console(stderr=True).print(Text(cell(sentence, 1_000), style=style), soft_wrap=True)

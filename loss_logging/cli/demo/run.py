@@ -1,0 +1,98 @@
+"""The demo from data to summary."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.cli.demo.data import Fault, Sample, load_samples, write_images
+from loss_logging.cli.demo.train import train
+from loss_logging.cli.tables.report import print_report
+from loss_logging.reports.artifact import read_report
+from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig
+
+__all__ = ["run"]
+
+JOB = "digits"
+LISTED = 20
+
+
+class Found(msgspec.Struct, frozen=True):
+    """How many of the planted faults of a kind are among the items that the report lists as ``ranking``."""
+
+    fault: Fault
+    planted: int
+    ranking: str
+    listed: int
+    found: int
+    by_chance: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.planted} x {self.fault}: {self.found} of the {self.listed} {self.ranking} "
+            f"(by chance: {self.by_chance:.1f})"
+        )
+
+
+def run(out: Path, loggers: list[str], steps: int, seed: int, console: Console | None) -> list[Found]:
+    """Train, print what was found unless ``console`` is None, and return it. W&B runs offline."""
+    config = TrainConfig(
+        job_name=JOB,
+        save_root=out,
+        loggers=[_offline_wandb() if name == "wandb" else name for name in loggers],
+        log_every=20,
+        save_every=400,
+        top_k=LISTED,
+        html=True,
+        captions=CaptionConfig(disabled_rules=("duplicate",)),  # they are made from six templates
+        seed=seed,
+    )
+    samples = load_samples(out / "images", seed)
+    write_images(samples)
+    train(samples, config, steps)
+    report = read_report(config.report_path(steps))
+    found = _found(samples, report)
+    if console is not None:
+        print_report(report, console)
+        lines = ["What was planted, and where it was found:", *(f"  {one}" for one in found)]
+        for line in (*lines, *_next_steps(config, steps)):
+            console.print(Text(line), soft_wrap=True)
+    return found
+
+
+def _offline_wandb() -> dict[str, str]:
+    return {"name": "wandb", "project": "loss-logging-demo", "mode": "offline"}
+
+
+def _found(samples: list[Sample], report: LossReport) -> list[Found]:
+    """How many of the planted faults the report lists."""
+    lists: dict[Fault, tuple[str, list[str]]] = {
+        "wrong caption": ("worst by caption_mismatch", [item.path for item in report.worst.caption_mismatch[:LISTED]]),
+        "noise image": ("worst by hard", [item.path for item in report.worst.hard[:LISTED]]),
+        "damaged caption": ("flagged captions", [item.path for item in report.flagged]),
+    }
+    found = []
+    for fault, (ranking, paths) in lists.items():
+        planted = {sample.path for sample in samples if sample.fault == fault}
+        by_chance = len(planted) / len(samples) * len(paths)
+        found.append(Found(fault, len(planted), ranking, len(paths), len(planted.intersection(paths)), by_chance))
+    return found
+
+
+def _next_steps(config: TrainConfig, steps: int) -> list[str]:
+    names = [logger if isinstance(logger, str) else logger["name"] for logger in config.loggers]
+    commands = [
+        f"open {shlex.quote(str(config.page_path))} in a browser",
+        f"loss-logging show {shlex.quote(str(config.report_path(steps)))} --rows 40",
+    ]
+    if "tensorboard" in names:
+        commands.append(f"tensorboard --logdir {shlex.quote(str(config.out_dir / 'tensorboard'))}")
+    if "wandb" in names:
+        commands.append(f"wandb sync {shlex.quote(str(config.out_dir / 'wandb'))}/offline-run-*")
+    return ["To look further:", *(f"  {command}" for command in commands)]

@@ -1,0 +1,108 @@
+"""Doctor: what is installed, which trackers there are, whether a folder can be written, and whether each tracker takes
+a report."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from importlib.metadata import distributions, entry_points
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from loss_logging.errors import ConfigError, MissingExtraError
+from loss_logging.reports.artifact import read_report
+from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig
+from loss_logging.trackers.backends import ENTRY_POINT_GROUP, BackendSpec, select_backends
+from loss_logging.trackers.delivery import Delivery
+from loss_logging.training.logger import LossLogger
+
+__all__ = ["Finding", "examine"]
+
+_PACKAGES = [
+    *("loss-logging", "numpy", "pyarrow", "duckdb", "msgspec", "pillow"),
+    *("torch", "diffusers", "transformers", "accelerate", "lightning"),
+    *("tensorboard", "wandb", "mlflow", "mlflow-skinny", "trackio", "comet-ml"),
+]
+_SETTINGS = ("WANDB_", "MLFLOW_", "COMET_", "TRACKIO_")
+_SECRET = ("KEY", "TOKEN", "PASSWORD", "SECRET")
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at. ``ok`` is None where it is neither good nor bad."""
+
+    subject: str
+    ok: bool | None
+    text: str
+
+
+def examine(folder: Path, loggers: Sequence[Any], timeout: float = 60.0) -> Iterator[Finding]:
+    """Look at the installation, the folder and the loggers, and try a report of 2 records through each of these.
+
+    Args:
+        folder: a ``save_root``; nothing is left in it.
+        loggers: entries as in ``TrainConfig.loggers``.
+        timeout: seconds for each of them.
+    """
+    yield from _installed()
+    yield from _settings()
+    yield from map(_known, sorted(entry_points(group=ENTRY_POINT_GROUP).names))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="loss_logging_doctor_", dir=folder) as scratch:
+            report = _small_report(Path(scratch))
+            yield Finding(str(folder), True, "can be written")
+            for logger in loggers:
+                yield _try(logger, report, Path(scratch), timeout)
+    except OSError as error:
+        yield Finding(str(folder), False, f"cannot be written: {error}; choose another save_root")
+
+
+def _installed() -> Iterator[Finding]:
+    there = {distribution.name.lower().replace("_", "-"): distribution.version for distribution in distributions()}
+    return (Finding(name, None, there[name]) for name in _PACKAGES if name in there)
+
+
+def _settings() -> Iterator[Finding]:
+    for name in sorted(os.environ):
+        if name.startswith(_SETTINGS):
+            hidden = any(word in name for word in _SECRET)
+            yield Finding(name, None, "is set" if hidden else os.environ[name])
+
+
+def _known(name: str) -> Finding:
+    try:
+        select_backends([name])
+    except MissingExtraError as error:
+        return Finding(f"logger {name}", None, f"not installed; {str(error).rpartition('; ')[2]}")
+    except ConfigError as error:
+        return Finding(f"logger {name}", None, f"needs options: {error}")
+    return Finding(f"logger {name}", None, "installed")
+
+
+def _small_report(folder: Path) -> LossReport:
+    config = TrainConfig(job_name="loss-logging-doctor", save_root=folder, loggers=[], reporter="inline")
+    with LossLogger(config) as losses:
+        names = {"paths": ["1.png", "2.png"], "captions": ["a cat on a sofa", "untitled"]}
+        losses.log_batch(1, [0.25, 0.75], datasets="doctor", **names)  # type: ignore[arg-type]
+        path = losses.save_step(1).result()
+    assert path is not None
+    return read_report(path)
+
+
+def _try(logger: Any, report: LossReport, folder: Path, timeout: float) -> Finding:
+    name = logger if isinstance(logger, str) else str(getattr(logger, "name", None) or logger["name"])
+    subject = f"report to {name}"
+    try:
+        selection = select_backends([logger])
+    except (ConfigError, MissingExtraError) as error:
+        return Finding(subject, False, str(error))
+    if not selection.reporter:
+        return Finding(subject, None, "not tried: it writes to an object of the trainer, which there is none of here")
+    spec: BackendSpec = selection.reporter[0]
+    config = TrainConfig(job_name="loss-logging-doctor", save_root=folder, loggers=[logger])
+    delivery = Delivery(spec, config, retry_delays=())
+    delivery.write(report)
+    undelivered = delivery.close(timeout)
+    return Finding(subject, undelivered is None, "it has arrived" if undelivered is None else str(undelivered))

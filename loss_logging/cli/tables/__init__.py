@@ -1,0 +1,1 @@
+"""Reports, checks and comparisons as tables in a terminal."""

@@ -1,0 +1,1 @@
+"""evaluate_dataset and what its engines have in common."""

@@ -1,0 +1,274 @@
+"""``loss-logging evaluate CONFIG``: captioned images and a model in, a report out."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.folder.problems import PROBLEMS, FolderProblems
+from loss_logging.captions.folder.read import CaptionedFile, read_captioned_folder
+from loss_logging.captions.folder.webdataset import ArchivedImage, find_shards, read_shard
+from loss_logging.errors import ConfigError, LossLoggingError
+from loss_logging.evaluation.evaluate import Draw, evaluate_dataset
+from loss_logging.evaluation.image_batches import ImageBatches, image_row, open_rows
+from loss_logging.evaluation.ray_config import RayConfig
+from loss_logging.records.record import SampleRecord
+from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig, check_job_name, check_save_root
+from loss_logging.support.chance import uniform
+from loss_logging.support.checked_config import Check, CheckedConfig, Count, Fraction, JobName, Seed, check_section
+from loss_logging.support.extras import require
+
+__all__ = ["EvaluateConfig", "run_evaluation"]
+
+Data: TypeAlias = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description="the path of a folder of images or of tar files, or of a CSV, JSONL, Parquet or tar file",
+    ),
+]
+Pipeline: TypeAlias = Annotated[str, Meta(min_length=1, description="the path of a folder with a diffusers pipeline")]
+Device: TypeAlias = Annotated[str, Meta(min_length=1, description='a device, such as "cuda", "cuda:1", "mps" or "cpu"')]
+Engine: TypeAlias = Literal["local", "ray"]
+Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
+Step: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a whole number, 0 or more")]
+Positive: TypeAlias = Annotated[float, Meta(gt=0, le=1e9, description="a number above 0")]
+Guidance: TypeAlias = Annotated[float, Meta(ge=0, le=1e9, description="a number, 0 or more")]
+
+# By name: the core imports no integration.
+_LOADER = "loss_logging.integrations.trainers.diffusers_folder"
+_RAY, _RAY_IMAGES = "loss_logging.integrations.engines.ray", "loss_logging.integrations.engines.ray_images"
+
+
+class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
+    """What to evaluate, with which model, and where to report it. Built as a TrainConfig is.
+
+    Args:
+        data: a folder of images with captions beside them (.txt, .caption, .json, metadata.jsonl, metadata.csv, ...),
+            or one table of file names and captions, or the tar files of a WebDataset, which need the package
+            webdataset. An image without a caption has the empty one.
+        pipeline: a folder that holds a diffusers pipeline, with its model_index.json.
+        save_root: everything is written to ``save_root/loss_logging``. ``~`` is expanded.
+        job_name: names the report.
+        step: the training step that the model is from.
+        loggers: trackers to write the report to, as in a TrainConfig.
+        draws: how many noises and timesteps to evaluate each image at; fewer than 4 leave caption_mismatch undecided.
+        paired: compute each loss with the empty caption too, for caption_mismatch; takes twice the time.
+        sample_fraction: share of the images to evaluate, above 0 and up to 1; the same ones whenever the seed is.
+        max_samples: evaluate at most so many images, the first ones that open; None for all.
+        seed: decides noise, timesteps and which images are taken.
+        batch_size: images at a time.
+        resolution: side of the square that each image is scaled and cropped to, in pixels; the pipeline's own if None.
+        device: what to compute on; a GPU where there is one if None.
+        dtype: precision of the model; bfloat16 on a GPU and float32 elsewhere if None. The VAE is in float32.
+        snr_gamma: keep the min-SNR weight for this gamma as a component; no such weight if None.
+        guidance_scale: what a model distilled for guidance (Flux) is told.
+        max_sequence_length: tokens that T5 and language models see of a caption; the pipeline's own if None.
+        engine: ``"local"`` computes in this process, ``"ray"`` on a Ray cluster.
+        ray: how the work is spread over the cluster; its batch_size is the one above where it is None.
+        captions: what counts as a bad caption.
+        top_k: highest losses kept per dataset, and items per ranking.
+
+    Raises:
+        ConfigError: a key is unknown, or its value has the wrong type or is impossible; says what is allowed.
+
+    Example:
+        >>> EvaluateConfig(data="photos", pipeline="models/sdxl", save_root="runs/sdxl").draws
+        4
+        >>> EvaluateConfig.from_dict({"data": "photos", "pipeline": "models/sdxl", "save_root": "runs", "draw": 8})
+        Traceback (most recent call last):
+        loss_logging.errors.ConfigError: $.draw is no configuration key; did you mean draws?
+    """
+
+    data: Data
+    pipeline: Pipeline
+    save_root: str | Path
+    job_name: JobName = "evaluation"
+    step: Step = 0
+    loggers: list[Any] = msgspec.field(default_factory=list)
+    draws: Count = 4
+    paired: bool = True
+    sample_fraction: Fraction = 1.0
+    max_samples: Count | None = None
+    seed: Seed = 0
+    batch_size: Count = 4
+    resolution: Count | None = None
+    device: Device | None = None
+    dtype: Precision | None = None
+    snr_gamma: Positive | None = None
+    guidance_scale: Guidance = 3.5
+    max_sequence_length: Count | None = None
+    engine: Engine = "local"
+    ray: RayConfig = msgspec.field(default_factory=RayConfig)
+
+    @classmethod
+    def _checks(cls) -> Mapping[str, Check]:
+        return {"job_name": check_job_name, "save_root": check_save_root, "ray": check_section}
+
+    captions: CaptionConfig = msgspec.field(default_factory=CaptionConfig)
+    top_k: Count = 10
+
+
+def run_evaluation(config: EvaluateConfig, progress: bool = True) -> LossReport:
+    """Evaluate the pipeline on the images: the report, as JSON and CSV under ``save_root`` and in the loggers.
+
+    Args:
+        config: what to evaluate.
+        progress: show how far it is and an estimate of the time left, on standard error.
+
+    Raises:
+        ConfigError: a value does not fit the pipeline or this machine.
+        LossLoggingError: there are no images, none opens, or the pipeline cannot encode the empty caption.
+    """
+    report_config = TrainConfig(
+        job_name=config.job_name,
+        save_root=config.save_root,
+        loggers=config.loggers,
+        captions=config.captions,
+        top_k=config.top_k,
+        timestep_scale=1000,
+        seed=config.seed,
+        reporter="inline",
+    )
+    root = Path(config.data).expanduser()
+    shards = _shards(root)
+    evaluate: Callable[..., LossReport] = partial(
+        evaluate_dataset,
+        # Which files are taken is decided by their place in the folder, before one is opened.
+        sample_fraction=config.sample_fraction if shards else 1.0,
+        max_samples=config.max_samples,  # of files too: an engine goes on only with the arguments of the other
+        seed=config.seed,
+        draws=config.draws,
+        paired=config.paired,
+        job_name=config.job_name,
+        step=config.step,
+        config=report_config,
+        out_csv=report_config.report_path(config.step).with_suffix(".csv"),
+        progress=progress,
+        model_id=_model_id(config),
+    )
+    if config.engine == "ray":
+        return _on_ray(evaluate, config, root, shards)
+    files, warnings = _files(root, config.sample_fraction, config.seed) if not shards else (_Shards(shards, root), [])
+    most = None if shards else config.max_samples
+    compute = PipelineOnImages(config)
+    folder = root if root.is_dir() else root.parent
+    return evaluate(compute, ImageBatches(files, folder, compute.resolution, config.batch_size, most, warnings))
+
+
+class PipelineOnImages:
+    """The loaded pipeline as a compute function, which opens the images itself where they come as rows.
+
+    Args:
+        config: which pipeline, and how.
+
+    Raises:
+        ConfigError: a value does not fit the pipeline or this machine.
+        LossLoggingError: the pipeline cannot encode the empty caption.
+    """
+
+    def __init__(self, config: EvaluateConfig) -> None:
+        self._compute = importlib.import_module(_LOADER).pipeline_loss(
+            config.pipeline,
+            device=config.device,
+            dtype=config.dtype,
+            paired=config.paired,
+            snr_gamma=config.snr_gamma,
+            guidance_scale=config.guidance_scale,
+            max_sequence_length=config.max_sequence_length,
+        )
+        self.resolution: int = self._compute.resolution if config.resolution is None else config.resolution
+        if self.resolution % self._compute.multiple:
+            multiple = self._compute.multiple
+            raise ConfigError(
+                f"$.resolution: got {self.resolution}; allowed: a multiple of {multiple} for this pipeline"
+            )
+
+    def load(self, rows: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """A batch with the images opened, and those that do not open."""
+        return open_rows(rows, self.resolution)
+
+    def __call__(self, batch: Mapping[str, Any], draw: Draw) -> list[SampleRecord]:
+        records: list[SampleRecord] = self._compute(batch, draw)
+        return records
+
+
+class _Shards:
+    """The images of a WebDataset, as often as they are asked for."""
+
+    def __init__(self, shards: list[Path], root: Path) -> None:
+        self._shards = shards
+        self._root = root
+
+    def __iter__(self) -> Iterator[ArchivedImage]:
+        return (image for shard in self._shards for image in read_shard(shard, self._root))
+
+
+def _on_ray(evaluate: Callable[..., LossReport], config: EvaluateConfig, root: Path, shards: list[Path]) -> LossReport:
+    """The same on a cluster: each actor loads the pipeline, and opens its images."""
+    require("ray", "ray")
+    images = importlib.import_module(_RAY_IMAGES)
+    options = msgspec.structs.replace(config.ray, batch_size=config.ray.batch_size or config.batch_size)
+    pipeline = str(Path(config.pipeline).expanduser().absolute())
+    compute = partial(PipelineOnImages, msgspec.structs.replace(config, pipeline=pipeline, loggers=[]))
+    with importlib.import_module(_RAY).connected(options):
+        if shards:
+            require("webdataset", "webdataset")
+            # Absolute: an actor's working folder is another one.
+            dataset = images.shard_rows([shard.absolute() for shard in shards], root.absolute())
+            return evaluate(compute, dataset, engine=options)
+        files, warnings = _files(root, config.sample_fraction, config.seed)
+        folder = root if root.is_dir() else root.parent
+        dataset = images.image_rows((image_row(file, folder) for file in files), warnings)
+        return evaluate(compute, dataset, engine=options)
+
+
+def _model_id(config: EvaluateConfig) -> str:
+    """What the losses depend on besides the images: the settings, and when the pipeline's files were last written."""
+    settings = (config.resolution, config.dtype, config.snr_gamma, config.guidance_scale, config.max_sequence_length)
+    folder = Path(config.pipeline).expanduser().resolve()
+    written = max((file.stat().st_mtime_ns for file in folder.rglob("*")), default=0)
+    return f"{folder} of {written}, {settings}"
+
+
+def _shards(root: Path) -> list[Path]:
+    """The tar files, where there is nothing else."""
+    shards = find_shards(root)
+    if root.is_dir() and shards and next(read_captioned_folder(root), None) is not None:
+        return []
+    return shards
+
+
+def _files(root: Path, fraction: float, seed: int) -> tuple[list[CaptionedFile], list[str]]:
+    """The images to evaluate, and sentences about the captions that could not be read."""
+    problems = FolderProblems()
+    files = list(read_captioned_folder(root, problems=problems))
+    if not files:
+        raise LossLoggingError(f"{root} holds no images")
+    if fraction < 1:
+        # Decided before an image is opened, by its place in the folder alone.
+        names = [os.path.relpath(file.path, root).encode("utf-8", "surrogateescape") for file in files]
+        taken = uniform(seed, [zlib.crc32(name) for name in names]) < fraction
+        files = [file for file, wanted in zip(files, taken, strict=True) if wanted]
+        if not files:
+            raise LossLoggingError(f"$.sample_fraction: {fraction} of the images in {root} is none; take more")
+    return files, _warnings(problems)
+
+
+def _warnings(problems: FolderProblems) -> list[str]:
+    first = {problem.kind: problem for problem in reversed(problems.kept)}
+    return [
+        f"{problems.counts[kind]} times: {PROBLEMS[kind][1]} The first: {problem.path} {problem.message}"
+        for kind, problem in first.items()
+        if problem.severity == "error"
+    ]

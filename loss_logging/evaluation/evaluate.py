@@ -1,0 +1,196 @@
+"""evaluate_dataset: the per-sample losses of a dataset without training on it.
+
+It drives the same log, statistics and report as training, so its figures mean the same.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from operator import index
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import pyarrow as pa
+
+from loss_logging.errors import ConfigError
+from loss_logging.evaluation.computation import Computation
+from loss_logging.evaluation.draw import Draw
+from loss_logging.evaluation.journal import Journal
+from loss_logging.evaluation.local_engine import evaluate_locally
+from loss_logging.evaluation.ray_config import RayConfig
+from loss_logging.evaluation.selection import Selection
+from loss_logging.reports.artifact import read_report, write_csv
+from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.store.upload import mirrored
+from loss_logging.support.extras import require
+from loss_logging.support.files import whole_file
+from loss_logging.training.logger import LossLogger
+
+__all__ = ["Draw", "evaluate_dataset"]
+
+_RAY = "loss_logging.integrations.engines.ray"  # by name: the core imports no integration
+
+
+def evaluate_dataset(
+    compute_fn: Callable[..., Any],
+    dataloader: Iterable[Any],
+    *,
+    sample_fraction: float = 1.0,
+    max_samples: int | None = None,
+    seed: int = 0,
+    draws: int = 1,
+    paired: bool = False,
+    out_csv: str | Path | None = None,
+    out_json: str | Path | None = None,
+    job_name: str | None = None,
+    step: int | None = None,
+    save_root: str | Path | None = None,
+    config: TrainConfig | None = None,
+    progress: bool = True,
+    resume: bool = True,
+    model_id: str | None = None,
+    engine: Literal["local", "ray"] | RayConfig = "local",
+) -> LossReport:
+    """Compute the loss of every item of a dataset and report on it.
+
+    An evaluation that was interrupted, by a kill even, is continued when it is asked for again with the same arguments
+    and a ``save_root``: what was computed until a few seconds before is kept. Figures do not depend on the order of the
+    items, nor on how often they were interrupted, to the last digit.
+
+    Args:
+        compute_fn: ``compute_fn(batch) -> records`` or ``compute_fn(batch, draw) -> records``: a record for each
+            example, from a model in evaluation mode and without gradients. ``docs/compute_function.md`` has the
+            contract and a complete example. Or a class of such functions, perhaps in a `functools.partial` with its
+            arguments: it is made once in each process that computes, which is how a model gets to other machines.
+        dataloader: yields batches. Where a batch is a mapping with ``paths`` (or ``path``), the items that are not
+            wanted, or done already, are taken out of it before the model sees them, and it is checked that there is a
+            record for each item; elsewhere records that are not wanted are left out, and nothing is continued. Where
+            several datasets have items of one path, ``datasets`` (or ``dataset``) tells them apart. Sentences in its
+            attribute ``warnings``, where it has one, go into the report: about images that do not open, say.
+        sample_fraction: share of the items to evaluate, in (0, 1]; which ones depends on their path and ``seed`` alone.
+        max_samples: evaluate at most so many items, the first ones that come.
+        seed: decides which items are taken, and what `Draw` draws.
+        draws: how many timesteps to evaluate each item at.
+        paired: require ``loss_empty`` in every record, for caption_mismatch; it takes 4 draws or more to decide.
+        out_csv: write one row per item there.
+        out_json: write the JSON report there.
+        job_name: names the report; by default that of ``config`` with "-evaluation", or "evaluation".
+        step: the training step that the model is from; 0 by default.
+        save_root: where to keep the JSON and the log, as in training; nowhere by default. Under a URL an interrupted
+            evaluation can be continued on another machine.
+        config: a TrainConfig to take the rest from, the loggers too; its sampling is for training and not used.
+        progress: show a progress bar on standard error: items, and an estimate of the time left.
+        resume: False begins anew where an interrupted evaluation could be continued, after the model has changed.
+        model_id: names the model and what else the losses depend on; an interrupted evaluation of another one is not
+            continued.
+        engine: "local" evaluates in this process; "ray", or a `RayConfig` with its options, on a Ray cluster, where the
+            dataloader is a ``ray.data.Dataset`` with a column ``path`` and batches are mappings of its columns:
+            docs/evaluate.md. The records are the same, and one engine goes on where the other was interrupted.
+
+    Returns:
+        The LossReport, with the figures of every item in ``datasets[name].item_stats``.
+
+    Raises:
+        ConfigError: an argument is impossible.
+        LossLoggingError: ``save_root`` holds a training run named ``job_name``; or Ray could not finish.
+        MissingExtraError: ``engine`` is Ray's, which is not installed.
+        ValueError: a record lacks a key, or ``loss_empty`` with ``paired``; or a call's records are not about the items
+            of its batch, or not those of the other draws.
+
+    Example:
+        >>> batches = [{"paths": ["1.png", "2.png"]}, {"paths": ["3.png"]}]
+        >>> def compute(batch):
+        ...     return [{"path": p, "dataset": "d", "caption": "a number", "loss": int(p[0])} for p in batch["paths"]]
+        >>> evaluate_dataset(compute, batches, progress=False).datasets["d"].item_stats["3.png"].average_loss
+        3.0
+    """
+    computation = Computation(compute_fn, seed, draws, paired)
+    step = index(step or 0)
+    _check_arguments(computation, sample_fraction, max_samples, step)
+    evaluate = _engine(engine)
+    fixed = {"sample_fraction": sample_fraction, "max_samples": max_samples, "seed": seed, "draws": draws}
+    with ExitStack() as stack:
+        if save_root is None and config is None:
+            save_root = stack.enter_context(tempfile.TemporaryDirectory(prefix="loss_logging-"))
+        config = _run_config(config, job_name, save_root)
+        if not config.enabled:
+            raise ConfigError("config: log_per_example and log_per_dataset are both false; there is nothing to report")
+        losses = stack.enter_context(LossLogger.for_evaluation(config))
+        journal = Journal(
+            config.records_dir / "evaluation",
+            fixed | {"paired": paired, "step": step, "model_id": model_id},
+            resume=resume,
+            flush_seconds=config.flush_seconds,
+            memory_limit=config.memory_limit,
+        )
+        selection = Selection(sample_fraction, max_samples, seed)
+        with mirrored(losses.config):
+            warnings = evaluate(computation, dataloader, selection, journal, progress)
+        for columns in journal.ordered():
+            losses.log_records(step, pa.Table.from_batches([columns]))
+        for sentence in warnings:
+            losses.add_warning(sentence)
+        path = losses.save_step(step).result()
+        assert path is not None
+        report = read_report(path)
+        if out_csv is not None:
+            write_csv(out_csv, report.datasets)
+        if out_json is not None:
+            with path.open("rb") as written, whole_file(Path(out_json)) as file:
+                shutil.copyfileobj(written, file)
+            report = msgspec.structs.replace(report, json_path=str(out_json))
+        journal.remove()
+    return report
+
+
+# Sampling and dropping are for training, and the order in which threads add up decides the last digits.
+_OURS: dict[str, Any] = {
+    "reporter": "inline",
+    "sample_fraction": 1.0,
+    "max_records_per_step": None,
+    "overload": "wait",
+    "threads": 1,
+}
+
+
+def _run_config(config: TrainConfig | None, job_name: str | None, save_root: str | Path | None) -> TrainConfig:
+    given = {"job_name": job_name, "save_root": save_root}
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if config is not None:
+        changes = {"job_name": f"{config.job_name}-evaluation"} | changes  # the training run's own files stay
+        items = {"parquet": "both", "auto": "json"}.get(config.items, config.items)  # the caller gets them
+        return msgspec.structs.replace(config, **changes, **_OURS, items=items)
+    return TrainConfig(**{"job_name": "evaluation", "loggers": [], "items": "json"} | _OURS | changes)
+
+
+def _engine(engine: Literal["local", "ray"] | RayConfig) -> Callable[..., list[str]]:
+    """What computes: called with computation, dataloader, selection, journal and progress."""
+    if engine == "local":
+        return evaluate_locally
+    if engine == "ray":
+        engine = RayConfig()
+    if not isinstance(engine, RayConfig):
+        raise ConfigError(f"engine is {engine!r}; allowed: 'local', 'ray', or a RayConfig")
+    require("ray", "ray")
+    evaluate: Callable[..., list[str]] = importlib.import_module(_RAY).RayEngine(engine)
+    return evaluate
+
+
+def _check_arguments(computation: Computation, fraction: float, most: int | None, step: int) -> None:
+    draws = computation.draws
+    if not 0 < fraction <= 1:
+        raise ConfigError(f"sample_fraction is {fraction!r}; allowed: above 0 and up to 1")
+    if most is not None and most < 1:
+        raise ConfigError(f"max_samples is {most!r}; allowed: None, or 1 and more")
+    if draws < 1:
+        raise ConfigError(f"draws is {draws!r}; allowed: 1 and more")
+    if draws > 1 and not computation.takes_draw:
+        raise ConfigError(f"draws is {draws} but compute_fn has no parameter 'draw', so that all draws would be equal")
+    if step < 0:
+        raise ValueError(f"step is {step}; expected 0 or more")

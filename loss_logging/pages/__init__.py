@@ -1,0 +1,1 @@
+"""What people look at in a browser: the page as a file."""

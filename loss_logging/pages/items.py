@@ -1,0 +1,174 @@
+"""The figures of every item, as the page's table has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loss_logging.pages.figures import packed_figures
+from loss_logging.reports.report import DECISIVE_PAIRS
+
+__all__ = ["Column", "columns_of", "figures_block", "items_block", "worst_items"]
+
+CAPTION_LENGTH = 400
+_RANKED_BY = ("hard", "caption_mismatch", "average_loss")
+_TEXTS = {
+    "dataset": ("Dataset", ""),
+    "path": ("Path", ""),
+    "caption": ("Caption", "The caption at the last step that used one."),
+    "count": ("Records", "How often the item was seen."),
+    "average_loss": ("Mean loss", "Over all of the item's records."),
+    "min_loss": ("Lowest", "The lowest loss of the item."),
+    "max_loss": ("Highest", "The highest loss of the item."),
+    "std_loss": ("Std", "Standard deviation of the item's losses."),
+    "last_loss": ("Last", "The loss at the item's last step."),
+    "hard": ("Hard", "The loss against others of the same timestep and time of training. About 0 is ordinary."),
+    "caption_mismatch": (
+        "Caption mismatch",
+        "How much higher the loss is with the caption than with the empty one, relative to that. Above 0 it hurts.",
+    ),
+    "non_finite": ("NaN/inf", "Losses that are NaN or infinite."),
+    "std_z": ("Std of z", "Spread of the standardised losses behind hard."),
+    "n_paired": ("Pairs", "Records behind caption mismatch; with fewer than 4 it is undecided."),
+    "standard_error": ("Standard error", "Of caption mismatch."),
+    "robust_z": ("Robust z", "How far caption mismatch lies above the median of the dataset; 3.5 is an outlier."),
+}
+_FOR_THE_CURIOUS = {
+    "min_loss",
+    "max_loss",
+    "std_loss",
+    "last_loss",
+    "non_finite",
+    "std_z",
+    "n_paired",
+    "standard_error",
+}
+
+
+_DECIMALS = {"hard": 3, "std_z": 2, "caption_mismatch": 4, "robust_z": 2}
+"""Of scores that lie around 0, where a fourth digit says nothing."""
+_FOLDER_AND_NAME = r"(?s)^(?P<folder>(?:.*[/\\])?)(?P<name>[^/\\]*)$"
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of the table; ``shown`` says whether it is from the start."""
+
+    name: str
+    title: str
+    help: str
+    kind: str
+    shown: bool
+
+
+def columns_of(schema: pa.Schema) -> list[Column]:
+    """The columns that a table of ``schema`` has; one that nobody described here keeps its own name."""
+    columns = []
+    for field in schema:
+        title, text = _TEXTS.get(field.name, (field.name.replace("_", " ").capitalize(), ""))
+        kind = "integer" if pa.types.is_integer(field.type) else "number" if _is_number(field.type) else "text"
+        columns.append(Column(field.name, title, text, kind, field.name not in _FOR_THE_CURIOUS))
+    return columns
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_null(kind))
+
+
+def worst_items(batches: Iterable[pa.RecordBatch], most: int, keep: Iterable[str] = ()) -> tuple[pa.Table, int]:
+    """The items that a page of ``most`` has room for, and how many there are.
+
+    Those that rank highest by `hard`, by `caption_mismatch` and by mean loss are taken, and those with a path in
+    ``keep``. Holds a few times ``most`` in memory, however many there are.
+    """
+    wanted = pa.array(sorted(set(keep)), pa.string())
+    held: list[pa.RecordBatch] = []
+    total = rows = 0
+    for batch in batches:
+        total += batch.num_rows
+        rows += batch.num_rows
+        held.append(batch)
+        if rows > 4 * most + 100_000:
+            held = _worst(pa.Table.from_batches(held), most, wanted).to_batches()
+            rows = sum(batch.num_rows for batch in held)
+    if not held:
+        return pa.table({"dataset": pa.array([], pa.string()), "path": pa.array([], pa.string())}), 0
+    return _worst(pa.Table.from_batches(held), most, wanted), total
+
+
+def _worst(table: pa.Table, most: int, keep: pa.Array) -> pa.Table:
+    if table.num_rows <= most:
+        return table
+    kept = np.flatnonzero(pc.is_in(table["path"], keep).to_numpy(zero_copy_only=False))[:most]
+    ranked = [name for name in _RANKED_BY if name in table.column_names]
+    chosen = [kept]
+    for name in ranked:
+        values = _numbers(table[name])
+        if name == "caption_mismatch" and "n_paired" in table.column_names:
+            values = np.where(_numbers(table["n_paired"]) < DECISIVE_PAIRS, np.nan, values)
+        chosen.append(np.argsort(-np.where(np.isnan(values), -np.inf, values), kind="stable"))
+    taken = _take_in_turn(chosen, most)
+    return table.take(pa.array(np.sort(taken)))
+
+
+def _take_in_turn(rankings: list[npt.NDArray[Any]], most: int) -> npt.NDArray[Any]:
+    """The first ``most`` different places of several rankings: the first ranking whole, then a share of each other."""
+    first, *others = rankings
+    share = max(1, (most - len(first)) // max(1, len(others)))
+    taken = np.unique(np.concatenate([first, *(ranking[:share] for ranking in others)]))
+    if len(taken) < most and others:
+        rest = others[0][~np.isin(others[0], taken)][: most - len(taken)]
+        taken = np.concatenate([taken, rest])
+    return taken[:most]
+
+
+def items_block(table: pa.Table, total: int) -> dict[str, Any]:
+    """The texts and counts of a table as plain data by column; texts that repeat are kept once."""
+    data: dict[str, Any] = {}
+    columns = columns_of(table.schema)
+    for column in columns:
+        values = table[column.name].combine_chunks()
+        if column.name == "dataset":
+            data["dataset"] = _once(values)
+        elif column.name == "path":
+            parts = pc.extract_regex(values, _FOLDER_AND_NAME)
+            data["path"] = {"folder": _once(parts.field("folder")), "name": parts.field("name").to_pylist()}
+        elif column.name == "caption":
+            data["caption"] = _cut(values)
+        elif column.kind != "number":
+            data[column.name] = values.to_pylist()
+    return {"columns": msgspec.to_builtins(columns), "rows": table.num_rows, "total": total, "data": data}
+
+
+def figures_block(table: pa.Table) -> bytes:
+    """The columns of a table that are numbers, one after the other, as `packed_figures`: they are most of a page."""
+    return b"".join(
+        packed_figures(_numbers(table[column.name].combine_chunks()), _digits(column), _DECIMALS.get(column.name, 300))
+        for column in columns_of(table.schema)
+        if column.kind == "number"
+    )
+
+
+def _digits(column: Column) -> int:
+    """As many as the page shows of what people compare, fewer of what is there for the curious."""
+    return 2 if column.name == "standard_error" else 4 if column.shown else 3
+
+
+def _once(texts: pa.Array) -> dict[str, Any]:
+    encoded = texts.dictionary_encode()
+    return {"texts": encoded.dictionary.to_pylist(), "index": encoded.indices.to_pylist()}
+
+
+def _cut(captions: pa.Array) -> list[str]:
+    lengths = pc.utf8_length(captions)
+    cut = pc.binary_join_element_wise(pc.utf8_slice_codeunits(captions, 0, CAPTION_LENGTH), "…", "")
+    return list(pc.if_else(pc.greater(lengths, CAPTION_LENGTH), cut, captions).to_pylist())
+
+
+def _numbers(values: Any) -> npt.NDArray[np.float64]:
+    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)

@@ -1,0 +1,1 @@
+"""The page over the live log, served on this machine."""

@@ -1,0 +1,240 @@
+"""LiveRun: the figures of every item of a run that may go on, brought up to date behind the page."""
+
+from __future__ import annotations
+
+import glob
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from loss_logging.errors import LossLoggingError
+from loss_logging.pages.content import listed_items
+from loss_logging.pages.run_reports import RunReports
+from loss_logging.pages.served.item_query import Filter, ItemQuery, columns_in, matching, page_of, rows_of
+from loss_logging.records.log import RecordLog
+from loss_logging.reports.items import read_items
+from loss_logging.reports.names import items_path
+from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig
+from loss_logging.statistics.run import RunStatistics
+from loss_logging.support.progress_bar import progress_bar
+from loss_logging.support.warn import LOGGER
+
+__all__ = ["LiveRun", "State"]
+
+_LOOK_SECONDS, _MOST_SECONDS = 2.0, 60.0
+_FIRST_RECORDS = 50_000
+"""Of a log that is not read yet, about so many come first: the table is there after a second, and then grows."""
+_SHARE = 0.1
+"""Of the time, so much is spent on bringing a growing log up to date, if no pause becomes too long: the machine is the
+trainer's."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """What the page shows at present. ``version`` changes with the table of items, ``step`` is the last one in it;
+    ``items`` is None until there is one. ``busy`` and ``problem`` are for people to read."""
+
+    version: int = 0
+    step: int = -1
+    items: int | None = None
+    report_step: int | None = None
+    busy: str = ""
+    problem: str = ""
+
+
+class LiveRun:
+    """The items of a run, from the Parquet file beside its last report at first, and from its log as soon as that is
+    read; after that, whatever is new. Reads only; what memory has no room for goes to the system's temporary folder.
+
+    Args:
+        config: of the run; its ``memory_limit`` and ``threads`` are what DuckDB may use here.
+        progress: show a progress bar while the log is read for the first time.
+    """
+
+    def __init__(self, config: TrainConfig, *, progress: bool = False) -> None:
+        self.config = config
+        self.log = RecordLog(config.records_dir)
+        self.state = State(busy="Reading the run")
+        self.reports: list[LossReport] = []
+        self.problems: list[str] = []
+        self._read_reports = RunReports(config)
+        self._statistics = RunStatistics(
+            self.log,
+            block_steps=config.save_every,
+            timestep_scale=config.timestep_scale,
+            memory_limit=config.memory_limit,
+            threads=config.threads,
+        )
+        self._progress = progress
+        self._tables: list[str] = []
+        self._statistics.cursor().execute("CREATE TABLE no_items (dataset VARCHAR, path VARCHAR, caption VARCHAR)")
+        self._flagged: dict[tuple[str, str], list[str]] = {}
+        self._seen: list[tuple[Path, int]] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="loss-logging view", daemon=True)
+
+    def __enter__(self) -> LiveRun:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+        if not self._thread.is_alive():
+            self._statistics.close()
+
+    # --- answers ----------------------------------------------------------------------------------------------------
+
+    def page(self, asked: ItemQuery) -> tuple[list[dict[str, Any]], int]:
+        """The rows of one page, and how many match in all.
+
+        Raises:
+            QueryError: it asks for a column that does not exist.
+        """
+        with self._table() as (connection, table):
+            where, values = matching(asked, columns_in(connection, table), self._flagged)
+            rows, total = page_of(connection, table, asked, where, values)
+        return [self._with_flags(row) for row in rows], total
+
+    def batches(self, asked: Filter) -> Iterator[pa.RecordBatch]:
+        """Every item that matches, with all its figures."""
+        with self._table() as (connection, table):
+            where, values = matching(asked, columns_in(connection, table), self._flagged)
+            yield from connection.sql(f"SELECT * FROM {table} WHERE {where}", params=values).to_arrow_reader(8_192)
+
+    def columns(self) -> pa.Schema:
+        """The columns of the table of items."""
+        with self._table() as (connection, table):
+            return connection.sql(f"FROM {table} LIMIT 0").to_arrow_table().schema
+
+    def datasets(self, most: int) -> list[str]:
+        """Names of datasets, at most so many."""
+        with self._table() as (connection, table):
+            names = connection.execute(f"SELECT DISTINCT dataset FROM {table} ORDER BY dataset LIMIT ?", [most])
+            return [name for (name,) in names.fetchall()]
+
+    def item(self, dataset: str, path: str) -> dict[str, Any] | None:
+        """The figures of one item."""
+        with self._table() as (connection, table):
+            rows = rows_of(connection, f"FROM {table} WHERE dataset = ? AND path = ?", [dataset, path])
+        return self._with_flags(rows[0]) if rows else None
+
+    def names(self, path: str) -> bool:
+        """Whether a record names the file ``path``."""
+        if any(path == item.path for report in self.reports[-1:] for item in listed_items(report)):
+            return True
+        with self._table() as (connection, table):
+            return bool(connection.execute(f"SELECT 1 FROM {table} WHERE path = ? LIMIT 1", [path]).fetchall())
+
+    @contextmanager
+    def _table(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        """A connection for this thread, and the table that is shown now; an empty one until there is another."""
+        connection = self._statistics.cursor()
+        try:
+            yield connection, self._tables[-1] if self._tables else "no_items"
+        finally:
+            connection.close()
+
+    def _with_flags(self, row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"flags": ", ".join(self._flagged.get((row["dataset"], row["path"]), []))}
+
+    # --- the thread -------------------------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        pause = 0.0
+        while not self._stop.wait(pause):
+            before = time.monotonic()
+            try:
+                self._look()
+            except duckdb.Error as error:
+                self._trouble(error)
+                self.log.leave_out_damaged()  # or a shard was compacted since it was listed, and is listed anew anyway
+            except (LossLoggingError, OSError) as error:
+                self._trouble(error)
+            pause = min(max(_LOOK_SECONDS, (time.monotonic() - before) * (1 / _SHARE - 1)), _MOST_SECONDS)
+
+    def _trouble(self, error: Exception) -> None:
+        LOGGER.debug("the run could not be read", exc_info=error)
+        self._change(busy="", problem=f"The run cannot be read at present: {error}")
+
+    def _look(self) -> None:
+        self._look_at_reports()
+        files = [(path, path.stat().st_size) for path in self.log.files()]
+        if not self._tables:
+            self._show_stored(has_log=bool(files))
+        if files != self._seen:
+            step = self.log.last_step_of_all()
+            if step > self.state.step or self._seen:  # else the stored figures are those of the whole log
+                if self._tables:
+                    self._read_on(step)
+                else:
+                    self._read_first()
+            self._seen = files
+        self._change(busy="", problem="" if self._tables else "There are no records yet.")
+
+    def _read_on(self, step: int) -> None:
+        if not self._seen:
+            self._change(busy=f"Reading what the log has since step {self.state.step:,}")
+        self._statistics.advance(step)
+        self._show(self._statistics.keep_items, step)
+
+    def _read_first(self) -> None:
+        """Show the first records of a log of any length as soon as they are read, then four times as many, ..."""
+        self._change(busy="Looking through the log")
+        milestones = self._statistics.milestones(_FIRST_RECORDS)
+        _, total = milestones[-1]
+        read = 0
+        with progress_bar("reading the log", total=total, unit=" records", shown=self._progress) as bar:
+            for step, records in milestones:
+                self._change(busy=f"Reading the log: {read:,} of {total:,} records are in the figures")
+                self._statistics.advance(step)
+                self._show(self._statistics.keep_items, step)
+                bar.update(records - read)
+                read = records
+                if self._stop.is_set():
+                    return
+
+    def _look_at_reports(self) -> None:
+        reports, problems = self._read_reports()
+        left_out = [f"{path.name} is left out of the log: {why}" for path, why in self.log.unreadable.items()]
+        self.problems = [*problems, *left_out]
+        self.reports = reports
+        if reports:
+            self._flagged = {(flag.dataset, flag.path): flag.reasons for flag in reports[-1].flagged}
+            self._change(report_step=reports[-1].job.step)
+
+    def _show_stored(self, *, has_log: bool) -> None:
+        """Show the items as the newest report has them, where that is quicker than reading the log or all there is."""
+        if not self.reports:
+            return
+        report = self.reports[-1]
+        stored = items_path(Path(report.json_path or ""))
+        if stored.exists():
+            parquet = glob.escape(str(stored))
+            self._show(lambda name: self._statistics.cursor().read_parquet(parquet).create(name), report.job.step)
+        elif not has_log:
+            batches = list(read_items(Path(report.json_path or "")))
+            if batches:
+                items = pa.Table.from_batches(batches)
+                self._show(lambda name: self._statistics.cursor().from_arrow(items).create(name), report.job.step)
+
+    def _show(self, make: Callable[[str], object], step: int) -> None:
+        """Make a new table and show it from now on; the one before stays for the requests that still read it."""
+        name = f"items_{self.state.version + 1}"
+        make(name)
+        with self._statistics.cursor() as connection:
+            rows = connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
+        self._tables.append(name)
+        self._change(version=self.state.version + 1, step=step, items=rows)
+        if len(self._tables) > 2:
+            self._statistics.forget_items(self._tables.pop(0))
+
+    def _change(self, **fields: Any) -> None:
+        self.state = msgspec.structs.replace(self.state, **fields)

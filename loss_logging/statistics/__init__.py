@@ -1,0 +1,1 @@
+"""Every figure: SQL over the log of records."""

@@ -1,0 +1,250 @@
+"""CaptionStatistics: what the rules say about the captions of a run, over a log that grows."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loss_logging.captions.checker import CaptionChecker
+from loss_logging.captions.comparison import CaptionComparison
+from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.names import Style
+from loss_logging.captions.reason import SEVERITIES, DatasetCaptions, FlaggedCaption, Reason
+from loss_logging.captions.style import common_style, style_alone
+from loss_logging.captions.verdict import Verdict, flagged_caption, without_ignored
+from loss_logging.records.log import FOREVER
+from loss_logging.statistics.queries import Queries, parts_of
+from loss_logging.support.warn import LOGGER
+
+if TYPE_CHECKING:
+    from loss_logging.records.log import RecordLog
+
+__all__ = ["CaptionStatistics"]
+
+_CHECKED = pa.schema({"caption_hash": pa.uint64(), "dataset": pa.uint32(), "style": pa.string()})
+_VERDICT = {
+    "reasons": pa.list_(pa.string()),
+    "severity": pa.int64(),
+    "score": pa.float64(),
+    "verdict": pa.binary(),
+}
+_FLAGGED_CAPTIONS = pa.schema({"dataset": pa.string(), "caption": pa.string(), **_VERDICT})
+_FLAGGED_ITEMS = pa.schema({"path": pa.string(), "dataset": pa.string(), **_VERDICT})
+_COMPARED = pa.schema({"item_hash": pa.uint64(), "number": pa.int64()})
+_ROWS = 8_192
+_MOST_COMPARED = 250_000  # items: what a comparison remembers, about 1 kB of each, stays in memory
+_MOST_GONE = 0.5  # of the captions that were compared; then the comparison starts anew
+
+
+class CaptionStatistics:
+    """Applies the rules to the captions of a run: to each once by itself, and to those of all items beside one another.
+
+    Every item counts with the last caption that it was trained with. What is carried from one save step to the next are
+    hashes of what was seen, and the reasons that were found.
+
+    Args:
+        queries: with the tables of `RunStatistics`.
+        log: the run's records.
+        config: what counts as bad.
+
+    Raises:
+        ConfigError: a rule or a tokenizer that the configuration names does not exist.
+    """
+
+    def __init__(self, queries: Queries, log: RecordLog, config: CaptionConfig) -> None:
+        self._queries = queries
+        self._log = log
+        self._config = config
+        self._checker = CaptionChecker(config)
+        self._styles: dict[str, Style | None] = {}
+        self._told: dict[str, Style | None] = {}
+        self._number_of: dict[str, int] = {}
+        self._seen: defaultdict[str, Counter[Style]] = defaultdict(Counter)
+        self._reasons: defaultdict[str, list[Reason]] = defaultdict(list)
+        self._comparison: CaptionComparison | None = None
+        self._gone: set[int] = set()  # numbers in the comparison that are no item's any more
+        self._early_through = -1
+        for name, schema in (
+            ("checked_captions", _CHECKED),
+            ("flagged_captions", _FLAGGED_CAPTIONS),
+            ("flagged_items", _FLAGGED_ITEMS),
+            ("compared_items", _COMPARED),
+        ):
+            queries.insert(name, schema.empty_table())
+
+    def check_early(self, through: int) -> None:
+        """Check each caption that has come up to step ``through`` by itself, so that less is left for the save step."""
+        steps = {"after": self._early_through, "through": through}
+        self._queries.read(self._log.files())
+        for shards, parts in self._pieces(**steps):
+            self._queries.read(shards)
+            for part in range(parts):
+                self._check(self._queries.batches("unchecked_captions", _ROWS, parts=parts, part=part, **steps))
+        self._queries.read(self._log.files())
+        self._early_through = max(through, self._early_through)
+
+    def check(self) -> None:
+        """Check the captions of all items as they are now."""
+        self._check_items()
+        if self._guess():
+            self._check_items()
+        self._compare()
+
+    def dataset(self, name: str) -> DatasetCaptions:
+        """What the captions of a dataset are, and what is to be said about all of them."""
+        return DatasetCaptions(self._style(name), self._config.profile(name) == "auto", self._reasons.get(name, []))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the comparison leaves out."""
+        items = self._queries.value("SELECT count(*) FROM item_statistics WHERE checkable")
+        if not self._comparison or items <= _MOST_COMPARED:
+            return []
+        compared = f"captions were compared with one another among {len(self._comparison):,} of {items:,} items"
+        return [f"{compared}; loss-logging check-captions compares all of a folder"]
+
+    def flagged(self, k: int) -> tuple[list[FlaggedCaption], dict[str, int]]:
+        """The first ``k`` items with a flagged caption, in the order in which a person should look at them, and how
+        many items each rule objects to, most frequent first; both without what the configuration ignores."""
+        decode = msgspec.msgpack.Decoder(tuple[Reason, ...]).decode
+        ignore = IgnoreList(self._config.ignore)
+        flagged: list[FlaggedCaption] = []
+        summary: Counter[str] = Counter()
+        for path, dataset, caption, loss, alone, beside in self._queries.rows("flagged", k=FOREVER if ignore else k):
+            reasons = tuple(reason for part in (alone, beside) if part is not None for reason in decode(part))
+            if (verdict := without_ignored(Verdict(reasons), path, ignore)) is not None:
+                summary.update(verdict.rules)
+                if len(flagged) < k:
+                    flagged.append(flagged_caption(path, dataset, caption, loss, verdict))
+        return flagged, dict(summary.most_common()) if ignore else dict(self._queries.rows("flagged_summary"))
+
+    def _style(self, dataset: str) -> Style | None:
+        declared = self._config.profile(dataset)
+        return self._styles.get(dataset) if declared == "auto" else declared
+
+    def _check_items(self) -> None:
+        parts = parts_of(self._queries.value("SELECT count(*) FROM items"))
+        for part in range(parts):
+            self._check(self._queries.batches("unchecked_items", _ROWS, parts=parts, part=part))
+
+    def _pieces(self, after: int, through: int) -> Iterator[tuple[list[Path], int]]:
+        """Shards with not many more records together than one part has, and in how many parts to read them."""
+        shards = self._log.files()
+        if parts_of(self._queries.count(after, through)) <= 1:
+            yield shards, 1
+            return
+        held: list[Path] = []
+        records = 0
+        for shard in shards:
+            held.append(shard)
+            records += pq.read_metadata(shard).num_rows
+            if (parts := parts_of(records)) > 1 or shard == shards[-1]:
+                yield held, parts
+                held, records = [], 0
+
+    def _check(self, batches: Iterable[pa.RecordBatch]) -> None:
+        for batch in batches:
+            datasets, captions = batch["dataset"].to_pylist(), batch["caption"].to_pylist()
+            styles = [style_alone(caption) for caption in captions]
+            self._foresee(datasets, styles)
+            flagged = [
+                (dataset, caption, *_encoded(verdict))
+                for dataset, caption in zip(datasets, captions, strict=True)
+                if (verdict := self._checker.check(caption, dataset, self._styles[dataset])) is not None
+            ]
+            numbers = [self._number_of.setdefault(dataset, len(self._number_of)) for dataset in datasets]
+            self._insert("checked_captions", _CHECKED, batch["caption_hash"], numbers, styles)
+            self._insert("flagged_captions", _FLAGGED_CAPTIONS, *zip(*flagged, strict=True))
+
+    def _foresee(self, datasets: Sequence[str], styles: Sequence[Style | None]) -> None:
+        """Guess, before the items are known, what the captions of new datasets are; `_guess` has the last word."""
+        for dataset, style in zip(datasets, styles, strict=True):
+            if style is not None:
+                self._seen[dataset][style] += 1
+        for dataset in set(datasets) - set(self._styles):
+            self._styles[dataset] = common_style(self._seen[dataset], 1)
+
+    def _guess(self) -> bool:
+        """Guess what the captions of the items are. Those of datasets that turn out to be something else have to be
+        judged again; whether there are any."""
+        counts: defaultdict[str, Counter[Style]] = defaultdict(Counter)
+        most_alike: Counter[str] = Counter()
+        for dataset, style, count, most in self._queries.rows("caption_styles"):
+            counts[dataset][style] = count
+            most_alike[dataset] = max(most, most_alike[dataset])
+        guessed = {name: common_style(styles, most_alike[name]) for name, styles in counts.items()}
+        changed = [name for name, style in guessed.items() if style != self._styles[name]]
+        again = [name for name in changed if self._config.profile(name) == "auto"]
+        self._styles |= guessed
+        for name in guessed:
+            self._tell(name)
+        if again:
+            self._queries.delete("checked_captions", "dataset", [self._number_of[name] for name in again])
+            self._queries.delete("flagged_captions", "dataset", again)
+            self._comparison = None
+        return bool(again)
+
+    def _tell(self, dataset: str) -> None:
+        """Log what the captions of a dataset are taken for, once."""
+        style = self._styles[dataset]
+        if style != self._told.get(dataset) and self._config.profile(dataset) == "auto":
+            LOGGER.info("the captions of %s are taken for %s; set captions.profiles if they are not", dataset, style)
+        self._told[dataset] = style
+
+    def _compare(self) -> None:
+        """Say how the captions of the items look beside one another."""
+        before = self._comparison, len(self._comparison or ()), self._gone
+        comparison = self._up_to_date()
+        if before != (comparison, len(comparison), self._gone):
+            self._note(comparison)
+        self._comparison = comparison  # not before: what broke off in the middle is begun anew
+
+    def _note(self, comparison: CaptionComparison) -> None:
+        """Keep what was found for the report."""
+        self._reasons.clear()
+        by_item: defaultdict[int, list[Reason]] = defaultdict(list)
+        for where, reason in comparison.found({name: self._style(name) for name in self._styles}, self._gone):
+            (self._reasons[where] if isinstance(where, str) else by_item[where]).append(reason)
+        items = [comparison.kept(number)[:2] for number in by_item]
+        verdicts = [_encoded(Verdict(tuple(reasons))) for reasons in by_item.values()]
+        self._queries.clear("flagged_items")
+        self._insert("flagged_items", _FLAGGED_ITEMS, *zip(*items, strict=True), *zip(*verdicts, strict=True))
+
+    def _up_to_date(self) -> CaptionComparison:
+        """The comparison of the captions of all items."""
+        self._gone = {number for (number,) in self._queries.rows("gone_items")}
+        comparison = self._comparison
+        if comparison is None or len(self._gone) > _MOST_GONE * len(comparison):
+            comparison, self._gone = CaptionComparison(self._config), set()
+            self._queries.clear("compared_items")
+            for warning in comparison.warnings:
+                LOGGER.info(warning)
+        self._comparison = None
+        room = _MOST_COMPARED - len(comparison) if comparison.has_rules else 0
+        for batch in self._queries.batches("uncompared_items", _ROWS, room=room):
+            columns = [batch[name].to_pylist() for name in ("path", "dataset", "caption")]
+            numbers = []
+            for item in zip(*columns, strict=True):
+                path, dataset, _ = item
+                numbers.append(comparison.keep(*item))
+                # A path that says where the image is tells images apart in all datasets.
+                comparison.add(numbers[-1], item, self._style(dataset), path if Path(path).is_absolute() else None)
+            self._insert("compared_items", _COMPARED, batch["item_hash"], numbers)
+        return comparison
+
+    def _insert(self, name: str, schema: pa.Schema, *columns: Any) -> None:
+        if columns:
+            arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+            self._queries.insert(name, pa.Table.from_arrays(arrays, schema=schema))
+
+
+def _encoded(verdict: Verdict) -> tuple[list[str], int, float, bytes]:
+    """A verdict as the columns of a table."""
+    return verdict.rules, SEVERITIES.index(verdict.severity), verdict.score, msgspec.msgpack.encode(verdict.reasons)

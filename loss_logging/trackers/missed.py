@@ -1,0 +1,125 @@
+"""What a backend's ledger lacks of a run: reports from their JSON files, rows of scalars from the record log."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from loss_logging.captions.reason import DatasetCaptions
+from loss_logging.records.log import RecordLog
+from loss_logging.reports.artifact import ReportError, read_without_items
+from loss_logging.reports.names import by_step
+from loss_logging.reports.report import LossReport, PairedItems, Summary, loss_scalar_name
+from loss_logging.statistics.run import RunStatistics
+from loss_logging.trackers.ledger import Ledger
+from loss_logging.trackers.noted import Row
+
+if TYPE_CHECKING:
+    from loss_logging.runs.config import TrainConfig
+
+__all__ = ["Missed", "missed", "missed_lately"]
+
+_MOST_LATE_REPORTS = 16
+_LARGE = 20_000_000  # bytes of a file that takes a while
+
+
+class Missed(msgspec.Struct, frozen=True):
+    """``reports``: the missing ones' JSON files by step. ``scalars``: the missing rows; one at the step of a missing
+    report is part of that report, unless that has no means of its own."""
+
+    reports: dict[int, Path]
+    scalars: list[Row]
+
+    @property
+    def first(self) -> int | None:
+        """The first step that something is missing of; None when nothing is."""
+        return min([*self.reports, *(row.step for row in self.scalars)], default=None)
+
+    def __len__(self) -> int:
+        return len(self.reports) + len(self.scalars)
+
+    def rows(self, unreadable: Callable[[int, str], object]) -> Iterator[Row]:
+        """Everything, by step; each report is read when its turn comes, or its step and the reason passed on."""
+        scalars = {row.step: row for row in self.scalars}
+        for step in sorted({*scalars, *self.reports}):
+            if step not in self.reports:
+                yield scalars[step]
+                continue
+            try:
+                report = read_without_items(self.reports[step])
+            except (ReportError, OSError) as error:
+                unreadable(step, str(error))
+                continue
+            if step in scalars and not report.recent:
+                yield scalars[step]
+            yield Row(step, report)
+
+
+def missed(config: TrainConfig, ledger: Ledger) -> Missed:
+    """Everything that ``ledger`` lacks, by step."""
+    reports = {step: path for step, path in _reports(config).items() if ledger.lacks(step, is_report=True)}
+    return Missed(reports, _missed_scalars(config, ledger, -1, RecordLog(config.records_dir).last_step_of_all()))
+
+
+def missed_lately(config: TrainConfig, ledger: Ledger, through: int) -> Missed:
+    """What ``ledger`` lacks after the last thing that it has: what a process that died had not delivered yet.
+
+    What is older than something delivered is left out, because a tracker may show things in the order of their arrival.
+    """
+    last = ledger.last
+    late = {step: path for step, path in _reports(config).items() if step > last}
+    reports = dict(list(late.items())[:_MOST_LATE_REPORTS])
+    if len(late) > len(reports):
+        through = min(through, max(reports))
+    return Missed(reports, _missed_scalars(config, ledger, last, through))
+
+
+def _missed_scalars(config: TrainConfig, ledger: Ledger, after: int, through: int) -> list[Row]:
+    """The rows that the run computed, or would have: of windows of ``log_every`` steps.
+
+    A window also ends at a save step, whose report has its means, and where the run was resumed.
+    """
+    if not config.log_per_dataset or through <= after:
+        return []
+    ends = {*_reports(config), *ledger.reports, *ledger.resumed_from}
+    # One that ends at a multiple of log_every ends there anyway.
+    cuts = sorted(step for step in ends if step % config.log_every and after < step < through)
+    statistics = RunStatistics(
+        RecordLog(config.records_dir),
+        block_steps=config.save_every,
+        timestep_scale=config.timestep_scale,
+        memory_limit=config.memory_limit,
+        threads=config.threads,
+        spill_folder=config.records_dir / ".spill",
+    )
+    try:
+        windows = [
+            window
+            for start, end in itertools.pairwise([after, *cuts, through])
+            for window in statistics.recent(start, end, config.log_every)
+        ]
+    finally:
+        statistics.close()
+    return [
+        Row(step, {loss_scalar_name(config.prefix, dataset): mean for dataset, mean in means.items()})
+        for step, means in windows
+        if ledger.lacks(step, is_report=False) and ledger.lacks(step, is_report=True)
+    ]
+
+
+class _Dataset(msgspec.Struct, frozen=True):
+    summary: Summary
+    paired_items: PairedItems | None = None
+    captions: DatasetCaptions | None = None
+
+
+class _WithoutItems(LossReport, frozen=True, kw_only=True, rename={"schema_": "schema", "global_": "global"}):
+    datasets: dict[str, _Dataset] = {}  # type: ignore[assignment]  # noqa: RUF012
+
+
+def _reports(config: TrainConfig) -> dict[int, Path]:
+    return by_step(config.report_paths())

@@ -1,0 +1,129 @@
+"""Push: deliver to a tracker what it has missed of the runs in a folder, once and only once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loss_logging.errors import LossLoggingError
+from loss_logging.reports.artifact import read_without_items
+from loss_logging.reports.report import LossReport
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.locate import job_of
+from loss_logging.runs.lock import RunLock
+from loss_logging.support.progress_bar import progress_bar
+from loss_logging.trackers.backends import BackendSpec, LoggerBackend, select_backends
+from loss_logging.trackers.ledger import Ledger
+from loss_logging.trackers.missed import Missed, missed
+from loss_logging.trackers.noted import Row, Tracker
+from loss_logging.trackers.pictures import PictureMaker
+
+__all__ = ["Pushed", "push_job"]
+
+_OF_THE_TRAINER = ("run", "writer")
+"""Options that were objects in the trainer's process."""
+
+
+class Pushed(msgspec.Struct, frozen=True):
+    """What `push_job` did for one job. ``failed``: a sentence for each thing that could not be delivered."""
+
+    job_name: str
+    reports: int
+    rows: int
+    failed: list[str]
+
+    def __str__(self) -> str:
+        if not (self.reports or self.rows or self.failed):
+            return f"{self.job_name}: nothing was missed"
+        return f"{self.job_name}: {_count(self.reports, 'report')} and {_count(self.rows, 'row')} of scalars delivered"
+
+
+def push_job(
+    latest_report: Path, to: str, options: Mapping[str, Any] | None = None, *, progress: bool = True
+) -> Pushed:
+    """Deliver the reports and scalars of a run that its ledger for a backend lacks, by step.
+
+    Each is delivered once, also when this is killed and started again, but for what the tracker was taking when it was
+    killed: one call; with W&B, what was written in the last moments.
+
+    Args:
+        latest_report: the newest JSON report of the run; its configuration counts.
+        to: the backend, as in ``TrainConfig.loggers``.
+        options: of the backend; they go before the run's own.
+        progress: show a progress bar.
+
+    Raises:
+        ConfigError: there is no such backend, or an option is impossible.
+        MissingExtraError: the backend needs a package that is not installed.
+        LossLoggingError: the run goes on still, or the backend is one of the trainer's objects.
+    """
+    config = _config_of(latest_report)
+    spec = _spec(config, to, options or {})
+    config.records_dir.mkdir(parents=True, exist_ok=True)
+    lock = RunLock(config.records_dir, rank=0)
+    lock.acquire()
+    try:
+        return _deliver(config, spec, progress)
+    finally:
+        lock.release()
+
+
+def _deliver(config: TrainConfig, spec: BackendSpec, progress: bool) -> Pushed:
+    ledger = Ledger.of(config, spec.name)
+    lacking = missed(config, ledger)
+    tracker = Tracker(spec, config, lambda backend, ledger: _prepare(backend, ledger, lacking))
+    failed: list[str] = []
+    arrived: list[Row] = []
+    rows = lacking.rows(lambda step, reason: failed.append(f"the report of step {step} was not delivered: {reason}"))
+    label = f"{config.job_name} to {spec.name}"
+    pictures = PictureMaker(config)
+    for row in progress_bar(label, rows, total=len(lacking), shown=progress):
+        if isinstance(row.payload, LossReport):
+            row = row._replace(payload=pictures.added_to(row.payload))
+        try:
+            tracker.write(row)
+            arrived += tracker.settle()
+        except Exception as error:  # noqa: BLE001 whatever one meets, the next ones are tried
+            failed.append(f"{row} was not delivered: {type(error).__name__}: {error}")
+    try:
+        arrived += tracker.close()
+    except Exception as error:  # noqa: BLE001
+        failed.append(f"the last things may not have arrived: {type(error).__name__}: {error}")
+    reports = sum(row.is_report for row in arrived)
+    return Pushed(config.job_name, reports, len(arrived) - reports, failed)
+
+
+def _prepare(backend: LoggerBackend, ledger: Ledger, lacking: Missed) -> None:
+    """Let the backend know that what comes may be older than what it has."""
+    if ledger.path.exists():
+        ledger.begin(backend)
+    is_older = lacking.first is not None and (not ledger.path.exists() or lacking.first <= ledger.last)
+    if is_older and (backfill := getattr(backend, "backfill", None)) is not None:
+        backfill(lacking.first)
+
+
+def _config_of(report: Path) -> TrainConfig:
+    """The run's configuration, wherever its folder is now."""
+    job_name = job_of(report)
+    given = {"job_name": job_name, **read_without_items(report).config}
+    return TrainConfig.from_dict(given | {"job_name": job_name, "save_root": str(report.parent.parent.absolute())})
+
+
+def _spec(config: TrainConfig, to: str, options: Mapping[str, Any]) -> BackendSpec:
+    """The backend ``to`` with the options that the run gave it."""
+    entries = [dict(entry) for entry in config.loggers if isinstance(entry, Mapping) and entry["name"] == to]
+    given = {key: value for key, value in (entries or [{}])[0].items() if key not in _OF_THE_TRAINER}
+    selection = select_backends([given | dict(options) | {"name": to}])
+    if not selection.reporter:
+        raise LossLoggingError(
+            f"the logger {to!r} writes to an object of the trainer, which is gone"
+            + ("; give the option --project, to have the run of its own" if to == "wandb" else "")
+        )
+    return selection.reporter[0]
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"

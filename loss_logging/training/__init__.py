@@ -1,0 +1,1 @@
+"""LossLogger, its recorder, and the reporter process."""

@@ -1,0 +1,355 @@
+"""Reporter: log -> statistics -> report -> JSON -> backends.
+
+It runs in a process of its own, ``python -m loss_logging.training.reporter``, so that none of its work holds the trainer's
+interpreter; or inline in the caller. Either way the record log on disk is all that it reads.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import msgspec
+
+from loss_logging.captions.reason import DatasetCaptions, FlaggedCaption
+from loss_logging.records.log import RecordLog
+from loss_logging.reports.artifact import write_items, write_report
+from loss_logging.reports.names import items_path
+from loss_logging.reports.paired_warnings import paired_warnings
+from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, Worst, loss_scalar_name
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.store.upload import Mirror
+from loss_logging.statistics.run import RunStatistics
+from loss_logging.support.warn import LOGGER, warn_once
+from loss_logging.trackers.delivery import Dispatcher
+from loss_logging.trackers.pictures import PictureMaker
+from loss_logging.training.messages import (
+    ALIVE_SECONDS,
+    Alive,
+    Close,
+    Closed,
+    Command,
+    Failed,
+    Notice,
+    Reply,
+    Save,
+    Saved,
+    Scalars,
+    Start,
+)
+from loss_logging.training.ranks.awaited import OtherRanks
+from loss_logging.training.ranks.meeting import opened_run
+
+if TYPE_CHECKING:
+    from loss_logging.html import PageBuilder
+
+__all__ = ["Reporter", "main"]
+
+_COMPACT_FILES = 64
+_MOST_ITEMS_IN_JSON = 1_000_000
+"""Half a gigabyte; what reads a JSON needs that much memory and more."""
+_UPLOAD_SHARE = 0.9
+"""Of the time to close: the trainer waits no longer than that for the answer."""
+_NICENESS = 10
+_ORPHAN_SECONDS = 60.0
+"""How long the backends may take when the trainer died and nobody waits."""
+
+
+class Reporter:
+    """Answers `Command` with `Reply`, and hands reports and scalars to its own backends.
+
+    Args:
+        start: the run's configuration and where it stands.
+        reply: called with each reply, in order.
+    """
+
+    def __init__(self, start: Start, reply: Callable[[Reply], None]) -> None:
+        self._start = start
+        self._config = TrainConfig.from_dict(start.config | {"loggers": []})
+        self._reply = reply
+        self._scalars_through = start.scalars_through
+        self._log = RecordLog(self._config.records_dir)
+        self._ranks = OtherRanks(self._log, start.run, start.world_size, self._config.rank_timeout_seconds)
+        self._statistics = RunStatistics(
+            self._log,
+            block_steps=self._config.save_every,
+            timestep_scale=self._config.timestep_scale,
+            memory_limit=self._config.memory_limit,
+            threads=self._config.threads,
+            spill_folder=self._config.records_dir / ".spill",
+        )
+        self._captions = self._statistics.captions(self._config.captions)
+        self._backends = Dispatcher(start.backends, self._config)
+        self._page = _page_builder(self._config)
+        self._pictures = PictureMaker(self._config)
+        self._mirror = Mirror(self._config, start.run) if self._config.url is not None else None
+        self._refused: dict[int, Save] = {}
+        self._caught_up = self._catch_up()
+
+    def handle(self, command: Command) -> None:
+        """Do what the command says; whatever goes wrong becomes a `Failed` reply or a warning, never an exception."""
+        for refused in list(self._refused.values()):  # the disk may have room again
+            self._attempt(refused)
+        self._attempt(command)
+
+    def _attempt(self, command: Command) -> None:
+        try:
+            if self._is_superseded() and not isinstance(command, Close):
+                self._give_up(command)
+            elif isinstance(command, Notice):
+                self._notice(self._ranks.complete(command.step))
+            elif isinstance(command, Save):
+                self._save(command)
+            else:
+                self._close(command)
+        except duckdb.Error as error:
+            if self._log.leave_out_damaged():  # then it was this, and the next attempt does without
+                self._attempt(command)
+            else:
+                self._failed(command, error)
+        except Exception as error:  # noqa: BLE001 the boundary between reporting and training: nothing passes it
+            self._failed(command, error)
+
+    def _failed(self, command: Command, error: Exception) -> None:
+        LOGGER.debug("%s failed", command, exc_info=error)
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(command, Save) and isinstance(error, (OSError, duckdb.IOException)):
+            self._refused[command.serial] = command
+            warn_once("refused", f"the report of step {command.step} cannot be written ({reason}); it is tried again")
+        elif isinstance(command, Save):
+            self._reply(Failed(command.step, reason, command.serial))
+        else:
+            warn_once(f"reporter {type(error).__name__}", f"the reporter could not do {command}: {reason}")
+
+    def _is_superseded(self) -> bool:
+        """Whether another trainer has the folder now: this one's was killed, and what it asked for is not wanted."""
+        return opened_run(self._config.records_dir) != self._start.run
+
+    def _give_up(self, command: Notice | Save) -> None:
+        if isinstance(command, Save):
+            self._refused.pop(command.serial, None)
+            self._reply(Failed(command.step, "another run has begun in its folder", command.serial))
+
+    def _catch_up(self) -> set[int]:
+        """Offer the backends what a reporter that died had not delivered; the steps of the reports among it."""
+        try:
+            return self._backends.catch_up(self._scalars_through)
+        except Exception as error:  # noqa: BLE001 loss-logging push finds it too
+            warn_once("catch up", f"what was not delivered before cannot be now: {type(error).__name__}: {error}")
+            return set()
+
+    def _notice(self, complete: int) -> None:
+        every = self._config.log_every
+        self._report_scalars(complete // every * every)
+        if self._config.log_per_example:
+            self._captions.check_early(complete)
+        if len(self._log.files()) > _COMPACT_FILES:
+            self._log.compact()
+
+    def _save(self, command: Save) -> None:
+        missing = self._ranks.wait(command.step)
+        windows = self._windows(command.step)
+        # The means of the window that ends here go with the report; trackers would show two points for one step else.
+        recent = windows.pop()[1] if windows and windows[-1][0] == command.step else {}
+        self._send_scalars(windows, windows[-1][0] if windows else self._scalars_through)
+        report = self._build(command.step, recent, [*command.warnings, *missing])
+        if self._is_superseded():  # in the meantime
+            self._give_up(command)
+            return
+        path = self._config.report_path(command.step)
+        places = self._places_of_items()
+        if "parquet" in places:
+            write_items(items_path(path), self._statistics.items())
+        write_report(path, report, self._statistics.items() if "json" in places else ())
+        self._send_scalars([], command.step)
+        self._refused.pop(command.serial, None)
+        if self._start.backends or self._start.forward:
+            report = self._pictures.added_to(report)
+        # First: a backend that ends the process must not have the report made again.
+        self._reply(Saved(command.step, str(path), report if self._start.forward else None, command.serial))
+        if command.step not in self._caught_up:
+            self._backends.write(report)
+        self._caught_up.discard(command.step)
+        self._prune()
+        self._refresh_page(report)
+        if self._mirror is not None:
+            self._mirror.wake()
+
+    def _places_of_items(self) -> set[str]:
+        items = self._config.items
+        if not self._config.log_per_example:
+            return set()
+        if items == "auto":
+            return {"json" if self._statistics.count_items() <= _MOST_ITEMS_IN_JSON else "parquet"}
+        return {"json", "parquet"} if items == "both" else {items}
+
+    def _refresh_page(self, report: LossReport) -> None:
+        if self._page is None:
+            return
+        try:
+            self._page.refresh(report, self._statistics.items() if self._config.log_per_example else ())
+        except Exception as error:  # noqa: BLE001 the report is written, and the page is made again at the next one
+            warn_once(
+                "page", f"the report page of step {report.job.step} was not written: {type(error).__name__}: {error}"
+            )
+
+    def _build(self, step: int, recent: dict[str, float], warnings: list[str]) -> LossReport:
+        config, statistics = self._config, self._statistics
+        statistics.advance(step)
+        summaries = statistics.summaries(config.top_k if config.log_per_example else 0)
+        if not config.log_per_dataset:
+            summaries = {name: _without_figures(summary) for name, summary in summaries.items()}
+        overall = summaries.pop(None)
+        paired = statistics.paired_items() if config.log_per_example else {}
+        captions: dict[str, DatasetCaptions] = {}
+        flagged: list[FlaggedCaption] = []
+        flagged_summary: dict[str, int] = {}
+        if config.log_per_example:
+            self._captions.check()
+            captions = {name: self._captions.dataset(name) for name in paired}
+            flagged, flagged_summary = self._captions.flagged(config.max_table_rows)
+        return LossReport(
+            job=Job(
+                name=config.job_name,
+                step=step,
+                created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                world_size=self._start.world_size,
+                resumed_from=self._start.resumed_from,
+            ),
+            config=self._start.config,
+            global_=overall,
+            datasets={
+                name: DatasetReport(summary, paired.get(name), captions.get(name))
+                for name, summary in ((str(name), summary) for name, summary in summaries.items())
+            },
+            flagged=flagged,
+            flagged_summary=flagged_summary,
+            worst=Worst(statistics.worst_hard(config.top_k), statistics.worst_caption_mismatch(config.top_k))
+            if config.log_per_example
+            else Worst(),
+            timestep_scale=statistics.timestep_scale,
+            recent=recent,
+            warnings=[*warnings, *self._warnings(), *paired_warnings(paired)],
+            json_path=str(config.report_path(step)),
+        )
+
+    def _warnings(self) -> list[str]:
+        sentences = [f"{path.name} is left out of the log: {reason}" for path, reason in self._log.unreadable.items()]
+        if outside := self._statistics.timesteps_outside_scale():
+            sentences.append(
+                f"{outside} timesteps lie outside 0 to {self._statistics.timestep_scale:g} and count to the nearest "
+                "bin; set timestep_scale in the configuration"
+            )
+        return sentences + (self._captions.warnings if self._config.log_per_example else [])
+
+    def _report_scalars(self, through: int) -> None:
+        if through > self._scalars_through:
+            self._send_scalars(self._windows(through), through)
+
+    def _windows(self, through: int) -> list[tuple[int, dict[str, float]]]:
+        """Mean loss per dataset of each window of steps since the last one reported, as (last step, means)."""
+        if not self._config.log_per_dataset:
+            return []
+        return self._statistics.recent(self._scalars_through, through, self._config.log_every)
+
+    def _send_scalars(self, windows: list[tuple[int, dict[str, float]]], through: int) -> None:
+        rows = [
+            (step, {loss_scalar_name(self._config.prefix, dataset): mean for dataset, mean in means.items()})
+            for step, means in windows
+        ]
+        for row in rows:
+            self._backends.write_scalars(*row)
+        self._scalars_through = max(through, self._scalars_through)
+        self._reply(Scalars(self._scalars_through, rows if self._start.forward else []))
+
+    def _close(self, command: Close) -> None:
+        deadline = time.monotonic() + command.timeout * _UPLOAD_SHARE
+        if not self._is_superseded():
+            self._report_scalars(command.step)
+        for save in self._refused.values():
+            self._reply(Failed(save.step, "its file could not be written to the end", save.serial))
+        undelivered = list(map(str, self._backends.close(command.timeout)))
+        if self._mirror is not None:
+            undelivered += self._mirror.close(deadline - time.monotonic())
+        self._statistics.close()
+        self._reply(Closed(undelivered))
+
+    def _prune(self) -> None:
+        if self._config.keep_reports is not None:
+            for path in self._config.report_paths()[: -self._config.keep_reports]:
+                path.unlink(missing_ok=True)
+                items_path(path).unlink(missing_ok=True)
+
+
+def _page_builder(config: TrainConfig) -> PageBuilder | None:
+    if not config.html:
+        return None
+    from loss_logging.html import PageBuilder  # needs the html extra
+
+    return PageBuilder(config)
+
+
+def _without_figures(summary: Summary) -> Summary:
+    return msgspec.structs.replace(summary, histogram=None, loss_by_timestep=None)
+
+
+def main() -> None:
+    """Run a Reporter on the commands that arrive on standard input, until `Close` or until the trainer is gone."""
+    # Replies get standard output for themselves: a tracker's SDK that prints must not break the protocol.
+    replies = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    _be_nice()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to handle; it closes us in order
+
+    writing = threading.Lock()
+
+    def reply(message: Reply) -> None:
+        try:
+            with writing:
+                replies.write(msgspec.json.encode(message) + b"\n")
+        except BrokenPipeError:  # the trainer is gone; what it asked for is still worth finishing
+            LOGGER.debug("no one reads %s", type(message).__name__)
+
+    threading.Thread(target=_beat, args=(reply,), daemon=True).start()
+    start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
+    reporter = Reporter(start, reply)
+    decoder = msgspec.json.Decoder(Command)
+    last: Command = Notice(start.scalars_through)
+    for line in sys.stdin.buffer:
+        last = decoder.decode(line)
+        reporter.handle(last)
+    if not isinstance(last, Close):
+        reporter.handle(Close(last.step, _ORPHAN_SECONDS))
+
+
+def _be_nice() -> None:
+    """Leave the processor to training."""
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
+    autogroup = Path("/proc/self/autogroup")
+    if autogroup.exists():  # Linux: a session has a group of its own, and niceness counts only within one
+        try:
+            autogroup.write_text(str(_NICENESS), "ascii")
+        except OSError as error:
+            LOGGER.debug("the scheduler's group stays as nice as it is: %s", error)
+
+
+def _beat(reply: Callable[[Reply], None]) -> None:
+    """Tell the trainer that this process still runs, however long a query takes."""
+    while True:
+        reply(Alive())
+        time.sleep(ALIVE_SECONDS)
+
+
+if __name__ == "__main__":
+    main()
+    sys.stderr.flush()
+    os._exit(0)  # everything is closed; what a tracker that was given up on still has registered may block for ever

@@ -1,0 +1,175 @@
+"""The files of one run, put in the state that the run starts from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import datetime, timezone
+from pathlib import Path
+
+from loss_logging.errors import ConfigError, LossLoggingError
+from loss_logging.records.log import RecordLog
+from loss_logging.reports.names import by_step, items_path
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.lock import RunLock
+from loss_logging.runs.store.download import bring, holds_another_run
+from loss_logging.runs.store.upload import forget_versions
+from loss_logging.support.files import remove_leftovers, whole_file
+from loss_logging.support.warn import LOGGER
+from loss_logging.trackers import ledger
+from loss_logging.training.ranks.meeting import Meeting, Rank
+
+__all__ = ["RunFolder"]
+
+
+class RunFolder:
+    """The folder of a run: one writer for each rank; rank 0 puts it in order for all of them.
+
+    Raises:
+        ConfigError: the folder cannot be written, or leads out of ``save_root``; an object store refuses.
+        MissingExtraError: a URL needs a package that is not installed.
+        LogVersionError: a later version of loss_logging wrote the log in it.
+    """
+
+    def __init__(self, config: TrainConfig, rank: Rank) -> None:
+        _make(config)
+        self._others = rank.rank == 0 and config.url is not None and holds_another_run(config)
+        self._config = config
+        self._rank = rank.rank
+        self._lock = RunLock(config.records_dir, rank.rank)
+        self.log = RecordLog(config.records_dir, rank.rank)
+        self.meeting = Meeting(config.job_name, config.records_dir)
+        self.resumed_from: int | None = None
+        self._starts_clean = False
+
+    def resume(self, step: int) -> None:
+        """Remove what is later than ``step``, of every rank; 0 removes everything."""
+        self.resumed_from = step
+        if self._rank != 0:
+            return
+        self._take()
+        if self._config.url is not None:
+            bring(self._config)
+        # The last report first, and the records last: interrupted, every report that is left has its records.
+        for at, path in reversed(by_step(self._config.report_paths()).items()):
+            if step == 0 or at > step:
+                path.unlink(missing_ok=True)
+                items_path(path).unlink(missing_ok=True)
+        self.log.truncate(step if step > 0 else -1)
+        if step == 0:
+            self._config.page_path.unlink(missing_ok=True)
+            ledger.start_over(self._config)
+        else:
+            ledger.resume(self._config, step)
+
+    def scalars_through(self) -> int:
+        """The last step whose means were reported, as a run had it that goes on here; -1 when none were."""
+        if not self.resumed_from:
+            return -1
+        reports = self._config.report_paths()
+        last_report = max(by_step(reports), default=-1)
+        return max(last_report, self.resumed_from // self._config.log_every * self._config.log_every or -1)
+
+    def start_evaluation(self) -> None:
+        """Clear the records of an earlier evaluation of this name; its reports stay.
+
+        Raises:
+            LossLoggingError: the folder holds the records of a training run.
+        """
+        self._take()
+        if self._config.url is not None:
+            bring(self._config)
+        mark = self._config.records_dir / ".evaluation"
+        if not mark.exists() and self.log.files():
+            self.release()
+            raise LossLoggingError(
+                f"{self._config.out_dir} holds a training run named {self._config.job_name!r}: "
+                "evaluate under another job_name"
+            )
+        mark.touch()
+        self.log.truncate(-1)
+        ledger.start_again(self._config)
+        self._starts_clean = True
+
+    def open(self) -> str:
+        """Take the folder for this process; rank 0 opens the run for the others, and gets its identity.
+
+        Raises:
+            LossLoggingError: another process holds it, or an earlier run is there that is to be left alone.
+        """
+        self._take()
+        if self._rank != 0:
+            return ""
+        if self.resumed_from is None and not self._starts_clean:
+            self._leave_behind()
+        self.log.clean()
+        remove_leftovers(self._config.out_dir, f"{self._config.job_name}_")
+        return self.meeting.open()
+
+    def release(self) -> None:
+        """Let another process have it."""
+        self._lock.release()
+
+    def _take(self) -> None:
+        if self._rank == 0 and not self._lock.is_held and not self.meeting.is_rank_0_alive():
+            self.meeting.clear()  # before the lock, which tells the other ranks that rank 0 is there
+        self._lock.acquire()
+
+    def _leave_behind(self) -> None:
+        """Move an earlier run of the same name out of the way, or refuse to."""
+        config = self._config
+        self.log.clean()
+        reports = config.report_paths()
+        used = [*self.log.files(), *reports, *(path for path in map(items_path, reports) if path.exists())]
+        delivered = ledger.ledger_dir(config)
+        if not used and not (self._others and config.existing == "refuse"):
+            ledger.start_over(config)
+            forget_versions(config)
+            return
+        if config.existing == "refuse":
+            self.release()
+            raise LossLoggingError(
+                f"{config.out_dir} holds an earlier run named {config.job_name!r}: call resume(step) before the first "
+                'batch to go on with it, resume(0) to replace it, or set existing="archive" to have it moved away'
+            )
+        now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
+        archive = config.out_dir / "archive" / f"{config.job_name}-{now}"
+        archive.mkdir(parents=True)
+        forget_versions(config)
+        for path in [*used, *filter(Path.exists, [config.page_path])]:
+            shutil.move(path, archive / path.name)
+        if delivered.exists():
+            shutil.move(delivered, archive / "delivered")
+        LOGGER.warning(
+            "%s holds an earlier run named %r; its records and reports were moved to %s. "
+            "To go on with a run instead, call resume(step) before the first batch.",
+            config.out_dir,
+            config.job_name,
+            archive,
+        )
+
+
+def _make(config: TrainConfig) -> None:
+    folder = config.records_dir
+    _refuse_links_out(config)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(folder / ".writable") as file:
+            file.write(bytes(4_096))  # a full disk may still take an empty file
+        (folder / ".writable").unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"save_root: cannot write to {folder}: {error.strerror}; give a folder that this process may write to"
+        ) from error
+
+
+def _refuse_links_out(config: TrainConfig) -> None:
+    """Somebody may have put links where this run writes or appends; what is replaced as a whole needs no look."""
+    folder, delivered, root = config.records_dir, ledger.ledger_dir(config), config.local_root
+    places = [folder, *folder.glob(".*"), config.out_dir / "archive", delivered, *delivered.glob("*")]
+    for path in places:
+        target = os.path.realpath(path)
+        if not Path(target).is_relative_to(os.path.realpath(root)):
+            raise ConfigError(
+                f"save_root: {path} leads out of {root}, to {target}; remove the link, or give that folder"
+            )
