@@ -24,7 +24,7 @@ import pyarrow as pa
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.table import Results, arguments
-from loss_logging.html import PageBuilder
+from loss_logging.pages.build import PageBuilder
 from loss_logging.records.columns import SCHEMA
 from loss_logging.records.log import RecordLog
 from loss_logging.runs.config import TrainConfig

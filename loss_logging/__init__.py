@@ -40,18 +40,18 @@ __all__ = [
 ]
 
 _HOME = {
-    "LoggerBackend": "backends",
-    "LossLogger": "logger",
-    "LossReport": "report",
-    "SampleRecord": "records",
-    "TrainConfig": "config",
-    "aggregate_by_dataset": "statistics",
-    "capture_per_example_loss": "capture",
-    "compute_per_example_loss": "per_example",
-    "evaluate_dataset": "evaluate",
-    "flag_bad_captions": "captions",
-    "per_example_loss": "per_example",
-    "read_report": "artifacts",
+    "LoggerBackend": "trackers.backends",
+    "LossLogger": "training.logger",
+    "LossReport": "reports.report",
+    "SampleRecord": "records.record",
+    "TrainConfig": "runs.config",
+    "aggregate_by_dataset": "statistics.run",
+    "capture_per_example_loss": "records.capture",
+    "compute_per_example_loss": "records.per_example",
+    "evaluate_dataset": "evaluation.evaluate",
+    "flag_bad_captions": "statistics.flag",
+    "per_example_loss": "records.per_example",
+    "read_report": "reports.artifact",
 }
 
 

@@ -21,9 +21,8 @@ from typer.testing import CliRunner
 from loss_logging import TrainConfig, evaluate_dataset, mirror, read_report
 from loss_logging.cli.commands import app
 from loss_logging.errors import ConfigError, LossLoggingError, MissingExtraError
-from loss_logging.html.runs import find_run
 from loss_logging.records.log import RecordLog
-from loss_logging.runs.locate import find_report, last_two
+from loss_logging.runs.locate import find_report, find_run, last_two
 from loss_logging.runs.store.download import RemoteRun
 from loss_logging.runs.store.manifest import manifest_name
 from loss_logging.runs.store.upload import Mirror

@@ -16,11 +16,11 @@ from object_stores import MEMORY, counts, left_behind, log, logger, manifest, tr
 
 from loss_logging import TrainConfig, evaluate_dataset, mirror
 from loss_logging.records.log import RecordLog
+from loss_logging.runs.paths import opened_run
 from loss_logging.runs.store.download import RemoteRun
 from loss_logging.runs.store.manifest import manifest_name
 from loss_logging.runs.store.upload import Mirror
 from loss_logging.support.object_store import ObjectStore, StoreError
-from loss_logging.training.ranks.meeting import opened_run
 
 MANIFEST = manifest_name("cats")
 
@@ -201,7 +201,7 @@ def test_a_reporter_that_outlives_its_trainer(tmp_path: Path, monkeypatch: pytes
         upload(store, source, name)
 
     monkeypatch.setattr(ObjectStore, "upload", slow)
-    orphan = Mirror(config, opened_run(config.records_dir))
+    orphan = Mirror(config, opened_run(config.paths))
     assert begun.wait(10)
     threading.Timer(0.5, may_end.set).start()
     assert train(MEMORY, tmp_path, 2, resume=1) == []

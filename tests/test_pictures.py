@@ -230,7 +230,8 @@ def test_an_image_that_ends_the_process_does_so_once(tmp_path: Path) -> None:
     config = {"job_name": "j", "save_root": str(tmp_path), "load_image": "dies:load"}
     (tmp_path / "dies.py").write_text("import os\ndef load(path, dataset): os._exit(139)\n")
     code = (
-        "from loss_logging import TrainConfig; from loss_logging.trackers.pictures import PictureMaker; import test_pictures\n"
+        "from loss_logging import TrainConfig; from loss_logging.trackers.pictures import PictureMaker\n"
+        "import test_pictures\n"
         f"config = TrainConfig.from_dict({config!r}); config.records_dir.mkdir(parents=True, exist_ok=True)\n"
         "print(len(PictureMaker(config).added_to(test_pictures.report('1')).pictures))"
     )

@@ -51,7 +51,7 @@ def test_star_import() -> None:
 def test_type_checkers_see_the_same_names() -> None:
     """What is imported for type checkers is what is loaded on first use, from the same modules."""
     source = Path(loss_logging.__file__).read_text(encoding="utf-8")
-    imports = re.findall(r"^    from loss_logging\.(\w+) import (.+)$", source, re.MULTILINE)
+    imports = re.findall(r"^    from loss_logging\.([\w.]+) import (.+)$", source, re.MULTILINE)
     typed = {name: module for module, names in imports for name in names.split(", ")}
     assert typed == loss_logging._HOME
 

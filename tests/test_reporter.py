@@ -90,7 +90,7 @@ def test_the_process_reports_what_inline_reports(tmp_path: Path) -> None:
     ]  # fmt: skip
     records += [record(path=f"h{text}", dataset=text, caption=text, step=20) for text in HOSTILE[:-4]]
     write(RecordLog(config.records_dir), records)
-    run = Meeting(config.job_name, config.records_dir).open()
+    run = Meeting(config.paths).open()
     start = Start(config=config.to_dict(), backends=[], world_size=1, run=run, resumed_from=None, scalars_through=-1, forward=True)  # fmt: skip  # noqa: E501
     texts, scalars = [], []
     for kind in (InlineReporter, ReporterProcess):

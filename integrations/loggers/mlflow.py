@@ -17,7 +17,6 @@ from loss_logging.reports.report import LossReport
 from loss_logging.support.files import whole_file
 from loss_logging.support.warn import LOGGER
 from loss_logging.trackers.backends import Requirements
-from loss_logging.trackers.ledger import ledger_dir
 
 if TYPE_CHECKING:
     from loss_logging.runs.config import TrainConfig
@@ -88,7 +87,7 @@ class MlflowBackend:
             experiment=experiment,
             tracking_uri=tracking_uri,
             run_name=run_name or config.job_name,
-            run_file=ledger_dir(config) / f"mlflow-{quote(experiment or '', safe=' ')[:200]}.json",
+            run_file=config.paths.delivered / f"mlflow-{quote(experiment or '', safe=' ')[:200]}.json",
             max_table_rows=config.max_table_rows,
         )
 

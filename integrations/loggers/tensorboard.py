@@ -72,7 +72,7 @@ class TensorBoardBackend:
     ) -> TensorBoardBackend:
         """``log_dir`` defaults to ``{save_root}/loss_logging/tensorboard/{job_name}``."""
         if writer is None and log_dir is None:
-            log_dir = config.out_dir / "tensorboard" / config.job_name
+            log_dir = config.paths.tensorboard
         return cls(writer=writer, log_dir=log_dir, max_table_rows=config.max_table_rows)
 
     @classmethod

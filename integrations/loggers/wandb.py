@@ -15,7 +15,6 @@ from loss_logging.integrations.loggers.wandb_rows import FLUSH_SETTING, OwnRows,
 from loss_logging.reports.report import LossReport
 from loss_logging.support.warn import LOGGER
 from loss_logging.trackers.backends import Requirements
-from loss_logging.trackers.ledger import ledger_dir
 
 if TYPE_CHECKING:
     from loss_logging.runs.config import TrainConfig
@@ -110,7 +109,7 @@ class WandbBackend:
             mode=mode,
             id=id,
             dir=dir or config.out_dir,
-            run_file=ledger_dir(config) / f"wandb-{quote(project or '', safe=' ')[:200]}.json",
+            run_file=config.paths.delivered / f"wandb-{quote(project or '', safe=' ')[:200]}.json",
             prefix=config.prefix,
             max_table_rows=config.max_table_rows,
         )

@@ -1,4 +1,4 @@
-"""The console script ``loss-logging``. Its commands are in :mod:`loss_logging.cli.commands`, which needs the cli extra."""
+"""The console script ``loss-logging``. Its commands are in :mod:`loss_logging.cli.commands`."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def evaluate_dataset(
             raise ConfigError("config: log_per_example and log_per_dataset are both false; there is nothing to report")
         losses = stack.enter_context(LossLogger.for_evaluation(config))
         journal = Journal(
-            config.records_dir / "evaluation",
+            config.paths.evaluation,
             fixed | {"paired": paired, "step": step, "model_id": model_id},
             resume=resume,
             flush_seconds=config.flush_seconds,

@@ -32,7 +32,7 @@ from loss_logging.support.progress_bar import announced, progress_bar
 from loss_logging.support.thumbnails import Thumbnail, Thumbnails
 from loss_logging.version import __version__
 
-__all__ = ["MOST_ITEMS", "PageBuilder", "render", "write_page"]
+__all__ = ["MOST_ITEMS", "PageBuilder", "render"]
 
 MOST_ITEMS = 100_000
 """Items that a page is still usable with."""
@@ -148,11 +148,6 @@ class PageBuilder:
         return history_block(records), []
 
 
-def write_page(config: TrainConfig, **options: Any) -> Path:
-    """Write the page of a run from what is in its folder; see `PageBuilder`."""
-    return PageBuilder(config, **options).write()
-
-
 def flags(report: LossReport) -> list[list[Any]]:
     """Dataset, path and reasons of the captions that the report lists."""
     return [[flag.dataset, flag.path, ", ".join(flag.reasons)] for flag in report.flagged]
@@ -218,7 +213,7 @@ def _no_report(config: TrainConfig, problems: list[str]) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("loss_logging", "html/templates"),
+        loader=jinja2.PackageLoader("loss_logging.pages", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -242,7 +237,7 @@ def _figure(value: float | None, digits: int = 4) -> str:
 
 @cache
 def _asset(name: str) -> str:
-    text = files("loss_logging").joinpath(f"html/assets/{name}").read_text("utf-8")
+    text = files("loss_logging.pages").joinpath(f"assets/{name}").read_text("utf-8")
     lines = text.splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith(("//# sourceMappingURL", "/*# sourceMappingURL")))
 

@@ -148,7 +148,7 @@ class RecordLog:
 
     def truncate(self, step: int) -> None:
         """Forget every rank's records after ``step``; records at ``step`` stay. Only before anybody writes."""
-        with self._rewriting():
+        with self.rewriting():
             self.clean()
             for path in reversed(self.files()):  # the latest first: interrupted, no gap stays before what is left
                 steps = _step_range(path)
@@ -162,7 +162,7 @@ class RecordLog:
 
         Readers that listed the files before see some of them vanish, and have to list them again.
         """
-        with self._rewriting():
+        with self.rewriting():
             for rows in _TIERS:
                 self._compact(rows)
 
@@ -186,7 +186,7 @@ class RecordLog:
         for shard in run:
             shard.path.unlink()
 
-    def _rewriting(self) -> FileLock:
+    def rewriting(self) -> FileLock:
         """Held while shards are replaced: a reporter that outlived its trainer may still be compacting."""
         return FileLock(self.folder / ".rewriting.lock")
 

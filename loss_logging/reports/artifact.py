@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from loss_logging.captions.reason import DatasetCaptions
 from loss_logging.errors import LossLoggingError
-from loss_logging.reports.report import SCHEMA_NAME, DatasetReport, ItemStats, LossReport
+from loss_logging.reports.report import SCHEMA_NAME, DatasetReport, ItemStats, LossReport, PairedItems, Summary
 from loss_logging.support.files import whole_file
 from loss_logging.support.object_store import as_url, read_file
 from loss_logging.support.progress_bar import announced
-from loss_logging.trackers.missed import _LARGE, _WithoutItems
 
 __all__ = [
     "ReportError",
@@ -32,6 +32,7 @@ __all__ = [
     "write_report",
 ]
 
+_LARGE = 20_000_000  # bytes of a file that takes a while
 _ITEM_FIELDS = ItemStats.__struct_fields__
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _encode = msgspec.json.encode
@@ -170,6 +171,16 @@ def spreadsheet_cell(value: Any) -> Any:
     ("'=1+1", -1)
     """
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+class _Dataset(msgspec.Struct, frozen=True):
+    summary: Summary
+    paired_items: PairedItems | None = None
+    captions: DatasetCaptions | None = None
+
+
+class _WithoutItems(LossReport, frozen=True, kw_only=True, rename={"schema_": "schema", "global_": "global"}):
+    datasets: dict[str, _Dataset] = {}  # type: ignore[assignment]  # noqa: RUF012
 
 
 def read_without_items(path: Path, *, progress: bool = False) -> LossReport:

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.errors import ConfigError
-from loss_logging.reports.names import report_files, report_name
+from loss_logging.runs.paths import RunPaths
 from loss_logging.support.checked_config import (
     Check,
     CheckedConfig,
@@ -40,7 +40,7 @@ from loss_logging.support.object_store import as_url
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["TrainConfig", "caption_config_from_file", "check_job_name", "check_save_root"]
+__all__ = ["TrainConfig", "caption_config_from_file", "check_job_name", "check_save_root", "spool_of"]
 
 Prefix: TypeAlias = Annotated[
     str,
@@ -202,9 +202,14 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         return self.log_per_example or self.log_per_dataset
 
     @property
+    def paths(self) -> RunPaths:
+        """Every place that the run writes to."""
+        return RunPaths(self.local_root, self.job_name)
+
+    @property
     def out_dir(self) -> Path:
         """Where everything is written: a sub-folder, because trainers take files in ``save_root`` for their own."""
-        return self.local_root / "loss_logging"
+        return self.paths.out_dir
 
     @property
     def url(self) -> str | None:
@@ -218,29 +223,25 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         >>> TrainConfig(job_name="cats", save_root="s3://bucket/run", spool="/scratch").local_root.as_posix()
         '/scratch/s3_bucket_run-38b27829'
         """
-        if self.url is None:
-            return Path(self.save_root)
-        readable = re.sub(r"[^A-Za-z0-9._-]+", "_", self.url)[:100]
-        spool = cache_dir() / "spool" if self.spool is None else Path(self.spool)
-        return spool / f"{readable}-{hashlib.blake2b(self.url.encode(), digest_size=4).hexdigest()}"
+        return Path(self.save_root) if self.url is None else spool_of(self.url, self.spool)
 
     @property
     def records_dir(self) -> Path:
         """The folder of this run's record log."""
-        return self.out_dir / "records" / self.job_name
+        return self.paths.records
 
     @property
     def page_path(self) -> Path:
         """The report page."""
-        return self.out_dir / f"{self.job_name}.html"
+        return self.paths.page
 
     def report_path(self, step: int) -> Path:
         """The JSON report of save step ``step``."""
-        return self.out_dir / report_name(self.job_name, step)
+        return self.paths.report(step)
 
     def report_paths(self) -> list[Path]:
         """The JSON reports that this run has written, by step."""
-        return report_files(self.out_dir, self.job_name)
+        return self.paths.reports()
 
 
 def caption_config_from_file(path: str | Path) -> CaptionConfig:
@@ -259,6 +260,18 @@ def caption_config_from_file(path: str | Path) -> CaptionConfig:
         return _check_captions(content, CaptionConfig, "$")
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def spool_of(url: str, spool: str | Path | None = None) -> Path:
+    """The folder on this machine that the run at ``url`` is uploaded from.
+
+    Args:
+        url: its ``save_root``.
+        spool: the folder for all such runs; one in the user's cache when None.
+    """
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", url)[:100]
+    folder = cache_dir() / "spool" if spool is None else Path(spool)
+    return folder / f"{readable}-{hashlib.blake2b(url.encode(), digest_size=4).hexdigest()}"
 
 
 def check_job_name(value: Any, hint: Any, where: str) -> str:

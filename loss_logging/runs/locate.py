@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.reports.artifact import ReportError, read_without_items
 from loss_logging.reports.names import by_step, job_and_step, report_files
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.paths import FOLDER
 from loss_logging.support.object_store import as_url
 
-__all__ = ["find_report", "job_of", "last_two", "latest_reports", "reports_in"]
+__all__ = ["config_of", "find_report", "find_run", "job_of", "last_two", "latest_reports", "reports_in", "runs_in"]
 
 
 def find_report(given: str | Path, job: str | None = None) -> Path:
@@ -45,9 +51,7 @@ def latest_reports(folder: Path) -> dict[str, Path]:
     Raises:
         LossLoggingError: there is none.
     """
-    folder = folder.absolute()
-    inside = folder.name == "loss_logging" and not (folder / "loss_logging").is_dir()
-    out_dir = folder if inside else folder / "loss_logging"
+    out_dir = _save_root(folder) / FOLDER
     found = {job_of(path): path for path in report_files(out_dir)}
     if not found:
         raise LossLoggingError(f"{out_dir} holds no report (JOB_000000250.json)")
@@ -94,3 +98,73 @@ def job_of(report: Path) -> str:
     if named is None:
         raise LossLoggingError(f"{report} is no report: its name has no job and save step (JOB_000000250.json)")
     return named[0]
+
+
+def runs_in(folder: Path) -> list[str]:
+    """The jobs with reports or records in ``folder``, a ``save_root`` or its ``loss_logging``; last written, first."""
+    out_dir = _save_root(folder) / FOLDER
+    found = [(job_of(path), path) for path in report_files(out_dir)]
+    found += [(path.parent.name, path) for path in out_dir.glob("records/*/rank*.parquet")]
+    changed: dict[str, int] = {}
+    for name, path in found:
+        changed[name] = max(changed.get(name, 0), path.stat().st_mtime_ns)
+    return sorted(changed, key=lambda name: -changed[name])
+
+
+def find_run(path: Path, job: str | None = None) -> TrainConfig:
+    """The configuration of one run; the default one before its first report.
+
+    Args:
+        path: a ``save_root``, its ``loss_logging``, or one of the JSON reports in it. Of a URL the last report and
+            the records are copied to this machine.
+        job: the job's name; the one written last when None.
+
+    Raises:
+        LossLoggingError: there is no such run; says what there is.
+    """
+    if (url := as_url(path)) is not None:
+        path, job = _fetched(url, job)
+    if path.is_file():
+        path, job = path.absolute().parent, job or job_of(path)
+    elif not path.is_dir():
+        raise LossLoggingError(f"{path} is not there; give the save_root of a run")
+    runs = runs_in(path)
+    if not runs:
+        raise LossLoggingError(
+            f"{path} holds neither reports (loss_logging/JOB_000000250.json) nor records (loss_logging/records/JOB): "
+            "give the save_root of a run"
+        )
+    if job is not None and job not in runs:
+        raise LossLoggingError(f"{path} holds no run named {job!r}; there are: {', '.join(runs)}")
+    found = config_of(TrainConfig(job_name=job or runs[0], save_root=_save_root(path)))
+    return msgspec.structs.replace(found, loggers=[])
+
+
+def _fetched(url: str, job: str | None) -> tuple[Path, str]:
+    from loss_logging.runs.store.download import RemoteRun
+
+    run = RemoteRun(url, job)
+    return run.fetch(reports=1), run.job
+
+
+def _save_root(folder: Path) -> Path:
+    folder = folder.absolute()
+    inside = folder.name == FOLDER and not (folder / FOLDER).is_dir()
+    return folder.parent if inside else folder
+
+
+def config_of(config: TrainConfig) -> TrainConfig:
+    """The configuration as the run's newest readable report has it, in the folder where the run is now.
+
+    Keys that only another version knows are left out.
+    """
+    given = next(filter(None, map(_given, reversed(config.report_paths()))), {})
+    known = {name: value for name, value in given.items() if name in TrainConfig.__struct_fields__}
+    return TrainConfig.from_dict(known | {"job_name": config.job_name, "save_root": config.save_root})
+
+
+def _given(report: Path) -> dict[str, Any] | None:
+    try:
+        return read_without_items(report).config
+    except (ReportError, OSError):  # the page says so
+        return None

@@ -19,31 +19,26 @@ from loss_logging.support.warn import warn_once
 if TYPE_CHECKING:
     from loss_logging.runs.config import TrainConfig
 
-__all__ = ["Ledger", "ledger_dir", "resume", "start_again", "start_over"]
+__all__ = ["Ledger", "resume", "start_again", "start_over"]
 
 _LINE = re.compile(rb"(report|scalars|resumed|hidden|kept|again|tried) (-?\d{1,18})\n")
 _BEFORE_ALL = -1
 
 
-def ledger_dir(config: TrainConfig) -> Path:
-    """Where the ledgers of a job are, one for each backend by name, and what backends keep from process to process."""
-    return config.out_dir / "delivered" / config.job_name
-
-
 def start_over(config: TrainConfig) -> None:
     """Forget everything: the run begins anew."""
-    shutil.rmtree(ledger_dir(config), ignore_errors=True)
+    shutil.rmtree(config.paths.delivered, ignore_errors=True)
 
 
 def resume(config: TrainConfig, step: int) -> None:
     """Note that the run goes on after ``step``; each backend forgets what it has of later steps, if it can."""
-    for path in ledger_dir(config).glob("*.ledger"):
+    for path in config.paths.delivered.glob("*.ledger"):
         Ledger(path).resumed(step)
 
 
 def start_again(config: TrainConfig) -> None:
     """Note that what was delivered may come again, beside what is there: another evaluation of the same name."""
-    for path in ledger_dir(config).glob("*.ledger"):
+    for path in config.paths.delivered.glob("*.ledger"):
         Ledger(path).again()
 
 
@@ -78,7 +73,7 @@ class Ledger:
     @classmethod
     def of(cls, config: TrainConfig, backend: str) -> Ledger:
         """The ledger of the backends of that name; two of one name share it."""
-        return cls(ledger_dir(config) / f"{quote(backend, safe=' ')[:200]}.ledger")
+        return cls(config.paths.delivered / f"{quote(backend, safe=' ')[:200]}.ledger")
 
     def lacks(self, step: int, *, is_report: bool) -> bool:
         """Whether a report or row is not with the backend, or will not be once it has forgotten what it must."""

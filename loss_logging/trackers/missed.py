@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from loss_logging.captions.reason import DatasetCaptions
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.artifact import ReportError, read_without_items
 from loss_logging.reports.names import by_step
-from loss_logging.reports.report import LossReport, PairedItems, Summary, loss_scalar_name
+from loss_logging.reports.report import loss_scalar_name
 from loss_logging.statistics.run import RunStatistics
 from loss_logging.trackers.ledger import Ledger
 from loss_logging.trackers.noted import Row
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Missed", "missed", "missed_lately"]
 
 _MOST_LATE_REPORTS = 16
-_LARGE = 20_000_000  # bytes of a file that takes a while
 
 
 class Missed(msgspec.Struct, frozen=True):
@@ -94,7 +92,7 @@ def _missed_scalars(config: TrainConfig, ledger: Ledger, after: int, through: in
         timestep_scale=config.timestep_scale,
         memory_limit=config.memory_limit,
         threads=config.threads,
-        spill_folder=config.records_dir / ".spill",
+        spill_folder=config.paths.spill,
     )
     try:
         windows = [
@@ -109,16 +107,6 @@ def _missed_scalars(config: TrainConfig, ledger: Ledger, after: int, through: in
         for step, means in windows
         if ledger.lacks(step, is_report=False) and ledger.lacks(step, is_report=True)
     ]
-
-
-class _Dataset(msgspec.Struct, frozen=True):
-    summary: Summary
-    paired_items: PairedItems | None = None
-    captions: DatasetCaptions | None = None
-
-
-class _WithoutItems(LossReport, frozen=True, kw_only=True, rename={"schema_": "schema", "global_": "global"}):
-    datasets: dict[str, _Dataset] = {}  # type: ignore[assignment]  # noqa: RUF012
 
 
 def _reports(config: TrainConfig) -> dict[int, Path]:

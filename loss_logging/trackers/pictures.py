@@ -63,7 +63,7 @@ class PictureMaker:
     def __init__(self, config: TrainConfig) -> None:
         self._most = config.pictures if find_spec("PIL") is not None else 0
         self._load = config.load_image
-        self._mark = config.records_dir / ".pictures"
+        self._mark = config.paths.pictures_mark
         self._made: dict[tuple[str, str], Picture] = {}
         self._busy: threading.Thread | None = None
         if self._most and self._mark.exists():

@@ -9,10 +9,9 @@ from typing import Any
 import msgspec
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.reports.artifact import read_without_items
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
-from loss_logging.runs.locate import job_of
+from loss_logging.runs.locate import config_of, job_of
 from loss_logging.runs.lock import RunLock
 from loss_logging.support.progress_bar import progress_bar
 from loss_logging.trackers.backends import BackendSpec, LoggerBackend, select_backends
@@ -60,7 +59,7 @@ def push_job(
         MissingExtraError: the backend needs a package that is not installed.
         LossLoggingError: the run goes on still, or the backend is one of the trainer's objects.
     """
-    config = _config_of(latest_report)
+    config = config_of(TrainConfig(job_name=job_of(latest_report), save_root=latest_report.absolute().parents[1]))
     spec = _spec(config, to, options or {})
     config.records_dir.mkdir(parents=True, exist_ok=True)
     lock = RunLock(config.records_dir, rank=0)
@@ -103,13 +102,6 @@ def _prepare(backend: LoggerBackend, ledger: Ledger, lacking: Missed) -> None:
     is_older = lacking.first is not None and (not ledger.path.exists() or lacking.first <= ledger.last)
     if is_older and (backfill := getattr(backend, "backfill", None)) is not None:
         backfill(lacking.first)
-
-
-def _config_of(report: Path) -> TrainConfig:
-    """The run's configuration, wherever its folder is now."""
-    job_name = job_of(report)
-    given = {"job_name": job_name, **read_without_items(report).config}
-    return TrainConfig.from_dict(given | {"job_name": job_name, "save_root": str(report.parent.parent.absolute())})
 
 
 def _spec(config: TrainConfig, to: str, options: Mapping[str, Any]) -> BackendSpec:

@@ -1,7 +1,7 @@
 """Reporter: log -> statistics -> report -> JSON -> backends.
 
-It runs in a process of its own, ``python -m loss_logging.training.reporter``, so that none of its work holds the trainer's
-interpreter; or inline in the caller. Either way the record log on disk is all that it reads.
+It runs in a process of its own, ``python -m loss_logging.training.reporter``, so that none of its work holds the
+trainer's interpreter; or inline in the caller. Either way the record log on disk is all that it reads.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from loss_logging.reports.names import items_path
 from loss_logging.reports.paired_warnings import paired_warnings
 from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, Worst, loss_scalar_name
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.paths import opened_run
 from loss_logging.runs.store.upload import Mirror
 from loss_logging.statistics.run import RunStatistics
 from loss_logging.support.warn import LOGGER, warn_once
@@ -46,10 +47,9 @@ from loss_logging.training.messages import (
     Start,
 )
 from loss_logging.training.ranks.awaited import OtherRanks
-from loss_logging.training.ranks.meeting import opened_run
 
 if TYPE_CHECKING:
-    from loss_logging.html import PageBuilder
+    from loss_logging.pages.build import PageBuilder
 
 __all__ = ["Reporter", "main"]
 
@@ -84,7 +84,7 @@ class Reporter:
             timestep_scale=self._config.timestep_scale,
             memory_limit=self._config.memory_limit,
             threads=self._config.threads,
-            spill_folder=self._config.records_dir / ".spill",
+            spill_folder=self._config.paths.spill,
         )
         self._captions = self._statistics.captions(self._config.captions)
         self._backends = Dispatcher(start.backends, self._config)
@@ -131,7 +131,7 @@ class Reporter:
 
     def _is_superseded(self) -> bool:
         """Whether another trainer has the folder now: this one's was killed, and what it asked for is not wanted."""
-        return opened_run(self._config.records_dir) != self._start.run
+        return opened_run(self._config.paths) != self._start.run
 
     def _give_up(self, command: Notice | Save) -> None:
         if isinstance(command, Save):
@@ -292,7 +292,7 @@ class Reporter:
 def _page_builder(config: TrainConfig) -> PageBuilder | None:
     if not config.html:
         return None
-    from loss_logging.html import PageBuilder  # needs the html extra
+    from loss_logging.pages.build import PageBuilder  # needs the html extra
 
     return PageBuilder(config)
 

@@ -38,7 +38,7 @@ class RunFolder:
         self._rank = rank.rank
         self._lock = RunLock(config.records_dir, rank.rank)
         self.log = RecordLog(config.records_dir, rank.rank)
-        self.meeting = Meeting(config.job_name, config.records_dir)
+        self.meeting = Meeting(config.paths)
         self.resumed_from: int | None = None
         self._starts_clean = False
 
@@ -79,7 +79,7 @@ class RunFolder:
         self._take()
         if self._config.url is not None:
             bring(self._config)
-        mark = self._config.records_dir / ".evaluation"
+        mark = self._config.paths.evaluation_mark
         if not mark.exists() and self.log.files():
             self.release()
             raise LossLoggingError(
@@ -121,7 +121,7 @@ class RunFolder:
         self.log.clean()
         reports = config.report_paths()
         used = [*self.log.files(), *reports, *(path for path in map(items_path, reports) if path.exists())]
-        delivered = ledger.ledger_dir(config)
+        delivered = config.paths.delivered
         if not used and not (self._others and config.existing == "refuse"):
             ledger.start_over(config)
             forget_versions(config)
@@ -133,7 +133,7 @@ class RunFolder:
                 'batch to go on with it, resume(0) to replace it, or set existing="archive" to have it moved away'
             )
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
-        archive = config.out_dir / "archive" / f"{config.job_name}-{now}"
+        archive = config.paths.archive / f"{config.job_name}-{now}"
         archive.mkdir(parents=True)
         forget_versions(config)
         for path in [*used, *filter(Path.exists, [config.page_path])]:
@@ -154,9 +154,9 @@ def _make(config: TrainConfig) -> None:
     _refuse_links_out(config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(folder / ".writable") as file:
+        with whole_file(config.paths.writable_probe) as file:
             file.write(bytes(4_096))  # a full disk may still take an empty file
-        (folder / ".writable").unlink(missing_ok=True)
+        (config.paths.writable_probe).unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(
             f"save_root: cannot write to {folder}: {error.strerror}; give a folder that this process may write to"
@@ -165,8 +165,8 @@ def _make(config: TrainConfig) -> None:
 
 def _refuse_links_out(config: TrainConfig) -> None:
     """Somebody may have put links where this run writes or appends; what is replaced as a whole needs no look."""
-    folder, delivered, root = config.records_dir, ledger.ledger_dir(config), config.local_root
-    places = [folder, *folder.glob(".*"), config.out_dir / "archive", delivered, *delivered.glob("*")]
+    folder, delivered, root = config.records_dir, config.paths.delivered, config.local_root
+    places = [folder, *folder.glob(".*"), config.paths.archive, delivered, *delivered.glob("*")]
     for path in places:
         target = os.path.realpath(path)
         if not Path(target).is_relative_to(os.path.realpath(root)):

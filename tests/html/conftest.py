@@ -11,8 +11,8 @@ from example_run import write_run
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from watched import Watched
 
-from loss_logging.html import PageBuilder
-from loss_logging.html.runs import find_run
+from loss_logging.pages.build import PageBuilder
+from loss_logging.runs.locate import find_run
 
 expect.set_options(timeout=30_000)  # a busy machine is not a broken page
 

@@ -32,15 +32,14 @@ from PIL import Image
 from loss_logging import LossLogger, TrainConfig, read_report
 from loss_logging.captions.reason import FlaggedCaption, Reason
 from loss_logging.errors import LossLoggingError
-from loss_logging.html import PageBuilder
-from loss_logging.html.runs import find_run
-from loss_logging.pages.build import render
+from loss_logging.pages.build import PageBuilder, render
 from loss_logging.pages.content import sections
 from loss_logging.pages.figures import NO_FIGURE
 from loss_logging.pages.items import figures_block, items_block, worst_items
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.report import DatasetReport, Job, LossReport, PairedItems, Summary
+from loss_logging.runs.locate import find_run
 from loss_logging.statistics.run import item_history
 from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, Thumbnails, thumbnail
 

@@ -28,9 +28,9 @@ from playwright.sync_api import expect
 from watched import Watched
 
 from loss_logging import LossLogger, read_report
-from loss_logging.html.runs import find_run
 from loss_logging.pages.served.item_query import ItemQuery
 from loss_logging.pages.served.live import LiveRun
+from loss_logging.runs.locate import find_run
 
 ROWS = "#table .tabulator-row"
 PROGRAM = str(Path(sys.executable).with_name("loss-logging"))

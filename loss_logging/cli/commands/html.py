@@ -31,8 +31,8 @@ def html(
       loss-logging html runs/cats --json | jq -r .page
     """
     require("html", "jinja2", "PIL")
-    from loss_logging.html import PageBuilder
-    from loss_logging.html.runs import find_run
+    from loss_logging.pages.build import PageBuilder
+    from loss_logging.runs.locate import find_run
 
     config = find_run(folder, job)
     if as_url(folder) is not None:

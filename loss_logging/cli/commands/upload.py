@@ -9,7 +9,9 @@ import typer
 
 from loss_logging.cli.console import JsonOption, print_json
 from loss_logging.errors import LossLoggingError
-from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.config import TrainConfig, spool_of
+from loss_logging.runs.paths import RunPaths
+from loss_logging.support.object_store import as_url
 
 __all__ = ["upload"]
 
@@ -31,17 +33,18 @@ def upload(
     """
     from loss_logging.runs.store.upload import Mirror
 
-    root = TrainConfig(job_name="any", save_root=url, spool=spool)
-    if root.url is None:
-        raise typer.BadParameter(f"{url} is no URL such as s3://bucket/run", param_hint="URL")
-    jobs = sorted(path.name for path in (root.out_dir / "records").glob("*") if path.is_dir())
+    given, url = url, as_url(url) or ""
+    if not url:
+        raise typer.BadParameter(f"{given} is no URL such as s3://bucket/run", param_hint="URL")
+    root = spool_of(url, spool)
+    jobs = sorted(path.name for path in RunPaths(root, "").records.glob("*") if path.is_dir())
     if not jobs or (job is not None and job not in jobs):
-        raise LossLoggingError(f"{root.local_root} holds no run{f' named {job}' if job else ''} to upload")
+        raise LossLoggingError(f"{root} holds no run{f' named {job}' if job else ''} to upload")
     uploaded = [job] if job is not None else jobs
     for name in uploaded:
         if trouble := Mirror(TrainConfig(job_name=name, save_root=url, spool=spool), None).close(_SECONDS):
             raise LossLoggingError(trouble[0])
         if not as_json:
-            typer.echo(f"{name}: everything is in {root.url}")
+            typer.echo(f"{name}: everything is in {url}")
     if as_json:
-        print_json({"url": root.url, "jobs": uploaded})
+        print_json({"url": url, "jobs": uploaded})

@@ -34,9 +34,9 @@ def view(
       loss-logging view runs/cats --port 8000 --memory-limit 2GB
     """
     require("view", "jinja2", "PIL", "starlette", "uvicorn")
-    from loss_logging.html.runs import find_run
     from loss_logging.pages.served.live import LiveRun
     from loss_logging.pages.served.server import serve
+    from loss_logging.runs.locate import find_run
 
     def announce(address: str) -> None:
         if as_json:

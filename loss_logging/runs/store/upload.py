@@ -22,14 +22,14 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.records.log import RecordLog
 from loss_logging.reports.names import items_path
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.paths import opened_run
 from loss_logging.runs.store.manifest import Entry, Manifest, manifest_name, read_manifest
 from loss_logging.support.files import whole_file
 from loss_logging.support.object_store import ObjectStore, StoreError
 from loss_logging.support.warn import LOGGER, warn_once
-from loss_logging.trackers.ledger import ledger_dir
-from loss_logging.training.ranks.meeting import opened_run
 
 __all__ = ["Mirror", "digest_of", "forget_versions", "mirrored", "versions", "write_versions"]
 
@@ -134,7 +134,7 @@ class Mirror:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep others from uploading the folder: the reporter of a trainer that was killed, loss-logging upload."""
-        lock = FileLock(self._config.records_dir / ".uploading.lock")
+        lock = FileLock(self._config.paths.uploading_lock)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -171,7 +171,7 @@ class Mirror:
 
     def _is_superseded(self) -> bool:
         """Whether another trainer has the folder now, and uploads."""
-        return self._run is not None and opened_run(self._config.records_dir) != self._run
+        return self._run is not None and opened_run(self._config.paths) != self._run
 
     def _send(self, files: dict[str, Entry]) -> bool:
         """Upload what is new, and note it in ``files``; True when some went meanwhile, and it must be repeated."""
@@ -206,18 +206,18 @@ class Mirror:
 
     def _still(self, path: Path) -> Path:
         """A copy of a file that somebody appends to: its digest must be that of what is uploaded."""
-        return Path(shutil.copyfile(path, self._config.records_dir / ".growing"))
+        return Path(shutil.copyfile(path, self._config.paths.growing))
 
     def _local(self) -> dict[str, Path]:
         """The files of the run that others may read, by their names in the manifest."""
         config = self._config
-        with FileLock(config.records_dir / ".rewriting.lock"):  # shards are listed before a compaction, or after it
+        with RecordLog(config.records_dir).rewriting():  # shards are listed before a compaction, or after it
             found = [path for path in config.records_dir.rglob("*") if path.is_file()]
         reports = config.report_paths()
         found += [*reports, *map(items_path, reports), config.page_path]
-        found += [*ledger_dir(config).glob("*.ledger"), *(config.out_dir / "tensorboard" / config.job_name).rglob("*")]
+        found += [*config.paths.delivered.glob("*.ledger"), *config.paths.tensorboard.rglob("*")]
         names = {str(path.relative_to(config.out_dir).as_posix()): path for path in found if path.is_file()}
-        mark = f"records/{config.job_name}/.evaluation"
+        mark = config.paths.evaluation_mark.relative_to(config.out_dir).as_posix()
         return {name: path for name, path in sorted(names.items()) if "/." not in f"/{name}" or name == mark}
 
     def _begun(self) -> Manifest:
@@ -293,7 +293,7 @@ def forget_versions(config: TrainConfig) -> None:
 
 
 def _versions_path(config: TrainConfig) -> Path:
-    return config.records_dir / ".uploaded"
+    return config.paths.uploaded
 
 
 def digest_of(path: Path) -> str:

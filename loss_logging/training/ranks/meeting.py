@@ -13,14 +13,14 @@ import secrets
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from loss_logging.runs.lock import is_locked
+from loss_logging.runs.paths import RunPaths, opened_run
 from loss_logging.support.files import whole_file
 from loss_logging.training.ranks.progress import remove_progress
 
-__all__ = ["Joined", "Meeting", "Rank", "opened_run"]
+__all__ = ["Joined", "Meeting", "Rank"]
 
 _POLL_SECONDS = 0.1
 _meetings: Counter[str] = Counter()
@@ -57,23 +57,22 @@ class Meeting:
     """Where the ranks of one run meet.
 
     Args:
-        job_name: the run's name.
-        folder: the folder of the record log, as this process sees it.
+        paths: the run's places, as this process sees them.
     """
 
-    def __init__(self, job_name: str, folder: Path) -> None:
-        self._file = _run_file(folder)
-        self.store = _store(job_name)
+    def __init__(self, paths: RunPaths) -> None:
+        self._paths = paths
+        self.store = _store(paths.job)
 
     def clear(self) -> None:
         """On rank 0, before it takes its lock: what a killed run left must not let anybody in."""
-        self._file.unlink(missing_ok=True)
+        self._paths.run_file.unlink(missing_ok=True)
 
     def open(self) -> str:
         """On rank 0, when the folder is as the run shall find it: let the others in. Returns the run's identity."""
         run = secrets.token_hex(8)
-        remove_progress(self._file.parent)
-        with whole_file(self._file, text=True) as file:
+        remove_progress(self._paths.records)
+        with whole_file(self._paths.run_file, text=True) as file:
             file.write(run)
         if self.store is not None:
             self.store.set("run", run)
@@ -93,7 +92,7 @@ class Meeting:
         return joined
 
     def _look(self) -> Joined | None:
-        run = opened_run(self._file.parent)
+        run = opened_run(self._paths)
         if self.store is not None:
             try:
                 opened = self.store.get("run").decode() if self.store.check(["run"]) else None
@@ -104,19 +103,7 @@ class Meeting:
 
     def is_rank_0_alive(self) -> bool:
         """Whether a process holds rank 0's part of the folder."""
-        return is_locked(self._file.parent, rank=0)
-
-
-def opened_run(folder: Path) -> str | None:
-    """The identity of the run that rank 0 has opened last in ``folder``; None while it puts the folder in order."""
-    try:
-        return _run_file(folder).read_text("utf-8")
-    except FileNotFoundError:
-        return None
-
-
-def _run_file(folder: Path) -> Path:
-    return folder / ".run"
+        return is_locked(self._paths.records, rank=0)
 
 
 def _distributed() -> Any:
