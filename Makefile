@@ -39,7 +39,7 @@ bench: $(VENV)/.installed-dev
 
 # The pictures in README and docs, as a browser sees the demo.
 screenshots: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --quiet tests/html/test_screenshots.py --screenshots docs/images
+	$(BIN)/python -m pytest --quiet tests/pages/test_screenshots.py --screenshots docs/images
 
 clean:
 	rm -rf $(VENV) build dist runs *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

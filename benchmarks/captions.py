@@ -14,12 +14,13 @@ import sys
 import time
 from pathlib import Path
 
-from loss_logging.captions.dataset_checker import DatasetChecker
-from loss_logging.captions.names import RULE_NAMES
 from tests.captions.corpus import CORPUS, GOOD
 from tests.captions.corpus.datasets import DATASETS
 from tests.captions.corpus.held_out import HELD_OUT
 from tests.captions.corpus.measure import measure
+
+from loss_logging.captions.dataset_checker import DatasetChecker
+from loss_logging.captions.names import RULE_NAMES
 
 _COUNT = 50_000
 

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from captions.read import read
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loss_logging.captions.caption import READ_LIMIT, count_words, guess_style, quote, tags
 from loss_logging.captions.config import CaptionConfig
-
-from .read import read
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from captions.examples import BAD, GOOD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,8 +20,6 @@ from loss_logging.captions.reason import SEVERITIES, Reason
 from loss_logging.captions.rulebook import RULES
 from loss_logging.captions.verdict import Verdict
 from loss_logging.errors import ConfigError
-
-from .examples import BAD, GOOD
 
 ANY_TEXT = st.text(st.characters()) | st.text(st.sampled_from("a猫ก,. \n<|>[]#\\ud8\ud800\ufffd\x00"), max_size=300)
 

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import pytest
+from captions.corpus import CORPUS
+from captions.corpus.datasets import DATASETS, results
+from captions.corpus.held_out import HELD_OUT
+from captions.corpus.measure import measure
 
 from loss_logging.captions.checker import CaptionChecker
 from loss_logging.captions.dataset_checker import DatasetChecker
 from loss_logging.captions.names import RULE_NAMES
-
-from .corpus import CORPUS
-from .corpus.datasets import DATASETS, results
-from .corpus.held_out import HELD_OUT
-from .corpus.measure import measure
 
 MEASURED = measure()
 

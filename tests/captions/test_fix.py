@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from captions.corpus import CORPUS, GOOD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loss_logging.captions.checker import CaptionChecker
 from loss_logging.captions.fix import fixed
-
-from .corpus import CORPUS, GOOD
 
 PIECES = ["&amp;", "&", "amp;", "#38;", "&lt;", "&#x26;", "Ã", "©", "â€™", "\u200b", "\x00", "\x1b[0m", " ", "\t", "\n"]
 PIECES += ["\r\n", "\xa0", "a", "é", "猫", "\u200f", "א", "\ufeff", "\x85", "ð", "Ÿ", "\ud83d", "\ude00"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runs import figures, finish, log_of, train
+from processes import figures, finish, log_of, train
 from training_run import LAST
 
 DISK_MEGABYTES = 3

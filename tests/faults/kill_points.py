@@ -19,10 +19,12 @@ from typing import Any
 import training_run
 from training_run import LAST, SAVE
 
-from loss_logging import LossLogger, LossReport, record_log, recorder, reporter
+from loss_logging import LossLogger, LossReport
+from loss_logging.records import log as record_log
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.artifact import write_report
 from loss_logging.reports.report import Job, Summary
+from loss_logging.training import recorder, reporter
 
 DIED = 9
 STEP = 10

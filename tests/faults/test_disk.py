@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from helpers import strict_json
 
-from loss_logging import LossLogger, read_report, recorder
+from loss_logging import LossLogger, read_report
 from loss_logging.errors import ConfigError
 from loss_logging.records.log import RecordLog
+from loss_logging.training import recorder
 
 BATCH = 8
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import psutil
-from runs import (
+from processes import (
     assert_whole,
     finish,
     log_of,

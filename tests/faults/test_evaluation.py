@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import torch
 from evaluation_run import BATCH, DRAWS, ITEMS, Images, evaluate
-from runs import start
+from processes import start
 from torch.utils.data import DataLoader
 
 from loss_logging import LossReport

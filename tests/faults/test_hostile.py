@@ -20,15 +20,16 @@ import pytest
 from helpers import assert_same_figures, record, strict_json, write
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import finish, run_script
+from processes import finish, run_script
 from training_run import log
 
 import loss_logging
-from loss_logging import LossLogger, TrainConfig, read_report, reporter
+from loss_logging import LossLogger, TrainConfig, read_report
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.records.columns import SCHEMA, table_from_records
 from loss_logging.records.log import LogVersionError, RecordLog, Shard
 from loss_logging.reports.artifact import write_csv
+from loss_logging.training import reporter
 
 SECRET = b"what is outside stays as it is"
 

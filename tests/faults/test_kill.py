@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from helpers import assert_same_figures, record, write
 from kill_points import STEP
-from runs import (
+from processes import (
     assert_ends_like,
     assert_whole,
     ended,

@@ -11,7 +11,7 @@ import kill_points
 import psutil
 import pytest
 from helpers import assert_same_figures
-from runs import (
+from processes import (
     assert_ends_like,
     assert_whole,
     ended,
@@ -26,8 +26,9 @@ from runs import (
 )
 from training_run import LAST, SAVE, log
 
-from loss_logging import record_log, recorder, reporter
+from loss_logging.records import log as record_log
 from loss_logging.trackers.memory import MemoryBackend
+from loss_logging.training import recorder, reporter
 
 END = 3 * SAVE
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 import pytest
-from runs import wait_until
-from trackers import FileTracker, collect_garbage, lines, once, tensorboard_steps, wandb_steps
+from processes import wait_until
+from tracker_files import FileTracker, collect_garbage, lines, once, tensorboard_steps, wandb_steps
 
 from loss_logging import LossLogger, TrainConfig, read_report
 from loss_logging.runs.locate import latest_reports

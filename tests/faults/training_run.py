@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from loss_logging import LossLogger, recorder
+from loss_logging import LossLogger
+from loss_logging.training import recorder
 
 FLUSH = 0.01
 LAST = 160

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from captions.read import read
 
 from loss_logging.captions.rules.empty import empty
-
-from ..read import read
 
 
 @pytest.mark.parametrize(

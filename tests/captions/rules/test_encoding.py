@@ -3,10 +3,9 @@ from __future__ import annotations
 import importlib
 
 import pytest
+from captions.read import read
 
 from loss_logging.captions.rules.encoding import encoding
-
-from ..read import read
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+from captions.read import read
+
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.rules.long import long
-
-from ..read import read
 
 
 def test_more_than_max_words_is_a_warning() -> None:

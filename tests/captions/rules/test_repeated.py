@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from captions.examples import GOOD
+from captions.read import read
 
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.rules.repeated import repeated
-
-from ..examples import GOOD
-from ..read import read
 
 
 @pytest.mark.parametrize(

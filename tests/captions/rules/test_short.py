@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from captions.read import read
 
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.rules.short import short
-
-from ..read import read
 
 
 def test_one_or_two_words_are_only_worth_an_info_where_nothing_is_declared() -> None:

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from captions.read import read
 
 from loss_logging.captions.rules.suspicious import suspicious
-
-from ..read import read
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from captions.read import read
 
 from loss_logging.captions.rules.tags import tags
-
-from ..read import read
 
 
 @pytest.mark.parametrize(

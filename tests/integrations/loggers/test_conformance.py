@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import readers
-from trackers import collect_garbage
+from tracker_files import collect_garbage
 
 from loss_logging.testing.conformance import *  # noqa: F403
 from loss_logging.testing.subject import Reader

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from records import by_step
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from trackers import collect_garbage
+from tracker_files import collect_garbage
 
 from loss_logging import LossLogger, TrainConfig, per_example_loss
 

@@ -1,0 +1,264 @@
+"""loss_logging.evaluation.config, and `loss-logging evaluate`, with a pipeline of a few thousand parameters"""
+
+from __future__ import annotations
+
+import csv
+import re
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from diffusers import DiffusionPipeline
+from PIL import Image
+from tiny_pipelines import stable_diffusion_xl
+from typer.testing import CliRunner
+
+from loss_logging import evaluate_dataset, read_report
+from loss_logging.cli.commands import app
+from loss_logging.errors import ConfigError, LossLoggingError
+from loss_logging.evaluation.config import EvaluateConfig, run_evaluation
+from loss_logging.evaluation.image_batches import ImageBatches
+from loss_logging.integrations.trainers.diffusers import PipelineLoss
+from loss_logging.trackers.memory import MemoryBackend
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a pipeline."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    stable_diffusion_xl().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five cats and three dogs with captions, and one image that does not open."""
+    root = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for name in [*(f"cats/{i}" for i in range(5)), *(f"dogs/{i}" for i in range(3))]:
+        path = root / name
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(path.with_suffix(".png"))
+        path.with_suffix(".txt").write_text(f"{path.parent.name[:-1]} number {path.name}\n", "utf-8")
+    (root / "dogs" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    return root
+
+
+def config(photos: Path, pipeline: Path, out: Path, /, **options: Any) -> EvaluateConfig:
+    """On the CPU, with squares of 16 pixels."""
+    required = {"data": str(photos), "pipeline": str(pipeline), "save_root": str(out)}
+    return EvaluateConfig.from_dict({**required, "resolution": 16, "device": "cpu"} | options)
+
+
+def test_report(photos: Path, pipeline: Path, tmp_path: Path) -> None:
+    """Every item has its draws and a caption_mismatch, in JSON, CSV and the loggers; what does not open is named."""
+    backend = MemoryBackend()
+    report = run_evaluation(config(photos, pipeline, tmp_path, loggers=[backend], step=30, snr_gamma=5), progress=False)
+    assert {name: len(dataset.item_stats) for name, dataset in report.datasets.items()} == {"cats": 5, "dogs": 3}
+    assert {item.count for dataset in report.datasets.values() for item in dataset.item_stats.values()} == {4}
+    assert report.datasets["cats"].item_stats["cats/0.png"].caption == "cat number 0"
+    assert len(report.worst.caption_mismatch) == 8
+    assert report.timestep_scale == 1000
+    assert report.warnings[0].startswith("1 of 9 images do not open and are not included: dogs/broken.png (")
+    assert report.json_path == str(tmp_path / "loss_logging" / "evaluation_000000030.json")
+    assert read_report(report.json_path).global_ == report.global_
+    with Path(report.json_path).with_suffix(".csv").open(newline="", encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == 8
+    assert [(written.job.step, written.warnings) for written in backend.reports] == [(30, report.warnings)]
+
+
+def test_same_figures_as_by_hand(photos: Path, pipeline: Path, tmp_path: Path) -> None:
+    """The command computes what evaluate_dataset computes of the same pixels with the same pipeline."""
+    report = run_evaluation(config(photos / "cats", pipeline, tmp_path, draws=2, paired=False), progress=False)
+    with Image.open(photos / "cats" / "3.png") as image:
+        square = np.asarray(image.resize((19, 16), Image.Resampling.LANCZOS).crop((1, 0, 17, 16)), dtype=np.float32)
+    batch = {
+        "paths": ["3.png"],
+        "datasets": "cats",
+        "captions": ["cat number 3"],
+        "pixel_values": torch.from_numpy(square / 127.5 - 1).permute(2, 0, 1)[None],
+        "original_sizes": [[20, 24]],
+        "crop_top_lefts": [[0, 1]],
+    }
+    loaded = DiffusionPipeline.from_pretrained(pipeline, local_files_only=True)
+    expected = evaluate_dataset(PipelineLoss(loaded), [batch], draws=2, progress=False).global_.mean
+    (cats,) = report.datasets.values()
+    assert cats.item_stats["3.png"].average_loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_figures_do_not_depend_on_batch_size_and_place(photos: Path, pipeline: Path, tmp_path: Path) -> None:
+    """Another batch size, or the same folder elsewhere, gives the same figures to float32 accuracy."""
+    elsewhere = tmp_path / "moved"
+    elsewhere.symlink_to(photos)
+    one = run_evaluation(config(photos, pipeline, tmp_path / "1", batch_size=3, draws=2), progress=False)
+    two = run_evaluation(config(elsewhere, pipeline, tmp_path / "2", batch_size=8, draws=2), progress=False)
+    for name, dataset in one.datasets.items():
+        for path, item in dataset.item_stats.items():
+            assert item.average_loss == pytest.approx(two.datasets[name].item_stats[path].average_loss, rel=1e-4)
+
+
+def test_fraction_and_cap(photos: Path, pipeline: Path, tmp_path: Path) -> None:
+    """A fraction takes the same images each time, other ones with another seed; a cap takes the first that open."""
+
+    def items(**options: Any) -> set[str]:
+        options = {"draws": 1, "paired": False, **options}
+        report = run_evaluation(config(photos, pipeline, tmp_path, **options), progress=False)
+        return {path for dataset in report.datasets.values() for path in dataset.item_stats}
+
+    assert items(max_samples=2) == {"cats/0.png", "cats/1.png"}
+    some = items(sample_fraction=0.5)
+    assert 0 < len(some) < 8
+    assert items(sample_fraction=0.5, batch_size=1) == some
+    assert items(sample_fraction=0.5, seed=1) != some
+
+
+def test_tables_of_captions(photos: Path, pipeline: Path, tmp_path: Path) -> None:
+    """A CSV beside the images is read as well as captions in files of their own."""
+    rows = ["file_name,text", *(f'cats/{i}.png,"a cat, number {i}"' for i in range(3))]
+    (tmp_path / "cats").symlink_to(photos / "cats")
+    table = tmp_path / "captions.csv"
+    table.write_text("\n".join(rows), "utf-8")
+    report = run_evaluation(config(table, pipeline, tmp_path / "out", draws=1), progress=False)
+    (dataset,) = report.datasets.values()
+    assert {path: item.caption for path, item in dataset.item_stats.items()} == {
+        f"cats/{i}.png": f"a cat, number {i}" for i in range(3)
+    }
+
+
+def test_command(photos: Path, pipeline: Path, tmp_path: Path) -> None:
+    """`loss-logging evaluate` prints the tables and the warnings, and shows its progress on standard error."""
+    file = tmp_path / "evaluate.yaml"
+    values = {"data": str(photos), "pipeline": str(pipeline), "save_root": str(tmp_path), "resolution": 16}
+    file.write_text(yaml.safe_dump(values), "utf-8")
+    done = CliRunner().invoke(app, ["evaluate", str(file)], env={"COLUMNS": "160"})
+    assert done.exit_code == 0, done.output
+    for expected in ("caption_mismatch", "hard", "cats", "dogs/broken.png", "evaluation_000000000.json"):
+        assert expected in done.stdout
+    assert "evaluating" in done.stderr
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"draw": 4}, r"\$\.draw is no configuration key; did you mean draws\?"),
+        ({"draws": 0}, r"\$\.draws: got 0 \(int\); allowed: a whole number, 1 or more"),
+        (
+            {"dtype": "bf16"},
+            r'\$\.dtype: got .bf16. \(str\); allowed: "float32" or "bfloat16" or "float16" .*did you mean bfloat16',
+        ),
+        ({"paired": "yes"}, r"\$\.paired: .*true or false"),
+        ({"resolution": 15}, r"\$\.resolution: got 15; allowed: a multiple of 2"),
+        ({"device": "cuda:99"}, r"\$\.device: 'cuda:99' cannot be used here"),
+        ({"device": "gpu"}, r"\$\.device: 'gpu' cannot be used here"),
+        ({"captions": {"max_wrds": 3}}, r"\$\.captions\.max_wrds .*max_words"),
+        ({"snr_gamma": 0}, r"\$\.snr_gamma: .*above 0"),
+        ({"pipeline": "/nowhere"}, r"\$\.pipeline: /nowhere holds no model_index\.json"),
+        ({"loggers": ["tensorbord"]}, r"loggers\[0\].*tensorbord"),
+    ],
+)
+def test_impossible_values(photos: Path, pipeline: Path, tmp_path: Path, changes: Any, message: str) -> None:
+    """An unknown key or an impossible value is named with its path, what was given and what is allowed."""
+    with pytest.raises(ConfigError, match=message):
+        run_evaluation(config(photos, pipeline, tmp_path, **changes), progress=False)
+
+
+def test_missing_keys(tmp_path: Path) -> None:
+    """A configuration without what is required names it, and the file."""
+    file = tmp_path / "evaluate.yaml"
+    file.write_text("data: photos\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"evaluate\.yaml: \$\.pipeline is missing; .* data, pipeline and save_root"):
+        EvaluateConfig.from_file(file)
+
+
+def test_no_images(pipeline: Path, tmp_path: Path) -> None:
+    """A folder that is not there, or is empty, is an error before anything is computed."""
+    with pytest.raises(LossLoggingError, match="nowhere does not exist"):
+        run_evaluation(config(tmp_path / "nowhere", pipeline, tmp_path), progress=False)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LossLoggingError, match="empty holds no images"):
+        run_evaluation(config(tmp_path / "empty", pipeline, tmp_path), progress=False)
+
+
+def test_example(
+    photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """examples/evaluate_pipeline.py evaluates a folder, and names what does not open."""
+    script = Path(__file__).parents[2] / "examples" / "evaluate_pipeline.py"
+    arguments = [str(pipeline), str(photos), "--out", str(tmp_path), "--resolution", "16"]
+    monkeypatch.setattr("sys.argv", [str(script), *arguments])
+    runpy.run_path(str(script), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "dogs/broken.png" in printed
+    assert len(re.findall(r"^[+-]0\.\d{4} \(t [+-][\d.]+\)  \w+/\d\.png: ", printed, re.MULTILINE)) == 5
+    assert (tmp_path / "losses.csv").exists()
+
+
+def test_records_of_another_setting_are_not_continued(
+    photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An interrupted evaluation at one resolution is continued at the same one, and begun anew at another."""
+
+    class Breaks(ImageBatches):
+        def __iter__(self) -> Iterator[dict[str, Any]]:
+            yield next(super().__iter__())
+            raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr("loss_logging.evaluation.config.ImageBatches", Breaks)
+            run_evaluation(config(photos, pipeline, tmp_path, draws=1), progress=False)
+
+    interrupted()
+    run_evaluation(config(photos, pipeline, tmp_path, draws=1), progress=False)
+    assert "is continued" in caplog.text
+    interrupted()
+    run_evaluation(config(photos, pipeline, tmp_path, draws=1, resolution=24), progress=False)
+    assert "is not continued: it had model_id=" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"actors": 0}, r"\$\.ray\.actors: got 0 \(int\); allowed: a whole number, 1 or more"),
+        ({"actor": 2}, r"\$\.ray\.actor is no configuration key; did you mean actors\?"),
+        (2, r"\$\.ray: got 2 \(int\); allowed: a mapping with keys of RayConfig"),
+    ],
+)
+def test_impossible_values_of_the_cluster(section: Any, message: str) -> None:
+    """A wrong key of the inner section is named with its whole path."""
+    with pytest.raises(ConfigError, match=message):
+        EvaluateConfig.from_dict({"data": "photos", "pipeline": "sdxl", "save_root": "runs", "ray": section})
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::Warning:ray.data.context")  # Ray's own, on every use of it
+def test_on_ray(photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--engine ray` starts Ray, gives the figures and warnings of the local engine, and stops it."""
+    import ray
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    reports = []
+    for engine in ("local", "ray"):
+        options = {"resolution": 16, "device": "cpu", "draws": 2, "ray": {"num_cpus": 0.5}}
+        places = {"data": str(photos), "pipeline": str(pipeline), "save_root": str(tmp_path / engine)}
+        file = tmp_path / f"{engine}.yaml"
+        file.write_text(yaml.safe_dump(options | places), "utf-8")
+        done = CliRunner().invoke(app, ["evaluate", str(file), "--engine", engine])
+        assert done.exit_code == 0, done.output
+        reports.append(read_report(next((tmp_path / engine / "loss_logging").glob("*.json"))))
+    figures = [
+        {path: item.average_loss for data in report.datasets.values() for path, item in data.item_stats.items()}
+        for report in reports
+    ]
+    assert len(figures[0]) == 8
+    assert figures[1] == pytest.approx(figures[0], rel=1e-4)
+    assert reports[1].warnings == reports[0].warnings
+    assert not ray.is_initialized()

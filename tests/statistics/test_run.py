@@ -1,0 +1,631 @@
+"""loss_logging/statistics against NumPy, and against its definitions in plain Python (helpers.py)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from helpers import assert_same, figures, is_decided, item_rows, plain_items, record, run_statistics, write
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from loss_logging import aggregate_by_dataset
+from loss_logging.errors import ConfigError
+from loss_logging.records.columns import table_from_records
+from loss_logging.records.log import RecordLog
+from loss_logging.records.record import SampleRecord
+from loss_logging.reports.report import Summary
+
+QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
+ORDINARY = st.floats(0.0625, 8, width=16)
+NON_FINITE = st.sampled_from([math.nan, math.inf, -math.inf])
+
+
+def records(loss: st.SearchStrategy[float], max_size: int = 60) -> st.SearchStrategy[list[dict[str, Any]]]:
+    """Records of few items, datasets, steps and timesteps, so that they meet; an item once a step."""
+    one = st.fixed_dictionaries(
+        {
+            "path": st.sampled_from("abcdef"),
+            "dataset": st.sampled_from(["cats", "dogs", ""]),
+            "caption": st.sampled_from(["", "one", "two"]),
+            "loss": loss,
+            "step": st.integers(0, 17),
+            "timestep": st.sampled_from([None, 0.0, 0.12, 0.13, 0.975, 1.0]),
+            "loss_empty": st.none() | st.floats(0, 4, width=16),
+            "caption_dropped": st.booleans(),
+        }
+    )
+    rows = st.lists(one, max_size=max_size, unique_by=lambda row: (row["dataset"], row["path"], row["step"]))
+    return rows.map(lambda rows: sorted(rows, key=lambda row: row["step"]))
+
+
+def by_dataset(rows: Sequence[dict[str, Any]]) -> dict[str | None, list[dict[str, Any]]]:
+    """The records of each dataset, and under None all of them."""
+    names = sorted({row["dataset"] or "unknown" for row in rows})
+    groups: dict[str | None, list[dict[str, Any]]] = {None: list(rows)}
+    return groups | {name: [row for row in rows if (row["dataset"] or "unknown") == name] for name in names}
+
+
+def assert_summary(summary: Summary, rows: Sequence[dict[str, Any]]) -> None:
+    """The figures are NumPy's."""
+    losses = np.array([row["loss"] for row in rows if math.isfinite(row["loss"])])
+    assert summary.count == len(rows)
+    assert summary.non_finite == len(rows) - len(losses)
+    if not len(losses):
+        assert {summary.mean, summary.median, summary.min, summary.max, summary.std} == {None}
+        assert set(summary.quantiles.values()) == {None}
+        assert summary.top_k == []
+        return
+    size = float(abs(losses).max())
+    tolerance = {"rel": 1e-9, "abs": 1e-9 * size}
+    assert summary.min == losses.min()
+    assert summary.max == losses.max()
+    assert summary.mean == pytest.approx(losses.mean(), **tolerance)
+    assert summary.std == pytest.approx(losses.std(), rel=1e-7, abs=1e-7 * size)
+    assert summary.median == pytest.approx(np.median(losses), **tolerance)
+    assert summary.quantile_method == "exact"
+    assert list(summary.quantiles) == [str(q) for q in QUANTILES]
+    assert list(summary.quantiles.values()) == pytest.approx(np.quantile(losses, QUANTILES).tolist(), **tolerance)
+
+
+def plain_top(rows: Sequence[dict[str, Any]], k: int) -> list[tuple[float, str]]:
+    """(loss, path) of the k items with the highest losses, each once, equals by dataset and path."""
+    highest: dict[tuple[str, str], float] = {}
+    for row in rows:
+        if math.isfinite(row["loss"]):
+            key = (row["dataset"] or "unknown", row["path"])
+            highest[key] = max(highest.get(key, -math.inf), row["loss"])
+    ranked = sorted(highest, key=lambda key: (-highest[key], key))
+    return [(highest[key], key[1]) for key in ranked[:k]]
+
+
+# --- aggregate_by_dataset -------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=60)
+@given(rows=records(st.one_of(st.floats(-1e150, 1e150), ORDINARY, NON_FINITE)), k=st.integers(0, 9))
+def test_aggregates_are_numpys(rows: list[dict[str, Any]], k: int) -> None:
+    """Every figure, per dataset and over all, with NaN and infinity left out and counted; each item once in top_k."""
+    result = aggregate_by_dataset(rows, top_k=k)
+    groups = by_dataset(rows)
+    assert [None, *result.datasets] == list(groups)
+    for name, group in groups.items():
+        summary = result.overall if name is None else result.datasets[name]
+        assert_summary(summary, group)
+        assert [(top.loss, top.path) for top in summary.top_k] == plain_top(group, k)
+        for top in summary.top_k:
+            shown = [row for row in group if (row["path"], row["loss"], row["step"]) == (top.path, top.loss, top.step)]
+            assert any((row["caption"], row["timestep"]) == (top.caption, top.timestep) for row in shown)
+
+
+@settings(deadline=None, max_examples=10)
+@given(records(st.one_of(ORDINARY, NON_FINITE)))
+def test_the_form_of_the_records_does_not_matter(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
+) -> None:
+    """Mappings, SampleRecords, a generator, a table and a log on disk have the same figures."""
+    expected = aggregate_by_dataset(rows)
+    log = RecordLog(tmp_path_factory.mktemp("log"))
+    write(log, rows[:20])
+    write(log, rows[20:])
+    forms: list[Any] = [
+        [SampleRecord(**row) for row in rows],
+        (row for row in rows),
+        pd.DataFrame(rows).to_dict("records"),
+        table_from_records(rows),
+        log,
+    ]
+    for form in forms:
+        assert_same(aggregate_by_dataset(form).to_dict(), expected.to_dict())
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        [1e308],
+        [1e308, 1.5e308, 1.7e308],
+        [1e-308, 2e-308, 5e-324],
+        [1e-320, 1e308],
+        [-1e308, -1e307],
+        [0.1] * 7,
+        [-3.0],
+        [math.nan],
+        [math.inf, -math.inf, math.nan],
+        [],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("whole_run", [False, True], ids=["aggregate", "run"])
+def test_extreme_numbers(tmp_path: Path, losses: list[float], whole_run: bool) -> None:
+    """Figures that a float can hold are right; one that overflows on the way is None, never infinite or an error."""
+    rows = [record(path=str(i), loss=loss) for i, loss in enumerate(losses)]
+    if whole_run:
+        log = RecordLog(tmp_path)
+        write(log, rows)
+        numbers = run_statistics(log)
+        numbers.advance(0)
+        summary = numbers.summaries(3)[None]
+        numbers.worst_hard(3)
+        item_rows(numbers)
+    else:
+        summary = aggregate_by_dataset(rows).overall
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    assert summary.count == len(losses)
+    assert summary.non_finite == len(losses) - len(finite)
+    assert summary.min == min(finite, default=None)
+    assert summary.max == max(finite, default=None)
+    assert summary.median == (pytest.approx(float(np.median(finite))) if finite else None)
+    for value in (summary.mean, summary.std):
+        assert value is None or math.isfinite(value)
+    if finite and max(map(abs, finite)) < 1e150:
+        assert summary.mean == pytest.approx(np.mean(finite))
+        assert summary.std == pytest.approx(np.std(finite))
+    if len(set(finite)) == 1:
+        assert (summary.mean, summary.std) == (pytest.approx(finite[0]), 0.0)
+
+
+@pytest.mark.parametrize("k", [1, 5, 100, 600_000, 2**31 - 1])
+def test_top_k_of_repeated_and_tied_items(k: int) -> None:
+    """Each item once with its highest loss; equal ones by dataset and path; any k, larger than what there is too."""
+    rng = np.random.default_rng(5)
+    rows = [
+        record(path=f"{rng.integers(40):02}", dataset="ab"[rng.integers(2)], loss=float(rng.integers(8)), step=step)
+        for step in range(2000)
+    ]
+    rows += [record(path="hog", dataset="a", loss=100.0 + i) for i in range(50)]
+    result = aggregate_by_dataset(rows, top_k=k)
+    assert [(top.loss, top.path) for top in result.overall.top_k] == plain_top(rows, k)
+    assert result.overall.top_k[0].loss == 149.0
+    for name, summary in result.datasets.items():
+        own = [row for row in rows if row["dataset"] == name]
+        assert [(top.loss, top.path) for top in summary.top_k] == plain_top(own, k)
+
+
+@pytest.mark.parametrize("k", [-1, 1.5, None, "3", True])
+def test_an_impossible_top_k(k: Any) -> None:
+    """The error names the argument, the value and what is allowed."""
+    with pytest.raises(ConfigError, match=rf"top_k is {k!r}; allowed: a whole number, 0 or more"):
+        aggregate_by_dataset([], top_k=k)
+
+
+def test_many_equal_losses_have_no_spread(tmp_path: Path) -> None:
+    """Rounding in sums of a value that no float holds exactly does not become a standard deviation, or a `hard`."""
+    rows = table_from_records([record(path=str(i), loss=0.1, step=1) for i in range(5000)])
+    log = RecordLog(tmp_path)
+    log.write(pa.concat_tables([rows] * 60).to_batches())
+    numbers = run_statistics(log)
+    numbers.advance(1)
+    assert numbers.summaries(1)[None].std == 0.0
+    assert numbers.worst_hard(3) == []
+
+
+# --- RunStatistics --------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=40)
+@given(rows=records(st.one_of(ORDINARY, ORDINARY, NON_FINITE)), block=st.sampled_from([1, 5, 100]))
+def test_items_follow_their_definitions(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], block: int
+) -> None:
+    """Per item: count, average, extremes, std, last, hard, caption_mismatch and its standard error."""
+    log = RecordLog(tmp_path_factory.mktemp("log"))
+    write(log, rows)
+    numbers = run_statistics(log, block_steps=block)
+    numbers.advance(17)
+    expected = plain_items(rows, block, 1.0)
+    got = {(row.pop("dataset"), row.pop("path")): row for row in item_rows(numbers)}
+    assert sorted(got) == sorted(expected)
+    for key, figures_ in got.items():
+        assert_same(figures_, {name: expected[key][name] for name in figures_}, rel=1e-6, absolute=1e-9, where=str(key))
+    hard = {key: one["hard"] for key, one in expected.items() if one["hard"] is not None}
+    worst = numbers.worst_hard(3)
+    assert [item.score for item in worst] == pytest.approx(sorted(hard.values(), reverse=True)[:3], rel=1e-6, abs=1e-9)
+    for item in worst:
+        assert item.score == pytest.approx(hard[item.dataset, item.path], rel=1e-6, abs=1e-9)
+    decided = {key: one for key, one in expected.items() if is_decided(one)}
+    assert len(numbers.worst_caption_mismatch(99)) == len(decided)
+    for item in numbers.worst_caption_mismatch(99):
+        one = expected[item.dataset, item.path]
+        assert_same(item.robust_z, one["robust_z"], rel=1e-5, absolute=1e-6)
+        assert item.score == pytest.approx(one["caption_mismatch"], rel=1e-6, abs=1e-9)
+        assert item.standard_error == pytest.approx(one["standard_error"], rel=1e-5, abs=1e-6)
+        assert item.count == one["n_paired"] >= 4
+    for name, counts in numbers.paired_items().items():
+        own = [key for key in expected if key[0] == name]
+        unpaired = sum(expected[key]["n_paired"] == 0 for key in own)
+        known = [key for key in own if key in decided]
+        assert counts.decided == len(known)
+        assert counts.unpaired == unpaired
+        assert counts.undecided == len(own) - len(known) - unpaired
+    for name, summary in numbers.summaries(3).items():
+        assert_summary(summary, by_dataset(rows)[name])
+    numbers.close()
+
+
+@settings(deadline=None, max_examples=12, phases=set(Phase) - {Phase.shrink})  # an example takes a quarter of a second
+@given(data=st.data(), rows=records(st.one_of(ORDINARY, NON_FINITE), max_size=30), block=st.sampled_from([1, 4, 100]))
+def test_figures_do_not_depend_on_when_they_were_asked_for(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, rows: list[dict[str, Any]], block: int
+) -> None:
+    """In one go, or at odd steps while the log grows, is compacted, and gets records late: the same in the end."""
+    ends = sorted(data.draw(st.lists(st.integers(0, 17), max_size=5), label="asked at"))
+    for i, row in enumerate(rows):  # of equal peaks of one item, any one may be shown
+        row["loss"] += i / 1024
+    late = data.draw(st.sets(st.integers(0, len(rows)), max_size=3), label="late")
+    log = RecordLog(tmp_path_factory.mktemp("grows"))
+    numbers = run_statistics(log, block_steps=block)
+    for start, end in zip([-1, *ends], [*ends, 17], strict=True):
+        for step in range(start + 1, end + 1):
+            write(log, [row for i, row in enumerate(rows) if row["step"] == step and i not in late])
+        if data.draw(st.booleans(), label="compact"):
+            log.compact()
+        numbers.advance(end)
+    write(log, [row for i, row in enumerate(rows) if i in late])
+    numbers.advance(17)
+    whole = RecordLog(tmp_path_factory.mktemp("whole"))
+    write(
+        whole, [row for i, row in enumerate(rows) if i not in late] + [row for i, row in enumerate(rows) if i in late]
+    )
+    at_once = run_statistics(whole, block_steps=block)
+    at_once.advance(17)
+    assert_same(figures(numbers), figures(at_once), rel=1e-7, absolute=1e-9)
+    numbers.advance(8)
+    at_once.advance(8)
+    assert_same(figures(numbers), figures(at_once), rel=1e-7, absolute=1e-9)
+    numbers.close()
+    at_once.close()
+
+
+def _walk(seed: int, steps: range) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(seed)
+    return [
+        record(path=str(rng.integers(20)), dataset="ab"[rng.integers(2)], loss=rng.lognormal(), step=step, timestep=t)
+        for step in steps
+        for t in rng.random(6)
+    ]
+
+
+def test_a_truncated_log_is_computed_anew(tmp_path: Path) -> None:
+    """A run that goes back and goes on differently has the figures of what is in the log now."""
+    log = RecordLog(tmp_path)
+    write(log, _walk(1, range(31)))
+    numbers = run_statistics(log)
+    numbers.advance(30)
+    log.truncate(12)
+    write(log, _walk(2, range(13, 26)))
+    fresh = run_statistics(log)
+    for end in (20, 25):
+        numbers.advance(end)
+        fresh.advance(end)
+        assert_same(figures(numbers), figures(fresh))
+
+
+def test_a_run_agrees_with_aggregate_by_dataset(tmp_path: Path) -> None:
+    """The figures in a report are those of aggregate_by_dataset over the same records."""
+    rows = _walk(3, range(40))
+    log = RecordLog(tmp_path)
+    write(log, rows)
+    numbers = run_statistics(log)
+    numbers.advance(17)
+    numbers.advance(39)
+    expected = aggregate_by_dataset(rows, top_k=5)
+    for name, summary in numbers.summaries(5).items():
+        plain = msgspec.structs.replace(summary, histogram=None, loss_by_timestep=None)
+        other = expected.overall if name is None else expected.datasets[name]
+        assert_same(msgspec.to_builtins(plain), msgspec.to_builtins(other))
+
+
+def test_top_k_shows_the_caption_of_the_record(tmp_path: Path) -> None:
+    """Caption, step and timestep in top_k belong to the record with the highest loss."""
+    rows = [record(loss=2.0, step=1, caption="worst", timestep=0.5), record(loss=1.0, step=2, caption="later")]
+    log = RecordLog(tmp_path)
+    write(log, rows)
+    numbers = run_statistics(log)
+    numbers.advance(2)
+    assert numbers.summaries(1)[None].top_k == aggregate_by_dataset(rows).overall.top_k
+
+
+def test_top_k_shows_the_timestep_of_the_record(tmp_path: Path) -> None:
+    """A peak without a timestep does not borrow that of another record."""
+    log = RecordLog(tmp_path)
+    write(log, [record(loss=2.0, step=1), record(loss=1.0, step=2, timestep=0.5)])
+    numbers = run_statistics(log, block_steps=1)
+    for end in (1, 2):
+        numbers.advance(end)
+        (top,) = numbers.summaries(1)[None].top_k
+        assert (top.loss, top.step, top.timestep) == (2.0, 1, None)
+    (fresh := run_statistics(log)).advance(2)
+    assert fresh.summaries(1)[None].top_k == [top]
+
+
+# --- timesteps ------------------------------------------------------------------------------------------------------
+
+
+def _curve(rows: list[dict[str, Any]], folder: Path, **options: Any) -> tuple[Any, dict[str, Any], float | None]:
+    folder.mkdir()
+    log = RecordLog(folder)
+    write(log, rows)
+    numbers = run_statistics(log, **options)
+    numbers.advance(100)
+    everything = figures(numbers)
+    return everything["summaries"]["None"]["loss_by_timestep"], everything, numbers.timestep_scale
+
+
+@pytest.mark.parametrize("decided", [True, False])
+def test_loss_by_timestep(tmp_path: Path, decided: bool) -> None:
+    """Means per twentieth of the scale are NumPy's; records without a timestep are in none; 1000 is the same as 1."""
+    rng = np.random.default_rng(6)
+    timesteps = [None if rng.random() < 0.2 else float(t) for t in (rng.integers(0, 1000, 500) + 0.5) / 1000]
+    losses = rng.lognormal(size=500)
+    rows = [
+        record(path=str(i % 30), loss=float(loss), step=i // 9, timestep=t)
+        for i, (loss, t) in enumerate(zip(losses, timesteps, strict=True))
+    ]
+    curve, everything, scale = _curve(rows, tmp_path / "1", timestep_scale=1.0 if decided else None)
+    assert scale == 1.0
+    known = np.array([t is not None for t in timesteps])
+    places = np.array([t for t in timesteps if t is not None])
+    counts, edges = np.histogram(places, 20, (0, 1))
+    sums, _ = np.histogram(places, 20, (0, 1), weights=losses[known])
+    assert curve["counts"] == counts.tolist()
+    assert curve["edges"] == pytest.approx(edges.tolist())
+    assert curve["means"] == pytest.approx((sums / counts).tolist())
+
+    thousand = [row | {"timestep": None if row["timestep"] is None else row["timestep"] * 1000} for row in rows]
+    curve1000, everything1000, scale1000 = _curve(
+        thousand, tmp_path / "1000", timestep_scale=1000.0 if decided else None
+    )
+    assert scale1000 == 1000.0
+    assert curve1000["edges"] == pytest.approx((edges * 1000).tolist())
+    assert_same((curve1000["counts"], curve1000["means"]), (curve["counts"], curve["means"]))
+    assert_same(everything1000["items"], everything["items"])
+
+
+@pytest.mark.parametrize(
+    ("highest", "scale"), [(0.3, 1.0), (1.0, 1.0), (1.5, 1000.0), (999.0, 1000.0), (4000.0, 4000.0)]
+)
+def test_the_scale_is_decided_by_what_is_seen_first(tmp_path: Path, highest: float, scale: float) -> None:
+    """The scale fits the first timesteps, and does not change when later ones are beyond it."""
+    log = RecordLog(tmp_path)
+    write(log, [record(step=1), record(step=2, timestep=highest)])
+    numbers = run_statistics(log, timestep_scale=None)
+    numbers.advance(1)
+    numbers.advance(2)
+    assert numbers.timestep_scale == scale
+    write(log, [record(step=3, timestep=scale * 7), record(step=3, timestep=-1.0)])
+    numbers.advance(3)
+    assert numbers.timestep_scale == scale
+    curve = numbers.summaries(0)[None].loss_by_timestep
+    assert curve is not None
+    assert curve.counts[0] >= 1
+    assert curve.counts[-1] >= 1
+    assert sum(curve.counts) == 3
+
+
+def test_no_timesteps_no_curve(tmp_path: Path) -> None:
+    """Without timesteps there is no curve and no scale, and `hard` standardises over the block alone."""
+    log = RecordLog(tmp_path)
+    write(log, [record(path=str(i), loss=float(i)) for i in range(9)])
+    numbers = run_statistics(log, timestep_scale=None)
+    numbers.advance(0)
+    assert numbers.timestep_scale is None
+    assert numbers.summaries(0)[None].loss_by_timestep is None
+    assert [item.path for item in numbers.worst_hard(2)] == ["8", "7"]
+
+
+def test_a_curve_per_dataset(tmp_path: Path) -> None:
+    """Each dataset has the curve of its own losses."""
+    rows = [
+        record(path=str(i), dataset="ab"[i % 2], loss=float(1 + i % 2), timestep=(i % 20 + 0.5) / 20, step=1)
+        for i in range(80)
+    ]
+    log = RecordLog(tmp_path)
+    write(log, rows)
+    (numbers := run_statistics(log)).advance(1)
+    curves = {name: summary.loss_by_timestep for name, summary in numbers.summaries(0).items()}
+    assert all(curve is not None for curve in curves.values())
+    assert curves["a"].counts == [4, 0] * 10  # type: ignore[union-attr]
+    assert curves["b"].means == [None, 2.0] * 10  # type: ignore[union-attr]
+    assert curves[None].means == [1.0, 2.0] * 10  # type: ignore[union-attr]
+
+
+# --- the two rankings on bad input ----------------------------------------------------------------------------------
+
+
+def _hard(rows: list[dict[str, Any]], folder: Path) -> dict[str, float]:
+    log = RecordLog(folder)
+    write(log, rows)
+    (numbers := run_statistics(log, timestep_scale=None, block_steps=100)).advance(100)
+    return {item.path: item.score for item in numbers.worst_hard(999)}
+
+
+def test_some_timesteps_missing(tmp_path: Path) -> None:
+    """Records without a timestep are compared among themselves: their level of loss does not make them hard."""
+    rng = np.random.default_rng(8)
+    rows = [
+        record(
+            path=f"{i % 40}", step=1 + i // 40, timestep=None if i % 2 else 0.95,
+            loss=float((9.0 if i % 2 else 1.0) + rng.normal() / 10 + (2.0 if i % 40 in (6, 7) else 0)),
+        )
+        for i in range(800)
+    ]  # fmt: skip
+    hard = _hard(rows, tmp_path)
+    assert set(list(hard)[:2]) == {"6", "7"}
+    assert hard["6"] > 1.5 < hard["7"]
+    assert all(abs(score) < 1 for path, score in hard.items() if path not in ("6", "7"))
+
+
+@pytest.mark.parametrize("timestep", [None, 0.5, 500, -1.0], ids=str)
+def test_one_bin_where_timesteps_do_not_tell(tmp_path: Path, timestep: float | None) -> None:
+    """Without timesteps, and with equal ones, z is that of the whole block."""
+    losses = np.random.default_rng(9).lognormal(size=50)
+    rows = [record(path=str(i), loss=float(loss), step=1, timestep=timestep) for i, loss in enumerate(losses)]
+    hard = _hard(rows, tmp_path)
+    z = (losses - losses.mean()) / losses.std()
+    assert [hard[str(i)] for i in range(50)] == pytest.approx((z / 6).tolist())
+
+
+def test_an_item_seen_once_does_not_lead(tmp_path: Path) -> None:
+    """One high loss weighs a sixth of its z; an item that is high each time comes before it."""
+    rng = np.random.default_rng(10)
+    rows = [
+        record(path=f"{i % 20}", step=1 + i // 20, loss=float(rng.normal(1, 0.1) + (0.3 if i % 20 == 4 else 0)))
+        for i in range(400)
+    ]
+    rows.append(record(path="once", step=20, loss=1.5))
+    hard = _hard(rows, tmp_path)
+    assert next(iter(hard)) == "4"
+    assert 0 < hard["once"] < hard["4"] / 2
+
+
+@pytest.mark.parametrize("losses", [[0.5], [0.5, 0.5], [0.25, 0.75]], ids=str)
+def test_a_dataset_of_one_item(tmp_path: Path, losses: list[float]) -> None:
+    """There is nobody to compare it with: no z where losses are equal, and never a robust z."""
+    log = RecordLog(tmp_path)
+    write(log, [record(loss=loss, step=i, loss_empty=1.0) for i, loss in enumerate(losses * 4)])
+    (numbers := run_statistics(log, block_steps=100)).advance(100)
+    (item,) = item_rows(numbers)
+    assert (item["hard"] is None) == (len(set(losses)) == 1)
+    if item["hard"] is not None:
+        assert (item["hard"], item["std_z"]) == (pytest.approx(0, abs=1e-12), pytest.approx(1))
+    assert item["robust_z"] is None
+    (worst,) = numbers.worst_caption_mismatch(9)
+    assert worst.score == pytest.approx(np.mean([2 * (loss - 1) / (loss + 1) for loss in losses]))
+    assert worst.robust_z is None
+    assert numbers.paired_items()["d"].mad == 0
+
+
+def test_pairs_for_some_records_only(tmp_path: Path) -> None:
+    """Only records with a finite loss_empty and a caption are pairs; items with 1 to 3 of them are undecided."""
+    log = RecordLog(tmp_path)
+    pairs = {"none": 0, "few": 3, "enough": 4, "many": 6}
+    rows = [
+        record(path=path, loss=1.0, step=step, loss_empty=2.0 if step < n else None)
+        for path, n in pairs.items()
+        for step in range(8)
+    ]
+    nothing = {"zero": (0.0, 0.0), "nan": (1.0, math.nan), "inf": (1.0, math.inf), "minus": (1.0, -0.5)}
+    for path, (loss, empty) in nothing.items():
+        rows += [record(path=path, loss=loss, step=step, loss_empty=empty) for step in range(8)]
+    rows += [record(path="blank", caption=" \n", loss=1.0, step=step, loss_empty=1.0) for step in range(8)]
+    write(log, rows)
+    (numbers := run_statistics(log)).advance(8)
+    assert {(item.path, item.score, item.count) for item in numbers.worst_caption_mismatch(9)} == {
+        ("enough", -2 / 3, 4), ("many", -2 / 3, 6)
+    }  # fmt: skip
+    counts = numbers.paired_items()["d"]
+    assert (counts.decided, counts.undecided, counts.unpaired) == (2, 1, 6)
+    unpaired = dict.fromkeys([*nothing, "blank"], 0)
+    assert {row["path"]: row["n_paired"] for row in item_rows(numbers)} == pairs | unpaired
+
+
+def test_every_pair_counts_alike(tmp_path: Path) -> None:
+    """Neither high losses nor a loss near zero drown what the others say; the standard error is that of the mean."""
+    log = RecordLog(tmp_path)
+    pairs = [(0.99, 1.01), (0.011, 0.009), (0.0011, 0.0009), (0.1, 1e-300)]
+    write(log, [record(loss=loss, loss_empty=empty, step=step) for step, (loss, empty) in enumerate(pairs)])
+    (numbers := run_statistics(log)).advance(4)
+    (item,) = numbers.worst_caption_mismatch(9)
+    assert item.score == pytest.approx((-0.02 + 0.2 + 0.2 + 2) / 4)
+    assert item.standard_error == pytest.approx(np.std([-0.02, 0.2, 0.2, 2], ddof=1) / 2)
+
+
+def test_a_dropped_caption_is_no_pair(tmp_path: Path) -> None:
+    """Caption dropout compares the empty caption with itself, which would make every caption look harmless."""
+    log = RecordLog(tmp_path)
+    write(
+        log,
+        [
+            record(loss=1.0 if dropped else 1.5, loss_empty=1.0, step=step, caption_dropped=dropped)
+            for step, dropped in enumerate([True, False] * 4)
+        ],
+    )
+    (numbers := run_statistics(log)).advance(8)
+    (item,) = numbers.worst_caption_mismatch(9)
+    assert (item.score, item.count) == (0.4, 4)
+
+
+def test_the_robust_z_of_a_wrong_caption(tmp_path: Path) -> None:
+    """Outliers do not hide each other: (x - median) / (1.4826 MAD) over the dataset's decided items, and NumPy's."""
+    rng = np.random.default_rng(11)
+    gains = np.append(rng.normal(-0.2, 0.02, 60), [0.1, 0.1, 0.1])
+    log = RecordLog(tmp_path)
+    write(
+        log,
+        [
+            record(path=f"{i}", dataset=name, loss=2 + float(gain), loss_empty=2 - float(gain), step=step)
+            for i, gain in enumerate(gains)
+            for step in range(4)
+            for name in "ab"[: 1 + (i < 60)]
+        ],
+    )
+    (numbers := run_statistics(log)).advance(4)
+    middle = np.median(gains)
+    mad = np.median(abs(gains - middle))
+    found = {(item.dataset, item.path): item.robust_z for item in numbers.worst_caption_mismatch(999)}
+    assert [found["a", f"{i}"] for i in range(63)] == pytest.approx(((gains - middle) / (1.4826 * mad)).tolist())
+    assert found["a", "62"] > 10  # type: ignore[operator]
+    counts = numbers.paired_items()["a"]
+    assert (counts.median, counts.mad) == (pytest.approx(middle), pytest.approx(mad))
+    assert found["b", "0"] != found["a", "0"]
+
+
+# --- windows --------------------------------------------------------------------------------------------------------
+
+
+def test_recent_means(tmp_path: Path) -> None:
+    """Means over windows of steps that end at multiples, the last one where it is asked to; NaN enters none."""
+    log = RecordLog(tmp_path)
+    write(log, [record(dataset="ab"[step % 2], loss=float(step), step=step) for step in range(12)])
+    write(log, [record(dataset="c", loss=math.nan, step=4)])
+    numbers = run_statistics(log)
+    assert numbers.recent(-1, 11, 5) == [
+        (0, {"a": 0.0}),
+        (5, {"a": 3.0, "b": 3.0}),
+        (10, {"a": 8.0, "b": 8.0}),
+        (11, {"b": 11.0}),
+    ]
+    assert numbers.recent(5, 8, 5) == [(8, {"a": 7.0, "b": 7.0})]
+    assert numbers.recent(8, 8, 5) == []
+
+
+# --- paths that mean something to others ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", ["a[1]*?", "dataset=cats/step=9", 'it\'s "quoted"\nand {odd} ünïcode', "%20$x"])
+def test_the_folder_may_have_any_name(tmp_path: Path, folder: str) -> None:
+    """A name that looks like a pattern, a partition or a string's end is only a name, next to what it might match."""
+    odd = tmp_path / folder
+    for place in (odd, tmp_path / "a1xy"):
+        place.mkdir(parents=True)
+    log = RecordLog(odd)
+    write(log, [record(dataset="dogs", step=1)])
+    write(log, [record(dataset="dogs", step=2)])
+    write(RecordLog(tmp_path / "a1xy"), [record(dataset="others", step=3)])
+    numbers = run_statistics(log)
+    numbers.advance(9)
+    assert {name: summary.count for name, summary in numbers.summaries(1).items()} == {None: 2, "dogs": 2}
+    assert [step for step, _ in numbers.recent(0, 9, 1)] == [1, 2]
+
+
+def test_hostile_names_are_grouped_and_ordered(tmp_path: Path) -> None:
+    """Paths and datasets of any text are told apart."""
+    names = ["", "\0", "a\0", "a", "'", '"', "猫", "None", "null", "A", "\n"]
+    rows = [record(path=name, dataset=name, loss=float(i)) for i, name in enumerate(names)]
+    log = RecordLog(tmp_path)
+    write(log, rows)
+    numbers = run_statistics(log)
+    numbers.advance(0)
+    summaries = numbers.summaries(1)
+    assert {name: summary.mean for name, summary in summaries.items() if name is not None} == {
+        name or "unknown": float(i) for i, name in enumerate(names)
+    }
+    order = [row["dataset"] for row in item_rows(numbers)]
+    assert order == [name for name in summaries if name is not None]

@@ -1,0 +1,564 @@
+"""loss_logging/training/reporter.py and reporter_client.py: the process, its deaths, and the deaths of its trainer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from helpers import HOSTILE, record, strict_json, write
+
+from loss_logging import LossLogger, TrainConfig, read_report
+from loss_logging.records.log import RecordLog
+from loss_logging.trackers import ledger
+from loss_logging.trackers.delivery import Dispatcher
+from loss_logging.trackers.memory import MemoryBackend
+from loss_logging.training.messages import Save, Start
+from loss_logging.training.ranks.meeting import Meeting
+from loss_logging.training.reporter_client import InlineReporter, ReporterError, ReporterProcess, _Replies
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """The first true value of ``condition``."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+    return value
+
+
+def reporters(parent: psutil.Process | None = None) -> list[psutil.Process]:
+    """The living reporter processes of this test."""
+    found = []
+    for child in (parent or psutil.Process()).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "loss_logging.training.reporter" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child)
+    return found
+
+
+def gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("loss_logging")]
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays() -> Iterator[None]:
+    """After each test no thread, no process and no zombie of ours is left."""
+    yield
+    wait_for(lambda: not threads(), 5)
+    left = [child.cmdline() for child in psutil.Process().children()]  # that of a zombie is empty
+    assert not any(not command or "loss_logging.training.reporter" in command for command in left)
+
+
+def logger(folder: Path, **options: Any) -> LossLogger:
+    defaults: dict[str, Any] = {"job_name": "run", "save_root": folder, "loggers": [], "close_timeout_seconds": 30.0}
+    return LossLogger(**(defaults | options))
+
+
+def log(losses: LossLogger, step: int, n: int = 2) -> None:
+    losses.log_batch(step, [0.5] * n, paths=[f"{i}" for i in range(n)], datasets="d", captions=["a cat"] * n)
+
+
+# --- the same report ------------------------------------------------------------------------------------------------
+
+
+def test_the_process_reports_what_inline_reports(tmp_path: Path) -> None:
+    """Byte for byte the same JSON over the same records, apart from when it was created."""
+    config = TrainConfig(job_name="run", save_root=tmp_path, loggers=[], save_every=4)
+    config.records_dir.mkdir(parents=True)
+    records = [
+        record(path=f"{i % 50}", dataset="ab"[i % 2], loss=(i * 37 % 101) / 64, step=i // 20, caption=f"item {i % 50}",
+               timestep=(i % 7) / 7, loss_empty=0.5)
+        for i in range(400)
+    ]  # fmt: skip
+    records += [record(path=f"h{text}", dataset=text, caption=text, step=20) for text in HOSTILE[:-4]]
+    write(RecordLog(config.records_dir), records)
+    run = Meeting(config.paths).open()
+    start = Start(config=config.to_dict(), backends=[], world_size=1, run=run, resumed_from=None, scalars_through=-1, forward=True)  # fmt: skip  # noqa: E501
+    texts, scalars = [], []
+    for kind in (InlineReporter, ReporterProcess):
+        ledger.start_over(config)
+        memory = MemoryBackend()
+        backends = Dispatcher([memory], config)
+        reporter = kind(start, backends)
+        reporter.notice(15)
+        for step in (3, 10, 20):
+            future: Future[Path | None] = Future()
+            reporter.save(Save(step, ["a warning"]), future)
+            path = future.result(30)
+            assert path is not None
+            strict_json(path)
+            texts.append(re.sub(r'"created":"[^"]*"', "", path.read_text("utf-8")))
+        assert reporter.close(20, 20) == []
+        assert backends.close(20) == []
+        scalars.append(memory.scalars)
+    assert texts[:3] == texts[3:]
+    assert scalars[0] == scalars[1]
+
+
+def test_an_answer_after_cancel_is_no_harm(tmp_path: Path) -> None:
+    """A caller that cancels the Future, as a timeout in asyncio does, neither ends a thread nor the next report."""
+    with logger(tmp_path) as losses:
+        log(losses, 1)
+        losses.save_step(1).cancel()
+        log(losses, 2)
+        path = losses.save_step(2).result(30)
+        assert path is not None
+    assert read_report(path).global_.count == 4
+    assert losses.config.report_path(1).exists()
+
+
+def test_a_wide_reply_that_breaks_off(tmp_path: Path) -> None:
+    """A process killed in the middle of a reply is noticed, and its thread ends in order."""
+    config = TrainConfig(job_name="run", save_root=tmp_path, loggers=[])
+    client = ReporterProcess(Start(config.to_dict(), [], 1, "r", None, -1, False), Dispatcher([], config))
+    child = subprocess.Popen(
+        [sys.executable, "-c", 'print(\'{"type": "Saved", "step": 1, "pa\', end=\'\')'],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    client._read(child)
+    assert child.returncode == 0
+    assert client.close(1, 20) == []
+
+
+def test_a_step_saved_twice_is_answered_twice() -> None:
+    """The second Future waits for the second report, which has more records."""
+    from loss_logging.training.messages import Saved
+
+    replies = _Replies(Dispatcher([], TrainConfig(job_name="run", save_root=".")))
+    first: Future[Path | None] = Future()
+    second: Future[Path | None] = Future()
+    replies.expect(1, first)
+    replies.expect(2, second)
+    replies(Saved(5, "run_000000005.json", None, 1))
+    assert first.done()
+    assert not second.done()
+
+
+def test_the_reporter_leaves_the_processor_to_training(tmp_path: Path) -> None:
+    """Its niceness counts against the trainer too where Linux schedules sessions as groups."""
+    with logger(tmp_path) as losses:
+        log(losses, 1)
+        assert losses.save_step(1).result(30) is not None
+        (process,) = reporters()
+        assert process.nice() == psutil.Process().nice() + 10
+        group = Path(f"/proc/{process.pid}/autogroup")
+        if group.exists() and group.read_text("ascii").strip():
+            assert group.read_text("ascii").split()[-1] == "10"
+
+
+# --- deaths of the reporter -----------------------------------------------------------------------------------------
+
+
+def test_a_killed_reporter_is_started_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Killed while it owes a report, it comes back and the report has everything; training is told once."""
+    memory = MemoryBackend()
+    with logger(tmp_path, loggers=[memory]) as losses:
+        log(losses, 1)
+        assert losses.save_step(1).result(30) is not None
+        (process,) = reporters()
+        process.suspend()
+        log(losses, 2)
+        future = losses.save_step(2)
+        time.sleep(0.3)
+        assert not future.done()
+        process.kill()
+        path = future.result(30)
+        assert path is not None
+        assert read_report(path).global_.count == 4
+        log(losses, 3)
+    assert [report.job.step for report in memory.reports] == [1, 2]
+    assert [record_.levelname for record_ in caplog.records] == ["WARNING"]
+    assert "it is started again" in caplog.text
+
+
+def test_killed_with_nothing_owed(tmp_path: Path) -> None:
+    """The next save step starts it again."""
+    with logger(tmp_path) as losses:
+        log(losses, 1)
+        losses.save_step(1).result(30)
+        for step in (2, 3):
+            (process,) = reporters()
+            process.kill()
+            wait_for(lambda: not reporters())
+            log(losses, step)
+            path = losses.save_step(step).result(30)
+            assert path is not None
+            assert read_report(path).global_.count == step * 2
+
+
+def test_three_deaths_fail_the_save_step_and_not_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The Future raises a ReporterError that says what to expect; when reporters live again, so do the reports."""
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/bin/false")
+        with logger(tmp_path) as losses:
+            log(losses, 1)
+            with pytest.raises(
+                ReporterError, match=r"no report for step 1: the reporter process died 3 times\. The rec"
+            ):
+                losses.save_step(1).result(30)
+            log(losses, 2)
+            patched.undo()
+            path = losses.save_step(2).result(30)
+            assert path is not None
+            assert read_report(path).global_.count == 4
+    assert "died 3 times" in caplog.text
+
+
+def test_three_deaths_fail_the_oldest_save_step_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The save steps that wait behind it are answered by the next reporter."""
+    program = tmp_path / "python"
+    program.write_text(
+        f"#!/bin/sh\ncd {tmp_path}\necho >> starts\n"
+        f'[ $(wc -l < starts) -gt 3 ] && exec {sys.executable} "$@"\nsleep 0.5\nexit 1\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with logger(tmp_path / "run") as losses:
+        futures = []
+        for step in (1, 2, 3):
+            log(losses, step)
+            futures.append(losses.save_step(step))
+        with pytest.raises(ReporterError, match="no report for step 1: the reporter process died 3 times"):
+            futures[0].result(30)
+        for step, future in enumerate(futures[1:], 2):
+            path = future.result(30)
+            assert path is not None
+            assert read_report(path).global_.count == 2 * step
+
+
+@pytest.mark.parametrize("executable", ["/bin/false", "/no/such/python"])
+def test_no_reporter_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executable: str) -> None:
+    """Where none can be started the records are kept, close() says so and does not wait for the whole timeout."""
+    monkeypatch.setattr(sys, "executable", executable)
+    losses = logger(tmp_path)
+    for step in range(50):
+        log(losses, step)
+    with pytest.raises(ReporterError, match="no report for step 49"):
+        losses.save_step(49).result(30)
+    begun = time.monotonic()
+    undelivered = losses.close()
+    assert time.monotonic() - begun < 15
+    assert len(undelivered) == 1
+    assert RecordLog(losses.config.records_dir).read().num_rows == 100
+
+
+class HungAtClose(MemoryBackend):
+    """Lives in the reporter process; says where, and hangs in close()."""
+
+    def __init__(self, note: str) -> None:
+        super().__init__()
+        self._note = Path(note)
+
+    @classmethod
+    def requirements(cls, **_: Any) -> Any:
+        from loss_logging.trackers.backends import Requirements
+
+        return Requirements()
+
+    def close(self) -> None:
+        self._note.write_text(str(os.getpid()))
+        time.sleep(60)
+
+
+def test_killed_while_closing(tmp_path: Path) -> None:
+    """A reporter that dies before it could say what it delivered is told about, and not waited for."""
+    note = tmp_path / "note"
+    losses = logger(tmp_path, loggers=[{"name": "test_reporter:HungAtClose", "note": str(note)}])
+    log(losses, 1)
+    losses.save_step(1).result(30)
+    killer = threading.Thread(target=lambda: os.kill(int(wait_for(lambda: note.exists() and note.read_text())), 9))
+    killer.start()
+    begun = time.monotonic()
+    (sentence,) = losses.close()
+    assert "died while it was closing" in sentence
+    assert time.monotonic() - begun < 15
+    killer.join()
+
+
+def test_a_hung_backend_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """close() keeps its time limit, ends the process, and names what it waited for."""
+    options = {"name": "test_reporter:HungAtClose", "note": str(tmp_path / "note")}
+    losses = logger(tmp_path, loggers=[options], close_timeout_seconds=1.5)
+    log(losses, 1)
+    losses.save_step(1).result(30)
+    begun = time.monotonic()
+    undelivered = losses.close()
+    assert time.monotonic() - begun < 6
+    assert len(undelivered) == 1
+    wait_for(lambda: not reporters())
+
+
+def test_a_stopped_reporter_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """Suspended, it is ended when the time is up, and the save step that it owes fails in words."""
+    losses = logger(tmp_path, close_timeout_seconds=1.0)
+    log(losses, 1)
+    losses.save_step(1).result(30)
+    (process,) = reporters()
+    process.suspend()
+    log(losses, 2)
+    future = losses.save_step(2)
+    assert "did not finish within" in losses.close()[0]
+    with pytest.raises(ReporterError, match="did not finish within"):
+        future.result(10)
+
+
+# --- deaths of the trainer ------------------------------------------------------------------------------------------
+
+TRAIN = """
+import os, signal, sys, time
+from loss_logging import LossLogger
+
+def make(**options):
+    return LossLogger(**(dict(job_name="run", save_root=sys.argv[1], loggers=[], flush_seconds=0.2) | options))
+
+def log(losses, step):
+    losses.log_batch(step, [0.5, 0.25], paths=["a", "b"], datasets="d", captions=["one cat", "two cats"])
+"""
+
+
+def train(folder: Path, script: str, **options: Any) -> subprocess.Popen[str]:
+    """Run a training script that is a file without a ``__main__`` guard."""
+    path = folder / "train.py"
+    path.write_text(TRAIN + script, encoding="utf-8")
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", str(path), str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])},
+        **options,
+    )
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    """Its output, once it ended with ``code`` and nothing on standard error."""
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    if code == 0:
+        assert err == ""
+    return out
+
+
+def report(folder: Path, step: int) -> Any:
+    return strict_json(folder / "loss_logging" / f"run_{step:09d}.json")
+
+
+def test_a_script_without_a_main_guard(tmp_path: Path) -> None:
+    """The script runs once, and its save step is reported; the Future may be ignored."""
+    out = finish(
+        train(
+            tmp_path,
+            """
+print("once")
+with make() as losses:
+    for step in range(1, 6):
+        log(losses, step)
+    losses.save_step(5)
+""",
+        )
+    )
+    assert out == "once\n"
+    assert report(tmp_path, 5)["global"]["count"] == 10
+
+
+def test_a_script_without_a_with_block(tmp_path: Path) -> None:
+    """What was logged and asked for before the interpreter ends is written, also when that is at once."""
+    finish(train(tmp_path, "losses = make(flush_seconds=60)\nlog(losses, 1)\nlosses.save_step(1)\nlog(losses, 2)\n"))
+    assert report(tmp_path, 1)["global"]["count"] == 2
+    assert RecordLog(tmp_path / "loss_logging" / "records" / "run").read()["step"].to_pylist() == [1, 1, 2, 2]
+
+
+def test_an_exception_in_training(tmp_path: Path) -> None:
+    """Everything up to the exception is written, and the exception is the script's own."""
+    process = train(
+        tmp_path,
+        """
+with make(flush_seconds=60) as losses:
+    log(losses, 1)
+    losses.save_step(1)
+    log(losses, 2)
+    raise ValueError("diverged")
+""",
+    )
+    _, err = process.communicate(timeout=60)
+    assert err.rstrip().endswith("ValueError: diverged")
+    assert report(tmp_path, 1)["global"]["count"] == 2
+    assert RecordLog(tmp_path / "loss_logging" / "records" / "run").read().num_rows == 4
+
+
+ENDLESS = """
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background ignore it, and pass that on
+with make() as losses:
+    log(losses, 1)
+    losses.save_step(1).result()
+    log(losses, 2)
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=lambda ending: ending.name)
+def test_an_orderly_end(tmp_path: Path, ending: signal.Signals) -> None:
+    """Ctrl-C, which reaches the whole terminal, and SIGTERM: what was logged is on disk, no reporter stays."""
+    process = train(tmp_path, ENDLESS, start_new_session=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    (child,) = reporters(psutil.Process(process.pid))
+    os.killpg(process.pid, ending)
+    try:
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode in (-ending, 128 + ending)
+    assert RecordLog(tmp_path / "loss_logging" / "records" / "run").read().num_rows == 4
+    wait_for(lambda: gone(child.pid))
+
+
+def test_a_killed_trainer(tmp_path: Path) -> None:
+    """What was asked for is still reported, the records flushed so far are in the log, the reporter ends by itself,
+    and a new run can go on from there."""
+    process = train(
+        tmp_path,
+        """
+losses = make()
+log(losses, 1)
+losses.save_step(1).result()
+log(losses, 2)
+while len(list(losses.config.records_dir.glob("rank*.parquet"))) < 2:
+    time.sleep(0.01)
+print("ready", flush=True)
+time.sleep(60)
+""",
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    (child,) = reporters(psutil.Process(process.pid))
+    process.kill()
+    process.communicate(timeout=30)
+    wait_for(lambda: gone(child.pid))
+    with logger(tmp_path) as losses:
+        losses.resume(1)
+        log(losses, 2)
+        log(losses, 3)
+        losses.save_step(3).result(30)
+    got = report(tmp_path, 3)
+    assert got["global"]["count"] == 6
+    assert got["job"]["resumed_from"] == 1
+
+
+def test_killed_with_a_save_step_under_way(tmp_path: Path) -> None:
+    """A trainer that dies right after its save step was handed over leaves the report behind."""
+    process = train(
+        tmp_path,
+        """
+losses = make()
+log(losses, 1)
+losses.save_step(1).result()
+import psutil
+(child,) = psutil.Process().children()
+child.suspend()
+log(losses, 2)
+losses.save_step(2)
+time.sleep(1)
+print(child.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+""",
+    )
+    assert process.stdout is not None
+    pid = int(process.stdout.readline())
+    process.wait(60)
+    psutil.Process(pid).resume()
+    wait_for(lambda: gone(pid))
+    process.communicate()
+    assert report(tmp_path, 2)["global"]["count"] == 4
+
+
+def test_stdout_stays_the_trainers(tmp_path: Path) -> None:
+    """A tracker that prints in the reporter process breaks no reply, and what it prints is seen on stderr."""
+    (tmp_path / "noisy.py").write_text(
+        "import sys\nfrom loss_logging.trackers.memory import MemoryBackend\n"
+        "from loss_logging.backends import Requirements\n"
+        "class Noisy(MemoryBackend):\n"
+        "    @classmethod\n    def requirements(cls): return Requirements()\n"
+        "    def write(self, report): print('hello from the tracker', flush=True)\n",
+        encoding="utf-8",
+    )
+    process = train(
+        tmp_path,
+        "with make(loggers=['noisy:Noisy']) as losses:\n"
+        "    log(losses, 1)\n"
+        "    print(losses.save_step(1).result().name)\n",
+    )
+    out, err = process.communicate(timeout=60)
+    assert out == "run_000000001.json\n"
+    assert "hello from the tracker" in err
+
+
+def test_the_process_is_polite(tmp_path: Path) -> None:
+    """It has a lower priority than the trainer, and never imports torch."""
+    with logger(tmp_path) as losses:
+        log(losses, 1)
+        losses.save_step(1).result(30)
+        (process,) = reporters()
+        assert process.nice() > psutil.Process().nice()
+        if sys.platform == "linux":
+            assert "libtorch" not in Path(f"/proc/{process.pid}/maps").read_text()
+
+
+def test_forked_workers_are_harmless(tmp_path: Path) -> None:
+    """A DataLoader with workers, forked while the logger runs, neither hangs nor writes; nor does a child that exits
+    through atexit."""
+    finish(
+        train(
+            tmp_path,
+            """
+import warnings
+warnings.filterwarnings("ignore", message=".*fork.*")
+import torch
+with make() as losses:
+    log(losses, 1)
+    loader = torch.utils.data.DataLoader(range(8), num_workers=2, multiprocessing_context="fork")
+    for step, _ in enumerate(loader, 2):
+        log(losses, step)
+    if os.fork() == 0:
+        sys.exit(0)
+    os.wait()
+    log(losses, 10)
+    losses.save_step(10).result()
+""",
+        )
+    )
+    assert report(tmp_path, 10)["global"]["count"] == 20
+
+
+def test_json_is_plain_json(tmp_path: Path) -> None:
+    """Any JSON reader reads the report."""
+    with logger(tmp_path, reporter="inline") as losses:
+        log(losses, 1)
+        path = losses.save_step(1).result()
+    assert path is not None
+    assert json.loads(path.read_bytes())["schema"] == "loss_logging/report/1"
