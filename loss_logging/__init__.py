@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from loss_logging.support import moved
 from loss_logging.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ _HOME = {
     "per_example_loss": "records.per_example",
     "read_report": "reports.artifact",
 }
+
+moved.install()
 
 
 def __getattr__(name: str) -> object:
