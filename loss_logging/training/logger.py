@@ -27,14 +27,14 @@ from loss_logging.records.sampling import Sampler
 from loss_logging.runs.config import TrainConfig
 from loss_logging.support.chance import uniform_of
 from loss_logging.support.extras import require
-from loss_logging.support.warn import LOGGER
+from loss_logging.support.warn import LOGGER, begin_warnings
 from loss_logging.trackers.backends import select_backends
 from loss_logging.trackers.delivery import Dispatcher
 from loss_logging.trackers.pictures import load_image_function
 from loss_logging.training.late_log import LateLog
 from loss_logging.training.messages import Save, Start
 from loss_logging.training.ranks.meeting import Rank
-from loss_logging.training.ranks.rank_log import Receiver, RemoteLog
+from loss_logging.training.ranks.rank_log import RankLog, RankReceiver
 from loss_logging.training.recorder import LossRecorder, Unwritten
 from loss_logging.training.reporter_client import InlineReporter, ReporterClient, ReporterError, ReporterProcess
 from loss_logging.training.run_folder import RunFolder
@@ -81,8 +81,8 @@ class LossLogger:
         self._recorder: LossRecorder | None = None
         self._reporter: ReporterClient | None = None
         self._backends: Dispatcher | None = None
-        self._receiver: Receiver | None = None
-        self._remote: RemoteLog | None = None
+        self._receiver: RankReceiver | None = None
+        self._remote: RankLog | None = None
         self._folder: RunFolder | None = None
         self._last_save: tuple[int, int, Future[Path | None]] | None = None
         self._serials = itertools.count(1)
@@ -332,13 +332,14 @@ class LossLogger:
             return None
         if self._closed:
             raise LossLoggingError("this LossLogger is closed; make a new one")
-        log: RecordLog | RemoteLog | LateLog = self._folder.log
+        begin_warnings()
+        log: RecordLog | RankLog | LateLog = self._folder.log
         try:
             self._open_run(self._folder)
         except OSError:  # the disk was fine when the logger was made; what it says now is warned about at each write
             log = LateLog(self._folder.log, functools.partial(self._open_run, self._folder))
         if self._rank.rank != 0:
-            log = self._remote = RemoteLog(self._folder.log, self._folder.meeting)
+            log = self._remote = RankLog(self._folder.log, self._folder.meeting)
         sampler = Sampler(self.config.sample_fraction, self.config.max_records_per_step, self.config.seed)
         self._recorder = LossRecorder(
             log,
@@ -364,7 +365,7 @@ class LossLogger:
     def _start_reporter(self, folder: RunFolder, run: str) -> None:
         selection, store, world_size = self._selection, folder.meeting.store, self._rank.world_size
         if store is not None:
-            self._receiver = Receiver(folder.log, run, world_size, store)
+            self._receiver = RankReceiver(folder.log, run, world_size, store)
         self._backends = Dispatcher(selection.trainer, self.config)
         start = Start(
             config=self.config.to_dict(),

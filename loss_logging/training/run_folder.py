@@ -58,9 +58,9 @@ class RunFolder:
         self.log.truncate(step if step > 0 else -1)
         if step == 0:
             self._config.page_path.unlink(missing_ok=True)
-            ledger.start_over(self._config)
+            ledger.forget(self._config)
         else:
-            ledger.resume(self._config, step)
+            ledger.note_resumed(self._config, step)
 
     def scalars_through(self) -> int:
         """The last step whose means were reported, as a run had it that goes on here; -1 when none were."""
@@ -88,7 +88,7 @@ class RunFolder:
             )
         mark.touch()
         self.log.truncate(-1)
-        ledger.start_again(self._config)
+        ledger.allow_again(self._config)
         self._starts_clean = True
 
     def open(self) -> str:
@@ -123,7 +123,7 @@ class RunFolder:
         used = [*self.log.files(), *reports, *(path for path in map(items_path, reports) if path.exists())]
         delivered = config.paths.delivered
         if not used and not (self._others and config.existing == "refuse"):
-            ledger.start_over(config)
+            ledger.forget(config)
             forget_versions(config)
             return
         if config.existing == "refuse":

@@ -7,12 +7,12 @@ import time
 from loss_logging.records.log import RecordLog
 from loss_logging.training.ranks.progress import read_progress
 
-__all__ = ["OtherRanks"]
+__all__ = ["AwaitedRanks"]
 
 _POLL_SECONDS = 0.1
 
 
-class OtherRanks:
+class AwaitedRanks:
     """Waits for the other ranks' records of a save step, and never for ever.
 
     Args:

@@ -18,14 +18,14 @@ from loss_logging.support.warn import warn_once
 from loss_logging.training.ranks.meeting import Joined, Meeting
 from loss_logging.training.ranks.progress import Progress, write_progress
 
-__all__ = ["Receiver", "RemoteLog"]
+__all__ = ["RankLog", "RankReceiver"]
 
 _JOIN_SECONDS = 30.0
 _POLL_SECONDS = 0.2
 _PIECE_BYTES = 4 << 20  # the store refuses values over 8 MiB
 
 
-class RemoteLog:
+class RankLog:
     """What a rank other than 0 writes to. It joins the run at the first write, in the recorder's thread."""
 
     def __init__(self, log: RecordLog, meeting: Meeting) -> None:
@@ -82,7 +82,7 @@ class RemoteLog:
             raise OSError(f"rank 0 does not answer: {error}") from error
 
 
-class Receiver:
+class RankReceiver:
     """On rank 0: a thread that puts the shards that arrive through the store into the log."""
 
     def __init__(self, log: RecordLog, run: str, world_size: int, store: Any) -> None:
