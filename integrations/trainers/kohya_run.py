@@ -54,7 +54,8 @@ class Run(SeamRun):
         try:
             found.update(at())
         except Exception as error:  # noqa: BLE001
-            self.watch.cannot(f"{type(error).__name__}: {error}")
+            found["problem"] = f"{type(error).__name__}: {error}"
+            self.watch.cannot(found["problem"])
 
     def log_found(self, done: Callable[[], int], found: Mapping[str, Any]) -> None:
         """Log a batch.
@@ -200,7 +201,7 @@ def see_sd_scripts(trainer: Any, run: Run, train_util: Any, masked: Callable[[An
         seen.update(given)
         loss = process_batch(*args, **kwargs)
         if "per_example" not in seen:
-            run.watch.cannot("process_batch did not call conditional_loss")
+            run.watch.missed(seen.get("problem", "process_batch did not call conditional_loss"))
         else:
             run.log_found(step, seen)
         seen.clear()
@@ -248,7 +249,7 @@ def see_musubi(trainer: Any, run: Run) -> None:
         seen.update(signature.bind(*args, **kwargs).arguments)
         result = process_batch(*args, **kwargs)
         if "per_example" not in seen:
-            run.watch.cannot("process_batch did not call compute_loss")
+            run.watch.missed(seen.get("problem", "process_batch did not call compute_loss"))
         else:
             run.log_found(lambda: int(seen["global_step"]), seen)
         seen.clear()
