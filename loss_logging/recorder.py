@@ -13,14 +13,15 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import index
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from loss_logging.columns import SCHEMA, caption_array, dataset_array, float_array, text_array
+from loss_logging.in_flight import Pinned, hold, hold_components, hold_sized, names, numbers
 from loss_logging.warn import LOGGER, warn_once
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LossRecorder", "Unwritten"]
 
+_PLAIN = frozenset({list, tuple})
+"""What holds names as they are; anything else is looked at more closely."""
 _DRAIN_SECONDS = 0.25
 _PAUSE_SECONDS = 0.002
 _SLICE_BATCHES = 16
@@ -52,9 +55,9 @@ class Unwritten(NamedTuple):
 class _Batch(NamedTuple):
     step: int
     losses: Any
-    paths: tuple[object, ...]
-    datasets: tuple[object, ...] | str
-    captions: tuple[object, ...]
+    paths: Collection[object]
+    datasets: Collection[object] | str
+    captions: Collection[object]
     timesteps: Any
     losses_empty: Any
     components: dict[str, Any] | None
@@ -112,9 +115,9 @@ class LossRecorder:
         self,
         step: int,
         losses: Any,
-        paths: Sequence[object],
-        datasets: Sequence[object] | str,
-        captions: Sequence[object],
+        paths: Collection[object],
+        datasets: Collection[object] | str,
+        captions: Collection[object],
         timesteps: Any,
         losses_empty: Any,
         components: Mapping[str, Any] | None,
@@ -122,22 +125,17 @@ class LossRecorder:
         caption_dropped: Any,
     ) -> None:
         """Take one batch of (B,) figures and B names. The tensors are copied without synchronising their device."""
-        if not hasattr(losses, "shape"):
-            losses = _numbers("per_example", losses)
+        if not hasattr(losses, "detach"):
+            losses = numbers("per_example", losses)
         shape = losses.shape
         size = shape[0] if len(shape) == 1 else _not_per_example(shape)
+        if not (type(paths) in _PLAIN and len(paths) == size):
+            paths = names("paths", paths, size)
+        if not (type(captions) in _PLAIN and len(captions) == size):
+            captions = names("captions", captions, size)
         one_dataset = isinstance(datasets, str)
-        try:
-            fits = (
-                len(paths) == len(captions) == size
-                and (one_dataset or len(datasets) == size)
-                and not isinstance(paths, str)
-                and not isinstance(captions, str)
-            )
-        except TypeError:  # something without a length
-            fits = False
-        if not fits:
-            _raise_lengths(size, paths=paths, datasets=datasets, captions=captions)
+        if not one_dataset and not (type(datasets) in _PLAIN and len(datasets) == size):
+            datasets = names("datasets", datasets, size)
         step = index(step)
         if step < self.last_step:
             _check_order(step, self.last_step)
@@ -146,15 +144,15 @@ class LossRecorder:
         self._pending.append(
             (  # a _Batch in all but name: the plain tuple costs a tenth
                 step,
-                _hold(losses),
-                tuple(paths),
-                datasets if one_dataset else tuple(datasets),
-                tuple(captions),
-                None if timesteps is None else _hold_sized("timesteps", timesteps, size),
-                None if losses_empty is None else _hold_sized("losses_empty", losses_empty, size),
-                None if components is None else _hold_components(components, size),
-                None if is_reg is None else _hold_sized("is_reg", is_reg, size),
-                None if caption_dropped is None else _hold_sized("caption_dropped", caption_dropped, size),
+                hold(losses),
+                tuple(paths) if type(paths) is list else paths,
+                tuple(datasets) if type(datasets) is list else datasets,
+                tuple(captions) if type(captions) is list else captions,
+                None if timesteps is None else hold_sized("timesteps", timesteps, size),
+                None if losses_empty is None else hold_sized("losses_empty", losses_empty, size),
+                None if components is None else hold_components(components, size),
+                None if is_reg is None else hold_sized("is_reg", is_reg, size),
+                None if caption_dropped is None else hold_sized("caption_dropped", caption_dropped, size),
             )
         )
         self._count(step, size)
@@ -311,18 +309,24 @@ def _columns(batches: list[_Batch]) -> pa.RecordBatch:
             float_array(_concatenate([batch.timesteps for batch in batches], sizes, np.nan)),
             float_array(_concatenate([batch.losses_empty for batch in batches], sizes, np.nan)),
             _components(batches, sizes),
-            pa.array(_concatenate([batch.is_reg for batch in batches], sizes, 0.0) != 0.0),
-            pa.array(_concatenate([batch.caption_dropped for batch in batches], sizes, 0.0) != 0.0),
+            _flags([batch.is_reg for batch in batches], sizes),
+            _flags([batch.caption_dropped for batch in batches], sizes),
         ],
         schema=SCHEMA,
     )
+
+
+def _flags(columns: list[Any], sizes: list[int]) -> pa.Array:
+    """True where there is a number other than 0; one that is missing is none."""
+    figures = _concatenate(columns, sizes, 0.0)
+    return pa.array((figures != 0.0) & ~np.isnan(figures))
 
 
 def _concatenate(columns: list[Any], sizes: list[int], missing: float) -> np.ndarray[Any, np.dtype[np.float64]]:
     """One float64 column from the batches' (B,) figures; a batch that has none is filled with ``missing``."""
     if all(column is None for column in columns):
         return np.full(sum(sizes), missing)
-    read = [column.read() if isinstance(column, _Pinned) else column for column in columns]
+    read = [column.read() if isinstance(column, Pinned) else column for column in columns]
     if all(hasattr(column, "detach") for column in read):  # one call for all of them: a tenth of the time
         return _to_numpy(sys.modules["torch"].cat(read))
     parts = [
@@ -355,62 +359,7 @@ def _components(batches: list[_Batch], sizes: list[int]) -> pa.Array:
     return pa.chunked_array(parts, kind).combine_chunks()
 
 
-# --- figures in flight ------------------------------------------------------------------------------------------
-
-
-class _Pinned(NamedTuple):
-    """A copy from the device that is under way: ``host`` may be read once ``copied`` has passed."""
-
-    host: Any
-    copied: Any
-
-    def read(self) -> Any:
-        while not self.copied.query():
-            time.sleep(_PAUSE_SECONDS)
-        return self.host
-
-
-def _hold(values: Any) -> Any:
-    """A private copy that later in-place changes by the trainer do not reach, made without waiting for the device."""
-    if not hasattr(values, "detach"):
-        return np.array(values, dtype=np.float64)  # a copy, which asarray need not be
-    if values.requires_grad:
-        values = values.detach()
-    return _hold_cuda(values) if values.is_cuda else values.clone()
-
-
-def _hold_cuda(values: Any) -> _Pinned:
-    import torch
-
-    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)  # from the caching host allocator
-    host.copy_(values, non_blocking=True)
-    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    copied.record(torch.cuda.current_stream(values.device))
-    return _Pinned(host, copied)
-
-
-def _hold_sized(name: str, values: Any, size: int) -> Any:
-    held = _hold(values) if hasattr(values, "shape") else _numbers(name, values)
-    shape = tuple((held.host if isinstance(held, _Pinned) else held).shape)
-    if shape == (size,):
-        return held
-    raise ValueError(f"{name} has shape {shape} but the batch has {size} losses; expected shape ({size},)")
-
-
-def _hold_components(components: Mapping[str, Any], size: int) -> dict[str, Any]:
-    if not isinstance(components, Mapping):
-        raise TypeError(f"components is a {type(components).__name__}; expected a mapping of names to (B,) figures")
-    return {str(name): _hold_sized(f"components[{name!r}]", value, size) for name, value in components.items()}
-
-
 # --- errors -----------------------------------------------------------------------------------------------------
-
-
-def _numbers(name: str, values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    try:
-        return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name} is {repr(values)[:80]}; expected one number for each example") from error
 
 
 def _not_per_example(shape: Sequence[int]) -> int:
@@ -428,22 +377,3 @@ def _check_order(step: int, last_step: int) -> None:
         f"step {step} was logged after step {last_step}. Both are kept; for a run that went back to a checkpoint, "
         "make a new LossLogger and call resume(step) before the first batch.",
     )
-
-
-def _raise_lengths(size: int, **names: object) -> NoReturn:
-    for name, values in names.items():
-        if isinstance(values, str):
-            if name == "datasets":
-                continue
-            raise TypeError(f"{name} is the text {values[:40]!r}; expected a sequence of {size}, one for each loss")
-        try:
-            length = len(values)  # type: ignore[arg-type]
-        except TypeError as error:
-            raise TypeError(
-                f"{name} is {repr(values)[:80]}; expected a sequence of {size}, one for each loss"
-            ) from error
-        if length != size:
-            raise ValueError(
-                f"{name} has {length} elements but the batch has {size} losses; expected one for each loss"
-            )
-    raise AssertionError("every length fits")
