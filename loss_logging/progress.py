@@ -15,10 +15,12 @@ FINISHED = 2**62
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """A rank's part in the run ``run``: all that it logged up to step ``through`` is on disk."""
+    """A rank's part in the run ``run``: all that it logged up to step ``through`` is on disk, and reports must say what
+    ``notes`` say."""
 
     run: str
     through: int
+    notes: list[str] = []
 
 
 def write_progress(folder: Path, rank: int, progress: Progress) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from loss_logging.columns import SCHEMA, caption_array, dataset_array, float_array, text_array
+from loss_logging.errors import LossLoggingError
 from loss_logging.in_flight import Pinned, hold, hold_components, hold_sized, names, numbers
 from loss_logging.warn import LOGGER, warn_once
 
@@ -39,17 +40,30 @@ _SLICE_BATCHES = 16
 _SHARD_ROWS = 131_072
 _MAX_PENDING_ROWS = 1_000_000
 """Past this backlog ``append`` waits for the thread: memory stays bounded and no record is lost."""
+_DISK = "the disk does not take them"
 _MAX_HELD_ROWS = 2_000_000
 """Rows kept in memory while the disk refuses them; past this the oldest are dropped and counted."""
 
 
 class Unwritten(NamedTuple):
-    """Records that are not in the log: held in memory; dropped after the disk refused them for too long or because no
-    column takes them; dropped because they came faster than they can be written."""
+    """Records that are not in the log: held in memory, and why; dropped after the disk refused them for too long or
+    because no column takes them; dropped because they came faster than they can be written."""
 
     held: int
     dropped: int
     overload: int
+    reason: str = _DISK
+
+    def sentences(self) -> list[str]:
+        """What a reader of the report must know of them."""
+        said = {
+            f"{self.held} records are not included: {self.reason}": self.held,
+            f"{self.dropped} records are lost: the disk refused them for too long, or they could not be read": (
+                self.dropped
+            ),
+            f"{self.overload} records are dropped: they came faster than they can be written": self.overload,
+        }
+        return [sentence for sentence, records in said.items() if records]
 
 
 class _Batch(NamedTuple):
@@ -107,6 +121,8 @@ class LossRecorder:
         self._overload = 0
         self._last_write = time.monotonic()
         self._wake = threading.Event()
+        self._reason = _DISK
+        self._limit = _MAX_PENDING_ROWS
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="loss_logging-recorder", daemon=True)
         self._thread.start()
@@ -139,7 +155,7 @@ class LossRecorder:
         step = index(step)
         if step < self.last_step:
             _check_order(step, self.last_step)
-        if self.appended - self._drained > _MAX_PENDING_ROWS and not self._has_room(size):
+        if self.appended - self._drained > self._limit and not self._has_room(size):
             return
         self._pending.append(
             (  # a _Batch in all but name: the plain tuple costs a tenth
@@ -162,7 +178,7 @@ class LossRecorder:
         step = index(step)
         if step < self.last_step:
             _check_order(step, self.last_step)
-        if self.appended - self._drained > _MAX_PENDING_ROWS and not self._has_room(table.num_rows):
+        if self.appended - self._drained > self._limit and not self._has_room(table.num_rows):
             return
         self._pending.append(table.set_column(0, SCHEMA.field(0), pa.array(np.full(table.num_rows, step))))
         self._count(step, table.num_rows)
@@ -179,6 +195,7 @@ class LossRecorder:
     def close(self, timeout: float) -> Unwritten:
         """Write what is left and end the thread; returns what could not be written within ``timeout`` seconds."""
         self._closed = True
+        self._limit = -1  # from here on other threads' batches are refused
         self._wake.set()
         self._thread.join(timeout)
         return self._unwritten(waiting=self.appended - self._drained)
@@ -189,6 +206,8 @@ class LossRecorder:
 
     def _has_room(self, rows: int) -> bool:
         """Wait until there is room for more, or count what is dropped instead."""
+        if self._closed:
+            raise LossLoggingError("this LossLogger is closed; make a new one")
         self._wake.set()
         if self._drop_overload:
             self._overload += rows
@@ -201,7 +220,8 @@ class LossRecorder:
         return True
 
     def _unwritten(self, waiting: int = 0) -> Unwritten:
-        return Unwritten(sum(batch.num_rows for batch in list(self._held)) + waiting, self._dropped, self._overload)
+        held = sum(batch.num_rows for batch in list(self._held)) + waiting
+        return Unwritten(held, self._dropped, self._overload, self._reason)
 
     # --- the small thread ---------------------------------------------------------------------------------------
 
@@ -279,10 +299,11 @@ class LossRecorder:
             self._owed.pop(0).then(self._unwritten())
 
     def _keep_within_bounds(self, error: OSError) -> None:
+        self._reason = _DISK if error.errno is not None else str(error)  # what is no error of the system's is ours
         warn_once(
             "record log",
             f"cannot write records to {self._log.folder}: {error}. Training goes on; up to {_MAX_HELD_ROWS:,} records "
-            "are kept in memory and written when the disk takes them again.",
+            "are kept in memory and written when that has passed.",
         )
         while sum(batch.num_rows for batch in self._held) > _MAX_HELD_ROWS:
             lost = self._held.pop(0).num_rows
