@@ -225,8 +225,9 @@ class LossLogger:
         """Around the forward with the empty caption: training goes on bit for bit as if it had not been.
 
         It gives ``is_paired_step(step)``. Inside, no gradient is recorded; afterwards the random states of Python,
-        NumPy and torch (the CPU, CUDA, MPS) are restored, and the buffers of ``modules``, which batch norm changes.
-        Generators of your own are yours to restore. Put it right before the step's own forward, with noise and
+        NumPy and torch (the CPU, CUDA, MPS) are restored, and of ``modules`` and those in them the buffers, which batch
+        norm changes, and what their attributes refer to. Generators of your own are yours to restore, and what is
+        inside of lists and mappings. Put it right before the step's own forward, with noise and
         timesteps drawn already: both forwards then begin at the same random state, and dropout drops the same in both.
 
         Example:

@@ -206,7 +206,7 @@ def test_a_fork_while_others_log(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("reporter", ["inline", "process"])
 def test_a_child_that_ends_like_a_program(tmp_path: Path, reporter: str) -> None:
-    """One that leaves through the interpreter's own end, which clears up, neither hangs nor lets the parent's lock go."""
+    """One that leaves through the interpreter's own end, which clears up, does not hang; the parent's lock stays."""
     script = f"""
 from loss_logging.lock import is_locked
 from pathlib import Path
