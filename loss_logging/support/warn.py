@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 
 __all__ = ["LOGGER", "begin_warnings", "warn_once"]
@@ -11,6 +12,8 @@ LOGGER = logging.getLogger("loss_logging")
 
 _seen: set[str] = set()
 _lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a child that is forked while another thread warns must not wait for it for ever
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 def begin_warnings() -> None:

@@ -160,7 +160,7 @@ class Reporter:
         # The means of the window that ends here go with the report; trackers would show two points for one step else.
         recent = windows.pop()[1] if windows and windows[-1][0] == command.step else {}
         self._send_scalars(windows, windows[-1][0] if windows else self._scalars_through)
-        report = self._build(command.step, recent, [*command.warnings, *missing])
+        report = self._build(command.step, recent, [*command.warnings, *missing, *self._ranks.notes()])
         if self._is_superseded():  # in the meantime
             self._give_up(command)
             return
