@@ -1,4 +1,4 @@
-"""What a data loader makes of names and figures: loss_logging/records/in_flight.py, and frames where records are expected."""
+"""loss_logging/records/in_flight.py: what a data loader makes of names and figures; frames where records are expected."""
 
 from __future__ import annotations
 
