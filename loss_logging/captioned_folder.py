@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from loss_logging.caption_tables import TABLES, Columns, NoColumnsError, decode_json, read_table
+from loss_logging.caption_files import CaptionFiles
+from loss_logging.caption_tables import TABLES, Columns, NoColumnsError, Row, decode_json, read_table
 from loss_logging.decoding import BinaryDataError, TextDecoder
 from loss_logging.errors import LossLoggingError
+from loss_logging.folder_listing import JSON_TABLES, Listing, is_companion, stem, suffix
+from loss_logging.folder_names import ImageNames
 from loss_logging.folder_problems import FolderProblems
+from loss_logging.image_suffixes import IMAGES, TEXTS
 
 __all__ = ["CaptionedFile", "class_tokens", "read_captioned_folder"]
 
-_PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jxl", ".heic", ".heif"}
-_VIDEOS = {".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v"}
-IMAGES = frozenset(_PICTURES | _VIDEOS)
-TEXTS = (".txt", ".caption")
-
-# Of JSON files, those with these names are tables: kohya's and others'. The rest may lie beside an image.
-_JSON_TABLES = re.compile(r"(meta|captions?|dataset).*\.json", re.IGNORECASE)
 _KOHYA_FOLDER = re.compile(r"\d+_(.+)")
 _SHARD = re.compile(r"\d+")
-
-_USUAL_SIZE, _MOST_READ = 8_192, 2**20  # bytes of a caption file
+_IMAGE_NAME = re.compile(rb"\.(?:png|jpe?g|webp|bmp|gif|avif|jxl|mp4)\b", re.IGNORECASE)
+_LOOKED_AT = 65_536  # bytes of a table that is not understood
 
 
 class CaptionedFile(msgspec.Struct, frozen=True, gc=False):
@@ -103,43 +102,11 @@ def class_tokens(dataset: str) -> str | None:
     return match[1] if match else None
 
 
-class _Folder:
-    """The names in one folder, by what they are."""
+class _Table(NamedTuple):
+    """A table that was read: its name, and by image a hash of each caption that it has for it."""
 
-    def __init__(self) -> None:
-        self.images: list[os.DirEntry[str]] = []
-        self.texts: defaultdict[str, list[os.DirEntry[str]]] = defaultdict(list)  # by stem
-        self.beside: dict[str, os.DirEntry[str]] = {}  # JSON files, by stem
-        self.tables: list[os.DirEntry[str]] = []
-        self.folders: list[os.DirEntry[str]] = []
-
-    def add(self, entry: os.DirEntry[str]) -> None:
-        stem, suffix = _stem(entry.name), _suffix(entry.name)
-        if suffix in IMAGES:
-            self.images.append(entry)
-        elif suffix in TEXTS:
-            self.texts[stem].append(entry)
-        elif suffix == ".json":
-            self.beside[stem] = entry
-        elif suffix in TABLES:
-            self.tables.append(entry)
-
-    def settle(self) -> _Folder:
-        """Tell the JSON tables from the JSON files beside an image, once every name is known."""
-        stems = {_stem(image.name) for image in self.images}
-        for stem in [stem for stem in self.beside if stem not in stems]:
-            entry = self.beside.pop(stem)
-            if _JSON_TABLES.fullmatch(entry.name):
-                self.tables.append(entry)
-        return self
-
-    def only(self, stem: str) -> _Folder:
-        """The images and captions with this stem."""
-        folder = _Folder()
-        folder.images = [image for image in self.images if _stem(image.name) == stem]
-        folder.texts[stem] = self.texts.get(stem, [])
-        folder.beside = {stem: self.beside[stem]} if stem in self.beside else {}
-        return folder
+    name: str
+    captions: defaultdict[str, set[int]]
 
 
 class _Reader:
@@ -149,26 +116,37 @@ class _Reader:
         self._root = root
         self._problems = problems
         self._columns = columns
+        self._names = ImageNames(root if Path(root).is_dir() else str(Path(root).parent))
+        self._companions: set[str] = set()  # that tables name
+        self._no_tables: list[tuple[str, str]] = []  # of captions that are known; and what they have instead
 
     def read_folders(self) -> Iterator[CaptionedFile]:
         visited: set[tuple[int, int]] = set()
-        # With each folder, the images that the tables above it name.
-        waiting: list[tuple[str, str, tuple[set[str], ...]]] = [(self._root, "", ())]
+        without = 0
+        # With each folder, the tables above it.
+        waiting: list[tuple[str, str, tuple[_Table, ...]]] = [(self._root, "", ())]
         while waiting:
-            path, relative, named = waiting.pop()
-            if (folder := self._list(path, visited)) is None:
+            path, relative, tables = waiting.pop()
+            if (listing := self._list(path, visited)) is None:
                 continue
             dataset = self._dataset(relative)
-            for table in folder.tables:
-                in_table: set[str] = set()
-                yield from self._table(table.path, path, dataset, in_table)
-                named = (*named, in_table) if in_table else named
-            yield from self._pairs(folder, dataset, named)
+            for entry in listing.tables:
+                table = _Table(entry.name, defaultdict(set))
+                yield from self._table(
+                    entry.path, path, dataset, table, tables, listing.archives.pop(stem(entry.name), None)
+                )
+                tables = (*tables, table) if table.captions else tables
+            for file in self._pairs(listing, relative, dataset, tables):
+                without += file.caption is None and file.source is None
+                yield file
+            self._tell_unread(listing)
             prefix = f"{relative}/" if relative else ""
-            waiting.extend((entry.path, prefix + entry.name, named) for entry in reversed(folder.folders))
+            waiting.extend((entry.path, prefix + entry.name, tables) for entry in reversed(listing.folders))
+        for path, columns in self._no_tables if without else ():
+            self._problems.add("not_understood", path, f"is no table of captions that is known; it has: {columns}")
 
-    def _list(self, path: str, visited: set[tuple[int, int]]) -> _Folder | None:
-        folder = _Folder()
+    def _list(self, path: str, visited: set[tuple[int, int]]) -> Listing | None:
+        listing = Listing()
         try:
             status = Path(path).stat()
             if (status.st_dev, status.st_ino) in visited:
@@ -178,18 +156,18 @@ class _Reader:
             with os.scandir(path) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
                     if not entry.name.startswith("."):
-                        self._sort(entry, folder)
+                        self._sort(entry, listing)
         except OSError as error:
             self._unreadable(path, error)
             return None
-        return folder.settle()
+        return listing.settle()
 
-    def _sort(self, entry: os.DirEntry[str], folder: _Folder) -> None:
+    def _sort(self, entry: os.DirEntry[str], listing: Listing) -> None:
         try:
             if entry.is_file():
-                folder.add(entry)
+                listing.add(entry)
             elif entry.is_dir():
-                folder.folders.append(entry)
+                listing.folders.append(entry)
             elif entry.is_symlink():
                 self._problems.add("unreadable", entry.path, "is a link to nothing")
         except OSError as error:  # a link to itself
@@ -204,133 +182,168 @@ class _Reader:
     def read_file(self) -> Iterator[CaptionedFile]:
         """The root itself: a table, or an image and its caption, whichever of the two it is."""
         path = Path(self._root)
-        suffix = path.suffix.lower()
-        if suffix in TABLES:
+        ending = path.suffix.lower()
+        if ending in TABLES:
             dataset = path.absolute().parent.name if path.stem.lower() == "metadata" else path.stem
-            yield from self._table(str(path), str(path.parent), dataset, set())
-        elif suffix in IMAGES or suffix in TEXTS:
-            if (folder := self._list(str(path.parent), set())) is not None:
-                yield from self._pairs(folder.only(path.stem), path.absolute().parent.name, ())
+            yield from self._table(str(path), str(path.parent), dataset, _Table(path.name, defaultdict(set)))
+        elif ending in IMAGES or ending in TEXTS:
+            if (listing := self._list(str(path.parent), set())) is not None:
+                yield from self._pairs(listing.only(path.stem), "", path.absolute().parent.name, ())
         else:
             allowed = ", ".join(sorted({*TABLES, *TEXTS}))
             raise LossLoggingError(f"{path} is no caption file; allowed: a folder, an image, or a file with {allowed}")
 
-    def _table(self, path: str, folder: str, dataset: str, named: set[str]) -> Iterator[CaptionedFile]:
-        """What the table says; adds to ``named`` the images that it names."""
-        meant = path == self._root or _stem(Path(path).name).lower() == "metadata"
+    def _table(
+        self,
+        path: str,
+        folder: str,
+        dataset: str,
+        table: _Table,
+        others: tuple[_Table, ...] = (),
+        archive: os.DirEntry[str] | None = None,
+    ) -> Iterator[CaptionedFile]:
+        """What the table says, but for what the ``others`` say of the same images, too."""
+        if not self._could_be(path):
+            return
+        meant = path == self._root or stem(table.name).lower() == "metadata"
         columns = msgspec.structs.replace(self._columns, needs_path=not meant)
         try:
-            for row in read_table(path, columns, self._problems):
-                image = f"{path}:{row.line}" if row.name is None else row.name
-                if row.name is not None and "://" not in row.name:
-                    image = os.path.normpath(Path(folder, row.name))
-                    named.add(image)
-                    if not (path == self._root or row.image_inside or _suffix(image) not in IMAGES or _exists(image)):
-                        self._problems.add("no_image", path, f"there is no {row.name}", row.line)
-                yield CaptionedFile(image, dataset, row.caption, path, row.line)
+            for row in read_table(path, columns, self._problems, lambda name: bool(self._names.find(name, folder))):
+                self._companions.update(map(self._names.key, self._found(row.companions, folder)))
+                inside = archive.path if archive is not None else path if row.image_inside else None
+                image = self._image(row, path, folder, inside)
+                if self._is_new(image, row, table, others):
+                    yield CaptionedFile(image, dataset, row.caption, path, row.line)
         except NoColumnsError as error:
-            if path == self._root:
-                raise LossLoggingError(f"{path} has no column of captions; its columns are: {error}") from error
-            if meant:
-                self._problems.add("no_columns", path, f"has no column of captions; its columns are: {error}")
+            self._no_columns(path, str(error), meant)
         except BinaryDataError as error:
             self._problems.add("binary", path, str(error) or "holds no text")
         except OSError as error:
             self._unreadable(path, error)
 
-    def _pairs(self, folder: _Folder, dataset: str, named: tuple[set[str], ...]) -> Iterator[CaptionedFile]:
+    def _image(self, row: Row, path: str, folder: str, inside: str | None) -> str:
+        """The path of the image of a row, which may be inside an archive or the table."""
+        if row.name is None:
+            return f"{path}:{row.line}"
+        if "://" in row.name:
+            return row.name
+        if inside is not None and inside != path:
+            return f"{inside}/{row.name}"
+        if (found := self._names.find(row.name, folder)) is not None:
+            return found
+        if not (path == self._root or inside or suffix(row.name) not in IMAGES):
+            self._problems.add("no_image", path, f"there is no {row.name}", row.line)
+        return os.path.normpath(Path(folder, row.name))
+
+    def _found(self, names: Iterable[str], folder: str) -> Iterator[str]:
+        return (found for name in names if (found := self._names.find(name, folder)) is not None)
+
+    def _is_new(self, image: str, row: Row, table: _Table, others: tuple[_Table, ...]) -> bool:
+        """Remember what the table says of the image, and whether nothing says the same."""
+        if row.name is None:
+            return True
+        key, caption = self._names.key(image), hash(row.caption)
+        before = [other for other in others if key in other.captions]
+        if any(caption in one.captions[key] for one in before) or (
+            key in table.captions and caption in table.captions[key]
+        ):
+            return False
+        if before and key not in table.captions:
+            self._problems.add("two_captions", image, f"has captions in {before[0].name} and {table.name}")
+        table.captions[key].add(caption)
+        return True
+
+    def _could_be(self, path: str) -> bool:
+        """Whether a JSON file of a name that no table has is one all the same; many other things are JSON."""
+        if suffix(path) != ".json" or path == self._root or JSON_TABLES.fullmatch(Path(path).name):
+            return True
+        try:
+            decode_json(TextDecoder().decode(Path(path).read_bytes()).text)
+        except (ValueError, OSError):
+            return False
+        return True
+
+    def _no_columns(self, path: str, columns: str, meant: bool) -> None:
+        if path == self._root:
+            raise LossLoggingError(f"{path} has no column of captions; its columns are: {columns}")
+        if meant and suffix(path) != ".json":
+            self._problems.add("no_columns", path, f"has no column of captions; its columns are: {columns}")
+        elif _names_images(path):
+            self._no_tables.append((path, columns))
+
+    def _pairs(
+        self, listing: Listing, relative: str, dataset: str, tables: tuple[_Table, ...]
+    ) -> Iterator[CaptionedFile]:
         """Each image with the captions beside it, then the captions without image."""
-        decoder = TextDecoder()
-        for image in folder.images:
-            found = list(self._beside(image, folder, dataset, decoder))
-            in_table = bool(named) and _is_named(os.path.normpath(image.path), named)
-            if len(found) + in_table > 1:
-                places = [Path(file.source or "").name for file in found] + ["a table"] * in_table
-                self._problems.add("two_captions", image.path, f"has captions in {' and '.join(places)}")
-            yield from found
-            if not (found or in_table):
+        files, stems, companions = CaptionFiles(self._problems), listing.stems(), []
+        for image in listing.images:
+            key = self._names.key(image.path) if tables or self._companions else ""
+            told = [table for table in tables if key in table.captions]
+            found = list(self._beside(image, listing, dataset, files))
+            self._tell_several(image, found, told)
+            same = {caption for table in told for caption in table.captions[key]}
+            yield from (file for file in found if hash(file.caption) not in same)
+            if found or told:
+                continue
+            if key in self._companions or is_companion(image.name, relative, stems):
+                companions.append(image)
+            else:
                 yield CaptionedFile(image.path, dataset, None)
-        yield from self._without_image(folder, dataset, decoder)
-        if folder.images and any(_KOHYA_FOLDER.fullmatch(inner.name) for inner in folder.folders):
-            count = f"{len(folder.images)} images" if len(folder.images) > 1 else "an image"
-            self._problems.add("not_read", folder.images[0].path, f"{count} beside folders named N_name")
+        if companions:
+            count = f"{len(companions)} images" if len(companions) > 1 else "an image"
+            self._problems.add("left_out", companions[0].path, f"{count} of masks, controls or previews")
+        yield from self._without_image(listing, dataset, files, stems)
+        if listing.images and any(_KOHYA_FOLDER.fullmatch(inner.name) for inner in listing.folders):
+            count = f"{len(listing.images)} images" if len(listing.images) > 1 else "an image"
+            self._problems.add("not_read", listing.images[0].path, f"{count} beside folders named N_name")
+
+    def _tell_several(self, image: os.DirEntry[str], found: list[CaptionedFile], told: list[_Table]) -> None:
+        """Note where an image has captions in several places, unless they say the same."""
+        places = dict.fromkeys(Path(file.source or "").name for file in found)
+        key = self._names.key(image.path) if told else ""
+        captions = {hash(file.caption) for file in found}.union(*(table.captions[key] for table in told))
+        if len(captions) > 1 and len(places) + bool(told) > 1:
+            names = [*places, *(table.name for table in told[:1])]
+            self._problems.add("two_captions", image.path, f"has captions in {' and '.join(names)}")
 
     def _beside(
-        self, image: os.DirEntry[str], folder: _Folder, dataset: str, decoder: TextDecoder
+        self, image: os.DirEntry[str], listing: Listing, dataset: str, files: CaptionFiles
     ) -> Iterator[CaptionedFile]:
-        stem = _stem(image.name)
-        for text in folder.texts.get(stem, ()):
-            yield CaptionedFile(image.path, dataset, self._text(text.path, decoder), text.path)
-        if (beside := folder.beside.get(stem)) and (caption := self._in_json(beside.path, decoder)) is not None:
-            yield CaptionedFile(image.path, dataset, caption, beside.path)
+        """What the files of the image's name say, each text once."""
+        name, seen = stem(image.name), set()
+        texts = ((text.path, files.text(text.path)) for text in listing.texts.get(name, ()))
+        beside = listing.beside.get(name)
+        in_json = ((beside.path, caption) for caption in files.in_json(beside.path)) if beside else ()
+        for path, caption in itertools.chain(texts, in_json):
+            if caption is None or caption not in seen:
+                seen.add(caption)
+                yield CaptionedFile(image.path, dataset, caption, path)
 
-    def _without_image(self, folder: _Folder, dataset: str, decoder: TextDecoder) -> Iterator[CaptionedFile]:
+    def _without_image(
+        self, listing: Listing, dataset: str, files: CaptionFiles, stems: set[str]
+    ) -> Iterator[CaptionedFile]:
         """Captions whose image is missing, unless the folder holds nothing but captions."""
-        only_captions = not (folder.images or folder.folders)
-        stems = {_stem(image.name) for image in folder.images}
-        for stem, texts in folder.texts.items():
-            for text in () if stem in stems else texts:
+        only_captions = not (listing.images or listing.folders or listing.archives)
+        for name, texts in listing.texts.items():
+            for text in () if name in stems else texts:
                 if only_captions:
-                    yield CaptionedFile(text.path, dataset, self._text(text.path, decoder), text.path)
+                    yield CaptionedFile(text.path, dataset, files.text(text.path), text.path)
                 else:
                     self._problems.add("no_image", text.path, "there is no image of this name beside it")
 
-    def _text(self, path: str, decoder: TextDecoder) -> str | None:
-        try:
-            with Path(path).open("rb") as file:
-                data = file.read(_USUAL_SIZE)
-                if len(data) == _USUAL_SIZE:
-                    data += file.read(_MOST_READ - _USUAL_SIZE)
-                cut = len(data) == _MOST_READ and bool(file.read(1))
-            decoded = decoder.decode(data, cut=cut)
-        except OSError as error:
-            self._unreadable(path, error)
-            return None
-        except BinaryDataError:
-            self._problems.add("binary", path, "holds no text")
-            return None
-        if cut:
-            self._problems.add("too_large", path, f"is larger than {_MOST_READ:,} bytes, of which the first were read")
-        if decoded.damaged:
-            self._problems.add("undecodable", path, f"holds bytes that are no {decoded.encoding}")
-        elif not decoded.plain:
-            mark = " with a byte order mark" if decoded.marked else ""
-            self._problems.add("not_utf8", path, f"is {decoded.encoding}{mark}, not plain UTF-8")
-        return decoded.text.removesuffix("\n").removesuffix("\r")
-
-    def _in_json(self, path: str, decoder: TextDecoder) -> str | None:
-        """The caption of an image in a JSON file of its own, which may also hold anything else."""
-        if (text := self._text(path, decoder)) is None:
-            return None
-        try:
-            content = decode_json(text)
-        except ValueError as error:
-            self._problems.add("broken_line", path, f"no JSON: {error}")
-            return None
-        values = (content.get(key) for key in ("caption", "text", "prompt")) if isinstance(content, dict) else ()
-        return next((value for value in values if isinstance(value, str)), None)
+    def _tell_unread(self, listing: Listing) -> None:
+        self._problems.unread.update(listing.unread)
+        for archive in listing.archives.values():
+            self._problems.unread[suffix(archive.name)] += 1
+            self._problems.add("archive", archive.path, "is an archive, whose captions are not checked")
+        for image in listing.no_trainer_reads:
+            self._problems.add("unknown_suffix", image.path, f"no trainer reads {suffix(image.name)}")
 
     def _unreadable(self, path: str, error: OSError) -> None:
         self._problems.add("unreadable", path, error.strerror or str(error))
 
 
-def _stem(name: str) -> str:
-    return name.rpartition(".")[0]
-
-
-def _suffix(name: str) -> str:
-    _, dot, suffix = name.rpartition(".")
-    return (dot + suffix).lower()
-
-
-def _exists(path: str) -> bool:
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
-
-
-def _is_named(image: str, named: tuple[set[str], ...]) -> bool:
-    """Whether a table names the image; kohya's leave out the suffix."""
-    stem = image.rpartition(".")[0]
-    return any(image in table or stem in table for table in named)
+def _names_images(path: str) -> bool:
+    """Whether a file says something of images, at its beginning."""
+    with Path(path).open("rb") as file:
+        return suffix(path) == ".parquet" or bool(_IMAGE_NAME.search(file.read(_LOOKED_AT)))

@@ -12,11 +12,12 @@ from typing import Literal
 
 import msgspec
 
-from loss_logging.captioned_folder import TEXTS, CaptionedFile, class_tokens, read_captioned_folder
+from loss_logging.captioned_folder import CaptionedFile, class_tokens, read_captioned_folder
 from loss_logging.captions import SEVERITIES, CaptionConfig, CheckedCaptions, DatasetChecker, IgnoreList
 from loss_logging.captions.caption import READ_LIMIT
 from loss_logging.captions.store import TextStore
-from loss_logging.folder_problems import PROBLEMS, FolderProblem, FolderProblems
+from loss_logging.folder_problems import PROBLEMS, FolderProblem, FolderProblems, ProblemKind, there_is
+from loss_logging.image_suffixes import TEXTS
 from loss_logging.progress_bar import progress_bar
 from loss_logging.repair import Repairer
 from loss_logging.report import FlaggedCaption, Reason, Severity
@@ -77,6 +78,11 @@ class FolderCheck:
         self.problems = problems
         self.repairer = repairer
         self._places = places
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing to check."""
+        return self.problems.counts["nothing_read"] > 0
 
     @property
     def counts(self) -> Counter[Severity]:
@@ -181,11 +187,17 @@ def check_folder(
     root = os.path.normpath(path)
     folder = Path(root) if Path(root).is_dir() else Path(root).parent
     ignore = ignore or IgnoreList()
-    problems = FolderProblems(ignores=lambda kind, file: ignore.ignores(kind, _relative(file, str(folder))))
+
+    def is_ignored(kind: ProblemKind, file: str) -> bool:
+        return kind != "nothing_read" and ignore.ignores(kind, _relative(file, str(folder)))
+
+    problems = FolderProblems(ignores=is_ignored)
     repairer = Repairer(folder, problems, write=repair == "write") if repair else None
     checker, places, tokens = DatasetChecker(config, ignore=ignore), _Places(), _ClassTokens()
+    found = False
     files = read_captioned_folder(root, problems=problems, path_column=path_column, caption_column=caption_column)
     for file in progress_bar("checking captions", files, shown=progress):
+        found = True
         if file.caption is None and file.source is not None and file.line is None:
             continue  # a file that cannot be read, which is among the problems
         current = repairer.repaired(file) if repairer else file
@@ -194,6 +206,8 @@ def check_folder(
         checker.add(image, current.dataset, caption, _fingerprint(current.path))
         places.add(image, current.dataset, caption, current.source or current.path, current.line)
     tokens.tell(folder, problems)
+    if not found:
+        problems.add("nothing_read", root, f"holds no images or captions that are read{there_is(problems)}")
     return FolderCheck(str(folder), checker.finish(), problems, repairer, places)
 
 

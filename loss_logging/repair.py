@@ -7,11 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from loss_logging.captioned_folder import TEXTS, CaptionedFile
+from loss_logging.captioned_folder import CaptionedFile
 from loss_logging.captions import fixed
 from loss_logging.captions.fix import MOST_CHARACTERS
 from loss_logging.files import whole_file
 from loss_logging.folder_problems import FolderProblems
+from loss_logging.image_suffixes import TEXTS
 
 __all__ = ["Repair", "Repairer"]
 
@@ -85,6 +86,8 @@ def _repair(path: Path) -> Repair | None:
     except UnicodeDecodeError:
         return None
     text, end = _without_end(before.removeprefix(_MARK))
+    if "\n" in text or "\r" in text:
+        end = end[-1:]  # as the line ends within
     after = fixed(text) + end
     return None if after == before else Repair(str(path), before, after)
 

@@ -117,10 +117,10 @@ def test_kohya_folders(tmp_path: Path) -> None:
 
 
 def test_kohya_metadata(tmp_path: Path) -> None:
-    """meta_cap.json maps file names, with or without suffix, to captions or tags."""
+    """meta_cap.json maps file names, with or without suffix, to captions and tags, which kohya joins by a comma."""
     meta = {"1": {"caption": "a cat"}, "sub/2": {"tags": "cat, solo"}, "3.png": {"caption": "c", "tags": "t"}}
     write(tmp_path, {"1.png": PNG, "sub/2.png": PNG, "3.png": PNG, "4.png": PNG, "meta_cap.json": json.dumps(meta)})
-    assert captions(tmp_path) == {"1": "a cat", "sub/2": "cat, solo", "3.png": "c", "4.png": None}
+    assert captions(tmp_path) == {"1.png": "a cat", "sub/2.png": "cat, solo", "3.png": "c,t", "4.png": None}
 
 
 def test_json_beside_images(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from loss_logging.commands.console import JsonOption
+from loss_logging.commands.console import JsonOption, hint
 
 __all__ = ["check_captions"]
 
@@ -43,7 +43,9 @@ def check_captions(
     diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would change, and change nothing.")] = False,
     rows: Annotated[int, typer.Option(min=0, help="Most examples in the table.")] = 10,
 ) -> None:
-    """Check the captions of a folder or table, with neither model nor GPU: exit status 1 where one is bad.
+    """Check the captions of a folder or table, with neither model nor GPU.
+
+    Exit status 1 where something is as grave as --fail-on says, 2 where there is nothing to check.
 
     Reads images with .txt, .caption or .json beside them, metadata.jsonl, CSV, Parquet, and the folders of kohya and
     ai-toolkit.
@@ -70,5 +72,8 @@ def check_captions(
         progress=True,
     )
     print_check_as(check, "json" if as_json else output, rows)
+    if check.is_empty:
+        hint(f"{path} holds nothing to check", "red")
+        raise typer.Exit(2)
     if fails(check, fail_on):
         raise typer.Exit(1)
