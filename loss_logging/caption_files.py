@@ -28,6 +28,11 @@ class CaptionFiles:
 
     def text(self, path: str) -> str | None:
         """The text of a file, but for its last line end; None where it cannot be read."""
+        text = self.whole(path)
+        return None if text is None else text.removesuffix("\n").removesuffix("\r")
+
+    def whole(self, path: str) -> str | None:
+        """The text of a file; None where it cannot be read."""
         try:
             with Path(path).open("rb") as file:
                 data = file.read(_USUAL_SIZE)
@@ -48,7 +53,7 @@ class CaptionFiles:
         elif not decoded.plain:
             mark = " with a byte order mark" if decoded.marked else ""
             self._problems.add("not_utf8", path, f"is {decoded.encoding}{mark}, not plain UTF-8")
-        return decoded.text.removesuffix("\n").removesuffix("\r")
+        return decoded.text
 
     def in_json(self, path: str) -> list[str]:
         """The captions of an image in a JSON file of its own, which may also hold anything else."""

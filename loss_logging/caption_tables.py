@@ -34,9 +34,14 @@ _COMPANION = re.compile(
     re.IGNORECASE,
 )
 
+_FALLBACK = re.compile(r"fallback.*|.*_fallback", re.IGNORECASE)
+_ID = "id"  # the name of an image, in SimpleTuner's tables; of anything, in others
+_TRIED = 16  # rows in which an id must be that of an image
+
 _LONGEST_LINE = 16 * 2**20  # characters
 _MOST_LINES = 256  # of one quoted CSV field; more are a quote that was never closed
 _ROWS_AT_A_TIME = 4_096
+_TAGS = "tags"
 _DELIMITER = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 
 
@@ -45,25 +50,29 @@ class NoColumnsError(ValueError):
 
 
 class Chosen(NamedTuple):
-    """The columns of file names and of captions, None where there is none, and those of images that go with them."""
+    """The columns of file names and of captions, None where there is none, and of what belongs to them."""
 
     path: str | None
     caption: str | None
     companions: tuple[str, ...] = ()
+    fallback: str | None = None  # for rows without a caption
+    others: tuple[str, ...] = ()  # that hold captions, too
 
 
 class Columns(msgspec.Struct, frozen=True):
     """The names of the columns with file names and captions; None where they are to be guessed.
 
-    With ``needs_path``, a table without file names is none of captions.
+    With ``needs_path``, a table without file names is none of captions. With ``second``, captions are in "text", or
+    else in the second column, as in diffusers' scripts.
 
-    >>> Columns().choose(["id", "File_Name", "TEXT", "mask_path"])
-    Chosen(path='File_Name', caption='TEXT', companions=('mask_path',))
+    >>> Columns().choose(["id", "File_Name", "TEXT", "mask_path"])[:3]
+    ('File_Name', 'TEXT', ('mask_path',))
     """
 
     path: str | None = None
     caption: str | None = None
     needs_path: bool = False
+    second: bool = False
 
     def choose(self, names: Iterable[str]) -> Chosen:
         """The columns among ``names``."""
@@ -73,8 +82,13 @@ class Columns(msgspec.Struct, frozen=True):
         path = _first(by_name, self.path, _PATHS)
         if path is None and self.path is None:  # imagefolder's, of a name of one's own
             path = next((name for name in companions if name.strip().casefold().endswith("_file_name")), None)
-        caption = _first(by_name, self.caption, _CAPTIONS)
-        return Chosen(path, caption, tuple(name for name in companions if name not in (path, caption)))
+        path = path if path is not None or self.path is not None else by_name.get(_ID)
+        usual = ("text", *[name.strip().casefold() for name in names if name != path][:1]) if self.second else _CAPTIONS
+        caption = _first(by_name, self.caption, usual)
+        companions = [name for name in companions if name not in (path, caption)]
+        fallback = next((name for name in names if _FALLBACK.fullmatch(name.strip())), None)
+        others = [] if self.caption else [by_name[name] for name in _CAPTIONS if name in by_name]
+        return Chosen(path, caption, tuple(companions), fallback, tuple(name for name in others if name != caption))
 
     def known(self, names: Iterable[str]) -> Chosen:
         """The same, for a table that must have captions.
@@ -96,13 +110,18 @@ def _first(by_name: Mapping[str, str], named: str | None, usual: Iterable[str]) 
 
 class Row(NamedTuple):
     """A caption, what the table calls its image (None when it does not), its line or row, from 1, whether the image
-    itself is in the table, too, and what it calls the images that go with it."""
+    itself is in the table, too, what it calls the images that go with it, kohya's tags, which go with the caption,
+    whether the image is called by an id, the column of captions, and others that hold some."""
 
     name: str | None
     caption: str | None
     line: int
     image_inside: bool = False
     companions: tuple[str, ...] = ()
+    tags: str | None = None
+    by_id: bool = False
+    column: str = ""
+    others: tuple[str, ...] = ()
 
 
 IsImage = Callable[[str], bool]
@@ -119,7 +138,11 @@ def read_table(path: str, columns: Columns, problems: FolderProblems, is_image: 
         BinaryDataError: it is no table of this kind.
         OSError: it cannot be read.
     """
-    return TABLES[Path(path).suffix.lower()](path, columns, problems, is_image)
+    rows = TABLES[Path(path).suffix.lower()](path, columns, problems, is_image)
+    head = list(itertools.islice(rows, _TRIED))
+    if any(row.by_id for row in head) and not any(row.name is not None and is_image(row.name) for row in head):
+        raise NoColumnsError("id, and captions of no image that is here")
+    yield from itertools.chain(head, rows)
 
 
 def _read_json_lines(path: str, columns: Columns, problems: FolderProblems, _is_image: IsImage) -> Iterator[Row]:
@@ -161,7 +184,10 @@ def _read_json(path: str, columns: Columns, problems: FolderProblems, is_image: 
         problems.add("not_utf8", path, f"is {decoded.encoding}, not plain UTF-8")
     for number, record in enumerate(records, 1):
         if isinstance(record, dict):
-            yield from _row(record, columns.choose(record), number, path, problems)
+            chosen = columns.choose(record)
+            tags = record.get(_TAGS) if isinstance(content, dict) and columns.caption is None else None
+            for row in _row(record, chosen._replace(others=()) if tags else chosen, number, path, problems):
+                yield row._replace(tags=tags if isinstance(tags, str) else None)
         else:
             problems.add("broken_line", path, f"entry {number} is no object", number)
 
@@ -177,11 +203,10 @@ def _captions(name: str, value: Any, columns: Columns, is_image: IsImage) -> boo
 
 
 def _named(name: str, value: Any, columns: Columns) -> dict[str, Any]:
-    """An entry of a JSON object as a record. Where kohya has a caption and tags, it trains on both."""
+    """An entry of a JSON object as a record; kohya's have tags, which are no caption of their own."""
     record = value if isinstance(value, dict) else {columns.caption or "caption": value}
-    if columns.caption is None and isinstance(tags := record.get("tags"), str):
-        caption = record.get("caption")
-        record = record | {"caption": f"{caption},{tags}" if isinstance(caption, str) and caption else tags}
+    if columns.caption is None and _TAGS in record:
+        record = {"caption": None} | record
     return record | {columns.path or "file_name": name}
 
 
@@ -272,7 +297,7 @@ def _read_parquet(path: str, columns: Columns, problems: FolderProblems, _is_ima
             chosen = chosen._replace(
                 companions=tuple(name for name in chosen.companions if pa.types.is_string(schema.field(name).type))
             )
-            wanted = [chosen.caption, *chosen.companions]
+            wanted = [name for name in (chosen.caption, *chosen.companions, chosen.fallback) if name is not None]
             if chosen.path is not None:
                 wanted.append(chosen.path + ".path" * nested)
             numbers = itertools.count(1)
@@ -288,7 +313,12 @@ def _read_parquet(path: str, columns: Columns, problems: FolderProblems, _is_ima
 
 def _row(record: Mapping[str, Any], chosen: Chosen, number: int, path: str, problems: FolderProblems) -> Iterator[Row]:
     name = None if chosen.path is None else record[chosen.path]
+    by_id = chosen.path is not None and chosen.path.strip().casefold() == _ID
+    if by_id and isinstance(name, int):
+        name = str(name)
     caption = None if chosen.caption is None else record[chosen.caption]
+    if not caption and chosen.fallback is not None:
+        caption = record.get(chosen.fallback)
     captions = caption or [None] if isinstance(caption, list) else [caption]  # trainers draw one, or take each
     for what, value in (("file name", name), *(("caption", one) for one in captions)):
         if value is not None and not isinstance(value, str):
@@ -298,7 +328,7 @@ def _row(record: Mapping[str, Any], chosen: Chosen, number: int, path: str, prob
     those = [one for value in values for one in (value if isinstance(value, list) else [value])]
     companions = tuple(one for one in those if isinstance(one, str) and one)
     for one in captions:
-        yield Row(name, one, number, companions=companions)
+        yield Row(name, one, number, False, companions, None, by_id, chosen.caption or "", chosen.others)
 
 
 def _suffix(name: str) -> str:

@@ -6,46 +6,31 @@ import itertools
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
 from loss_logging.caption_files import CaptionFiles
-from loss_logging.caption_tables import TABLES, Columns, NoColumnsError, Row, decode_json, read_table
-from loss_logging.decoding import BinaryDataError, TextDecoder
+from loss_logging.caption_tables import TABLES, Columns
+from loss_logging.captioned_file import CaptionedFile
+from loss_logging.captions.caption import quote
+from loss_logging.captions.trainers import TRAINERS, Trainer
 from loss_logging.errors import LossLoggingError
-from loss_logging.folder_listing import JSON_TABLES, Listing, is_companion, stem, suffix
-from loss_logging.folder_names import ImageNames
+from loss_logging.folder_listing import Listing, is_companion, stem, suffix
 from loss_logging.folder_problems import FolderProblems
 from loss_logging.image_suffixes import IMAGES, TEXTS
+from loss_logging.table_reader import ReadTable, TableReader
+from loss_logging.trained_images import TrainedImages, numbered, reads_table, tell_usual_suffix
+from loss_logging.trainer_settings import TrainerSettings, as_settings
 
 __all__ = ["CaptionedFile", "class_tokens", "read_captioned_folder"]
 
-_KOHYA_FOLDER = re.compile(r"\d+_(.+)")
+_SEVERAL_LINES = (
+    "Some captions have several lines: kohya reads the first, SimpleTuner and OneTrainer take each for a caption, "
+    "ai-toolkit, musubi and diffusion-pipe read all as one. Say which trainer it is for: --trainer."
+)
 _SHARD = re.compile(r"\d+")
-_IMAGE_NAME = re.compile(rb"\.(?:png|jpe?g|webp|bmp|gif|avif|jxl|mp4)\b", re.IGNORECASE)
-_LOOKED_AT = 65_536  # bytes of a table that is not understood
-
-
-class CaptionedFile(msgspec.Struct, frozen=True, gc=False):
-    """An image and its caption.
-
-    Args:
-        path: of the image, as found on disk or as the table names it, below the table's folder.
-        dataset: the folder that holds it or its table, relative to the folder that was read; folders of digits alone
-            are shards of the folder above them.
-        caption: as it is in the file, but for a last line end; None where there is none or it cannot be read.
-        source: the file that the caption is in; None where there is none.
-        line: the line or row in a table, from 1; None for a file with one caption.
-    """
-
-    path: str
-    dataset: str
-    caption: str | None
-    source: str | None = None
-    line: int | None = None
 
 
 def read_captioned_folder(
@@ -54,11 +39,12 @@ def read_captioned_folder(
     problems: FolderProblems | None = None,
     path_column: str | None = None,
     caption_column: str | None = None,
+    trainer: str | Trainer | TrainerSettings | None = None,
 ) -> Iterator[CaptionedFile]:
     """Read images and captions, folder by folder, each in the order of the names.
 
     It understands, in any mixture and depth: images and videos with a ``.txt``, ``.caption`` or ``.json`` beside them
-    (kohya, ai-toolkit, SimpleTuner), ``metadata.jsonl``, ``.csv`` and ``.parquet`` (Hugging Face's imagefolder), other
+    (for trainers), ``metadata.jsonl``, ``.csv`` and ``.parquet`` (Hugging Face's imagefolder), other
     tables with a column of file names and one of captions, kohya's ``meta_cap.json``, and folders of captions alone.
     Hidden files are left out. Links to folders are followed, each folder is read once.
 
@@ -70,6 +56,8 @@ def read_captioned_folder(
         problems: collects what cannot be read and what a trainer would miss; nothing of that kind is raised.
         path_column: the column of file names in tables; guessed when None.
         caption_column: the column of captions in tables; guessed when None.
+        trainer: read what this trainer reads, by its name or as it is set up, and say what it makes of it; whatever any
+            of them reads when None.
 
     Raises:
         LossLoggingError: ``path`` does not exist, or is a file of another kind or without captions.
@@ -84,7 +72,9 @@ def read_captioned_folder(
         [('cats', 'a cat'), ('cats', None)]
     """
     root = os.path.normpath(path)
-    reader = _Reader(root, FolderProblems() if problems is None else problems, Columns(path_column, caption_column))
+    settings = None if trainer is None else as_settings(trainer)
+    columns = Columns(path_column, caption_column)
+    reader = _Reader(root, FolderProblems() if problems is None else problems, columns, settings)
     if Path(root).is_dir():
         return reader.read_folders()
     if not Path(root).exists():
@@ -98,52 +88,81 @@ def class_tokens(dataset: str) -> str | None:
     >>> class_tokens("img/10_sks dog"), class_tokens("dogs")
     ('sks dog', None)
     """
-    match = _KOHYA_FOLDER.fullmatch(dataset.rpartition("/")[2])
-    return match[1] if match else None
+    found = numbered(dataset.rpartition("/")[2])
+    return found[1] or None if found else None
 
 
-class _Table(NamedTuple):
-    """A table that was read: its name, and by image a hash of each caption that it has for it."""
-
-    name: str
-    captions: defaultdict[str, set[int]]
+def _is_numbered(folder: os.DirEntry[str]) -> bool:
+    return class_tokens(folder.name) is not None
 
 
 class _Reader:
     """Reads one folder, or one file, and notes what is wrong."""
 
-    def __init__(self, root: str, problems: FolderProblems, columns: Columns) -> None:
+    def __init__(
+        self, root: str, problems: FolderProblems, columns: Columns, settings: TrainerSettings | None = None
+    ) -> None:
         self._root = root
         self._problems = problems
-        self._columns = columns
-        self._names = ImageNames(root if Path(root).is_dir() else str(Path(root).parent))
-        self._companions: set[str] = set()  # that tables name
-        self._no_tables: list[tuple[str, str]] = []  # of captions that are known; and what they have instead
+        self._tables = TableReader(root, columns, problems)
+        self._settings = settings
+        self._any_numbered = False
 
     def read_folders(self) -> Iterator[CaptionedFile]:
         visited: set[tuple[int, int]] = set()
         without = 0
         # With each folder, the tables above it.
-        waiting: list[tuple[str, str, tuple[_Table, ...]]] = [(self._root, "", ())]
+        waiting: list[tuple[str, str, tuple[ReadTable, ...]]] = [(self._root, "", ())]
         while waiting:
             path, relative, tables = waiting.pop()
             if (listing := self._list(path, visited)) is None:
                 continue
-            dataset = self._dataset(relative)
-            for entry in listing.tables:
-                table = _Table(entry.name, defaultdict(set))
-                yield from self._table(
-                    entry.path, path, dataset, table, tables, listing.archives.pop(stem(entry.name), None)
-                )
-                tables = (*tables, table) if table.captions else tables
-            for file in self._pairs(listing, relative, dataset, tables):
+            if not relative:
+                self._any_numbered = any(map(_is_numbered, listing.folders))
+            for file in self._folder(path, relative, listing, tables):
+                if isinstance(file, ReadTable):
+                    tables = (*tables, file)
+                    continue
                 without += file.caption is None and file.source is None
                 yield file
             self._tell_unread(listing)
             prefix = f"{relative}/" if relative else ""
             waiting.extend((entry.path, prefix + entry.name, tables) for entry in reversed(listing.folders))
-        for path, columns in self._no_tables if without else ():
+        for path, columns in self._tables.not_understood if without else ():
             self._problems.add("not_understood", path, f"is no table of captions that is known; it has: {columns}")
+
+    def _folder(
+        self, path: str, relative: str, listing: Listing, tables: tuple[ReadTable, ...]
+    ) -> Iterator[CaptionedFile | ReadTable]:
+        """What one folder holds: the tables in it that name images, each after what it says, and the files."""
+        dataset = self._dataset(relative)
+        trainer = self._settings.of(path) if self._settings else None
+        if trainer is not None and (reason := self._not_read(trainer, relative)):
+            yield from (CaptionedFile(image.path, dataset, None, not_trained=reason) for image in listing.images)
+            return
+        for entry in listing.tables:
+            archive = listing.archives.pop(stem(entry.name), None)
+            if trainer is None or reads_table(trainer, entry.name, listing):
+                table = ReadTable(entry.name, defaultdict(set))
+                yield from self._tables.read(entry.path, path, dataset, table, tables, archive, trainer)
+                if table.captions:
+                    tables = (*tables, table)
+                    yield table
+        name = relative.rpartition("/")[2] or Path(self._root).resolve().name
+        if trainer is not None:
+            images = TrainedImages(trainer, name, listing, dataset, self._problems)
+            yield from self._trained(images, listing, relative, tables)
+        else:
+            yield from self._pairs(listing, relative, dataset, tables, name)
+
+    def _not_read(self, trainer: Trainer, relative: str) -> str | None:
+        """Why a trainer does not look into a folder."""
+        if trainer.folders == "all" or (not relative and not self._any_numbered):
+            return None
+        if trainer.folders == "top":
+            return f"{trainer.name} reads no folders inside" if relative else None
+        found = numbered(relative) if self._any_numbered and "/" not in relative else None
+        return None if found is not None and found[0] > 0 else "kohya reads only folders named N_name, and none inside"
 
     def _list(self, path: str, visited: set[tuple[int, int]]) -> Listing | None:
         listing = Listing()
@@ -183,124 +202,82 @@ class _Reader:
         """The root itself: a table, or an image and its caption, whichever of the two it is."""
         path = Path(self._root)
         ending = path.suffix.lower()
+        trainer = self._settings.of(str(path.parent)) if self._settings else None
         if ending in TABLES:
             dataset = path.absolute().parent.name if path.stem.lower() == "metadata" else path.stem
-            yield from self._table(str(path), str(path.parent), dataset, _Table(path.name, defaultdict(set)))
+            table = ReadTable(path.name, defaultdict(set))
+            yield from self._tables.read(str(path), str(path.parent), dataset, table, trainer=trainer)
         elif ending in IMAGES or ending in TEXTS:
             if (listing := self._list(str(path.parent), set())) is not None:
-                yield from self._pairs(listing.only(path.stem), "", path.absolute().parent.name, ())
+                name, only = path.absolute().parent.name, listing.only(path.stem)
+                if trainer is None:
+                    yield from self._pairs(only, "", name, (), name)
+                else:
+                    yield from self._trained(TrainedImages(trainer, name, only, name, self._problems), only, "", ())
         else:
             allowed = ", ".join(sorted({*TABLES, *TEXTS}))
             raise LossLoggingError(f"{path} is no caption file; allowed: a folder, an image, or a file with {allowed}")
 
-    def _table(
-        self,
-        path: str,
-        folder: str,
-        dataset: str,
-        table: _Table,
-        others: tuple[_Table, ...] = (),
-        archive: os.DirEntry[str] | None = None,
+    def _trained(
+        self, images: TrainedImages, listing: Listing, relative: str, tables: tuple[ReadTable, ...]
     ) -> Iterator[CaptionedFile]:
-        """What the table says, but for what the ``others`` say of the same images, too."""
-        if not self._could_be(path):
-            return
-        meant = path == self._root or stem(table.name).lower() == "metadata"
-        columns = msgspec.structs.replace(self._columns, needs_path=not meant)
-        try:
-            for row in read_table(path, columns, self._problems, lambda name: bool(self._names.find(name, folder))):
-                self._companions.update(map(self._names.key, self._found(row.companions, folder)))
-                inside = archive.path if archive is not None else path if row.image_inside else None
-                image = self._image(row, path, folder, inside)
-                if self._is_new(image, row, table, others):
-                    yield CaptionedFile(image, dataset, row.caption, path, row.line)
-        except NoColumnsError as error:
-            self._no_columns(path, str(error), meant)
-        except BinaryDataError as error:
-            self._problems.add("binary", path, str(error) or "holds no text")
-        except OSError as error:
-            self._unreadable(path, error)
-
-    def _image(self, row: Row, path: str, folder: str, inside: str | None) -> str:
-        """The path of the image of a row, which may be inside an archive or the table."""
-        if row.name is None:
-            return f"{path}:{row.line}"
-        if "://" in row.name:
-            return row.name
-        if inside is not None and inside != path:
-            return f"{inside}/{row.name}"
-        if (found := self._names.find(row.name, folder)) is not None:
-            return found
-        if not (path == self._root or inside or suffix(row.name) not in IMAGES):
-            self._problems.add("no_image", path, f"there is no {row.name}", row.line)
-        return os.path.normpath(Path(folder, row.name))
-
-    def _found(self, names: Iterable[str], folder: str) -> Iterator[str]:
-        return (found for name in names if (found := self._names.find(name, folder)) is not None)
-
-    def _is_new(self, image: str, row: Row, table: _Table, others: tuple[_Table, ...]) -> bool:
-        """Remember what the table says of the image, and whether nothing says the same."""
-        if row.name is None:
-            return True
-        key, caption = self._names.key(image), hash(row.caption)
-        before = [other for other in others if key in other.captions]
-        if any(caption in one.captions[key] for one in before) or (
-            key in table.captions and caption in table.captions[key]
-        ):
-            return False
-        if before and key not in table.captions:
-            self._problems.add("two_captions", image, f"has captions in {before[0].name} and {table.name}")
-        table.captions[key].add(caption)
-        return True
-
-    def _could_be(self, path: str) -> bool:
-        """Whether a JSON file of a name that no table has is one all the same; many other things are JSON."""
-        if suffix(path) != ".json" or path == self._root or JSON_TABLES.fullmatch(Path(path).name):
-            return True
-        try:
-            decode_json(TextDecoder().decode(Path(path).read_bytes()).text)
-        except (ValueError, OSError):
-            return False
-        return True
-
-    def _no_columns(self, path: str, columns: str, meant: bool) -> None:
-        if path == self._root:
-            raise LossLoggingError(f"{path} has no column of captions; its columns are: {columns}")
-        if meant and suffix(path) != ".json":
-            self._problems.add("no_columns", path, f"has no column of captions; its columns are: {columns}")
-        elif _names_images(path):
-            self._no_tables.append((path, columns))
+        """Each image as the trainer takes it, unless a table has said so."""
+        stems, companions = listing.stems(), []
+        for image in listing.images:
+            key = self._tables.names.key(image.path) if tables or self._tables.companions else ""
+            if any(key in table.captions for table in tables):
+                continue
+            found = list(images.captions(image)) if not tables else [images.without(image.path)]
+            alone = all(file.source is None for file in found)
+            if images.is_left_out(image.name) or (alone and self._goes_with_another(image, key, relative, stems)):
+                companions.append(image)
+            else:
+                yield from found
+        self._tell_companions(companions)
 
     def _pairs(
-        self, listing: Listing, relative: str, dataset: str, tables: tuple[_Table, ...]
+        self, listing: Listing, relative: str, dataset: str, tables: tuple[ReadTable, ...], name: str
     ) -> Iterator[CaptionedFile]:
         """Each image with the captions beside it, then the captions without image."""
         files, stems, companions = CaptionFiles(self._problems), listing.stems(), []
+        if first_line := class_tokens(name) is not None:  # what kohya reads in its folders
+            tell_usual_suffix(TRAINERS["kohya"], listing, self._problems)
         for image in listing.images:
-            key = self._names.key(image.path) if tables or self._companions else ""
+            key = self._tables.names.key(image.path) if tables or self._tables.companions else ""
             told = [table for table in tables if key in table.captions]
             found = list(self._beside(image, listing, dataset, files))
+            if not first_line:
+                self._tell_lines(found)
             self._tell_several(image, found, told)
             same = {caption for table in told for caption in table.captions[key]}
-            yield from (file for file in found if hash(file.caption) not in same)
+            for file in found:
+                if hash(file.caption) not in same:
+                    yield self._first_line(file) if first_line else file
             if found or told:
                 continue
-            if key in self._companions or is_companion(image.name, relative, stems):
+            if self._goes_with_another(image, key, relative, stems):
                 companions.append(image)
             else:
                 yield CaptionedFile(image.path, dataset, None)
+        self._tell_companions(companions)
+        yield from self._without_image(listing, dataset, files, stems)
+        if listing.images and any(map(_is_numbered, listing.folders)):
+            count = f"{len(listing.images)} images" if len(listing.images) > 1 else "an image"
+            message = f"{count} beside folders named N_name, where kohya does not look"
+            self._problems.add("not_read", listing.images[0].path, message)
+
+    def _goes_with_another(self, image: os.DirEntry[str], key: str, relative: str, stems: set[str]) -> bool:
+        return key in self._tables.companions or is_companion(image.name, relative, stems)
+
+    def _tell_companions(self, companions: list[os.DirEntry[str]]) -> None:
         if companions:
             count = f"{len(companions)} images" if len(companions) > 1 else "an image"
             self._problems.add("left_out", companions[0].path, f"{count} of masks, controls or previews")
-        yield from self._without_image(listing, dataset, files, stems)
-        if listing.images and any(_KOHYA_FOLDER.fullmatch(inner.name) for inner in listing.folders):
-            count = f"{len(listing.images)} images" if len(listing.images) > 1 else "an image"
-            self._problems.add("not_read", listing.images[0].path, f"{count} beside folders named N_name")
 
-    def _tell_several(self, image: os.DirEntry[str], found: list[CaptionedFile], told: list[_Table]) -> None:
+    def _tell_several(self, image: os.DirEntry[str], found: list[CaptionedFile], told: list[ReadTable]) -> None:
         """Note where an image has captions in several places, unless they say the same."""
         places = dict.fromkeys(Path(file.source or "").name for file in found)
-        key = self._names.key(image.path) if told else ""
+        key = self._tables.names.key(image.path) if told else ""
         captions = {hash(file.caption) for file in found}.union(*(table.captions[key] for table in told))
         if len(captions) > 1 and len(places) + bool(told) > 1:
             names = [*places, *(table.name for table in told[:1])]
@@ -311,13 +288,32 @@ class _Reader:
     ) -> Iterator[CaptionedFile]:
         """What the files of the image's name say, each text once."""
         name, seen = stem(image.name), set()
-        texts = ((text.path, files.text(text.path)) for text in listing.texts.get(name, ()))
+        texts = ((text, files.text(text.path)) for text in listing.texts.get(name, ()))
         beside = listing.beside.get(name)
-        in_json = ((beside.path, caption) for caption in files.in_json(beside.path)) if beside else ()
-        for path, caption in itertools.chain(texts, in_json):
+        in_json = ((beside, caption) for caption in files.in_json(beside.path)) if beside else ()
+        told: os.DirEntry[str] | None = None
+        for entry, caption in itertools.chain(texts, in_json):
             if caption is None or caption not in seen:
                 seen.add(caption)
-                yield CaptionedFile(image.path, dataset, caption, path)
+                if entry is not told:
+                    self._tell_suffix(entry)
+                told = entry
+                yield CaptionedFile(image.path, dataset, caption, entry.path)
+
+    def _tell_suffix(self, entry: os.DirEntry[str]) -> None:
+        """Note a caption file that no trainer reads."""
+        ending = suffix(entry.name)
+        if ending == ".json":
+            self._problems.add("no_trainer_reads_json", entry.path, "holds a caption")
+        elif not entry.name.endswith(ending):
+            self._problems.add("suffix_in_capitals", entry.path, f"ends in {entry.name[-len(ending) :]}")
+
+    def _tell_lines(self, files: list[CaptionedFile]) -> None:
+        """Say once that trainers differ in what they make of several lines."""
+        if _SEVERAL_LINES in self._problems.notes:
+            return
+        if any(file.source is not None and "\n" in (file.caption or "").strip() for file in files):
+            self._problems.notes.append(_SEVERAL_LINES)
 
     def _without_image(
         self, listing: Listing, dataset: str, files: CaptionFiles, stems: set[str]
@@ -342,8 +338,13 @@ class _Reader:
     def _unreadable(self, path: str, error: OSError) -> None:
         self._problems.add("unreadable", path, error.strerror or str(error))
 
-
-def _names_images(path: str) -> bool:
-    """Whether a file says something of images, at its beginning."""
-    with Path(path).open("rb") as file:
-        return suffix(path) == ".parquet" or bool(_IMAGE_NAME.search(file.read(_LOOKED_AT)))
+    def _first_line(self, file: CaptionedFile) -> CaptionedFile:
+        """In a folder of kohya's: of a text file, what is in its first line."""
+        text = file.caption
+        if text is None or "\n" not in text or not (file.source or "").lower().endswith(TEXTS):
+            return file
+        first, _, rest = text.partition("\n")
+        if rest.strip():
+            message = f"of its lines kohya reads the first, and loses {quote(rest)}"
+            self._problems.add("lines_lost", file.source or "", message, 2)
+        return msgspec.structs.replace(file, caption=first, line=1)

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from loss_logging.captioned_folder import CaptionedFile, read_captioned_folder
+from loss_logging.captioned_file import CaptionedFile
+from loss_logging.captioned_folder import read_captioned_folder
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.config import CheckedConfig, Count, Fraction, JobName, Seed, TrainConfig
 from loss_logging.errors import ConfigError, LossLoggingError
@@ -25,6 +26,7 @@ from loss_logging.ray_config import RayConfig
 from loss_logging.records import SampleRecord
 from loss_logging.report import LossReport
 from loss_logging.sampling import uniform
+from loss_logging.trainer_settings import trainer_settings
 from loss_logging.webdataset import ArchivedImage, find_shards, read_shard
 
 __all__ = ["EvaluateConfig", "run_evaluation"]
@@ -78,7 +80,7 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
         max_sequence_length: tokens that T5 and language models see of a caption; the pipeline's own if None.
         engine: ``"local"`` computes in this process, ``"ray"`` on a Ray cluster.
         ray: how the work is spread over the cluster; its batch_size is the one above where it is None.
-        captions: what counts as a bad caption.
+        captions: what counts as a bad caption; its ``trainer`` says what is a caption of ``data``, too.
         top_k: highest losses kept per dataset, and items per ranking.
 
     Raises:
@@ -224,8 +226,13 @@ class _Images(msgspec.Struct, frozen=True):
         files: list[CaptionedFile] = []
         if root.is_dir() or not shards:
             inside = tuple(f"{shard}/" for shard in shards)  # of which a table beside a tar file speaks
-            found = read_captioned_folder(root, problems=problems)
-            files = [file for file in found if file.path != file.source and not file.path.startswith(inside)]
+            trainer = trainer_settings(config.captions)
+            found = (_as_trained(file) for file in read_captioned_folder(root, problems=problems, trainer=trainer))
+            files = [
+                file
+                for file in found
+                if file.path != file.source and not file.path.startswith(inside) and file.not_trained is None
+            ]
         if not files and not shards:
             raise LossLoggingError(f"{root} holds no images{there_is(problems)}")
         if not shards and config.sample_fraction < 1:
@@ -267,6 +274,11 @@ def _model_id(config: EvaluateConfig) -> str:
     folder = Path(config.pipeline).expanduser().resolve()
     written = max((file.stat().st_mtime_ns for file in folder.rglob("*")), default=0)
     return f"{folder} of {written}, {settings}"
+
+
+def _as_trained(file: CaptionedFile) -> CaptionedFile:
+    """With what the trainer makes of the caption; of several choices, the first."""
+    return msgspec.structs.replace(file, caption=file.trained[0]) if file.trained else file
 
 
 def _sample(files: list[CaptionedFile], root: Path, fraction: float, seed: int) -> list[CaptionedFile]:

@@ -44,6 +44,8 @@ def print_check(check: FolderCheck, console: Console, rows: int = 10) -> None:
             _print_example(finding, console)
     for warning in check.captions.warnings:
         console.print(Text(f"warning: {cell(warning, 200)}", style="yellow"))
+    for note in check.problems.notes:
+        console.print(Text(cell(note, 400)), soft_wrap=True)
     console.print(_summary(check))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from loss_logging.captions.token_limits import FAMILIES, caption_tokens
 from loss_logging.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ __all__ = ["MODEL_TOKENS", "TextEncoder", "Tokenizer"]
 Tokenizer = Callable[[str], "int | Sized"]
 """Gives the tokens of a text, or their number, without those that mark its start and end."""
 
-MODEL_TOKENS = {"sd15": 75, "sdxl": 75, "sd3": 255, "flux": 511, "hidream": 127}
-"""The tokens of a caption that each family of models reads: CLIP's 77 less start and end, or T5's less its end."""
+MODEL_TOKENS = {name: caption_tokens(name) for name in FAMILIES}
+"""The tokens of a caption that each family of models reads, less those that its text encoder adds itself."""
 
-_CLIP_FAMILIES = ("sd15", "sdxl")
+_LEAST = "sdxl"  # the family that is assumed where nobody says which one it is
 _SPECIAL, _END = "<|endoftext|>", 49_407  # one token of CLIP's
 _WORD_OR_SIGN = re.compile(r"[^\W_]+|[^\w\s]|_")
 _MOST_CHARACTERS = 40  # for each token, of a text that is counted in full
@@ -60,9 +61,9 @@ class TextEncoder(msgspec.Struct, frozen=True):
         family = config.model
         if tokenizer is None and config.tokenizer is not None:
             tokenizer = _named(config.tokenizer)
-        if tokenizer is None and (family is None or family in _CLIP_FAMILIES):
+        if tokenizer is None and FAMILIES[family or _LEAST].encoder == "CLIP":
             tokenizer = clip_tokenizer()
-        limit = config.max_tokens or MODEL_TOKENS[family or "sdxl"]
+        limit = config.max_tokens or caption_tokens(family or _LEAST, config.trainer)
         return cls(
             limit=limit,
             count=_estimate if tokenizer is None else _counter(tokenizer),

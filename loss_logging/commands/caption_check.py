@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from loss_logging.captions import SEVERITIES, CaptionConfig, IgnoreList
+from loss_logging.captions.trainers import TrainerName
 from loss_logging.check_captions import IGNORE_FILE, FolderCheck
 from loss_logging.config import caption_config_from_file
 from loss_logging.findings import WRITERS
@@ -20,7 +21,12 @@ __all__ = ["caption_config", "fails", "ignore_list", "print_check_as"]
 
 
 def caption_config(
-    file: Path | None, *, profile: str | None, model: str | None, tokenizer: str | None
+    file: Path | None,
+    *,
+    profile: str | None,
+    model: str | None,
+    tokenizer: str | None,
+    trainer: TrainerName | None = None,
 ) -> CaptionConfig:
     """What the file says, and the options over it.
 
@@ -28,7 +34,7 @@ def caption_config(
         ConfigError: a key or value is impossible.
     """
     config = CaptionConfig() if file is None else caption_config_from_file(file)
-    options = {"default_profile": profile, "model": model, "tokenizer": tokenizer}
+    options = {"default_profile": profile, "model": model, "tokenizer": tokenizer, "trainer": trainer}
     given = {name: value for name, value in options.items() if value is not None}
     if profile is not None:  # said of all datasets, those in the file too
         given["profiles"] = {}  # type: ignore[assignment]

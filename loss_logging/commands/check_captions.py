@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from loss_logging.commands.console import JsonOption, hint
+from loss_logging.commands.console import JsonOption, TrainerOption, hint
 
 __all__ = ["check_captions"]
 
@@ -26,7 +26,17 @@ def check_captions(
         typer.Option(help="What the captions are; guessed for each dataset otherwise."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="sd15, sdxl, sd3, flux or hidream: how many tokens it reads.")
+        str | None, typer.Option(help="sdxl, sd3, flux, qwen-image, ...: how many tokens it reads.")
+    ] = None,
+    trainer: TrainerOption = None,
+    trainer_config: Annotated[
+        Path | None, typer.Option(help="The trainer's own configuration file of its datasets.")
+    ] = None,
+    as_trained: Annotated[
+        bool, typer.Option("--as-trained", help="Print what each image is really trained with, and check nothing.")
+    ] = False,
+    lines: Annotated[
+        Literal["first", "each", "whole"] | None, typer.Option(help="Which lines of a file are a caption.")
     ] = None,
     tokenizer: Annotated[
         str | None, typer.Option(help="A tokenizer.json, or module:function; CLIP's otherwise.")
@@ -54,17 +64,25 @@ def check_captions(
     Examples:
       loss-logging check-captions photos
       loss-logging check-captions photos --model sdxl --fail-on warning
+      loss-logging check-captions photos --trainer kohya --as-trained
       loss-logging check-captions photos --fix --diff
       loss-logging check-captions captions.csv --format sarif
     """
     from loss_logging.check_captions import check_folder
+    from loss_logging.commands.as_trained import print_as_trained, trainer_of
     from loss_logging.commands.caption_check import caption_config, fails, ignore_list, print_check_as
 
     if as_json and output not in ("table", "json"):
         raise typer.BadParameter(f"--json and --format {output} were given; choose one")
+    rules = caption_config(config, profile=profile, model=model, tokenizer=tokenizer, trainer=trainer)
+    settings = trainer_of(path, rules.trainer, trainer_config, lines)
+    if as_trained:
+        print_as_trained(path, settings, as_json=as_json or output == "json")
+        return
     check = check_folder(
         path,
-        caption_config(config, profile=profile, model=model, tokenizer=tokenizer),
+        rules,
+        trainer=settings,
         ignore=ignore_list(ignore, path),
         path_column=path_column,
         caption_column=caption_column,

@@ -9,7 +9,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from loss_logging.commands.console import JsonOption, print_json
+from loss_logging.commands.console import JsonOption, TrainerOption, print_json
 from loss_logging.extras import require
 from loss_logging.show import print_report
 
@@ -24,6 +24,7 @@ def evaluate(
     engine: Annotated[
         Literal["local", "ray"] | None, typer.Option(help="Where to compute; by default as CONFIG says.")
     ] = None,
+    trainer: TrainerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find hard images and wrong captions with a trained diffusers pipeline: losses of a folder of captioned images.
@@ -42,6 +43,10 @@ def evaluate(
     from loss_logging.missed import read_for_backends
 
     settings = EvaluateConfig.from_file(config)
+    if trainer is not None:
+        settings = msgspec.structs.replace(
+            settings, captions=msgspec.structs.replace(settings.captions, trainer=trainer)
+        )
     report = run_evaluation(settings if engine is None else msgspec.structs.replace(settings, engine=engine))
     if as_json:
         print_json(read_for_backends(Path(report.json_path or "")))

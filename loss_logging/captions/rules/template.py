@@ -90,7 +90,7 @@ def template(caption: Caption) -> Reason | None:
     structured = _STRUCTURED.match(text) is not None
     for match in _TEMPLATE.finditer(text):
         kind = match.lastgroup or ""
-        if kind in caption.config.syntax or (structured and kind in ("choices", "variable")):
+        if caption.config.resolves(kind) or (structured and kind in ("choices", "variable")):
             continue
         severity, score, advice = _ADVICE[kind]
         return Reason(
