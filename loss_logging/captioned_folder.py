@@ -20,8 +20,9 @@ from loss_logging.errors import LossLoggingError
 from loss_logging.folder_listing import Listing, is_companion, stem, suffix
 from loss_logging.folder_problems import FolderProblems
 from loss_logging.image_suffixes import IMAGES, TEXTS
+from loss_logging.imagefolder import Imagefolder
 from loss_logging.table_reader import ReadTable, TableReader
-from loss_logging.trained_images import TrainedImages, numbered, reads_table, tell_usual_suffix
+from loss_logging.trained_images import TrainedImages, class_tokens, numbered, reads_table, tell_usual_suffix
 from loss_logging.trainer_settings import TrainerSettings, as_settings
 
 __all__ = ["CaptionedFile", "class_tokens", "read_captioned_folder"]
@@ -82,16 +83,6 @@ def read_captioned_folder(
     return reader.read_file()
 
 
-def class_tokens(dataset: str) -> str | None:
-    """What kohya trains the images without caption on, in a folder named ``N_tokens``; None for other names.
-
-    >>> class_tokens("img/10_sks dog"), class_tokens("dogs")
-    ('sks dog', None)
-    """
-    found = numbered(dataset.rpartition("/")[2])
-    return found[1] or None if found else None
-
-
 def _is_numbered(folder: os.DirEntry[str]) -> bool:
     return class_tokens(folder.name) is not None
 
@@ -110,6 +101,7 @@ class _Reader:
 
     def read_folders(self) -> Iterator[CaptionedFile]:
         visited: set[tuple[int, int]] = set()
+        imagefolder = Imagefolder(self._problems)
         without = 0
         # With each folder, the tables above it.
         waiting: list[tuple[str, str, tuple[ReadTable, ...]]] = [(self._root, "", ())]
@@ -117,6 +109,8 @@ class _Reader:
             path, relative, tables = waiting.pop()
             if (listing := self._list(path, visited)) is None:
                 continue
+            if self._settings is None or self._settings.trainer.name == "diffusers":
+                imagefolder.see(relative, listing)
             if not relative:
                 self._any_numbered = any(map(_is_numbered, listing.folders))
             for file in self._folder(path, relative, listing, tables):
@@ -128,6 +122,7 @@ class _Reader:
             self._tell_unread(listing)
             prefix = f"{relative}/" if relative else ""
             waiting.extend((entry.path, prefix + entry.name, tables) for entry in reversed(listing.folders))
+        imagefolder.tell()
         for path, columns in self._tables.not_understood if without else ():
             self._problems.add("not_understood", path, f"is no table of captions that is known; it has: {columns}")
 
@@ -150,7 +145,7 @@ class _Reader:
                     yield table
         name = relative.rpartition("/")[2] or Path(self._root).resolve().name
         if trainer is not None:
-            images = TrainedImages(trainer, name, listing, dataset, self._problems)
+            images = TrainedImages(trainer, name, listing, dataset, self._problems, in_table=bool(tables))
             yield from self._trained(images, listing, relative, tables)
         else:
             yield from self._pairs(listing, relative, dataset, tables, name)

@@ -42,6 +42,11 @@ class ImageNames:
                 return self._shown(str(Path(place, found)))
         return None
 
+    def in_other_case(self, name: str, folder: str) -> str | None:
+        """The name of an image that differs from ``name`` in small and capital letters alone; None for none."""
+        place, last = os.path.split(os.path.normpath(Path(folder, name)))
+        return self._listed(place or os.curdir).in_other_case(last)
+
     def key(self, path: str) -> str:
         """The same for one file, whether its path is absolute or not."""
         folder, name = os.path.split(path)
@@ -72,6 +77,13 @@ class _Listing:
     @cached_property
     def _by_stem(self) -> dict[str, str]:
         return {name.rpartition(".")[0]: name for name in sorted(self._names, reverse=True) if _is_image(name)}
+
+    @cached_property
+    def _by_small_letters(self) -> dict[str, str]:
+        return {name.casefold(): name for name in self._names if _is_image(name)}
+
+    def in_other_case(self, name: str) -> str | None:
+        return self._by_small_letters.get(name.casefold())
 
     def find(self, name: str) -> str | None:
         if name in self._names:

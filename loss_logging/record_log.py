@@ -30,6 +30,8 @@ _RUN = 16
 _ROW_GROUP = 131_072
 _DICTIONARY = ["step", "path", "dataset", "caption"]
 _FLOATS = ["loss", "timestep", "loss_empty"]
+_EXACT = [field.name for field in SCHEMA if field.name not in (*_FLOATS, "components")]
+"""The columns with statistics: those of floats leave NaN out, so that a reader that trusts them finds none."""
 
 
 class LogVersionError(LossLoggingError):
@@ -230,7 +232,12 @@ class RecordLog:
 def write_shard(file: IO[bytes], batches: Iterable[pa.RecordBatch]) -> None:
     """Write records as one Parquet shard."""
     with pq.ParquetWriter(
-        file, SCHEMA, compression="zstd", use_dictionary=_DICTIONARY, use_byte_stream_split=_FLOATS
+        file,
+        SCHEMA,
+        compression="zstd",
+        use_dictionary=_DICTIONARY,
+        use_byte_stream_split=_FLOATS,
+        write_statistics=_EXACT,
     ) as writer:
         for table in _row_groups(batches):
             writer.write_table(table, row_group_size=_ROW_GROUP)

@@ -114,7 +114,9 @@ class TableReader:
         if (found := self.names.find(row.name, folder)) is not None:
             return found
         if not (path == self._root or inside or suffix(row.name) not in IMAGES):
-            self._problems.add("no_image", path, f"there is no {row.name}", row.line)
+            other = self.names.in_other_case(row.name, folder)
+            message = f"there is no {row.name}" + (f", but {other}" if other else "")
+            self._problems.add("no_image", path, message, row.line)
         return os.path.normpath(Path(folder, row.name))
 
     def _found(self, names: Iterable[str], folder: str) -> Iterator[str]:

@@ -12,11 +12,12 @@ import msgspec
 
 from loss_logging.caption_files import CaptionFiles
 from loss_logging.captioned_file import CaptionedFile
+from loss_logging.captions.caption import quote
 from loss_logging.captions.trainers import Trainer, Without
 from loss_logging.folder_listing import Listing, stem
 from loss_logging.folder_problems import FolderProblems
 
-__all__ = ["TrainedImages", "numbered", "reads_table", "tell_usual_suffix"]
+__all__ = ["TrainedImages", "class_tokens", "numbered", "reads_table", "tell_usual_suffix"]
 
 _NUMBERED = re.compile(r"([0-9]+)(?:_(.*))?")
 _CROP = re.compile(r"(.+)(?:_[^_]*){4}")
@@ -30,6 +31,16 @@ def numbered(folder: str) -> tuple[int, str] | None:
     """
     match = _NUMBERED.fullmatch(folder)
     return (int(match[1]), match[2] or "") if match else None
+
+
+def class_tokens(dataset: str) -> str | None:
+    """What kohya trains the images without caption on, in a folder named ``N_tokens``; None for other names.
+
+    >>> class_tokens("img/10_sks dog"), class_tokens("dogs")
+    ('sks dog', None)
+    """
+    found = numbered(dataset.rpartition("/")[2])
+    return found[1] or None if found else None
 
 
 def reads_table(trainer: Trainer, name: str, listing: Listing) -> bool:
@@ -59,16 +70,27 @@ class TrainedImages:
         listing: what is in it.
         dataset: the name for its captions.
         problems: takes what cannot be read and what is lost.
+        in_table: whether captions are in a table.
     """
 
-    def __init__(self, trainer: Trainer, folder: str, listing: Listing, dataset: str, problems: FolderProblems) -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        folder: str,
+        listing: Listing,
+        dataset: str,
+        problems: FolderProblems,
+        *,
+        in_table: bool = False,
+    ) -> None:
         self._trainer = trainer
         self._listing = listing
         self._dataset = dataset
         self._problems = problems
         self._files = CaptionFiles(problems)
         self._suffix = tell_usual_suffix(trainer, listing, problems)
-        self._without = trainer.without if self._suffix or not trainer.without_any else trainer.without_any
+        any_captions = self._suffix is not None or in_table
+        self._without = trainer.without if any_captions else trainer.without_any or trainer.without
         words = numbered(folder) if trainer.folders == "numbered" else None
         self._class_tokens = trainer.class_tokens if trainer.class_tokens is not None else words[1] if words else None
 
@@ -89,6 +111,7 @@ class TrainedImages:
         pieces = self._trainer.pieces(raw)
         for line, piece in pieces or [(None, "")]:
             trained = () if not pieces and self._without == "fails" else tuple(self._trainer.variants(piece))
+            self._tell_commas(piece)
             yield CaptionedFile(image.path, self._dataset, piece, text.path, line, trained=trained)
         self._tell_lost(raw, text)
 
@@ -124,6 +147,20 @@ class TrainedImages:
             return None
         candidates = (text for name in names for text in self._listing.texts.get(name, ()))
         return next((text for text in candidates if text.name in {f"{name}{self._suffix}" for name in names}), None)
+
+    def _tell_commas(self, caption: str) -> None:
+        """Say once that blanks after commas are doubled, and numbers taken apart."""
+        written = caption.replace(",", self._trainer.comma)
+        if (
+            ", " not in caption
+            or written == caption
+            or any(self._trainer.name in note for note in self._problems.notes)
+        ):
+            return
+        note = (
+            f"{self._trainer.name} writes {self._trainer.comma!r} for each comma: {quote(caption)} is {quote(written)}"
+        )
+        self._problems.notes.append(f"{note}. Write commas without a blank after them to have them as you mean them.")
 
     def _tell_lost(self, raw: str, text: os.DirEntry[str]) -> None:
         if self._trainer.lines == "first" and (rest := raw.partition("\n")[2].strip()):

@@ -131,17 +131,18 @@ def _kohya_row(values: Mapping[str, Any]) -> tuple[str, Trainer]:
     wildcards = values.get("enable_wildcard") is True
     folder, table = values.get("image_dir"), values.get("metadata_file")
     prefix, suffix = values.get("caption_prefix"), values.get("caption_suffix")
+    shuffled, separator = values.get("shuffle_caption"), values.get("keep_tokens_separator")
     row = _changed(
         "kohya",
         **_ending(values.get("caption_extension")),
         lines="each" if wildcards else None,
         lines_of_tables="each" if wildcards else None,
-        resolves=("choices",) if wildcards else None,
+        resolves=("choices",) * wildcards + ("separator",) * bool(shuffled and separator),
         prefix=f"{prefix} " if prefix else None,
         suffix=f" {suffix}" if suffix else None,
         class_tokens=values.get("class_tokens") or ("" if folder else None),
-        shuffled=values.get("shuffle_caption"),
-        separator=values.get("keep_tokens_separator"),
+        shuffled=shuffled,
+        separator=separator,
         folders="top" if folder else None,
         **_table(table),
     )

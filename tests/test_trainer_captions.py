@@ -207,7 +207,7 @@ def test_lists_of_diffusers(tmp_path: Path) -> None:
     """Of a list one text is drawn; of several columns its scripts take "text", or the second; no files beside."""
     rows = [{"file_name": "1.png", "text": ["a", "b"], "caption": "c"}]
     write(tmp_path, {"1.png": PNG, "1.txt": "t", "2.png": PNG, "metadata.jsonl": json.dumps(rows[0])})
-    assert trained(tmp_path, "diffusers") == {"1.png": ["a", "b"], "2.png": FAILS}
+    assert trained(tmp_path, "diffusers") == {"1.png": ["a", "b"], "2.png": SKIP}
     write(tmp_path, {"metadata.jsonl": json.dumps({"file_name": "1.png", "label": "l", "caption": "c"})})
     assert trained(tmp_path, "diffusers")["1.png"] == "l"
 
@@ -227,6 +227,41 @@ def test_ids_that_are_of_no_image(tmp_path: Path) -> None:
     rows = "\n".join(json.dumps({"id": i, "text": "question"}) for i in range(40))
     write(tmp_path, {"1.png": PNG, "1.txt": "a cat", "qa.jsonl": rows.replace('"id": 1,', '"id": 99,')})
     assert [file.caption for file in read(tmp_path)[0]] == ["a cat"]
+
+
+JPG = [f"{i}.png" for i in range(3)]
+TRAPS: dict[str, tuple[list[str], dict[str, list[str]], int]] = {  # images; tables and whom they name; problems
+    "none": (JPG, {"metadata.jsonl": JPG}, 0),
+    "none, with names alike": (["contest.png", "A_TEST.png", "latest_x.png"], {"metadata.jsonl": ["contest.png"]}, 0),
+    "in its split": (["train/1.png", "train/2.png"], {"train/metadata.jsonl": ["1.png", "2.png"]}, 0),
+    "above train/": (["train/1.png", "train/2.png"], {"metadata.jsonl": ["train/1.png", "train/2.png"]}, 1),
+    "a file named as a split": ([*JPG, "a_test.png"], {"metadata.jsonl": [*JPG, "a_test.png"]}, 2),
+    "with a digit": ([*JPG, "test1.png"], {"metadata.jsonl": JPG}, 2),
+    "a folder inside": ([*JPG, "sub/dev/9.png"], {"metadata.jsonl": JPG}, 2),
+    "in capitals": (JPG, {"Metadata.jsonl": JPG}, 1),
+    "two kinds": (JPG, {"metadata.jsonl": JPG[:1], "metadata.csv": JPG[1:]}, 1),
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_traps_of_imagefolder(tmp_path: Path, trap: str) -> None:
+    """What load_dataset of datasets 5.2.0 leaves out: tables outside splits, all but splits, capitals, two kinds."""
+    images, tables, count = TRAPS[trap]
+    write(tmp_path, dict.fromkeys(images, PNG))
+    for name, named in tables.items():
+        csv = "\n".join(["file_name,text", *(f"{image},a cat" for image in named)])
+        rows = "\n".join(json.dumps({"file_name": image, "text": "a cat"}) for image in named)
+        write(tmp_path, {name: csv if name.endswith("csv") else rows})
+    assert kinds(read(tmp_path)[1]).get("metadata_not_read", 0) == count
+    assert kinds(read(tmp_path, trainer="diffusers")[1]).get("metadata_not_read", 0) == count
+    assert "metadata_not_read" not in kinds(read(tmp_path, trainer="kohya")[1])
+
+
+def test_a_name_in_another_case(tmp_path: Path) -> None:
+    """An image that a table names in another case is not there on Linux; which one is meant is said."""
+    write(tmp_path, {"A.PNG": PNG, "metadata.jsonl": json.dumps({"file_name": "a.png", "text": "a cat"})})
+    (problem,) = (one for one in read(tmp_path)[1].kept if one.kind == "no_image")
+    assert problem.message == "there is no a.png, but A.PNG"
 
 
 # --- what is said without a trainer -----------------------------------------------------------------------------------
@@ -298,6 +333,19 @@ def test_placeholders_that_a_trainer_resolves(tmp_path: Path) -> None:
     assert found(tmp_path, trainer="kohya")["template"] == 1
 
 
+def test_a_separator_that_stays_in_the_text(tmp_path: Path) -> None:
+    """Kohya's ||| is trained on unless tags are shuffled there; ai-toolkit's commas are said once."""
+    write(tmp_path, {f"{i}.png": image() for i in range(2)} | {"0.txt": "sks, dog ||| park, day, sun"})
+    write(tmp_path, {"1.txt": "sks, cat, 1,000 shells, sea"})
+    for trainer in (None, "kohya", "musubi"):
+        assert found(tmp_path, trainer=trainer)["template"] == 1
+    assert found(tmp_path, syntax=["separator"])["template"] == 0
+    (note,) = check_folder(tmp_path, CaptionConfig(trainer="ai-toolkit")).problems.notes
+    assert "sks,  dog" in note
+    settings = settings_from_file(write(tmp_path, {"k.toml": SHUFFLED}) / "k.toml")
+    assert "template" not in {f.rule for f in check_folder(tmp_path, trainer=settings).findings()}
+
+
 # --- configuration files ----------------------------------------------------------------------------------------------
 
 KOHYA = """
@@ -314,6 +362,14 @@ caption_extension = ".txt"
   image_dir = "cats"
   shuffle_caption = true
   enable_wildcard = false
+"""
+SHUFFLED = """
+[[datasets]]
+  keep_tokens_separator = "|||"
+  shuffle_caption = true
+  caption_extension = ".txt"
+  [[datasets.subsets]]
+  image_dir = "."
 """
 MUSUBI = """
 [general]

@@ -21,7 +21,7 @@ __all__ = ["CaptionConfig", "Profile", "Syntax"]
 
 Profile = Literal["auto", "prose", "tags", "instance"]
 
-Syntax = Literal["weights", "choices", "wildcards", "networks", "trigger", "names"]
+Syntax = Literal["weights", "choices", "wildcards", "networks", "trigger", "names", "separator"]
 
 _REFERENCE = re.compile(r"\w+(?:\.\w+)*:\w+", re.ASCII)
 
@@ -57,7 +57,7 @@ class CaptionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         first_line_only: the trainer reads only the first line of a caption file.
         syntax: what the trainer resolves itself, and what therefore is no left-over in a caption: ``"weights"`` for
             ``(cat:1.2)``, ``"choices"`` for ``{a|b}``, ``"wildcards"`` for ``__animal__``, ``"networks"`` for
-            ``<lora:name:1>``, ``"trigger"`` for ``[trigger]`` and ``"names"`` for ``[name]``.
+            ``<lora:name:1>``, ``"trigger"`` for ``[trigger]``, ``"names"`` for ``[name]``, ``"separator"`` for ``|||``.
         triggers: the trigger word or phrase of a dataset, by its name: it is missed in captions without it.
         default_trigger: the one of datasets that ``triggers`` does not name; None for none.
         ignore: what is fine as it is, in the lines of an `IgnoreList`.
