@@ -15,8 +15,8 @@ import numpy as np
 
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.support.extras import require
+from loss_logging.support.images import load_image_function
 from loss_logging.support.progress_bar import progress_bar
-from loss_logging.trackers.pictures import load_image_function
 
 __all__ = ["FEATURES", "Featurizer", "PictureFeatures", "as_features", "picture_features", "pixels"]
 
@@ -260,7 +260,8 @@ def _small(image: Any) -> Floats:
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     method = Image.Resampling.BOX if min(image.size) > SIDE else Image.Resampling.BILINEAR
     resized = image.convert("RGB").resize((SIDE, SIDE), method)
-    return np.asarray(resized, np.float32) / np.float32(255)
+    scaled: np.ndarray[Any, np.dtype[np.float32]] = np.asarray(resized, np.float32) / np.float32(255)
+    return scaled
 
 
 def _unreadable() -> tuple[type[Exception], ...]:

@@ -1,4 +1,4 @@
-"""loss_logging/records/in_flight.py: what a data loader makes of names and figures; frames where records are expected."""
+"""loss_logging/records/in_flight.py: what a data loader makes of names and figures; frames for records."""
 
 from __future__ import annotations
 
