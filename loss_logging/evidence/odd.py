@@ -132,7 +132,8 @@ def _nearest(rows: Any) -> tuple[Floats, Any]:
 
     components = min(_COMPONENTS, *rows.shape)
     sample = rows[np.random.default_rng(1).choice(len(rows), min(len(rows), _SAMPLE), replace=False)]
-    short = PCA(components, random_state=0).fit(sample).transform(rows) if components < rows.shape[1] else rows
+    with np.errstate(invalid="ignore"):  # pictures that are all the same have no share of a variance of 0
+        short = PCA(components, random_state=0).fit(sample).transform(rows) if components < rows.shape[1] else rows
     few = min(len(rows), 6)
     found = NearestNeighbors(n_neighbors=few).fit(short).kneighbors(short, return_distance=False)
     distance = np.full(len(rows), np.inf)

@@ -6,7 +6,7 @@ import hashlib
 import os
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +24,7 @@ from loss_logging.captions.ignore import IgnoreList
 from loss_logging.captions.reason import SEVERITIES, FlaggedCaption, Reason, Severity
 from loss_logging.captions.text_store import TextStore
 from loss_logging.captions.trainers import Trainer
+from loss_logging.captions.verdict import Verdict, flagged_caption, flagged_order
 from loss_logging.support.progress_bar import progress_bar
 
 __all__ = ["IGNORE_FILE", "Finding", "FolderCheck", "check_folder"]
@@ -106,6 +107,26 @@ class FolderCheck:
                 yield from (self._about_dataset(name, r) for r in dataset.reasons if r.severity == severity)
             for flagged, place in zip(self.captions.flagged, places, strict=True):
                 yield from (_about_caption(flagged, r, place) for r in flagged.details if r.severity == severity)
+
+    def add(self, reasons: Mapping[tuple[str, str, str], Reason], ignore: IgnoreList | None = None) -> None:
+        """Add what somebody else found about captions of the folder.
+
+        Args:
+            reasons: by path (relative to the folder), dataset and caption.
+            ignore: what is fine as it is.
+        """
+        wanted = {key: r for key, r in reasons.items() if ignore is None or not ignore.ignores(r.rule, key[0])}
+        verdicts = {(one.path, one.dataset, one.caption): tuple(one.details) for one in self.captions.flagged}
+        for key, reason in wanted.items():
+            verdicts[key] = (*verdicts.get(key, ()), reason)
+        flagged = [flagged_caption(*key, None, Verdict(found)) for key, found in verdicts.items()]
+        summary = Counter(self.captions.summary) + Counter(reason.rule for reason in wanted.values())
+        self.captions = msgspec.structs.replace(
+            self.captions,
+            flagged=sorted(flagged, key=flagged_order),
+            summary=dict(summary.most_common()),
+            ignored=self.captions.ignored + len(reasons) - len(wanted),
+        )
 
     def _about_file(self, problem: FolderProblem) -> Finding:
         return Finding(

@@ -51,6 +51,12 @@ def check_captions(
         bool, typer.Option("--fix", help="Repair mojibake, entities, invisible characters and white space.")
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would change, and change nothing.")] = False,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Compare captions with their pictures, too (extra evidence).")
+    ] = False,
+    features: Annotated[
+        str, typer.Option(help="What pictures are compared by: pixels, or module:function.")
+    ] = "pixels",
     rows: Annotated[int, typer.Option(min=0, help="Most examples in the table.")] = 10,
 ) -> None:
     """Check the captions of a folder or table, with neither model nor GPU.
@@ -65,6 +71,7 @@ def check_captions(
       loss-logging check-captions photos
       loss-logging check-captions photos --model sdxl --fail-on warning
       loss-logging check-captions photos --trainer kohya --as-trained
+      loss-logging check-captions photos --pictures
       loss-logging check-captions photos --fix --diff
       loss-logging check-captions captions.csv --format sarif
     """
@@ -89,9 +96,30 @@ def check_captions(
         repair="write" if fix and not diff else "show" if fix or diff else None,
         progress=True,
     )
+    if pictures and not check.is_empty:
+        from loss_logging.evidence.folder import check_pictures
+
+        seen = check_pictures(
+            path,
+            trainer=settings,
+            path_column=path_column,
+            caption_column=caption_column,
+            features=features,
+            progress=True,
+        )
+        check.add(seen.reasons, ignore_list(ignore, path))
+        check.captions.warnings.extend([*seen.notes, *_about_duplicates(seen.near_duplicates)])
     print_check_as(check, "json" if as_json else output, rows)
     if check.is_empty:
         hint(f"{path} holds nothing to check", "red")
         raise typer.Exit(2)
     if fails(check, fail_on):
         raise typer.Exit(1)
+
+
+def _about_duplicates(groups: list[list[str]]) -> list[str]:
+    if not groups:
+        return []
+    shown = "; ".join(" and ".join(group[:3]) for group in groups[:3])
+    more = f"; and {len(groups) - 3} more groups" if len(groups) > 3 else ""
+    return [f"{len(groups)} groups of pictures are nearly the same: {shown}{more}"]
