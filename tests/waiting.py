@@ -1,0 +1,24 @@
+"""How tests wait: for something to become true, with a limit that only a hang reaches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+__all__ = ["wait_until"]
+
+T = TypeVar("T")
+
+
+def wait_until(condition: Callable[[], T], seconds: float = 120.0, *, every: float = 0.005) -> T:
+    """The first true value of ``condition``, which is asked ``every`` so many seconds.
+
+    Raises:
+        AssertionError: there was none within ``seconds``; shows the last value.
+    """
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"it did not happen within {seconds} s; the last value was {value!r}"
+        time.sleep(every)
+    return value
