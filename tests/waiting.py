@@ -1,4 +1,4 @@
-"""How tests wait: for something to become true, with a limit that only a hang reaches."""
+"""How tests wait: for something to become true, with a limit that only a hang reaches. None of them asserts a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["wait_until"]
+__all__ = ["HOURS", "wait_until"]
+
+HOURS = 7_200.0
+"""Seconds of a time limit that no test lives to see: what comes back has not waited for it."""
 
 T = TypeVar("T")
 

@@ -220,9 +220,9 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
         "import sys, time; sys.stderr.isatty = lambda: True\n"
         "from loss_logging.support.progress_bar import announced, progress_bar\n"
         "with announced('reading', shown=True): pass\n"
-        "for _ in progress_bar('counting', range(4), unit=' items'): time.sleep(0.4)\n"
+        "for _ in progress_bar('counting', range(3), unit=' items'): time.sleep(0.4)\n"
         "for _ in progress_bar('quick', range(3)): pass\n"
-        "for _ in progress_bar('unseen', range(4), shown=False): time.sleep(0.4)\n"
+        "for _ in progress_bar('unseen', range(3), shown=False): time.sleep(0.4)\n"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True).stderr.decode()
     assert "reading" in shown
