@@ -20,7 +20,7 @@ from loss_logging import LossReport
 class FileTracker:
     """One line for each thing that it takes. As long as ``{out}.trouble`` exists, it does what that file says."""
 
-    name = "trackers:FileTracker"
+    name = "tracker_files:FileTracker"
 
     def __init__(self, out: str) -> None:
         self._out = Path(out)

@@ -54,7 +54,8 @@ class Run(SeamRun):
         try:
             found.update(at())
         except Exception as error:  # noqa: BLE001
-            self.watch.cannot(f"{type(error).__name__}: {error}")
+            found["problem"] = f"{type(error).__name__}: {error}"
+            self.watch.cannot(found["problem"])
 
     def log_found(self, done: Callable[[], int], found: Mapping[str, Any]) -> None:
         """Log a batch.
@@ -160,12 +161,18 @@ def see_states(run: Callable[[], Run | None]) -> None:
     Accelerator.save_state, Accelerator.load_state, Accelerator.end_training = save_state, load_state, end_training
 
 
-def _signature(method: Callable[..., Any], *names: str) -> inspect.Signature:
-    signature = inspect.signature(method)
+def _signature(trainer: Any, method: str, *names: str) -> inspect.Signature:
+    """How the trainer's own loop calls a method of it: as its first definition says, whatever a subclass takes.
+
+    Raises:
+        LossLoggingError: a parameter that is needed is missing there.
+    """
+    first = [kind for kind in type(trainer).__mro__ if method in vars(kind)][-1]
+    signature = inspect.signature(getattr(first, method).__get__(trainer))
     missing = [name for name in names if name not in signature.parameters]
     if missing:
         raise LossLoggingError(
-            f"this version of the trainer is not known: {method.__name__} has no parameter {', '.join(missing)}"
+            f"this version of the trainer is not known: {method} has no parameter {', '.join(missing)}"
         )
     return signature
 
@@ -189,7 +196,7 @@ def see_sd_scripts(trainer: Any, run: Run, train_util: Any, masked: Callable[[An
     seen: dict[str, Any] = {}
     process_batch, post_process_loss = trainer.process_batch, trainer.post_process_loss
     conditional_loss = train_util.conditional_loss
-    signature = _signature(process_batch, "batch", "network", "accelerator", "args", "is_train")
+    signature = _signature(trainer, "process_batch", "batch", "network", "accelerator", "args", "is_train")
 
     @functools.wraps(process_batch)
     def process(*args: Any, **kwargs: Any) -> Any:
@@ -200,7 +207,7 @@ def see_sd_scripts(trainer: Any, run: Run, train_util: Any, masked: Callable[[An
         seen.update(given)
         loss = process_batch(*args, **kwargs)
         if "per_example" not in seen:
-            run.watch.cannot("process_batch did not call conditional_loss")
+            run.watch.missed(seen.get("problem", "process_batch did not call conditional_loss"))
         else:
             run.log_found(step, seen)
         seen.clear()
@@ -239,8 +246,8 @@ def see_musubi(trainer: Any, run: Run) -> None:
     """
     seen: dict[str, Any] = {}
     process_batch, compute_loss = trainer.process_batch, trainer.compute_loss
-    signature = _signature(process_batch, "batch", "network", "accelerator", "global_step")
-    _signature(compute_loss, "args", "output", "timesteps")
+    signature = _signature(trainer, "process_batch", "batch", "network", "accelerator", "global_step")
+    _signature(trainer, "compute_loss", "args", "output", "timesteps")
 
     @functools.wraps(process_batch)
     def process(*args: Any, **kwargs: Any) -> Any:
@@ -248,7 +255,7 @@ def see_musubi(trainer: Any, run: Run) -> None:
         seen.update(signature.bind(*args, **kwargs).arguments)
         result = process_batch(*args, **kwargs)
         if "per_example" not in seen:
-            run.watch.cannot("process_batch did not call compute_loss")
+            run.watch.missed(seen.get("problem", "process_batch did not call compute_loss"))
         else:
             run.log_found(lambda: int(seen["global_step"]), seen)
         seen.clear()

@@ -68,11 +68,13 @@ class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
         """Make a report; a checkpoint may also be saved before and after the training, and when it has failed."""
         if self._losses is not None:
+            self._watch.note(self._losses)
             self._losses.save_step(trainer.global_step)
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
         """Make the last report."""
         if self._losses is not None:
+            self._watch.note(self._losses)
             self._losses.save_step(trainer.global_step)
         self._end()
 
@@ -97,7 +99,7 @@ class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
             captured.check(loss)
             given = captured.losses
         if given is None:
-            self._watch.cannot(captured.reason)
+            self._watch.missed(captured.reason, step, len(names["paths"]))
             return
         assert self._losses is not None
         self._losses.log_batch(step, given, **names)

@@ -50,7 +50,7 @@ class SeamRun(ABC):
             self.watch.logged()
         except Exception as error:  # noqa: BLE001, whatever the reason, the user's training is worth more
             self.off = self.losses is None
-            self.watch.cannot(f"{type(error).__name__}: {error}")
+            self.watch.missed(f"{type(error).__name__}: {error}")
 
     def logger(self, accelerator: Any, job_name: str, save_root: str) -> LossLogger:
         """A LossLogger as the section says, and the trainer where that says nothing.
@@ -77,6 +77,7 @@ class SeamRun(ABC):
     def save(self) -> None:
         """Make a report."""
         if self.losses is not None:
+            self.watch.note(self.losses)
             self.losses.save_step(self.step)
 
     def close(self) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import transformers
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset
+from transformers.utils import is_datasets_available
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.integrations.trainers.token_losses import Losses, ModelLosses
+from loss_logging.integrations.trainers.example_names import KEY, Batch, Collator, Names, named
+from loss_logging.integrations.trainers.forwards import Forward, forwards_of
+from loss_logging.integrations.trainers.token_losses import Losses, ModelLosses, Scalar
 from loss_logging.integrations.trainers.watch import Watch
+from loss_logging.records.capture import CapturedLosses, capture_per_example_loss
 from loss_logging.runs.config import TrainConfig
 from loss_logging.support.warn import LOGGER
 from loss_logging.training.logger import LossLogger
@@ -22,9 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["log_losses"]
 
-_KEY = "loss_logging_names"
 _LOGGERS = {"tensorboard": "tensorboard", "wandb": "wandb", "comet_ml": "comet", "trackio": "trackio"}
-_MAX_CAPTION = 2000
+_PerExample: TypeAlias = "Callable[[Any, Mapping[str, Any]], torch.Tensor]"
 
 
 def log_losses(
@@ -34,15 +38,19 @@ def log_losses(
     path: str | None = None,
     dataset: str | None = None,
     caption: str | None = None,
-    per_example: Callable[[Any, Mapping[str, Any]], torch.Tensor] | None = None,
+    per_example: _PerExample | None = None,
 ) -> LossLogger:
     """Log the loss of every training example of a ``transformers.Trainer``. Call it once, before ``train()``.
 
-    The loss and the gradient stay bit for bit what they are: the examples' losses are computed from the model's logits,
-    without a graph, as the mean over the tokens of each example that are not ignored. The number of those tokens is
-    logged as the component ``tokens``: weighted by it, the mean of the losses is the Trainer's scalar. Losses of
-    language models, classifiers (also of tokens, and with several labels) and regression are recognised, by comparing
-    the first batches with the scalar.
+    The training stays bit for bit what it is: the examples' losses are computed from what the model's own forward
+    returned, without a graph, as the mean over the tokens of each example that are not ignored. The number of those
+    tokens is logged as the component ``tokens``: weighted by it, the mean of the losses is the Trainer's scalar. The
+    losses of language models, classifiers (also of tokens, and with several labels) and regression are recognised, by
+    comparing the first batches with the scalar, and those of TRL's SFTTrainer; where a batch has two rows for each
+    example, as in DPOTrainer and RewardTrainer, each pair has the loss that the scalar is the mean of.
+
+    Examples that lie in one row, without padding, are told apart, and so are the documents that an item was packed of:
+    they are named by the item and their place in it, such as "7/0".
 
     A report is made at each of the Trainer's saves and at the end; a training that is resumed from a checkpoint resumes
     the log.
@@ -54,7 +62,8 @@ def log_losses(
         path: column that identifies an example; its number in the dataset by default.
         dataset: column with the name of the dataset; all are in "train" by default.
         caption: column with the text to show; by default the tokens are decoded, where there are some.
-        per_example: for losses that are not recognised: from the model's outputs and the inputs, (B,) losses.
+        per_example: for losses that are not recognised: from the outputs of the model's last forward and the inputs,
+            (B,) losses.
 
     Returns:
         the LossLogger, which is closed when the training ends.
@@ -65,10 +74,12 @@ def log_losses(
     if trainer.train_dataset is None:
         raise LossLoggingError("the Trainer has no train_dataset; give it one before log_losses")
     _require_own_batches(trainer)
+    names = Names(path, dataset, caption, getattr(trainer, "processing_class", None))
+    _check_columns(trainer.train_dataset, names)
     losses = LossLogger(_default_config(trainer.args) if config is None else config)
     watch = Watch("transformers.Trainer", "give log_losses(per_example=...), from outputs and inputs to (B,) losses")
-    _keep_names(trainer, _Names(path, dataset, caption, getattr(trainer, "processing_class", None)))
-    _see_losses(trainer, losses, per_example or ModelLosses(), watch)
+    _keep_names(trainer, names)
+    _see_losses(trainer, losses, per_example, watch)
     trainer.add_callback(_Callback(losses, watch))
     return losses
 
@@ -81,35 +92,13 @@ def _default_config(args: Any) -> TrainConfig:
 # --- who an example is --------------------------------------------------------------------------------------------
 
 
-class _Names(NamedTuple):
-    """The columns that name an example."""
-
-    path: str | None
-    dataset: str | None
-    caption: str | None
-    tokenizer: Any
-
-    def add(self, item: Any, index: int | str) -> Any:
-        """The item with its names; as it is where it has no columns."""
-        return {**item, _KEY: self.of(item, index)} if isinstance(item, Mapping) else item
-
-    def of(self, item: Any, index: int | str) -> tuple[str, str, str]:
-        try:
-            return (
-                str(index) if self.path is None else str(item[self.path]),
-                "train" if self.dataset is None else str(item[self.dataset]),
-                self._text(item) if self.caption is None else str(item[self.caption]),
-            )
-        except KeyError as error:
-            raise LossLoggingError(
-                f"log_losses: the dataset has no column {error}; it has {', '.join(item)}"
-            ) from error
-
-    def _text(self, item: Any) -> str:
-        if isinstance(item, Mapping) and "input_ids" in item and hasattr(self.tokenizer, "decode"):
-            text: str = self.tokenizer.decode(item["input_ids"], skip_special_tokens=True)
-            return text[:_MAX_CAPTION]
-        return ""
+def _check_columns(dataset: Any, names: Names) -> None:
+    """Raise before the training where a column is missing, if that can be seen without reading an item."""
+    columns = getattr(dataset, "column_names", None)
+    style = getattr(dataset, "format", None)
+    is_transformed = isinstance(style, Mapping) and style.get("type") == "custom"  # its items may have other columns
+    if isinstance(columns, list) and not is_transformed:
+        names.check(columns)
 
 
 def _require_own_batches(trainer: Any) -> None:
@@ -124,132 +113,176 @@ def _require_own_batches(trainer: Any) -> None:
         )
 
 
-def _keep_names(trainer: Any, names: _Names) -> None:
-    """Have each item carry its names through the loader, past the removal of columns that the model does not take."""
+def _keep_names(trainer: Any, names: Names) -> None:
+    """Have each item carry its names through the loader, past the removal of columns that the model does not take.
+
+    The Trainer's dataset and collator are replaced while it makes the loader, and are its own again afterwards.
+    """
+    if trainer.args.remove_unused_columns and not hasattr(trainer, "_set_signature_columns_if_needed"):
+        raise LossLoggingError(
+            f"transformers {transformers.__version__} removes columns in a way that this version of loss_logging "
+            "does not know; set TrainingArguments(remove_unused_columns=False), or update loss_logging"
+        )
+    make: Callable[[], Any] = trainer.get_train_dataloader
+
+    @functools.wraps(make)
+    def get_train_dataloader() -> Any:
+        with _naming(trainer, names):
+            return make()
+
+    trainer.get_train_dataloader = get_train_dataloader
+
+
+@contextmanager
+def _naming(trainer: Any, names: Names) -> Iterator[None]:
+    plain, sampler = trainer.train_dataset, getattr(trainer, "_get_train_sampler", None)
+    trained, with_names = _without_unused(trainer, plain, names)
+    replaced = {"train_dataset": named(with_names, names), "data_collator": Collator(trainer.data_collator)}
     if trainer.args.remove_unused_columns:
-        prepare = getattr(trainer, "_set_signature_columns_if_needed", None)
-        if prepare is None:
-            raise LossLoggingError(
-                f"transformers {transformers.__version__} removes columns in a way that this version of loss_logging "
-                "does not know; set TrainingArguments(remove_unused_columns=False), or update loss_logging"
-            )
-        prepare()
-        trainer._signature_columns = [*trainer._signature_columns, _KEY]
-    trainer.train_dataset = _named(trainer.train_dataset, names)
-    trainer.data_collator = _Collator(trainer.data_collator)
+        trainer._set_signature_columns_if_needed()
+        replaced["_signature_columns"] = [*trainer._signature_columns, KEY]
+    if sampler is not None:  # it may look at the dataset: at its kind, its columns, or each item's length
+        replaced["_get_train_sampler"] = lambda *given: sampler(trained) if given else sampler()
+    before = {name: vars(trainer)[name] for name in replaced if name in vars(trainer)}
+    vars(trainer).update(replaced)
+    try:
+        yield
+    finally:
+        for name in replaced:
+            del vars(trainer)[name]
+        vars(trainer).update(before)
 
 
-def _named(dataset: Any, names: _Names) -> Any:
-    """A dataset that offers what this one does, so that it is read in the same way and order."""
-    if isinstance(dataset, IterableDataset):
-        return (_SizedStream if hasattr(dataset, "__len__") else _NamedStream)(dataset, names)
-    return (_NamedBatches if hasattr(dataset, "__getitems__") else _NamedItems)(dataset, names)
+def _without_unused(trainer: Any, dataset: Any, names: Names) -> tuple[Any, Any]:
+    """The dataset without the columns that the Trainer would remove from it, which may be large; and with the names."""
+    if not trainer.args.remove_unused_columns or not _is_table(dataset):
+        return dataset, dataset
+    trained = trainer._remove_unused_columns(dataset, "Training")
+    kept = {*trained.column_names, *names.columns}
+    return trained, dataset.remove_columns([column for column in dataset.column_names if column not in kept])
 
 
-class _Named:
-    def __init__(self, dataset: Any, names: _Names) -> None:
-        self._dataset = dataset
-        self._names = names
+def _is_table(dataset: Any) -> bool:
+    if not is_datasets_available():
+        return False
+    import datasets
 
-    def __getattr__(self, name: str) -> Any:  # such as set_epoch, which shuffles anew
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._dataset, name)
-
-
-class _NamedItems(_Named):
-    """A dataset whose items carry their names."""
-
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def __getitem__(self, index: int) -> Any:
-        return self._names.add(self._dataset[index], index)
-
-
-class _NamedBatches(_NamedItems):
-    """One that is asked for a batch at once, as those of ``datasets`` are: their transforms see the whole batch."""
-
-    def __getitems__(self, indices: list[int]) -> list[Any]:
-        items = self._dataset.__getitems__(indices)
-        return [self._names.add(item, index) for item, index in zip(items, indices, strict=True)]
-
-
-class _NamedStream(_Named, IterableDataset[Any]):
-    """A dataset without numbers whose items carry their names: they are counted, in each worker."""
-
-    def __iter__(self) -> Iterator[Any]:
-        worker = get_worker_info()
-        prefix = "" if worker is None or worker.num_workers == 1 else f"{worker.id}/"
-        for index, item in enumerate(self._dataset):
-            yield self._names.add(item, f"{prefix}{index}")
-
-
-class _SizedStream(_NamedStream):
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-
-class _Collator:
-    """Collates as before, and hands the names on."""
-
-    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
-        self._collate = collate
-
-    def __call__(self, features: list[Any]) -> Any:
-        names = [feature.pop(_KEY, None) if isinstance(feature, dict) else None for feature in features]
-        batch = self._collate(features)
-        if None not in names and isinstance(batch, MutableMapping):
-            batch[_KEY] = names  # and not in a copy: a BatchEncoding stays one
-        return batch
+    return isinstance(dataset, datasets.Dataset)
 
 
 # --- its loss -----------------------------------------------------------------------------------------------------
 
 
-def _see_losses(trainer: Any, logger: LossLogger, losses: Callable[..., Any], watch: Watch) -> None:
-    """Look at what ``compute_loss`` is given and returns, also where a subclass overrides it."""
+class _Seen(NamedTuple):
+    """A batch after ``compute_loss``: what was given to it, what it did, and the loss."""
+
+    batch: Batch
+    inputs: Mapping[str, Any]
+    forwards: list[Forward]
+    pairs: CapturedLosses | None
+    scalar: Scalar
+
+
+def _see_losses(trainer: Any, losses: LossLogger, per_example: _PerExample | None, watch: Watch) -> None:
+    """Look at what ``compute_loss`` is given and returns, also where a subclass overrides it.
+
+    It is called as its caller calls it, and asked for nothing more: outputs can cost a forward of their own.
+    """
     compute: Callable[..., Any] = trainer.compute_loss
+    find = _Finder(per_example, _split(trainer))
 
     @functools.wraps(compute)
-    def compute_loss(
-        model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        names = inputs.pop(_KEY, None) if isinstance(inputs, MutableMapping) else None
-        if names is None or not model.training:
-            return compute(model, inputs, return_outputs=return_outputs, num_items_in_batch=num_items_in_batch)
+    def compute_loss(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        batch = inputs.pop(KEY, None) if isinstance(inputs, MutableMapping) else None
+        if batch is None or not model.training:
+            return compute(model, inputs, *args, **kwargs)
+        step = trainer.state.global_step + 1
+        if reason := batch.problem or find.reason:
+            watch.missed(reason, step, batch.items)
+            return compute(model, inputs, *args, **kwargs)
         given = dict(inputs)  # a smoothed loss takes the labels out
-        result = compute(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
-        if not isinstance(result, tuple):
-            watch.cannot("compute_loss returns no outputs with return_outputs=True")
-            return result
-        loss, outputs = result
+        with find.watching(model, batch) as (forwards, pairs):
+            result = compute(model, inputs, *args, **kwargs)
+        loss = result[0] if isinstance(result, tuple) else result
+        items = kwargs.get("num_items_in_batch", args[1] if len(args) > 1 else None)
         try:
-            _log(trainer.state.global_step + 1, names, _found(losses, outputs, given, loss, num_items_in_batch))
+            scalar = Scalar(loss, items, _terms(trainer, forwards))
+            log(step, batch, find(_Seen(batch, given, forwards, pairs, scalar)))
         except Exception as error:  # noqa: BLE001, whatever the reason, the user's training is worth more
-            watch.cannot(f"{type(error).__name__}: {error}")
-        return result if return_outputs else loss
+            watch.missed(f"{type(error).__name__}: {error}", step, batch.items)
+        return result
 
-    def _log(step: int, names: Sequence[tuple[str, str, str]], found: Losses | str | None) -> None:
-        if found is None:
-            return
-        if isinstance(found, str):
-            watch.cannot(found)
-            return
-        paths, datasets, captions = zip(*names, strict=True)
-        components = None if found.tokens is None else {"tokens": found.tokens}
-        logger.log_batch(step, found.losses, paths=paths, datasets=datasets, captions=captions, components=components)
-        watch.logged()
+    def log(step: int, batch: Batch, found: Losses | None) -> None:
+        if found is None and find.reason:
+            watch.missed(find.reason, step, batch.items)
+        elif found is None:
+            watch.count("the loss is 0 or no number, and its kind was not known yet", step, batch.items)
+        else:
+            paths, datasets, captions = zip(*batch.names, strict=True)
+            components = None if found.tokens is None else {"tokens": found.tokens}
+            losses.log_batch(
+                step, found.losses, paths=paths, datasets=datasets, captions=captions, components=components
+            )
+            watch.logged()
 
     trainer.compute_loss = compute_loss
 
 
-def _found(
-    losses: Callable[..., Any], outputs: Any, inputs: Mapping[str, Any], loss: Any, items: Any
-) -> Losses | str | None:
-    if isinstance(losses, ModelLosses):
-        return losses(outputs, inputs, loss, items)
-    return Losses(losses(outputs, inputs), None)
+class _Finder:
+    """The losses of the examples of a batch.
+
+    Attributes:
+        reason: why they are not known and will not be; "" as long as they may be.
+    """
+
+    def __init__(self, per_example: _PerExample | None, reason: str) -> None:
+        self._per_example = per_example
+        self._model = ModelLosses()
+        self.reason = reason
+
+    @contextmanager
+    def watching(self, model: Any, batch: Batch) -> Iterator[tuple[list[Forward], CapturedLosses | None]]:
+        """What happens in the block that the losses are found from."""
+        if batch.paired and self._per_example is None:
+            with capture_per_example_loss(batch.items) as captured:
+                yield [], captured
+        else:
+            with forwards_of(model) as forwards:
+                yield forwards, None
+
+    def __call__(self, seen: _Seen) -> Losses | None:
+        """The losses; None where this batch cannot tell, or where there is a ``reason``."""
+        if seen.pairs is not None:
+            seen.pairs.check(seen.scalar.loss)
+            if seen.pairs.losses is not None:
+                return Losses(seen.pairs.losses, None)
+            self.reason = f"the losses of the pairs are not known: {seen.pairs.reason}"
+            return None
+        if self._per_example is not None:
+            if not seen.forwards:
+                raise LossLoggingError("compute_loss did not call the model that it was given")
+            return Losses(self._per_example(seen.forwards[-1].outputs, seen.inputs), None)
+        found = self._model(seen.forwards, seen.inputs.get("labels"), seen.scalar, seen.batch.spans)
+        self.reason = self._model.reason
+        return found
+
+
+def _split(trainer: Any) -> str:
+    """Why no rank has a whole example, if so."""
+    plan = getattr(trainer.accelerator, "parallelism_config", None)
+    is_split = plan is not None and (getattr(plan, "cp_enabled", False) or getattr(plan, "sp_enabled", False))
+    return "context and sequence parallelism give each rank a part of every example" if is_split else ""
+
+
+def _terms(trainer: Any, forwards: list[Forward]) -> list[torch.Tensor]:
+    """What mixtures of experts add to balance them, whole or spread over the accumulated batches."""
+    term = next((found for one in forwards if (found := getattr(one.outputs, "aux_loss", None)) is not None), None)
+    if term is None:
+        return []
+    text_config = trainer.accelerator.unwrap_model(trainer.model).config.get_text_config()
+    share = getattr(trainer, "router_aux_loss_coef", getattr(text_config, "router_aux_loss_coef", 0.0))
+    whole = term.detach() * share
+    return [whole, whole / trainer.args.gradient_accumulation_steps]
 
 
 # --- when to report -----------------------------------------------------------------------------------------------
@@ -275,10 +308,12 @@ class _Callback(transformers.TrainerCallback):  # type: ignore[misc, unused-igno
 
     def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         if not self._ended:
+            self._watch.note(self._losses)
             self._losses.save_step(state.global_step)
 
     def on_train_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         if not self._ended:
             self._ended = True
+            self._watch.note(self._losses)
             self._losses.save_step(state.global_step)
             self._losses.close()

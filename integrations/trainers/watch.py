@@ -1,12 +1,22 @@
-"""What the adapters to trainers share: a warning where silence would hide that nothing is logged."""
+"""What the adapters to trainers share: what could not be logged is said once, and counted in the reports."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from loss_logging.support.warn import warn_once
+from loss_logging.training.logger import LossLogger
 
 __all__ = ["Watch"]
 
 _PATIENCE = 20
+
+
+@dataclass
+class _Missed:
+    batches: int = 0
+    examples: int = 0
+    steps: tuple[int, int] | None = None
 
 
 class Watch:
@@ -21,18 +31,48 @@ class Watch:
         self._trainer = trainer
         self._fix = fix
         self._logged = False
+        self._missed: dict[str, _Missed] = {}
 
     def logged(self) -> None:
         """A batch was logged."""
         self._logged = True
 
     def cannot(self, reason: str) -> None:
-        """Warn that the losses of a batch are not known."""
+        """Warn that losses are not known."""
         self._logged = True  # this is the word that was owed
         warn_once(
             f"{self._trainer} losses",
             f"{self._trainer}: no per-example losses: {reason}; {self._fix}. Training goes on.",
         )
+
+    def missed(self, reason: str, step: int | None = None, examples: int = 0) -> None:
+        """Warn that the losses of a batch are not known, and count it."""
+        self.cannot(reason)
+        self.count(reason, step, examples)
+
+    def count(self, reason: str, step: int | None = None, examples: int = 0) -> None:
+        """Count a batch that was not logged.
+
+        Args:
+            reason: why.
+            step: whose batch it is, where that is known.
+            examples: how many it has; 0 where that is not known.
+        """
+        missed = self._missed.setdefault(reason, _Missed())
+        missed.batches += 1
+        missed.examples += examples
+        if step is not None:
+            missed.steps = (step if missed.steps is None else missed.steps[0], step)
+
+    def note(self, losses: LossLogger) -> None:
+        """Before a report is asked for: it and all later ones say what was missed since the one before."""
+        for reason, missed in self._missed.items():
+            first, last = missed.steps or (0, 0)
+            steps = "" if not missed.steps else f", step {first}" if first == last else f", steps {first} to {last}"
+            batches = "1 batch was" if missed.batches == 1 else f"{missed.batches} batches were"
+            examples = f" ({missed.examples} examples)" if missed.examples else ""
+            losses.add_warning(f"{self._trainer}{steps}: {batches} not logged{examples}: {reason}")
+        self._missed.clear()
 
     def step_ended(self, step: int) -> None:
         """Warn if by now there should have been something."""

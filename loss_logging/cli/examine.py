@@ -18,7 +18,7 @@ from loss_logging.trackers.backends import ENTRY_POINT_GROUP, BackendSpec, selec
 from loss_logging.trackers.delivery import Delivery
 from loss_logging.training.logger import LossLogger
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Observation", "examine"]
 
 _PACKAGES = [
     *("loss-logging", "numpy", "pyarrow", "duckdb", "msgspec", "pillow"),
@@ -29,7 +29,7 @@ _SETTINGS = ("WANDB_", "MLFLOW_", "COMET_", "TRACKIO_")
 _SECRET = ("KEY", "TOKEN", "PASSWORD", "SECRET")
 
 
-class Finding(NamedTuple):
+class Observation(NamedTuple):
     """One thing that was looked at. ``ok`` is None where it is neither good nor bad."""
 
     subject: str
@@ -37,7 +37,7 @@ class Finding(NamedTuple):
     text: str
 
 
-def examine(folder: Path, loggers: Sequence[Any], timeout: float = 60.0) -> Iterator[Finding]:
+def examine(folder: Path, loggers: Sequence[Any], timeout: float = 60.0) -> Iterator[Observation]:
     """Look at the installation, the folder and the loggers, and try a report of 2 records through each of these.
 
     Args:
@@ -52,33 +52,33 @@ def examine(folder: Path, loggers: Sequence[Any], timeout: float = 60.0) -> Iter
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="loss_logging_doctor_", dir=folder) as scratch:
             report = _small_report(Path(scratch))
-            yield Finding(str(folder), True, "can be written")
+            yield Observation(str(folder), True, "can be written")
             for logger in loggers:
                 yield _try(logger, report, Path(scratch), timeout)
     except OSError as error:
-        yield Finding(str(folder), False, f"cannot be written: {error}; choose another save_root")
+        yield Observation(str(folder), False, f"cannot be written: {error}; choose another save_root")
 
 
-def _installed() -> Iterator[Finding]:
+def _installed() -> Iterator[Observation]:
     there = {distribution.name.lower().replace("_", "-"): distribution.version for distribution in distributions()}
-    return (Finding(name, None, there[name]) for name in _PACKAGES if name in there)
+    return (Observation(name, None, there[name]) for name in _PACKAGES if name in there)
 
 
-def _settings() -> Iterator[Finding]:
+def _settings() -> Iterator[Observation]:
     for name in sorted(os.environ):
         if name.startswith(_SETTINGS):
             hidden = any(word in name for word in _SECRET)
-            yield Finding(name, None, "is set" if hidden else os.environ[name])
+            yield Observation(name, None, "is set" if hidden else os.environ[name])
 
 
-def _known(name: str) -> Finding:
+def _known(name: str) -> Observation:
     try:
         select_backends([name])
     except MissingExtraError as error:
-        return Finding(f"logger {name}", None, f"not installed; {str(error).rpartition('; ')[2]}")
+        return Observation(f"logger {name}", None, f"not installed; {str(error).rpartition('; ')[2]}")
     except ConfigError as error:
-        return Finding(f"logger {name}", None, f"needs options: {error}")
-    return Finding(f"logger {name}", None, "installed")
+        return Observation(f"logger {name}", None, f"needs options: {error}")
+    return Observation(f"logger {name}", None, "installed")
 
 
 def _small_report(folder: Path) -> LossReport:
@@ -91,18 +91,20 @@ def _small_report(folder: Path) -> LossReport:
     return read_report(path)
 
 
-def _try(logger: Any, report: LossReport, folder: Path, timeout: float) -> Finding:
+def _try(logger: Any, report: LossReport, folder: Path, timeout: float) -> Observation:
     name = logger if isinstance(logger, str) else str(getattr(logger, "name", None) or logger["name"])
     subject = f"report to {name}"
     try:
         selection = select_backends([logger])
     except (ConfigError, MissingExtraError) as error:
-        return Finding(subject, False, str(error))
+        return Observation(subject, False, str(error))
     if not selection.reporter:
-        return Finding(subject, None, "not tried: it writes to an object of the trainer, which there is none of here")
+        return Observation(
+            subject, None, "not tried: it writes to an object of the trainer, which there is none of here"
+        )
     spec: BackendSpec = selection.reporter[0]
     config = TrainConfig(job_name="loss-logging-doctor", save_root=folder, loggers=[logger])
     delivery = Delivery(spec, config, retry_delays=())
     delivery.write(report)
     undelivered = delivery.close(timeout)
-    return Finding(subject, undelivered is None, "it has arrived" if undelivered is None else str(undelivered))
+    return Observation(subject, undelivered is None, "it has arrived" if undelivered is None else str(undelivered))

@@ -27,7 +27,7 @@ from loss_logging.evaluation.selection import Selection
 from loss_logging.reports.artifact import read_report, write_csv
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
-from loss_logging.runs.store.upload import mirrored
+from loss_logging.runs.store.upload import uploading
 from loss_logging.support.extras import require
 from loss_logging.support.files import whole_file
 from loss_logging.training.logger import LossLogger
@@ -130,7 +130,7 @@ def evaluate_dataset(
             memory_limit=config.memory_limit,
         )
         selection = Selection(sample_fraction, max_samples, seed)
-        with mirrored(losses.config):
+        with uploading(losses.config):
             warnings = evaluate(computation, dataloader, selection, journal, progress)
         for columns in journal.ordered():
             losses.log_records(step, pa.Table.from_batches([columns]))

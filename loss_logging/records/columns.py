@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from operator import index
 from typing import Any, cast
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loss_logging.records.frames import each_record
 from loss_logging.records.record import RecordLike, SampleRecord, as_records
 
-__all__ = ["SCHEMA", "caption_array", "dataset_array", "float_array", "table_from_records", "text_array"]
+__all__ = ["SCHEMA", "caption_array", "dataset_array", "float_array", "is_missing", "table_from_records", "text_array"]
 
 SCHEMA = pa.schema(
     [
@@ -39,13 +42,13 @@ _OPTIONAL = {field.name: field.default for field in msgspec.structs.fields(Sampl
 
 
 def table_from_records(records: Iterable[RecordLike]) -> pa.Table:
-    """Records or mappings as one table of `SCHEMA`.
+    """Records or mappings, or the rows of a frame of pandas, Polars or Arrow, as one table of `SCHEMA`.
 
     Raises:
         ValueError: a required key is missing, or a figure is not a number; names the record.
         TypeError: an element is neither a SampleRecord nor a mapping.
     """
-    iterator = iter(records)
+    iterator = iter(each_record(records))
     chunks: list[pa.RecordBatch] = []
     while chunk := list(islice(iterator, _CHUNK)):
         chunks.append(_batch(chunk, position=len(chunks) * _CHUNK))
@@ -122,7 +125,7 @@ def _components(values: Sequence[Any], position: int) -> pa.Array:
     kind = SCHEMA.field("components").type
     try:
         return pa.array([list(c.items()) if c else None for c in values], kind)
-    except (pa.ArrowException, TypeError, AttributeError, UnicodeError):
+    except (pa.ArrowException, TypeError, AttributeError, UnicodeError, ValueError):
         rows = [
             _converted("components", c, position + i, _named_numbers, "a mapping of names to numbers") if c else None
             for i, c in enumerate(values)
@@ -138,7 +141,8 @@ def _converted(name: str, value: Any, row: int, convert: Callable[[Any], Any], a
 
 
 def _step(value: Any) -> int:
-    step = index(value)
+    whole = isinstance(value, float) and value.is_integer()  # pandas, in a column where one is missing
+    step = int(value) if whole else index(value)
     if not 0 <= step < 2**63:
         raise ValueError(step)
     return step
@@ -149,7 +153,7 @@ def _flag(value: Any) -> bool:
 
 
 def _named_numbers(components: Any) -> list[tuple[str, float]]:
-    return [(_text(name), float(value)) for name, value in components.items()]
+    return [(_text(name), float(value)) for name, value in dict(components).items()]  # Arrow has pairs
 
 
 def float_array(values: Any) -> pa.Array:
@@ -159,13 +163,13 @@ def float_array(values: Any) -> pa.Array:
 
 
 def text_array(values: Sequence[object]) -> pa.Array:
-    """A text column that takes whatever a trainer has: None, paths, bytes, lone surrogates.
+    """A text column that takes whatever a trainer has: None, paths, bytes, numbers, 0-d tensors, lone surrogates.
 
     >>> text_array(["a.png", None, "bad \\ud800"]).to_pylist()
     ['a.png', '', 'bad \\\\ud800']
     """
     try:
-        return pc.fill_null(pa.array(values, pa.string()), "")
+        return pc.fill_null(pa.array(values, pa.string(), from_pandas=True), "")
     except (pa.ArrowException, UnicodeError, TypeError):
         return pa.array([_text(value) for value in values], pa.string())
 
@@ -183,8 +187,28 @@ def caption_array(values: Sequence[object]) -> pa.Array:
 
 def _text(value: object) -> str:
     """The value as text that UTF-8 can hold; what it cannot hold stays visible as a backslash escape."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):  # pandas says "missing" with a NaN
+    value = _plain(value)
+    if is_missing(value):
         return ""
     if isinstance(value, (bytes, os.PathLike)):
         value = os.fsdecode(value)
     return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """What a scalar of Arrow, NumPy or torch holds, of whatever shape it is one."""
+    if value is np.ma.masked:
+        return None
+    if isinstance(value, pa.Scalar):
+        return value.as_py()
+    if hasattr(value, "item") and math.prod(getattr(value, "shape", (2,))) == 1:
+        return value.item()
+    return value
+
+
+def is_missing(value: object) -> bool:
+    """Whether there is nothing: None, or what NumPy and pandas have in its place, NaN, NA and NaT."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return True
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and any(value is getattr(pandas, name, None) for name in ("NA", "NaT"))

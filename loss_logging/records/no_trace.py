@@ -19,7 +19,9 @@ def no_trace(*modules: torch.nn.Module) -> Iterator[None]:
     """Whatever is drawn and computed inside, what follows is as if it had not been.
 
     No gradient is recorded. Afterwards the random states of Python, NumPy and torch (the CPU, all CUDA devices, MPS)
-    are what they were, to the bit, and so are the buffers of ``modules``, which batch norm changes in a forward.
+    are what they were, to the bit, and so are ``modules`` and the modules in them: their buffers, also those that a
+    forward replaces, makes or deletes; whether they train; and what their attributes refer to, where a forward counts
+    or keeps something. What is inside of an attribute, such as a list, is not looked at.
 
     Example:
         >>> with no_trace():
@@ -31,8 +33,10 @@ def no_trace(*modules: torch.nn.Module) -> Iterator[None]:
         for restore in _restorers():
             stack.callback(restore)
         if (torch := sys.modules.get("torch")) is not None:
-            for buffer in [buffer for module in modules for buffer in module.buffers()]:
-                stack.callback(_copy, buffer, buffer.detach().clone())
+            for module in {module: None for root in modules for module in root.modules()}:
+                stack.callback(_attributes_of(module))
+            for buffer in {buffer: None for module in modules for buffer in module.buffers()}:
+                stack.callback(_contents_of(buffer))
             # Older torch keeps weights that autocast converted under no_grad for the forward that trains, where
             # they get no gradient.
             stack.callback(torch.clear_autocast_cache)
@@ -58,5 +62,37 @@ def _restorers() -> Iterator[Callable[[], Any]]:
             yield lambda: torch.mps.set_rng_state(mps_state)
 
 
-def _copy(buffer: torch.Tensor, kept: torch.Tensor) -> None:
-    buffer.detach().copy_(kept)
+def _attributes_of(module: torch.nn.Module) -> Callable[[], None]:
+    """What has the module refer to what it does now."""
+    attributes = vars(module)
+    containers = {name: attributes[name] for name in ("_buffers", "_non_persistent_buffers_set") if name in attributes}
+    contents = {name: container.copy() for name, container in containers.items()}
+    # The wrappers of torch's own (of compiled, parallel and sharded modules) keep their books in them.
+    plain = {"training": module.training} if _is_torchs(module) else dict(attributes)
+
+    def restore() -> None:
+        if not _is_torchs(module):
+            for name in attributes.keys() - plain.keys():
+                del attributes[name]
+        attributes.update(plain)
+        for name, container in containers.items():
+            container.clear()
+            container.update(contents[name])
+
+    return restore
+
+
+def _is_torchs(module: torch.nn.Module) -> bool:
+    return type(module).__module__.partition(".")[0] == "torch"
+
+
+def _contents_of(buffer: torch.Tensor) -> Callable[[], None]:
+    """What gives the buffer the memory, the shape and the numbers that it has now."""
+    memory, kept = buffer.detach(), buffer.detach().clone()
+
+    def restore() -> None:
+        if buffer.data_ptr() != memory.data_ptr() or buffer.shape != memory.shape or buffer.dtype != memory.dtype:
+            buffer.data = memory
+        buffer.detach().copy_(kept)
+
+    return restore

@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from loss_logging.records.frames import each_record
+
 __all__ = ["RecordLike", "SampleRecord", "as_records"]
 
 _REQUIRED = ("path", "dataset", "caption", "loss")
@@ -45,14 +47,15 @@ class SampleRecord(msgspec.Struct, frozen=True):
 
 
 RecordLike: TypeAlias = SampleRecord | Mapping[str, object]
-"""Accepted wherever records are: a SampleRecord, or a mapping with at least path, dataset, caption, loss."""
+"""Accepted wherever records are: a SampleRecord, or a mapping with at least path, dataset, caption, loss. A frame of
+pandas, Polars or Arrow is as good as a list of them."""
 
 
 def as_records(records: Iterable[RecordLike], position: int = 0) -> list[SampleRecord]:
     """Turn mappings into SampleRecords; SampleRecords pass through. Keys that are no field are ignored.
 
     Args:
-        records: SampleRecords and mappings, mixed as they come.
+        records: SampleRecords and mappings, mixed as they come; or the rows of a frame of pandas, Polars or Arrow.
         position: where the first one stands in the caller's sequence; error messages count from there.
 
     Raises:
@@ -61,7 +64,7 @@ def as_records(records: Iterable[RecordLike], position: int = 0) -> list[SampleR
     """
     return [
         record if isinstance(record, SampleRecord) else _from_mapping(i, record)
-        for i, record in enumerate(records, position)
+        for i, record in enumerate(each_record(records), position)
     ]
 
 

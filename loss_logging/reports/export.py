@@ -23,14 +23,14 @@ from loss_logging.support.database import connect
 from loss_logging.support.files import whole_file
 from loss_logging.support.progress_bar import counted
 
-__all__ = ["Exported", "Format", "Selection", "export_items"]
+__all__ = ["Exported", "Format", "ItemFilter", "export_items"]
 
 Format = Literal["csv", "parquet", "jsonl", "exclude-list"]
 _ROWS = 8_192
 _SEVERITIES = ("info", "warning", "error")
 
 
-class Selection(msgspec.Struct, frozen=True):
+class ItemFilter(msgspec.Struct, frozen=True):
     """Which items. Every condition narrows it further; ``worst`` comes last and orders what is left.
 
     Args:
@@ -60,7 +60,7 @@ def export_items(
     report: Path,
     out: Path | IO[bytes],
     to: Format,
-    selection: Selection | None = None,
+    selection: ItemFilter | None = None,
     *,
     formulas: bool = False,
     progress: bool = False,
@@ -83,8 +83,8 @@ def export_items(
         ReportError: the file is no loss report.
         OSError: a file cannot be read or written.
     """
-    selection = selection or Selection()
-    if to == "exclude-list" and selection == Selection():
+    selection = selection or ItemFilter()
+    if to == "exclude-list" and selection == ItemFilter():
         raise LossLoggingError("an exclude-list of every item is asked for; say which items")
     found = read_without_items(report, progress=progress)
     warnings = _check(found, selection)
@@ -107,7 +107,7 @@ def export_items(
     return Exported(written, of, [*warnings, *left_out])
 
 
-def _check(report: LossReport, selection: Selection) -> list[str]:
+def _check(report: LossReport, selection: ItemFilter) -> list[str]:
     """Raise on what is not in the report; what is there in part only, as sentences."""
     for name in selection.datasets:
         if name not in report.datasets:
@@ -131,7 +131,7 @@ def _load_flagged(connection: duckdb.DuckDBPyConnection, flagged: list[FlaggedCa
     connection.register("flagged", pa.table(columns))
 
 
-def _query(selection: Selection, *, only_paths: bool) -> tuple[str, dict[str, Any]]:
+def _query(selection: ItemFilter, *, only_paths: bool) -> tuple[str, dict[str, Any]]:
     conditions, order, parameters = ["true"], "dataset, path", dict[str, Any]()
     if selection.datasets:
         conditions.append("list_contains($datasets, dataset)")

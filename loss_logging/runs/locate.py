@@ -66,9 +66,9 @@ def last_two(given: str | Path, job: str | None = None) -> list[Path]:
     """
     if (url := as_url(given)) is None:
         return reports_in(Path(given), job)[-2:]
-    from loss_logging.runs.store.download import RemoteRun
+    from loss_logging.runs.store.download import StoredRun
 
-    run = RemoteRun(url, job)
+    run = StoredRun(url, job)
     return [run.fetch_report(step) for step in list(run.reports())[-2:]]
 
 
@@ -141,9 +141,9 @@ def find_run(path: Path, job: str | None = None) -> TrainConfig:
 
 
 def _fetched(url: str, job: str | None) -> tuple[Path, str]:
-    from loss_logging.runs.store.download import RemoteRun
+    from loss_logging.runs.store.download import StoredRun
 
-    run = RemoteRun(url, job)
+    run = StoredRun(url, job)
     return run.fetch(reports=1), run.job
 
 

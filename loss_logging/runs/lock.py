@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -11,6 +13,8 @@ from loss_logging.support.warn import warn_once
 
 __all__ = ["RunLock", "is_locked", "lock_path"]
 
+_held: dict[str, RunLock] = {}
+"""The locks that this process holds, by their file."""
 _PATIENCE_SECONDS = 2.0  # another rank may be looking whether rank 0 is there, which takes the lock for a moment
 
 
@@ -34,11 +38,20 @@ def is_locked(folder: Path, rank: int) -> bool:
 
 
 class RunLock:
-    """Held from the first batch to the end of the process that writes a rank's records, however it ends."""
+    """Held from the first batch to the end of the process that writes a rank's records, however it ends.
 
-    def __init__(self, folder: Path, rank: int) -> None:
+    Args:
+        folder: of the record log.
+        rank: whose part it is.
+        give_way: called when somebody else of this process wants it who has such a function as well; it releases this.
+            Without one, nobody gives way to this lock, nor it to anybody.
+    """
+
+    def __init__(self, folder: Path, rank: int, give_way: Callable[[], object] | None = None) -> None:
         self._folder = folder
         self._rank = rank
+        self._give_way = give_way
+        self._key = os.path.realpath(lock_path(folder, rank))
         self._lock = FileLock(
             lock_path(folder, rank), thread_local=False
         )  # the recorder's thread may be the one to open
@@ -56,6 +69,9 @@ class RunLock:
         """
         if self.is_held:
             return
+        holder = _held.get(self._key)
+        if holder is not None and holder is not self and self._give_way is not None and holder._give_way is not None:
+            holder._give_way()
         try:
             self._lock.acquire(timeout=_PATIENCE_SECONDS)
         except Timeout as error:
@@ -67,7 +83,10 @@ class RunLock:
             warn_once(
                 "no lock", f"{self._folder} cannot be locked ({error}): see that no two runs of one name write to it"
             )
+        _held[self._key] = self
 
     def release(self) -> None:
         """Give it back."""
+        if _held.get(self._key) is self:
+            del _held[self._key]
         self._lock.release()

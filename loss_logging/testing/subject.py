@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import pytest
 
 from loss_logging.runs.config import TrainConfig
-from loss_logging.trackers.backends import BackendSpec, LoggerBackend, Selection, build_backend, select_backends
+from loss_logging.trackers.backends import BackendSpec, ChosenBackends, LoggerBackend, build_backend, select_backends
 
 __all__ = ["Contents", "Reader", "Subject"]
 
@@ -45,7 +45,7 @@ class Subject:
         self._reader = reader
 
     @property
-    def selection(self) -> Selection:
+    def selection(self) -> ChosenBackends:
         """In which process a run would have it."""
         return select_backends([self.entry])
 

@@ -21,7 +21,16 @@ from loss_logging.support.names import load, near_miss
 if TYPE_CHECKING:
     from loss_logging.runs.config import TrainConfig
 
-__all__ = ["BackendSpec", "LoggerBackend", "Requirements", "Selection", "build_backend", "select_backends"]
+__all__ = [
+    "Backend",
+    "BackendSpec",
+    "ChosenBackends",
+    "LoggerBackend",
+    "Requirements",
+    "build_backend",
+    "completed",
+    "select_backends",
+]
 
 ENTRY_POINT_GROUP = "loss_logging.backends"
 _A_CLASS = "a class or factory, 'module:Class'"
@@ -40,13 +49,7 @@ class LoggerBackend(Protocol):
     - ``from_config(cls, config: TrainConfig, **options) -> LoggerBackend``, used instead of the constructor;
     - ``requirements(cls, **options) -> Requirements``, asked in the trainer's process before anything is built; it
       raises ValueError when an option's value is impossible;
-    - ``idle(self) -> None``, called about ten times a second while there is nothing to write;
-    - ``unsettled(self) -> Iterable[int]``, the numbers (from 0, in the order of the calls) of the writes that would be
-      lost if the tracker's own process died now; without it, what was written has arrived;
-    - ``forget_after(self, step: int) -> bool``, called before the first write of a run that goes on after ``step`` (-1
-      for one that begins): hide what is there of later steps, or return False if it stays and is not to come again;
-    - ``backfill(self, step: int) -> None``, called by ``loss-logging push`` before it writes what is older than what is
-      there, from ``step`` on.
+    - any of the methods of `Backend`, from which it may derive.
     """
 
     name: str
@@ -60,6 +63,75 @@ class LoggerBackend(Protocol):
 
     def close(self) -> None:
         """Write out what is held back and close what this backend opened, and nothing else."""
+
+
+class Backend:
+    """What a backend may do beyond `LoggerBackend`. These methods do nothing; a class overrides those that it needs.
+
+    Example:
+        >>> class Printer(Backend):
+        ...     name = "printer"
+        ...     def write(self, report: LossReport) -> None:
+        ...         print(report.job.step)
+        >>> list(Printer().unsettled()), Printer().idles
+        ([], False)
+    """
+
+    name: str
+
+    def write(self, report: LossReport) -> None:
+        """See `LoggerBackend.write`."""
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """See `LoggerBackend.write_scalars`."""
+
+    def close(self) -> None:
+        """See `LoggerBackend.close`."""
+
+    def idle(self) -> None:
+        """Called about ten times a second while there is nothing to write."""
+
+    @property
+    def idles(self) -> bool:
+        """Whether `idle` does anything."""
+        return type(self).idle is not Backend.idle
+
+    def unsettled(self) -> Iterable[int]:
+        """The numbers (from 0, in the order of the calls) of the writes that would be lost if the tracker's own process
+        died now. Without it, what was written has arrived."""
+        return ()
+
+    def forget_after(self, step: int) -> bool:  # noqa: ARG002 heirs use it
+        """Called before the first write of a run that goes on after ``step`` (-1 for one that begins).
+
+        Returns:
+            True when nothing of later steps is there, or it is hidden; False when it stays and is not to come again.
+        """
+        return True
+
+    def backfill(self, step: int) -> None:
+        """Called by ``loss-logging push`` before it writes what is older than what is there, from ``step`` on."""
+
+
+class _Completed(Backend):
+    """A backend that does not derive from `Backend`, with what it leaves out."""
+
+    _MAY_LACK = ("idle", "unsettled", "forget_after", "backfill")
+
+    def __init__(self, backend: LoggerBackend) -> None:
+        self.name = backend.name
+        self._own_idle = hasattr(backend, "idle")
+        for method in (*_MEMBERS[1:], *filter(lambda name: hasattr(backend, name), self._MAY_LACK)):
+            setattr(self, method, getattr(backend, method))
+
+    @property
+    def idles(self) -> bool:
+        return self._own_idle
+
+
+def completed(backend: LoggerBackend | Backend) -> Backend:
+    """The backend with every method of `Backend`."""
+    return backend if isinstance(backend, Backend) else _Completed(backend)
 
 
 class Requirements(NamedTuple):
@@ -78,7 +150,7 @@ class BackendSpec(msgspec.Struct, frozen=True):
     options: dict[str, Any] = {}
 
 
-class Selection(NamedTuple):
+class ChosenBackends(NamedTuple):
     """``reporter``: plain data (JSON can hold it) for the reporter process. ``trainer``: what only the trainer's own
     process can write to."""
 
@@ -86,7 +158,7 @@ class Selection(NamedTuple):
     trainer: list[BackendSpec | LoggerBackend]
 
 
-def select_backends(loggers: Iterable[Any]) -> Selection:
+def select_backends(loggers: Iterable[Any]) -> ChosenBackends:
     """Check every entry of ``TrainConfig.loggers`` and decide in which process it runs. Imports no tracker's SDK.
 
     Args:
@@ -103,7 +175,7 @@ def select_backends(loggers: Iterable[Any]) -> Selection:
         >>> select_backends([MemoryBackend()]).reporter
         []
     """
-    selection = Selection([], [])
+    selection = ChosenBackends([], [])
     seen: list[Any] = []
     for position, logger in enumerate(loggers):
         where = f"loggers[{position}]"

@@ -7,7 +7,6 @@ not be delivered is known by step, and by its absence from the backend's ledger.
 from __future__ import annotations
 
 import itertools
-import logging
 import threading
 import time
 from collections import deque
@@ -17,21 +16,22 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from loss_logging.reports.report import LossReport
+from loss_logging.support.warn import LOGGER, warn_once
 from loss_logging.trackers.backends import BackendSpec, LoggerBackend
 from loss_logging.trackers.ledger import Ledger
-from loss_logging.trackers.noted import Row, Tracker
+from loss_logging.trackers.noted import NotedBackend, Row
 
 if TYPE_CHECKING:
     from loss_logging.runs.config import TrainConfig
 
 __all__ = ["Delivery", "Dispatcher", "Undelivered"]
 
-logger = logging.getLogger("loss_logging")
-
 RETRY_DELAYS = (0.5, 2.0, 8.0)
 """Seconds between the attempts at one call. Short when training ends: a closing backend does not wait."""
 
 _IDLE_SECONDS = 0.1
+_numbers = itertools.count()
+"""Two backends of one name are warned about each."""
 _MOST_LATE_ROWS = 1024
 
 
@@ -97,8 +97,9 @@ class Delivery:
         retry_delays: Sequence[float] = RETRY_DELAYS,
     ) -> None:
         self.name = backend.name
+        self._number = next(_numbers)
         self._config = config
-        self._tracker = Tracker(backend, config)
+        self._tracker = NotedBackend(backend, config)
         self._room = {True: max_reports, False: max_scalar_rows}
         self._retry_delays = retry_delays
         self._changed = threading.Condition()  # guards everything below
@@ -106,7 +107,6 @@ class Delivery:
         self._outstanding = _Outstanding()
         self._reason = ""
         self._closing = self._abandoned = False
-        self._warned: set[str] = set()
         self._thread = threading.Thread(target=self._run, name=f"loss_logging {self.name}", daemon=True)
         self._thread.start()
 
@@ -128,13 +128,13 @@ class Delivery:
         if not ledger.path.exists():  # it has had nothing of this run
             return set()
         from loss_logging.trackers.missed import (
-            missed_lately,  # pulls in DuckDB, which stays out of the trainer's process
+            missed_at_the_end,  # pulls in DuckDB, which stays out of the trainer's process
         )
 
-        lately = missed_lately(self._config, ledger, through)
-        rows = lately.rows(lambda step, reason: logger.warning("the report of step %d: %s", step, reason))
+        lately = missed_at_the_end(self._config, ledger, through)
+        rows = lately.rows(lambda step, reason: LOGGER.warning("the report of step %d: %s", step, reason))
         offered = list(itertools.islice(rows, _MOST_LATE_ROWS))
-        if not offered or not ledger.try_rest():
+        if not offered or not ledger.note_attempt():
             return set()
         for row in offered:
             self._offer(row)
@@ -224,17 +224,18 @@ class Delivery:
         """Call, and return what went wrong, warned about once."""
         try:
             call()
-        except BaseException as error:  # SystemExit too: an SDK that exits must not end the thread unseen
+        except BaseException as error:  # noqa: BLE001 SystemExit too: an SDK that exits must not end the thread unseen
             described = f"{type(error).__name__}: {error}"
             self._warn_once(type(error).__qualname__, f"{what}: {described}; {then}")
-            logger.debug("logger %r: %s", self.name, what, exc_info=error)
+            LOGGER.debug("logger %r: %s", self.name, what, exc_info=error)
             return described
         return None
 
     def _warn_once(self, kind: str, message: str) -> None:
-        if kind not in self._warned:
-            self._warned.add(kind)
-            logger.warning("logger %r: %s. Training goes on; this kind is not warned about again.", self.name, message)
+        warn_once(
+            f"logger {self._number} {kind}",
+            f"logger {self.name!r}: {message}. Training goes on; this kind is not warned about again.",
+        )
 
 
 class Dispatcher:

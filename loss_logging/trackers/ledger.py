@@ -18,28 +18,29 @@ from loss_logging.support.warn import warn_once
 
 if TYPE_CHECKING:
     from loss_logging.runs.config import TrainConfig
+    from loss_logging.trackers.backends import Backend
 
-__all__ = ["Ledger", "resume", "start_again", "start_over"]
+__all__ = ["Ledger", "allow_again", "forget", "note_resumed"]
 
 _LINE = re.compile(rb"(report|scalars|resumed|hidden|kept|again|tried) (-?\d{1,18})\n")
 _BEFORE_ALL = -1
 
 
-def start_over(config: TrainConfig) -> None:
+def forget(config: TrainConfig) -> None:
     """Forget everything: the run begins anew."""
     shutil.rmtree(config.paths.delivered, ignore_errors=True)
 
 
-def resume(config: TrainConfig, step: int) -> None:
+def note_resumed(config: TrainConfig, step: int) -> None:
     """Note that the run goes on after ``step``; each backend forgets what it has of later steps, if it can."""
     for path in config.paths.delivered.glob("*.ledger"):
         Ledger(path).resumed(step)
 
 
-def start_again(config: TrainConfig) -> None:
+def allow_again(config: TrainConfig) -> None:
     """Note that what was delivered may come again, beside what is there: another evaluation of the same name."""
     for path in config.paths.delivered.glob("*.ledger"):
-        Ledger(path).again()
+        Ledger(path).allow_again()
 
 
 class Ledger:
@@ -75,7 +76,7 @@ class Ledger:
         """The ledger of the backends of that name; two of one name share it."""
         return cls(config.paths.delivered / f"{quote(backend, safe=' ')[:200]}.ledger")
 
-    def lacks(self, step: int, *, is_report: bool) -> bool:
+    def is_missing(self, step: int, *, is_report: bool) -> bool:
         """Whether a report or row is not with the backend, or will not be once it has forgotten what it must."""
         forgotten = self._forget_after is not None and step > self._forget_after
         return forgotten or step not in (self.reports if is_report else self.scalars)
@@ -86,7 +87,7 @@ class Ledger:
         steps = self.reports | self.scalars
         return max((s for s in steps if self._forget_after is None or s <= self._forget_after), default=-1)
 
-    def has(self, step: int, *, is_report: bool) -> bool:
+    def had_before(self, step: int, *, is_report: bool) -> bool:
         """Whether the backend had a report or row when this ledger was read, so that it must not be written again."""
         return step in self._known[0 if is_report else 1]
 
@@ -102,11 +103,11 @@ class Ledger:
         """Note that the run goes on after ``step``."""
         self._append("resumed", step)
 
-    def again(self) -> None:
+    def allow_again(self) -> None:
         """Note that what the backend has may come again."""
         self._append("again", 0)
 
-    def try_rest(self) -> bool:
+    def note_attempt(self) -> bool:
         """Note that what comes after `last` is tried now; False if it was before, and nothing has arrived since.
 
         A backend whose call ends the process would end every one that begins with that call.
@@ -115,7 +116,7 @@ class Ledger:
             return False
         return self._append("tried", self.last)
 
-    def begin(self, backend: object) -> None:
+    def begin(self, backend: Backend) -> None:
         """Before the first write of a process: have ``backend`` forget what it must, if it can (``forget_after``).
 
         A backend without a ledger is at the beginning of a run, and forgets what an earlier one left. Nothing is
@@ -125,8 +126,7 @@ class Ledger:
             return
         if (step := self._forget_after) is None:
             return
-        forget = getattr(backend, "forget_after", None)
-        self._append("hidden" if forget is None or forget(step) else "kept", step)
+        self._append("hidden" if backend.forget_after(step) else "kept", step)
         self._known = (self.reports & self._known[0], self.scalars & self._known[1])
 
     def _replay(self, kind: str, step: int) -> None:

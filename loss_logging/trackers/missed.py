@@ -20,7 +20,7 @@ from loss_logging.trackers.noted import Row
 if TYPE_CHECKING:
     from loss_logging.runs.config import TrainConfig
 
-__all__ = ["Missed", "missed", "missed_lately"]
+__all__ = ["Missed", "all_missed", "missed_at_the_end"]
 
 _MOST_LATE_REPORTS = 16
 
@@ -57,13 +57,13 @@ class Missed(msgspec.Struct, frozen=True):
             yield Row(step, report)
 
 
-def missed(config: TrainConfig, ledger: Ledger) -> Missed:
+def all_missed(config: TrainConfig, ledger: Ledger) -> Missed:
     """Everything that ``ledger`` lacks, by step."""
-    reports = {step: path for step, path in _reports(config).items() if ledger.lacks(step, is_report=True)}
+    reports = {step: path for step, path in _reports(config).items() if ledger.is_missing(step, is_report=True)}
     return Missed(reports, _missed_scalars(config, ledger, -1, RecordLog(config.records_dir).last_step_of_all()))
 
 
-def missed_lately(config: TrainConfig, ledger: Ledger, through: int) -> Missed:
+def missed_at_the_end(config: TrainConfig, ledger: Ledger, through: int) -> Missed:
     """What ``ledger`` lacks after the last thing that it has: what a process that died had not delivered yet.
 
     What is older than something delivered is left out, because a tracker may show things in the order of their arrival.
@@ -105,7 +105,7 @@ def _missed_scalars(config: TrainConfig, ledger: Ledger, after: int, through: in
     return [
         Row(step, {loss_scalar_name(config.prefix, dataset): mean for dataset, mean in means.items()})
         for step, means in windows
-        if ledger.lacks(step, is_report=False) and ledger.lacks(step, is_report=True)
+        if ledger.is_missing(step, is_report=False) and ledger.is_missing(step, is_report=True)
     ]
 
 

@@ -1,18 +1,18 @@
-"""Tracker: a backend together with its ledger. What the ledger has is not written, and what is written is noted."""
+"""NotedBackend: a backend and its ledger. What the ledger has is not written, and what is written is noted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from loss_logging.reports.report import LossReport
-from loss_logging.trackers.backends import BackendSpec, LoggerBackend, build_backend
+from loss_logging.trackers.backends import Backend, BackendSpec, LoggerBackend, build_backend, completed
 from loss_logging.trackers.ledger import Ledger
 
 if TYPE_CHECKING:
     from loss_logging.runs.config import TrainConfig
 
-__all__ = ["Row", "Tracker"]
+__all__ = ["NotedBackend", "Row"]
 
 
 class Row(NamedTuple):
@@ -29,7 +29,7 @@ class Row(NamedTuple):
         return f"the {'report' if self.is_report else 'scalars'} of step {self.step}"
 
 
-class Tracker:
+class NotedBackend:
     """Writes rows through a backend, all from one thread, and notes those that have arrived.
 
     Args:
@@ -42,13 +42,13 @@ class Tracker:
         self,
         backend: LoggerBackend | BackendSpec,
         config: TrainConfig,
-        prepare: Callable[[LoggerBackend, Ledger], None] = lambda backend, ledger: ledger.begin(backend),
+        prepare: Callable[[Backend, Ledger], None] = lambda backend, ledger: ledger.begin(backend),
     ) -> None:
         self.name = backend.name
         self._given = backend
         self._config = config
         self._prepare = prepare
-        self._backend = None if isinstance(backend, BackendSpec) else backend
+        self._backend = None if isinstance(backend, BackendSpec) else completed(backend)
         self._ledger: Ledger | None = None
         self._calls = 0
         self._unsettled: dict[int, Row] = {}  # by the number of the call that wrote it
@@ -56,12 +56,12 @@ class Tracker:
     @property
     def needs_attention(self) -> bool:
         """Whether the backend has something to do while there is nothing to write."""
-        return hasattr(self._backend, "idle") or bool(self._unsettled)
+        return (self._backend is not None and self._backend.idles) or bool(self._unsettled)
 
     def write(self, row: Row) -> bool:
         """Write ``row``, or return False when the backend has it already. Raises what the backend raises."""
         backend, ledger = self._open()
-        if ledger.has(row.step, is_report=row.is_report):
+        if ledger.had_before(row.step, is_report=row.is_report):
             return False
         if isinstance(row.payload, LossReport):
             backend.write(row.payload)
@@ -73,15 +73,15 @@ class Tracker:
 
     def idle(self) -> None:
         """Let the backend do what it does while there is nothing to write."""
-        if (idle := getattr(self._backend, "idle", None)) is not None:
-            idle()
+        if self._backend is not None:
+            self._backend.idle()
 
     def settle(self) -> list[Row]:
         """The rows that are now known to have arrived, each once; they are in the ledger."""
         if not self._unsettled:
             return []
-        unsettled: Callable[[], Iterable[int]] | None = getattr(self._backend, "unsettled", None)
-        waiting = set(unsettled()) if unsettled is not None else set()
+        assert self._backend is not None
+        waiting = set(self._backend.unsettled())
         return self._note([call for call in self._unsettled if call not in waiting])
 
     def close(self) -> list[Row]:
@@ -90,10 +90,10 @@ class Tracker:
             self._backend.close()
         return self._note(list(self._unsettled))
 
-    def _open(self) -> tuple[LoggerBackend, Ledger]:
+    def _open(self) -> tuple[Backend, Ledger]:
         if self._backend is None:
             assert isinstance(self._given, BackendSpec)
-            self._backend = build_backend(self._given, self._config)
+            self._backend = completed(build_backend(self._given, self._config))
         if self._ledger is None:
             ledger = Ledger.of(self._config, self.name)
             self._prepare(self._backend, ledger)

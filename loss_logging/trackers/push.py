@@ -14,10 +14,10 @@ from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.locate import config_of, job_of
 from loss_logging.runs.lock import RunLock
 from loss_logging.support.progress_bar import progress_bar
-from loss_logging.trackers.backends import BackendSpec, LoggerBackend, select_backends
+from loss_logging.trackers.backends import Backend, BackendSpec, select_backends
 from loss_logging.trackers.ledger import Ledger
-from loss_logging.trackers.missed import Missed, missed
-from loss_logging.trackers.noted import Row, Tracker
+from loss_logging.trackers.missed import Missed, all_missed
+from loss_logging.trackers.noted import NotedBackend, Row
 from loss_logging.trackers.pictures import PictureMaker
 
 __all__ = ["Pushed", "push_job"]
@@ -72,8 +72,8 @@ def push_job(
 
 def _deliver(config: TrainConfig, spec: BackendSpec, progress: bool) -> Pushed:
     ledger = Ledger.of(config, spec.name)
-    lacking = missed(config, ledger)
-    tracker = Tracker(spec, config, lambda backend, ledger: _prepare(backend, ledger, lacking))
+    lacking = all_missed(config, ledger)
+    tracker = NotedBackend(spec, config, lambda backend, ledger: _prepare(backend, ledger, lacking))
     failed: list[str] = []
     arrived: list[Row] = []
     rows = lacking.rows(lambda step, reason: failed.append(f"the report of step {step} was not delivered: {reason}"))
@@ -95,13 +95,13 @@ def _deliver(config: TrainConfig, spec: BackendSpec, progress: bool) -> Pushed:
     return Pushed(config.job_name, reports, len(arrived) - reports, failed)
 
 
-def _prepare(backend: LoggerBackend, ledger: Ledger, lacking: Missed) -> None:
+def _prepare(backend: Backend, ledger: Ledger, lacking: Missed) -> None:
     """Let the backend know that what comes may be older than what it has."""
     if ledger.path.exists():
         ledger.begin(backend)
     is_older = lacking.first is not None and (not ledger.path.exists() or lacking.first <= ledger.last)
-    if is_older and (backfill := getattr(backend, "backfill", None)) is not None:
-        backfill(lacking.first)
+    if is_older and lacking.first is not None:
+        backend.backfill(lacking.first)
 
 
 def _spec(config: TrainConfig, to: str, options: Mapping[str, Any]) -> BackendSpec:

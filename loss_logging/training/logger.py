@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 import atexit
-import functools
-import itertools
 import os
-import time
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from operator import index
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 import pyarrow as pa
 
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.records.columns import SCHEMA, table_from_records
-from loss_logging.records.log import FOREVER, RecordLog
 from loss_logging.records.no_trace import no_trace
 from loss_logging.records.record import RecordLike
-from loss_logging.records.sampling import Sampler
 from loss_logging.runs.config import TrainConfig
 from loss_logging.support.chance import uniform_of
 from loss_logging.support.extras import require
-from loss_logging.support.warn import LOGGER
+from loss_logging.support.forks import leave_to_parent
+from loss_logging.support.warn import LOGGER, warn_once
 from loss_logging.trackers.backends import select_backends
-from loss_logging.trackers.delivery import Dispatcher
 from loss_logging.trackers.pictures import load_image_function
-from loss_logging.training.late_log import LateLog
-from loss_logging.training.messages import Save, Start
+from loss_logging.training.open_run import OpenRun
 from loss_logging.training.ranks.meeting import Rank
-from loss_logging.training.ranks.rank_log import Receiver, RemoteLog
-from loss_logging.training.recorder import LossRecorder, Unwritten
-from loss_logging.training.reporter_client import InlineReporter, ReporterClient, ReporterError, ReporterProcess
+from loss_logging.training.recorder import LossRecorder
 from loss_logging.training.run_folder import RunFolder
 from loss_logging.training.sigterm import on_sigterm
 
@@ -79,15 +73,13 @@ class LossLogger:
         self._rank = Rank.current()
         self._pid = os.getpid()
         self._recorder: LossRecorder | None = None
-        self._reporter: ReporterClient | None = None
-        self._backends: Dispatcher | None = None
-        self._receiver: Receiver | None = None
-        self._remote: RemoteLog | None = None
+        self._run: OpenRun | None = None
         self._folder: RunFolder | None = None
         self._last_save: tuple[int, int, Future[Path | None]] | None = None
-        self._serials = itertools.count(1)
         self._noted: list[str] = []
-        self._closed = False
+        self._unlogged: Counter[str] = Counter()
+        self._opening = threading.RLock()  # a signal's handler may close in the middle of it
+        self._closed: str | None = None
         self._undo_sigterm: Callable[[], None] | None = None
         if self.config.enabled:
             if self.config.html:
@@ -95,7 +87,8 @@ class LossLogger:
             if self.config.load_image is not None:
                 load_image_function(self.config.load_image)  # which raises here, and not in the middle of training
             self._selection = select_backends(self.config.loggers)
-            self._folder = RunFolder(self.config, self._rank)
+            self._folder = RunFolder(self.config, self._rank, self._give_way)
+            leave_to_parent(self, LossLogger._forget)
 
     @classmethod
     def for_evaluation(cls, config: TrainConfig) -> LossLogger:
@@ -117,6 +110,13 @@ class LossLogger:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a LossLogger cannot be pickled or copied: its threads and files are this process's. Send its config, and "
+            "make LossLogger(config) in the process that trains; keep it out of modules that are copied, and of what "
+            "the workers of a DataLoader get"
+        )
+
     def resume(self, step: int) -> None:
         """Go on after ``step``: records and reports of later steps are removed. ``resume(0)`` starts over.
 
@@ -131,7 +131,7 @@ class LossLogger:
             raise ValueError(f"step is {step}; expected the step to go on after, 0 or more")
         if self._recorder is not None:
             raise LossLoggingError("resume() after a batch was logged; call it before the first log_batch()")
-        if self._folder is not None:
+        if self._folder is not None and self._is_ours():
             self._folder.resume(step)
 
     def log_batch(
@@ -150,21 +150,26 @@ class LossLogger:
     ) -> None:
         """Log the losses of one batch of B examples. Copies, and never waits for the device that they are on.
 
+        Several threads may call it. A process that was forked from the one that made the logger logs nothing, and says
+        so once.
+
         Args:
             step: the training step, 0 or more; several batches may share one (gradient accumulation).
             per_example: the unweighted losses, (B,): a tensor on any device, an array or a list.
-            paths: B names that identify the items within their dataset.
+            paths: B names that identify the items within their dataset: texts or numbers, also in a tensor, an array or
+                a column of a frame.
             datasets: B names, or one for the whole batch; None and "" are counted as "unknown".
             captions: B captions as the model saw them; None is the empty one.
             timesteps: (B,), on any one scale.
             losses_empty: (B,) losses with the empty caption at the same noise and timestep.
             components: named (B,) weights and terms.
-            is_reg: (B,) True for regularisation images.
-            caption_dropped: (B,) True where caption dropout replaced the caption.
+            is_reg: (B,) True for regularisation images; None is False.
+            caption_dropped: (B,) True where caption dropout replaced the caption; None is False.
 
         Raises:
             ValueError: a length or shape does not fit (B,), or ``step`` is negative; names the argument.
             TypeError: ``paths`` or ``captions`` is one text, or ``step`` no whole number.
+            LossLoggingError: the logger is closed, or another process writes the run.
         """
         recorder = self._recorder or self._open()
         if recorder is not None:
@@ -186,7 +191,8 @@ class LossLogger:
 
         Args:
             step: the training step, 0 or more; it replaces the records' own.
-            records: as many as there are; a table has the columns of ``loss_logging.records.columns.SCHEMA``.
+            records: as many as there are, or a frame of pandas or Polars with their columns; a table of Arrow has those
+                of ``loss_logging.records.columns.SCHEMA``.
 
         Raises:
             ValueError: a record lacks a key or has a figure that is no number, or ``step`` is negative.
@@ -219,8 +225,9 @@ class LossLogger:
         """Around the forward with the empty caption: training goes on bit for bit as if it had not been.
 
         It gives ``is_paired_step(step)``. Inside, no gradient is recorded; afterwards the random states of Python,
-        NumPy and torch (the CPU, CUDA, MPS) are restored, and the buffers of ``modules``, which batch norm changes.
-        Generators of your own are yours to restore. Put it right before the step's own forward, with noise and
+        NumPy and torch (the CPU, CUDA, MPS) are restored, and of ``modules`` and those in them the buffers, which batch
+        norm changes, and what their attributes refer to. Generators of your own are yours to restore, and what is
+        inside of lists and mappings. Put it right before the step's own forward, with noise and
         timesteps drawn already: both forwards then begin at the same random state, and dropout drops the same in both.
 
         Example:
@@ -248,11 +255,31 @@ class LossLogger:
         """Have every later report carry ``sentence`` among its ``warnings``: what a reader must know to trust it."""
         self._noted.append(sentence)
 
+    def count_unlogged(self, examples: int, reason: str) -> None:
+        """Have every later report say how many examples were trained on and not logged, and why.
+
+        Args:
+            examples: how many more; they are added up for each reason.
+            reason: why, as the end of a sentence.
+
+        Example:
+            >>> import tempfile
+            >>> from loss_logging import read_report
+            >>> with LossLogger(job_name="x", save_root=tempfile.mkdtemp(), loggers=[], reporter="inline") as losses:
+            ...     losses.count_unlogged(8, "the batch has no names")
+            ...     losses.count_unlogged(4, "the batch has no names")
+            ...     read_report(losses.save_step(1).result()).warnings
+            ['12 examples are not logged: the batch has no names']
+        """
+        if examples > 0:
+            self._unlogged[reason] += examples
+
     def save_step(self, step: int) -> Future[Path | None]:
         """Have everything up to ``step`` reported: the JSON first, then the loggers. Returns at once.
 
         Returns:
-            A Future of the JSON's path (None when nothing is logged, and on ranks other than 0); it raises a
+            A Future of the JSON's path (None when nothing is logged, in a forked child, and on ranks other than 0,
+            where the reports of rank 0 have what arrives); it raises a
             ReporterError where there is none. With ``reporter="inline"`` it is done already. The same step asked for
             again, with nothing logged in between, gives the same Future.
 
@@ -269,26 +296,10 @@ class LossLogger:
             return nothing
         if self._last_save is not None and self._last_save[:2] == (step, recorder.appended):
             return self._last_save[2]
-        future: Future[Path | None] = Future()
+        assert self._run is not None
+        future = self._run.save(recorder, step)
         self._last_save = (step, recorder.appended, future)
-        inline = self.config.reporter == "inline"
-        recorder.flush(lambda unwritten: self._report(step, unwritten, future), patient=not inline)
-        if inline:
-            future.exception()  # waits, and raises nothing
         return future
-
-    def _report(self, step: int, unwritten: Unwritten, future: Future[Path | None]) -> None:
-        """In the recorder's thread, when everything up to ``step`` is on disk."""
-        if self._reporter is not None:
-            warnings = [*self._noted, *self._warnings(unwritten)]
-            self._reporter.save(Save(step, warnings, next(self._serials)), future)
-        elif self._remote is not None:
-            if not unwritten.held:
-                self._remote.mark(step)
-            if future.set_running_or_notify_cancel():
-                future.set_result(None)
-        elif future.set_running_or_notify_cancel():
-            future.set_exception(ReporterError(f"no report for step {step}: the run's folder cannot be opened yet"))
 
     def close(self) -> list[str]:
         """Write what is left, close what was opened, within ``close_timeout_seconds``; say what was not delivered.
@@ -297,103 +308,72 @@ class LossLogger:
             One sentence for each thing that was not delivered; they are logged as warnings too.
         """
         atexit.unregister(self.close)
-        if self._closed or os.getpid() != self._pid:  # a forked child shares the object, and not the threads
+        if not self._is_ours():  # a forked child shares the object, and not the threads
             return []
-        self._closed = True
-        recorder, self._recorder = self._recorder, None  # what is logged from here on is refused, not lost
-        undelivered = self._finish(recorder) if recorder is not None else []
-        if self._folder is not None:
-            self._folder.release()
-        if self._undo_sigterm is not None:
-            self._undo_sigterm()
+        with self._opening:
+            if self._closed is not None:
+                return []
+            self._closed = "make a new one"
+            self._recorder = None  # what is logged from here on is refused, not lost
+        try:
+            undelivered = [] if self._run is None else self._run.close(self.config.close_timeout_seconds)
+        finally:  # also when somebody interrupts it: the run is free again
+            if self._folder is not None:
+                self._folder.release()
+            if self._undo_sigterm is not None:
+                self._undo_sigterm()
         for sentence in undelivered:
             LOGGER.warning("%s", sentence)
         return undelivered
 
-    def _finish(self, recorder: LossRecorder) -> list[str]:
-        deadline = time.monotonic() + self.config.close_timeout_seconds
-        unwritten = recorder.close(self.config.close_timeout_seconds)
-        undelivered = self._warnings(unwritten)
-        if self._remote is not None and not unwritten.held:
-            self._remote.mark(FOREVER)
-        if self._reporter is not None:
-            undelivered += self._reporter.close(recorder.last_step, deadline - time.monotonic())
-        if self._backends is not None:
-            undelivered += map(str, self._backends.close(deadline - time.monotonic()))
-        if self._receiver is not None:
-            self._receiver.close(deadline - time.monotonic())
-        return undelivered
-
-    # --- behind the first batch -------------------------------------------------------------------------------------
+    # --- behind it --------------------------------------------------------------------------------------------------
 
     def _open(self) -> LossRecorder | None:
-        """Start the thread and the reporter; None when nothing is to be logged."""
+        """Start what is behind the first batch, once; None when nothing is to be logged."""
         if self._folder is None:
             return None
-        if self._closed:
-            raise LossLoggingError("this LossLogger is closed; make a new one")
-        log: RecordLog | RemoteLog | LateLog = self._folder.log
-        try:
-            self._open_run(self._folder)
-        except OSError:  # the disk was fine when the logger was made; what it says now is warned about at each write
-            log = LateLog(self._folder.log, functools.partial(self._open_run, self._folder))
-        if self._rank.rank != 0:
-            log = self._remote = RemoteLog(self._folder.log, self._folder.meeting)
-        sampler = Sampler(self.config.sample_fraction, self.config.max_records_per_step, self.config.seed)
-        self._recorder = LossRecorder(
-            log,
-            sampler if self.config.log_per_example else lambda batch: _anonymous(sampler(batch)),
-            self.config.flush_seconds,
-            self._notice,
-            drop_overload=self.config.overload == "drop",
-        )
-        atexit.register(self.close)
-        self._undo_sigterm = on_sigterm(self.close)
-        return self._recorder
-
-    def _open_run(self, folder: RunFolder) -> None:
-        run = folder.open()
-        if self._rank.rank == 0:
-            self._start_reporter(folder, run)
-
-    def _notice(self, step: int) -> None:
-        """In the recorder's thread, after each shard. Ranks other than 0 have no reporter to tell."""
-        if self._reporter is not None:
-            self._reporter.notice(step)
-
-    def _start_reporter(self, folder: RunFolder, run: str) -> None:
-        selection, store, world_size = self._selection, folder.meeting.store, self._rank.world_size
-        if store is not None:
-            self._receiver = Receiver(folder.log, run, world_size, store)
-        self._backends = Dispatcher(selection.trainer, self.config)
-        start = Start(
-            config=self.config.to_dict(),
-            backends=selection.reporter,
-            world_size=world_size,
-            run=run,
-            resumed_from=folder.resumed_from,
-            scalars_through=folder.scalars_through(),
-            forward=bool(selection.trainer),
-        )
-        kind = InlineReporter if self.config.reporter == "inline" else ReporterProcess
-        self._reporter = kind(start, self._backends)
-
-    def _warnings(self, unwritten: Unwritten) -> list[str]:
-        sentences = []
-        if unwritten.held:
-            sentences.append(f"{unwritten.held} records are not included: the disk does not take them")
-        if unwritten.dropped:
-            sentences.append(
-                f"{unwritten.dropped} records are lost: the disk refused them for too long, or they could not be read"
+        if not self._is_ours():
+            warn_once(
+                "forked",
+                f"this process was forked from the one that made the LossLogger of {self.config.job_name!r}: it logs "
+                "nothing. Make a LossLogger in it, with another job_name or as a rank of its own (RANK, WORLD_SIZE).",
             )
-        if unwritten.overload:
-            sentences.append(f"{unwritten.overload} records are dropped: they came faster than they can be written")
-        return sentences
+            return None
+        with self._opening:
+            if self._closed is not None:
+                raise LossLoggingError(f"this LossLogger is closed; {self._closed}")
+            if self._run is None:
+                self._run = OpenRun(self.config, self._rank, self._folder, self._selection, self._notes)
+            if self._recorder is None:
+                recorder = self._run.start()
+                atexit.register(self.close)
+                self._undo_sigterm = on_sigterm(self.close)
+                self._recorder = recorder
+            return self._recorder
 
+    def _notes(self) -> list[str]:
+        """What every report from here on must say."""
+        unlogged = self._unlogged.copy()  # the trainer counts on
+        return [*self._noted, *(f"{n} examples are not logged: {reason}" for reason, n in unlogged.items())]
 
-def _anonymous(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The same records without what identifies an item."""
-    for name in ("path", "caption"):
-        place = batch.schema.get_field_index(name)
-        batch = batch.set_column(place, batch.schema.field(place), pa.array([""] * batch.num_rows))
-    return batch
+    def _give_way(self) -> None:
+        """Another logger of this process wants the folder: a cell of a notebook that was run again, as like as not."""
+        if not self._is_ours():
+            return
+        LOGGER.warning(
+            "a new LossLogger of this process writes the run %r in %s; the one that wrote it so far is closed",
+            self.config.job_name,
+            self.config.out_dir,
+        )
+        self.close()
+        self._closed = "another one of this process writes its run; use that one, or give them different job_names"
+
+    # --- in a forked child ------------------------------------------------------------------------------------------
+
+    def _is_ours(self) -> bool:
+        return os.getpid() == self._pid
+
+    def _forget(self) -> None:
+        """Right after a fork, in the child: neither the recorder's thread nor what holds the lock is there."""
+        self._recorder = None
+        self._opening = threading.RLock()

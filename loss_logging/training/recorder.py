@@ -13,14 +13,16 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import index
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from loss_logging.errors import LossLoggingError
 from loss_logging.records.columns import SCHEMA, caption_array, dataset_array, float_array, text_array
+from loss_logging.records.in_flight import Pinned, hold, hold_components, hold_sized, names, numbers
 from loss_logging.records.log import SHARD_ROWS
 from loss_logging.support.warn import LOGGER, warn_once
 
@@ -29,30 +31,45 @@ if TYPE_CHECKING:
 
 __all__ = ["LossRecorder", "Unwritten"]
 
+_PLAIN = frozenset({list, tuple})
+"""What holds names as they are; anything else is looked at more closely."""
 _DRAIN_SECONDS = 0.25
 _PAUSE_SECONDS = 0.002
 _SLICE_BATCHES = 16
 _MAX_PENDING_ROWS = 1_000_000
 """Past this backlog ``append`` waits for the thread: memory stays bounded and no record is lost."""
+_DISK = "the disk does not take them"
 _MAX_HELD_ROWS = 2_000_000
 """Rows kept in memory while the disk refuses them; past this the oldest are dropped and counted."""
 
 
 class Unwritten(NamedTuple):
-    """Records that are not in the log: held in memory; dropped after the disk refused them for too long or because no
-    column takes them; dropped because they came faster than they can be written."""
+    """Records that are not in the log: held in memory, and why; dropped after the disk refused them for too long or
+    because no column takes them; dropped because they came faster than they can be written."""
 
     held: int
     dropped: int
     overload: int
+    reason: str = _DISK
+
+    def sentences(self) -> list[str]:
+        """What a reader of the report must know of them."""
+        said = {
+            f"{self.held} records are not included: {self.reason}": self.held,
+            f"{self.dropped} records are lost: the disk refused them for too long, or they could not be read": (
+                self.dropped
+            ),
+            f"{self.overload} records are dropped: they came faster than they can be written": self.overload,
+        }
+        return [sentence for sentence, records in said.items() if records]
 
 
 class _Batch(NamedTuple):
     step: int
     losses: Any
-    paths: tuple[object, ...]
-    datasets: tuple[object, ...] | str
-    captions: tuple[object, ...]
+    paths: Collection[object]
+    datasets: Collection[object] | str
+    captions: Collection[object]
     timesteps: Any
     losses_empty: Any
     components: dict[str, Any] | None
@@ -102,6 +119,8 @@ class LossRecorder:
         self._overload = 0
         self._last_write = time.monotonic()
         self._wake = threading.Event()
+        self._reason = _DISK
+        self._limit = _MAX_PENDING_ROWS
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="loss_logging-recorder", daemon=True)
         self._thread.start()
@@ -110,9 +129,9 @@ class LossRecorder:
         self,
         step: int,
         losses: Any,
-        paths: Sequence[object],
-        datasets: Sequence[object] | str,
-        captions: Sequence[object],
+        paths: Collection[object],
+        datasets: Collection[object] | str,
+        captions: Collection[object],
         timesteps: Any,
         losses_empty: Any,
         components: Mapping[str, Any] | None,
@@ -120,39 +139,34 @@ class LossRecorder:
         caption_dropped: Any,
     ) -> None:
         """Take one batch of (B,) figures and B names. The tensors are copied without synchronising their device."""
-        if not hasattr(losses, "shape"):
-            losses = _numbers("per_example", losses)
+        if not hasattr(losses, "detach"):
+            losses = numbers("per_example", losses)
         shape = losses.shape
         size = shape[0] if len(shape) == 1 else _not_per_example(shape)
+        if not (type(paths) in _PLAIN and len(paths) == size):
+            paths = names("paths", paths, size)
+        if not (type(captions) in _PLAIN and len(captions) == size):
+            captions = names("captions", captions, size)
         one_dataset = isinstance(datasets, str)
-        try:
-            fits = (
-                len(paths) == len(captions) == size
-                and (one_dataset or len(datasets) == size)
-                and not isinstance(paths, str)
-                and not isinstance(captions, str)
-            )
-        except TypeError:  # something without a length
-            fits = False
-        if not fits:
-            _raise_lengths(size, paths=paths, datasets=datasets, captions=captions)
+        if not one_dataset and not (type(datasets) in _PLAIN and len(datasets) == size):
+            datasets = names("datasets", datasets, size)
         step = index(step)
         if step < self.last_step:
             _check_order(step, self.last_step)
-        if self.appended - self._drained > _MAX_PENDING_ROWS and not self._has_room(size):
+        if self.appended - self._drained > self._limit and not self._has_room(size):
             return
         self._pending.append(
             (  # a _Batch in all but name: the plain tuple costs a tenth
                 step,
-                _hold(losses),
-                tuple(paths),
-                datasets if one_dataset else tuple(datasets),
-                tuple(captions),
-                None if timesteps is None else _hold_sized("timesteps", timesteps, size),
-                None if losses_empty is None else _hold_sized("losses_empty", losses_empty, size),
-                None if components is None else _hold_components(components, size),
-                None if is_reg is None else _hold_sized("is_reg", is_reg, size),
-                None if caption_dropped is None else _hold_sized("caption_dropped", caption_dropped, size),
+                hold(losses),
+                tuple(paths) if type(paths) is list else paths,
+                tuple(datasets) if type(datasets) is list else datasets,
+                tuple(captions) if type(captions) is list else captions,
+                None if timesteps is None else hold_sized("timesteps", timesteps, size),
+                None if losses_empty is None else hold_sized("losses_empty", losses_empty, size),
+                None if components is None else hold_components(components, size),
+                None if is_reg is None else hold_sized("is_reg", is_reg, size),
+                None if caption_dropped is None else hold_sized("caption_dropped", caption_dropped, size),
             )
         )
         self._count(step, size)
@@ -162,7 +176,7 @@ class LossRecorder:
         step = index(step)
         if step < self.last_step:
             _check_order(step, self.last_step)
-        if self.appended - self._drained > _MAX_PENDING_ROWS and not self._has_room(table.num_rows):
+        if self.appended - self._drained > self._limit and not self._has_room(table.num_rows):
             return
         self._pending.append(table.set_column(0, SCHEMA.field(0), pa.array(np.full(table.num_rows, step))))
         self._count(step, table.num_rows)
@@ -179,6 +193,7 @@ class LossRecorder:
     def close(self, timeout: float) -> Unwritten:
         """Write what is left and end the thread; returns what could not be written within ``timeout`` seconds."""
         self._closed = True
+        self._limit = -1  # from here on other threads' batches are refused
         self._wake.set()
         self._thread.join(timeout)
         return self._unwritten(waiting=self.appended - self._drained)
@@ -189,6 +204,8 @@ class LossRecorder:
 
     def _has_room(self, rows: int) -> bool:
         """Wait until there is room for more, or count what is dropped instead."""
+        if self._closed:
+            raise LossLoggingError("this LossLogger is closed; make a new one")
         self._wake.set()
         if self._drop_overload:
             self._overload += rows
@@ -201,7 +218,8 @@ class LossRecorder:
         return True
 
     def _unwritten(self, waiting: int = 0) -> Unwritten:
-        return Unwritten(sum(batch.num_rows for batch in list(self._held)) + waiting, self._dropped, self._overload)
+        held = sum(batch.num_rows for batch in list(self._held)) + waiting
+        return Unwritten(held, self._dropped, self._overload, self._reason)
 
     # --- the small thread ---------------------------------------------------------------------------------------
 
@@ -279,10 +297,11 @@ class LossRecorder:
             self._owed.pop(0).then(self._unwritten())
 
     def _keep_within_bounds(self, error: OSError) -> None:
+        self._reason = _DISK if error.errno is not None else str(error)  # what is no error of the system's is ours
         warn_once(
             "record log",
             f"cannot write records to {self._log.folder}: {error}. Training goes on; up to {_MAX_HELD_ROWS:,} records "
-            "are kept in memory and written when the disk takes them again.",
+            "are kept in memory and written when that has passed.",
         )
         while sum(batch.num_rows for batch in self._held) > _MAX_HELD_ROWS:
             lost = self._held.pop(0).num_rows
@@ -309,18 +328,24 @@ def _columns(batches: list[_Batch]) -> pa.RecordBatch:
             float_array(_concatenate([batch.timesteps for batch in batches], sizes, np.nan)),
             float_array(_concatenate([batch.losses_empty for batch in batches], sizes, np.nan)),
             _components(batches, sizes),
-            pa.array(_concatenate([batch.is_reg for batch in batches], sizes, 0.0) != 0.0),
-            pa.array(_concatenate([batch.caption_dropped for batch in batches], sizes, 0.0) != 0.0),
+            _flags([batch.is_reg for batch in batches], sizes),
+            _flags([batch.caption_dropped for batch in batches], sizes),
         ],
         schema=SCHEMA,
     )
+
+
+def _flags(columns: list[Any], sizes: list[int]) -> pa.Array:
+    """True where there is a number other than 0; one that is missing is none."""
+    figures = _concatenate(columns, sizes, 0.0)
+    return pa.array((figures != 0.0) & ~np.isnan(figures))
 
 
 def _concatenate(columns: list[Any], sizes: list[int], missing: float) -> np.ndarray[Any, np.dtype[np.float64]]:
     """One float64 column from the batches' (B,) figures; a batch that has none is filled with ``missing``."""
     if all(column is None for column in columns):
         return np.full(sum(sizes), missing)
-    read = [column.read() if isinstance(column, _Pinned) else column for column in columns]
+    read = [column.read() if isinstance(column, Pinned) else column for column in columns]
     if all(hasattr(column, "detach") for column in read):  # one call for all of them: a tenth of the time
         return _to_numpy(sys.modules["torch"].cat(read))
     parts = [
@@ -353,62 +378,7 @@ def _components(batches: list[_Batch], sizes: list[int]) -> pa.Array:
     return pa.chunked_array(parts, kind).combine_chunks()
 
 
-# --- figures in flight ------------------------------------------------------------------------------------------
-
-
-class _Pinned(NamedTuple):
-    """A copy from the device that is under way: ``host`` may be read once ``copied`` has passed."""
-
-    host: Any
-    copied: Any
-
-    def read(self) -> Any:
-        while not self.copied.query():
-            time.sleep(_PAUSE_SECONDS)
-        return self.host
-
-
-def _hold(values: Any) -> Any:
-    """A private copy that later in-place changes by the trainer do not reach, made without waiting for the device."""
-    if not hasattr(values, "detach"):
-        return np.array(values, dtype=np.float64)  # a copy, which asarray need not be
-    if values.requires_grad:
-        values = values.detach()
-    return _hold_cuda(values) if values.is_cuda else values.clone()
-
-
-def _hold_cuda(values: Any) -> _Pinned:
-    import torch
-
-    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)  # from the caching host allocator
-    host.copy_(values, non_blocking=True)
-    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    copied.record(torch.cuda.current_stream(values.device))
-    return _Pinned(host, copied)
-
-
-def _hold_sized(name: str, values: Any, size: int) -> Any:
-    held = _hold(values) if hasattr(values, "shape") else _numbers(name, values)
-    shape = tuple((held.host if isinstance(held, _Pinned) else held).shape)
-    if shape == (size,):
-        return held
-    raise ValueError(f"{name} has shape {shape} but the batch has {size} losses; expected shape ({size},)")
-
-
-def _hold_components(components: Mapping[str, Any], size: int) -> dict[str, Any]:
-    if not isinstance(components, Mapping):
-        raise TypeError(f"components is a {type(components).__name__}; expected a mapping of names to (B,) figures")
-    return {str(name): _hold_sized(f"components[{name!r}]", value, size) for name, value in components.items()}
-
-
 # --- errors -----------------------------------------------------------------------------------------------------
-
-
-def _numbers(name: str, values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    try:
-        return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name} is {repr(values)[:80]}; expected one number for each example") from error
 
 
 def _not_per_example(shape: Sequence[int]) -> int:
@@ -426,22 +396,3 @@ def _check_order(step: int, last_step: int) -> None:
         f"step {step} was logged after step {last_step}. Both are kept; for a run that went back to a checkpoint, "
         "make a new LossLogger and call resume(step) before the first batch.",
     )
-
-
-def _raise_lengths(size: int, **names: object) -> NoReturn:
-    for name, values in names.items():
-        if isinstance(values, str):
-            if name == "datasets":
-                continue
-            raise TypeError(f"{name} is the text {values[:40]!r}; expected a sequence of {size}, one for each loss")
-        try:
-            length = len(values)  # type: ignore[arg-type]
-        except TypeError as error:
-            raise TypeError(
-                f"{name} is {repr(values)[:80]}; expected a sequence of {size}, one for each loss"
-            ) from error
-        if length != size:
-            raise ValueError(
-                f"{name} has {length} elements but the batch has {size} losses; expected one for each loss"
-            )
-    raise AssertionError("every length fits")

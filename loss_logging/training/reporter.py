@@ -27,7 +27,7 @@ from loss_logging.reports.paired_warnings import paired_warnings
 from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, Worst, loss_scalar_name
 from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.paths import opened_run
-from loss_logging.runs.store.upload import Mirror
+from loss_logging.runs.store.upload import Uploader
 from loss_logging.statistics.run import RunStatistics
 from loss_logging.support.warn import LOGGER, warn_once
 from loss_logging.trackers.delivery import Dispatcher
@@ -46,7 +46,7 @@ from loss_logging.training.messages import (
     Scalars,
     Start,
 )
-from loss_logging.training.ranks.awaited import OtherRanks
+from loss_logging.training.ranks.awaited import AwaitedRanks
 
 if TYPE_CHECKING:
     from loss_logging.pages.build import PageBuilder
@@ -77,7 +77,7 @@ class Reporter:
         self._reply = reply
         self._scalars_through = start.scalars_through
         self._log = RecordLog(self._config.records_dir)
-        self._ranks = OtherRanks(self._log, start.run, start.world_size, self._config.rank_timeout_seconds)
+        self._ranks = AwaitedRanks(self._log, start.run, start.world_size, self._config.rank_timeout_seconds)
         self._statistics = RunStatistics(
             self._log,
             block_steps=self._config.save_every,
@@ -90,7 +90,7 @@ class Reporter:
         self._backends = Dispatcher(start.backends, self._config)
         self._page = _page_builder(self._config)
         self._pictures = PictureMaker(self._config)
-        self._mirror = Mirror(self._config, start.run) if self._config.url is not None else None
+        self._mirror = Uploader(self._config, start.run) if self._config.url is not None else None
         self._refused: dict[int, Save] = {}
         self._caught_up = self._catch_up()
 
@@ -160,7 +160,7 @@ class Reporter:
         # The means of the window that ends here go with the report; trackers would show two points for one step else.
         recent = windows.pop()[1] if windows and windows[-1][0] == command.step else {}
         self._send_scalars(windows, windows[-1][0] if windows else self._scalars_through)
-        report = self._build(command.step, recent, [*command.warnings, *missing])
+        report = self._build(command.step, recent, [*command.warnings, *missing, *self._ranks.notes()])
         if self._is_superseded():  # in the meantime
             self._give_up(command)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -25,18 +26,23 @@ __all__ = ["RunFolder"]
 class RunFolder:
     """The folder of a run: one writer for each rank; rank 0 puts it in order for all of them.
 
+    Args:
+        config: of the run.
+        rank: of this process.
+        give_way: called when another logger of this process wants the folder; it releases this one.
+
     Raises:
         ConfigError: the folder cannot be written, or leads out of ``save_root``; an object store refuses.
         MissingExtraError: a URL needs a package that is not installed.
         LogVersionError: a later version of loss_logging wrote the log in it.
     """
 
-    def __init__(self, config: TrainConfig, rank: Rank) -> None:
+    def __init__(self, config: TrainConfig, rank: Rank, give_way: Callable[[], object]) -> None:
         _make(config)
         self._others = rank.rank == 0 and config.url is not None and holds_another_run(config)
         self._config = config
         self._rank = rank.rank
-        self._lock = RunLock(config.records_dir, rank.rank)
+        self._lock = RunLock(config.records_dir, rank.rank, give_way)
         self.log = RecordLog(config.records_dir, rank.rank)
         self.meeting = Meeting(config.paths)
         self.resumed_from: int | None = None
@@ -58,9 +64,9 @@ class RunFolder:
         self.log.truncate(step if step > 0 else -1)
         if step == 0:
             self._config.page_path.unlink(missing_ok=True)
-            ledger.start_over(self._config)
+            ledger.forget(self._config)
         else:
-            ledger.resume(self._config, step)
+            ledger.note_resumed(self._config, step)
 
     def scalars_through(self) -> int:
         """The last step whose means were reported, as a run had it that goes on here; -1 when none were."""
@@ -76,20 +82,23 @@ class RunFolder:
         Raises:
             LossLoggingError: the folder holds the records of a training run.
         """
+        self._refuse_training()  # before the lock: a training of this process would give way
         self._take()
         if self._config.url is not None:
             bring(self._config)
-        mark = self._config.paths.evaluation_mark
-        if not mark.exists() and self.log.files():
+        self._refuse_training()
+        self._config.paths.evaluation_mark.touch()
+        self.log.truncate(-1)
+        ledger.allow_again(self._config)
+        self._starts_clean = True
+
+    def _refuse_training(self) -> None:
+        if not self._config.paths.evaluation_mark.exists() and self.log.files():
             self.release()
             raise LossLoggingError(
                 f"{self._config.out_dir} holds a training run named {self._config.job_name!r}: "
                 "evaluate under another job_name"
             )
-        mark.touch()
-        self.log.truncate(-1)
-        ledger.start_again(self._config)
-        self._starts_clean = True
 
     def open(self) -> str:
         """Take the folder for this process; rank 0 opens the run for the others, and gets its identity.
@@ -123,7 +132,7 @@ class RunFolder:
         used = [*self.log.files(), *reports, *(path for path in map(items_path, reports) if path.exists())]
         delivered = config.paths.delivered
         if not used and not (self._others and config.existing == "refuse"):
-            ledger.start_over(config)
+            ledger.forget(config)
             forget_versions(config)
             return
         if config.existing == "refuse":

@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from loss_logging.cli.commands import app
-from loss_logging.cli.examine import Finding, examine
+from loss_logging.cli.examine import Observation, examine
 
 
-def found(folder: Path, *loggers: object) -> dict[str, Finding]:
+def found(folder: Path, *loggers: object) -> dict[str, Observation]:
     return {finding.subject: finding for finding in examine(folder, loggers, timeout=30)}
 
 

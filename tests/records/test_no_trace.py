@@ -133,3 +133,172 @@ def test_an_error_inside_restores_too() -> None:
     assert random.getstate() == states[0]
     assert torch.equal(torch.get_rng_state(), states[1])
     assert torch.is_grad_enabled()
+
+
+# --- what a forward does to its module -----------------------------------------------------------------------------
+
+
+class _Reassigns(nn.Module):
+    """As vector quantisers do: the buffer is another tensor after each forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("size", torch.ones(3))
+        self.register_buffer("memory", torch.zeros(3), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.size = 0.9 * self.size + 0.1 * x.mean(0)
+        self.memory = self.memory + 1
+        return x * self.size + self.memory
+
+
+class _Creates(nn.Module):
+    """Its first forward makes the buffers, and a flag says so; a plain tensor and a counter change as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("later", None)
+        self.ready, self.calls, self.last = False, 0, torch.zeros(3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.ready:
+            self.register_buffer("center", x.mean(0).detach(), persistent=False)
+            self.later = x.amax(0).detach()
+            self.ready = True
+        self.calls += 1
+        self.last = x.mean(0).detach()
+        return (x - self.center) * self.calls + self.later + self.last  # type: ignore[operator]
+
+
+class _Deletes(nn.Module):
+    """A buffer for the first forward alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("start", torch.full((3,), 0.5))
+        self.register_buffer("kept", torch.ones(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if hasattr(self, "start"):
+            x = x + self.start
+            del self.start
+        return x * self.kept
+
+
+class _Grows(nn.Module):
+    """A rotary table that is made anew for longer inputs, and buffers whose memory and size change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.arange(2.0), persistent=False)
+        self.register_buffer("exchanged", torch.ones(3))
+        self.register_buffer("resized", torch.ones(2))
+        self.longest = 2
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > self.longest:
+            self.longest = len(x)
+            self.register_buffer("table", torch.arange(float(len(x))), persistent=False)
+        self.exchanged.data = self.exchanged.data.double() * 2
+        self.resized.resize_(len(self.resized) + 1).fill_(7.0)
+        return x * self.table[: len(x)].sum() * self.exchanged.float() + self.resized.sum()
+
+
+class _Flips(nn.Module):
+    """Changes between training and evaluation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(0.5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.inner(x)
+        self.train(not self.training)
+        return result
+
+
+class _All(nn.Module):
+    """All of them, one after the other, in a list; two share a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([_Reassigns(), _Creates(), _Deletes(), _Grows(), _Flips(), nn.BatchNorm1d(3)])
+        self.parts[2].register_buffer("shared", self.parts[0].size)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for part in self.parts:
+            x = part(x)
+        return x
+
+
+KINDS = (_Reassigns, _Creates, _Deletes, _Grows, _Flips, _All)
+
+
+def _state(model: nn.Module) -> dict[str, Any]:
+    """Everything that a forward could have changed."""
+    found: dict[str, Any] = {}
+    for name, module in model.named_modules():
+        for key, value in vars(module).items():
+            if not key.startswith("_"):
+                found[f"{name}.{key}"] = value.clone() if isinstance(value, torch.Tensor) else value
+        found[f"{name} order"] = [*module._buffers]
+        found[f"{name} persistent"] = {*module._non_persistent_buffers_set}
+        for key, buffer in module._buffers.items():
+            found[f"{name}.{key}"] = None if buffer is None else (id(buffer), buffer.dtype, buffer.clone())
+    return found
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, torch.Tensor):
+        return left.dtype == right.dtype and torch.equal(left, right)
+    if isinstance(left, tuple):
+        return len(left) == len(right) and all(map(_same, left, right))
+    return bool(left == right)
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_module_is_what_it_was(kind: type[nn.Module], before: int) -> None:
+    """Buffers that a forward replaces, makes, deletes or resizes, flags and counters: the same objects and numbers."""
+    torch.manual_seed(0)
+    model = kind()
+    for _ in range(before):
+        model(torch.randn(4, 3))
+    state = _state(model)
+    with no_trace(model):
+        for length in (4, 6):
+            model(torch.randn(length, 3))
+    after = _state(model)
+    assert after.keys() == state.keys()
+    assert [name for name in state if not _same(state[name], after[name])] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("error", [False, True])
+def test_forwards_after_it_are_those_without_it(kind: type[nn.Module], error: bool) -> None:
+    """Outputs and states with paired forwards are those without, also where one ends in an error."""
+    found = []
+    for paired in (False, True):
+        torch.manual_seed(0)
+        model, outputs = kind(), []
+        for step in range(4):
+            x = torch.randn(4 + step, 3)
+            if paired:
+                with pytest.raises(ZeroDivisionError) if error else nullcontext(), no_trace(model):
+                    model(torch.randn(5 + step, 3))
+                    assert not error or 1 / 0
+            outputs.append(model(x).detach())
+        found.append((outputs, model.state_dict()))
+    (without, state), (with_pairs, state_too) = found
+    assert all(map(torch.equal, without, with_pairs))
+    assert state.keys() == state_too.keys()
+    assert all(torch.equal(state[name], state_too[name]) for name in state)
+
+
+def test_a_module_of_torchs_own_keeps_its_books() -> None:
+    """A compiled or parallel module's attributes are left alone; whether it trains is not."""
+    model = nn.Linear(3, 3)
+    with no_trace(model):
+        model.eval()
+        model.note = "kept"  # type: ignore[assignment]
+    assert (model.training, model.note) == (True, "kept")

@@ -13,7 +13,7 @@ from item_reports import save
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.reports.artifact import read_report
-from loss_logging.reports.export import Format, Selection, export_items
+from loss_logging.reports.export import Format, ItemFilter, export_items
 
 LOSSES = {
     ("cats", "images/1.png"): [1.0, 2.0],
@@ -30,14 +30,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(tmp_path_factory.mktemp("run"), [LOSSES], captions=CAPTIONS)[0]
 
 
-def exported(report: Path, to: Format, selection: Selection | None = None, *, formulas: bool = False) -> str:
+def exported(report: Path, to: Format, selection: ItemFilter | None = None, *, formulas: bool = False) -> str:
     out = io.BytesIO()
     export_items(report, out, to, selection, formulas=formulas)
     return out.getvalue().decode()
 
 
 def paths(report: Path, **selection: object) -> list[str]:
-    lines = exported(report, "jsonl", Selection(**selection)).splitlines()  # type: ignore[arg-type]
+    lines = exported(report, "jsonl", ItemFilter(**selection)).splitlines()  # type: ignore[arg-type]
     return [json.loads(line)["path"] for line in lines]
 
 
@@ -72,13 +72,13 @@ def test_formulas_are_neutralised_unless_asked(report: Path) -> None:
     """A path that a spreadsheet would run gets an apostrophe in CSV, and only there."""
     assert "'=cmd()" in exported(report, "csv")
     assert "'=cmd()" not in exported(report, "csv", formulas=True)
-    assert "'=cmd()" not in exported(report, "exclude-list", Selection(datasets=("cats",)))
+    assert "'=cmd()" not in exported(report, "exclude-list", ItemFilter(datasets=("cats",)))
 
 
 def test_an_exclude_list_is_a_plain_list(report: Path) -> None:
     """One path a line, each once, as it was recorded; one with a line break is left out, and that is said."""
     out = io.BytesIO()
-    done = export_items(report, out, "exclude-list", Selection(worst=("average_loss", 4)))
+    done = export_items(report, out, "exclude-list", ItemFilter(worst=("average_loss", 4)))
     assert out.getvalue() == b"=cmd()\nimages/1.png\n"
     assert done.warnings == ["1 paths with line breaks in them are left out"]
 
@@ -116,12 +116,12 @@ def test_caption_mismatch(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("selection", "named"),
     [
-        (Selection(datasets=("cat",)), "there is no dataset 'cat'; there are: cats, dogs"),
-        (Selection(flagged="emty"), "no caption is flagged 'emty'; allowed: any, info, warning, error, empty"),
+        (ItemFilter(datasets=("cat",)), "there is no dataset 'cat'; there are: cats, dogs"),
+        (ItemFilter(flagged="emty"), "no caption is flagged 'emty'; allowed: any, info, warning, error, empty"),
         (None, "every item"),
     ],
 )
-def test_what_cannot_be(report: Path, selection: Selection | None, named: str) -> None:
+def test_what_cannot_be(report: Path, selection: ItemFilter | None, named: str) -> None:
     """A dataset or flag that is not there is named with those that are; a list that excludes everything is refused."""
     with pytest.raises(LossLoggingError, match=named):
         exported(report, "exclude-list", selection)
@@ -130,7 +130,7 @@ def test_what_cannot_be(report: Path, selection: Selection | None, named: str) -
 def test_a_truncated_list_of_flags_is_said(tmp_path: Path) -> None:
     """Where the report lists only some of the flagged captions, so does the export, and says it."""
     report = save(tmp_path, [LOSSES], captions=CAPTIONS, max_table_rows=1)[0]
-    done = export_items(report, io.BytesIO(), "jsonl", Selection(flagged="any"))
+    done = export_items(report, io.BytesIO(), "jsonl", ItemFilter(flagged="any"))
     assert done.items == 1
     assert "max_table_rows" in done.warnings[0]
 
@@ -147,6 +147,6 @@ def test_a_failed_export_leaves_what_was_there(report: Path, tmp_path: Path) -> 
     out = tmp_path / "items.csv"
     out.write_text("before")
     with pytest.raises(LossLoggingError):
-        export_items(report, out, "csv", Selection(flagged="nothing"))
+        export_items(report, out, "csv", ItemFilter(flagged="nothing"))
     assert out.read_text() == "before"
     assert list(tmp_path.iterdir()) == [out]

@@ -192,7 +192,7 @@ def test_the_trackers_own_extras_are_named() -> None:
 def test_selecting_imports_no_sdk() -> None:
     """Checking the configuration leaves the trackers' SDKs and torch alone."""
     code = (
-        "import sys; from loss_logging.backends import select_backends; "
+        "import sys; from loss_logging.trackers.backends import select_backends; "
         "select_backends(['tensorboard', {'name': 'wandb', 'project': 'p'}]); "
         "print(sorted({'wandb', 'tensorboard', 'torch'} & set(sys.modules)))"
     )

@@ -47,15 +47,15 @@ def test_another_process_reads_what_was_noted(path: Path) -> None:
     filled(path)
     again = Ledger(path)
     assert (again.reports, again.scalars, again.last) == ({25, 50}, {10, 20, 30}, 50)
-    assert again.has(25, is_report=True)
-    assert not again.has(25, is_report=False)
-    assert not again.has(60, is_report=True)
+    assert again.had_before(25, is_report=True)
+    assert not again.had_before(25, is_report=False)
+    assert not again.had_before(60, is_report=True)
 
 
 def test_what_is_noted_now_may_come_again_now(path: Path) -> None:
     """Only what an earlier process delivered is refused: a save step may be repeated with more records."""
     first = filled(path)
-    assert not first.has(50, is_report=True)
+    assert not first.had_before(50, is_report=True)
 
 
 @given(cut=st.integers(1, 12), step=st.integers(100, 10**12))
@@ -79,13 +79,13 @@ def test_resuming_forgets_what_can_be_hidden(path: Path, can: bool) -> None:
     filled(path)
     Ledger(path).resumed(20)
     resumed = Ledger(path)
-    assert resumed.lacks(25, is_report=True)
+    assert resumed.is_missing(25, is_report=True)
     assert resumed.last == 20
     backend = Hides(can)
     resumed.begin(backend)
     assert backend.asked == [20]
-    assert resumed.has(30, is_report=False) is not can
-    assert resumed.has(20, is_report=False)
+    assert resumed.had_before(30, is_report=False) is not can
+    assert resumed.had_before(20, is_report=False)
     later = Hides(can)
     Ledger(path).begin(later)
     assert later.asked == []
@@ -112,23 +112,23 @@ def test_a_new_run_hides_what_an_older_one_left(path: Path) -> None:
 
 
 def test_a_run_of_one_name_is_started_over_or_evaluated_again(tmp_path: Path) -> None:
-    """start_over forgets all; start_again lets everything come once more and still knows what has arrived."""
+    """forget() forgets all; allow_again() lets everything come once more and still knows what has arrived."""
     config = TrainConfig(job_name="[cats] *", save_root=tmp_path)
     filled(Ledger.of(config, "package.module:Class").path)
-    ledger.start_again(config)
+    ledger.allow_again(config)
     again = Ledger.of(config, "package.module:Class")
-    assert not again.has(25, is_report=True)
-    assert not again.lacks(25, is_report=True)
-    ledger.start_over(config)
+    assert not again.had_before(25, is_report=True)
+    assert not again.is_missing(25, is_report=True)
+    ledger.forget(config)
     assert Ledger.of(config, "package.module:Class").reports == set()
 
 
 def test_what_cannot_arrive_is_tried_once(path: Path) -> None:
     """The rest is tried again only after something has arrived in between."""
-    assert filled(path).try_rest()
-    assert not Ledger(path).try_rest()
+    assert filled(path).note_attempt()
+    assert not Ledger(path).note_attempt()
     Ledger(path).add_report(75)
-    assert Ledger(path).try_rest()
+    assert Ledger(path).note_attempt()
 
 
 @pytest.mark.parametrize("trouble", ["folder", "link"])

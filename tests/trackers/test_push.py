@@ -22,7 +22,7 @@ from loss_logging.runs.locate import latest_reports
 from loss_logging.trackers.ledger import Ledger
 from loss_logging.trackers.push import Pushed, push_job
 
-TRACKER = "trackers:FileTracker"
+TRACKER = "tracker_files:FileTracker"
 SAVED = {10, 20, 35}
 BETWEEN = {4, 8, 12, 16, 24, 28, 32, 36, 38}
 """Steps of the rows of scalars of `train`: the log_every grid without save steps, and the end of the run."""
@@ -147,7 +147,7 @@ def test_a_run_that_goes_on_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("to", "options", "said"),
     [
-        ("tensorbord", {}, "did you mean 'tensorboard'"),
+        ("tensorbord", {}, "did you mean tensorboard"),
         ("memory", {}, "writes to an object of the trainer"),
         ("wandb", {}, "--project"),
         (TRACKER, {"out": "x", "colour": "red"}, "has no option 'colour'"),

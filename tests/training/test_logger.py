@@ -356,13 +356,20 @@ def test_two_jobs_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
-    """A second logger of the same run is refused in words, and can have it when the first is closed."""
-    with logger(tmp_path) as first, logger(tmp_path) as second:
+    """A second process that writes the same run is refused in words, and can have it when the first is done."""
+    script = """
+import sys
+from loss_logging import LossLogger
+with LossLogger(job_name="run", save_root=sys.argv[1], loggers=[], reporter="inline") as losses:
+    losses.log_batch(1, [0.5], paths=["a"], datasets="d", captions=["c"])
+"""
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with logger(tmp_path) as first:
         log(first, 1)
-        with pytest.raises(LossLoggingError, match="close it first, or use another job_name"):
-            log(second, 1)
+        refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert "close it first, or use another job_name" in refused.stderr
         first.close()
-        log(second, 1)
+        assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).returncode == 0
 
 
 def test_the_folder_holds_nothing_that_a_trainer_takes_for_its_own(tmp_path: Path) -> None:

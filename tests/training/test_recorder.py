@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from waiting import wait_until
 
+from loss_logging.errors import LossLoggingError
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
 from loss_logging.training import recorder as module
@@ -376,10 +377,12 @@ def test_the_backlog_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert unwritten[:2] == (0, 0)
 
 
-def test_waiting_ends_when_the_thread_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trainer never waits for a thread that is gone, as in a forked child."""
-    monkeypatch.setattr(module, "_MAX_PENDING_ROWS", 1)
+def test_what_comes_after_close_is_refused(tmp_path: Path) -> None:
+    """A batch of another thread's that comes too late is not lost in silence, and waits for nothing."""
     recorder = Recorder(tmp_path)
-    recorder.close(20)
     recorder.take()
-    recorder.take()
+    assert recorder.close(20) == Unwritten(0, 0, 0)
+    with pytest.raises(LossLoggingError, match="is closed"):
+        recorder.take()
+    with pytest.raises(LossLoggingError, match="is closed"):
+        recorder.append_table(2, table_from_records([{"path": "c", "dataset": "d", "caption": "", "loss": 1}]))

@@ -86,7 +86,7 @@ def test_the_process_reports_what_inline_reports(tmp_path: Path) -> None:
     start = Start(config=config.to_dict(), backends=[], world_size=1, run=run, resumed_from=None, scalars_through=-1, forward=True)  # fmt: skip  # noqa: E501
     texts, scalars = [], []
     for kind in (InlineReporter, ReporterProcess):
-        ledger.start_over(config)
+        ledger.forget(config)
         memory = MemoryBackend()
         backends = Dispatcher([memory], config)
         reporter = kind(start, backends)
@@ -486,7 +486,7 @@ def test_stdout_stays_the_trainers(tmp_path: Path) -> None:
     """A tracker that prints in the reporter process breaks no reply, and what it prints is seen on stderr."""
     (tmp_path / "noisy.py").write_text(
         "import sys\nfrom loss_logging.trackers.memory import MemoryBackend\n"
-        "from loss_logging.backends import Requirements\n"
+        "from loss_logging.trackers.backends import Requirements\n"
         "class Noisy(MemoryBackend):\n"
         "    @classmethod\n    def requirements(cls): return Requirements()\n"
         "    def write(self, report): print('hello from the tracker', flush=True)\n",

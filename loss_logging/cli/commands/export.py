@@ -83,13 +83,13 @@ def export(
       loss-logging export runs/cats --to exclude-list --worst hard:100
       loss-logging export runs/cats --to exclude-list --flagged error
     """
-    from loss_logging.reports.export import Selection, export_items
+    from loss_logging.reports.export import ItemFilter, export_items
 
     if to == "parquet" and out is None and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is nothing to look at; give a file with --out", param_hint="--to")
     if as_json and out is None:
         raise typer.BadParameter("standard output is for the items then; give a file with --out", param_hint="--json")
-    selection = Selection(tuple(dataset or ()), flagged, min_caption_mismatch, _worst(worst) if worst else None)
+    selection = ItemFilter(tuple(dataset or ()), flagged, min_caption_mismatch, _worst(worst) if worst else None)
     done = export_items(
         find_report(path, job), out or sys.stdout.buffer, to, selection, formulas=keep_formulas, progress=True
     )

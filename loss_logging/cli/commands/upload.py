@@ -31,7 +31,7 @@ def upload(
       loss-logging upload s3://bucket/runs/cats
       loss-logging upload s3://bucket/runs/cats --job cats
     """
-    from loss_logging.runs.store.upload import Mirror
+    from loss_logging.runs.store.upload import Uploader
 
     given, url = url, as_url(url) or ""
     if not url:
@@ -42,7 +42,7 @@ def upload(
         raise LossLoggingError(f"{root} holds no run{f' named {job}' if job else ''} to upload")
     uploaded = [job] if job is not None else jobs
     for name in uploaded:
-        if trouble := Mirror(TrainConfig(job_name=name, save_root=url, spool=spool), None).close(_SECONDS):
+        if trouble := Uploader(TrainConfig(job_name=name, save_root=url, spool=spool), None).close(_SECONDS):
             raise LossLoggingError(trouble[0])
         if not as_json:
             typer.echo(f"{name}: everything is in {url}")

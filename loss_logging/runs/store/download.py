@@ -16,7 +16,7 @@ from loss_logging.support.files import cache_dir
 from loss_logging.support.object_store import ObjectStore, StoreError
 from loss_logging.support.warn import warn_once
 
-__all__ = ["RemoteRun", "bring", "fetch_report", "holds_another_run"]
+__all__ = ["StoredRun", "bring", "fetch_report", "holds_another_run"]
 
 _UNFINISHED = "unfinished"
 _PROBE = "loss_logging/.writable"
@@ -24,7 +24,7 @@ _ATTEMPTS = 4
 _PAUSE_SECONDS = 0.5
 
 
-class RemoteRun:
+class StoredRun:
     """One run under ``url``, as its manifest has it. Files are copied below ``folder``, laid out as in a ``save_root``.
 
     Args:
@@ -149,7 +149,7 @@ def fetch_report(url: str, job: str | None = None) -> Path:
     if url.endswith(".json"):
         place, _, name = url.rpartition("/")
         job, step = map(str, job_and_step(name) or ("", name))
-    run = RemoteRun(place, job or None)
+    run = StoredRun(place, job or None)
     steps = run.reports()
     if not steps or (step and (not step.isdecimal() or int(step) not in steps)):
         listed = ", ".join(map(str, list(steps)[-10:])) or "none"
@@ -168,7 +168,7 @@ def bring(config: TrainConfig) -> None:
     manifest = read_manifest(ObjectStore(str(config.save_root)), manifest_name(config.job_name))
     if manifest is None or manifest.version in known or (here and not known):
         return
-    run = RemoteRun(str(config.save_root), config.job_name, config.local_root)
+    run = StoredRun(str(config.save_root), config.job_name, config.local_root)
     write_versions(config, _UNFINISHED)  # interrupted, it is neither the run in the store nor one of its own
     for path in config.report_paths():
         if path.name not in run.manifest.files:

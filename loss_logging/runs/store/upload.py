@@ -1,4 +1,4 @@
-"""Mirror: brings what a run writes on local disk to an object store, beside the run.
+"""Uploader: brings what a run writes on local disk to an object store, beside the run.
 
 The run itself only ever writes to its spool folder, so that no network is ever waited for. A thread uploads what is new
 there, then the manifest, then removes what the manifest no longer names. Killed at any point, it leaves a manifest all
@@ -31,7 +31,7 @@ from loss_logging.support.files import whole_file
 from loss_logging.support.object_store import ObjectStore, StoreError
 from loss_logging.support.warn import LOGGER, warn_once
 
-__all__ = ["Mirror", "digest_of", "forget_versions", "mirrored", "versions", "write_versions"]
+__all__ = ["Uploader", "digest_of", "forget_versions", "uploading", "versions", "write_versions"]
 
 _EVERY_SECONDS = 10.0
 _RETRY_SECONDS = 2.0
@@ -43,7 +43,7 @@ _VERSIONS = 8  # earlier ones of the manifest that are remembered: one that was 
 _PIECE = 1 << 20
 
 
-class Mirror:
+class Uploader:
     """Uploads the files of one run from its spool folder to its ``save_root``, in a thread of its own.
 
     Args:
@@ -263,9 +263,9 @@ class Mirror:
 
 
 @contextmanager
-def mirrored(config: TrainConfig) -> Iterator[None]:
+def uploading(config: TrainConfig) -> Iterator[None]:
     """Upload what is written meanwhile by somebody without a reporter, where ``save_root`` is a URL."""
-    mirror = Mirror(config, None) if config.url is not None else None
+    mirror = Uploader(config, None) if config.url is not None else None
     try:
         yield
     finally:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 from loss_logging.records.log import RecordLog
-from loss_logging.training.ranks.progress import read_progress
+from loss_logging.training.ranks.progress import Progress, read_progress
 
-__all__ = ["OtherRanks"]
+__all__ = ["AwaitedRanks"]
 
 _POLL_SECONDS = 0.1
 
 
-class OtherRanks:
+class AwaitedRanks:
     """Waits for the other ranks' records of a save step, and never for ever.
 
     Args:
@@ -47,10 +47,20 @@ class OtherRanks:
         self._given_up = missing
         return [f"rank {rank} did not arrive: {self._describe(rank)}" for rank in sorted(missing)]
 
+    def notes(self) -> list[str]:
+        """What the other ranks want a report to say."""
+        known = ((rank, self._progress(rank)) for rank in self._ranks)
+        return [f"rank {rank}: {note}" for rank, progress in known if progress for note in progress.notes]
+
+    def _progress(self, rank: int) -> Progress | None:
+        """What is known of a rank that has joined this run."""
+        progress = read_progress(self._log.folder, rank)
+        return progress if progress is not None and progress.run == self._run else None
+
     def _through(self, rank: int) -> int:
         """The step up to which all records of ``rank`` are on disk, -1 before it has joined the run."""
-        progress = read_progress(self._log.folder, rank)
-        if progress is None or progress.run != self._run:
+        progress = self._progress(rank)
+        if progress is None:
             return -1
         # A shard ends in the middle of a step at worst, unless the rank has said that it is complete.
         return max(progress.through, self._log.last_step(rank) - 1)

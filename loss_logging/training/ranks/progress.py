@@ -12,13 +12,12 @@ __all__ = ["Progress", "read_progress", "remove_progress", "write_progress"]
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """A rank's part in the run ``run``: all that it logged up to step ``through`` is on disk.
-
-    ``through`` is FOREVER when the rank writes nothing more.
-    """
+    """A rank's part in the run ``run``: all that it logged up to step ``through`` is on disk, and reports must say what
+    ``notes`` say. ``through`` is FOREVER when the rank writes nothing more."""
 
     run: str
     through: int
+    notes: list[str] = []
 
 
 def write_progress(folder: Path, rank: int, progress: Progress) -> None:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from loss_logging.records.log import RecordLog, write_shard
@@ -18,14 +19,14 @@ from loss_logging.support.warn import warn_once
 from loss_logging.training.ranks.meeting import Joined, Meeting
 from loss_logging.training.ranks.progress import Progress, write_progress
 
-__all__ = ["Receiver", "RemoteLog"]
+__all__ = ["RankLog", "RankReceiver"]
 
 _JOIN_SECONDS = 30.0
 _POLL_SECONDS = 0.2
 _PIECE_BYTES = 4 << 20  # the store refuses values over 8 MiB
 
 
-class RemoteLog:
+class RankLog:
     """What a rank other than 0 writes to. It joins the run at the first write, in the recorder's thread."""
 
     def __init__(self, log: RecordLog, meeting: Meeting) -> None:
@@ -34,6 +35,8 @@ class RemoteLog:
         self._meeting = meeting
         self._joined: Joined | None = None
         self._sent = 0
+        self._through = self._promised = -1
+        self._notes: list[str] = []
 
     def write(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Append one shard.
@@ -44,7 +47,12 @@ class RemoteLog:
         joined = self._join()
         if joined.shared_folder:
             self._log.write(batches)
-            return
+        else:
+            self._send(batches)
+        if self._promised > self._through:  # all that was held when it was promised is in this shard
+            self.mark(self._promised, self._notes)
+
+    def _send(self, batches: Iterable[pa.RecordBatch]) -> None:
         buffer = io.BytesIO()
         write_shard(buffer, batches)
         data = buffer.getvalue()
@@ -55,25 +63,41 @@ class RemoteLog:
         self._set(key, str(len(pieces)))  # last: a shard is there when all of its pieces are
         self._sent += 1
 
-    def mark(self, through: int) -> None:
-        """Say that everything up to step ``through`` is written. Trouble is warned about."""
+    def mark(self, through: int, notes: list[str], *, later: bool = False) -> None:
+        """Say that everything up to step ``through`` is written. Trouble is warned about.
+
+        Args:
+            through: the step.
+            notes: sentences that rank 0's reports must have.
+            later: it is not written yet; say so after the next shard.
+        """
+        if later:
+            self._promised, self._notes = through, notes
+            return
         try:
-            self._mark(self._join(), through)
+            self._mark(self._join(), through, notes)
         except OSError as error:
             warn_once("mark", f"rank {self._log.rank} cannot tell rank 0 how far it is: {error}")
+
+    def tell(self, notes: list[str]) -> None:
+        """Tell rank 0 what its reports must say, where that has changed."""
+        if notes != self._notes:
+            self.mark(self._through, notes)
 
     def _join(self) -> Joined:
         if self._joined is None:
             joined = self._meeting.join(_JOIN_SECONDS)
-            self._mark(joined, -1)
+            self._mark(joined, -1, [])
             self._joined = joined
         return self._joined
 
-    def _mark(self, joined: Joined, through: int) -> None:
+    def _mark(self, joined: Joined, through: int, notes: list[str]) -> None:
+        progress = Progress(joined.run, through, notes)
         if joined.shared_folder:
-            write_progress(self.folder, self._log.rank, Progress(joined.run, through))
+            write_progress(self.folder, self._log.rank, progress)
         else:
-            self._set(f"{self._log.rank}/through", str(through))
+            self._set(f"{self._log.rank}/progress", msgspec.json.encode(progress))
+        self._through, self._notes = through, notes
 
     def _set(self, key: str, value: bytes | str) -> None:
         try:
@@ -82,7 +106,7 @@ class RemoteLog:
             raise OSError(f"rank 0 does not answer: {error}") from error
 
 
-class Receiver:
+class RankReceiver:
     """On rank 0: a thread that puts the shards that arrive through the store into the log."""
 
     def __init__(self, log: RecordLog, run: str, world_size: int, store: Any) -> None:
@@ -90,7 +114,7 @@ class Receiver:
         self._run = run
         self._store = store
         self._received = dict.fromkeys(range(1, world_size), 0)
-        self._through: dict[int, int] = {}
+        self._progress: dict[int, bytes] = {}
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="loss_logging-ranks", daemon=True)
         self._thread.start()
@@ -115,16 +139,16 @@ class Receiver:
 
     def _receive(self, rank: int) -> None:
         # Read before the shards: whatever a rank says is written has been sent before it said so.
-        through = self._get(f"{rank}/through")
+        progress = self._get(f"{rank}/progress")
         while pieces := self._get(key := f"{rank}/shard/{self._received[rank]}"):
             names = [f"{key}/{place}" for place in range(int(pieces))]
             self._log.append(rank, map(self._store.get, names))
             self._received[rank] += 1
             for name in (*names, key):
                 self._store.delete_key(name)
-        if through is not None and int(through) != self._through.get(rank):
-            write_progress(self._log.folder, rank, Progress(self._run, int(through)))
-            self._through[rank] = int(through)
+        if progress is not None and progress != self._progress.get(rank):
+            write_progress(self._log.folder, rank, msgspec.json.decode(progress, type=Progress))
+            self._progress[rank] = progress
 
     def _get(self, key: str) -> bytes | None:
         value: bytes | None = self._store.get(key) if self._store.check([key]) else None

@@ -291,6 +291,70 @@ def test_a_seam_that_is_never_called_is_said_so(
     assert not list(tmp_path.iterdir())
 
 
+class Base:
+    """A trainer that calls its methods with what is in their places."""
+
+    def process_batch(self, batch: Any, network: Any, accelerator: Any, global_step: int) -> Any:
+        output = SimpleNamespace(pred=torch.tensor([[1.0], [3.0]]), target=torch.zeros(2, 1))
+        return self.compute_loss(None, output, torch.ones(2))
+
+    def compute_loss(self, args: Any, output: Any, timesteps: Any) -> Any:
+        return (output.pred - output.target).square().mean(), {}
+
+    def train(self, names: Any, step: int) -> Any:
+        network = SimpleNamespace(save_weights=lambda: None)
+        accelerator = SimpleNamespace(unwrap_model=lambda model: model, trackers=[], is_main_process=True)
+        return self.process_batch({"loss_logging": names}, network, accelerator, step)
+
+
+def test_a_subclass_that_takes_whatever_it_is_given_is_logged(tmp_path: Path) -> None:
+    """The base's own signature says what is in which place, where a subclass has ``*args``."""
+    from loss_logging.integrations.trainers.kohya_run import Run, see_musubi
+
+    class Mine(Base):
+        def process_batch(self, *args: Any, **kwargs: Any) -> Any:
+            return super().process_batch(*args, **kwargs)
+
+        def compute_loss(self, *whatever: Any) -> Any:
+            return super().compute_loss(*whatever)
+
+    args = SimpleNamespace(output_dir=str(tmp_path), output_name="a")
+    run = Run({"loss_logging": {"loggers": [], "reporter": "inline"}}, args)
+    trainer = Mine()
+    see_musubi(trainer, run)
+    names = {"paths": ["a", "b"], "datasets": ["d"] * 2, "captions": ["", ""]}
+    for step in range(3):
+        trainer.train(names, step)
+    run.close()
+    assert [[row["loss"] for row in rows] for rows in by_step(tmp_path).values()] == [[1.0, 9.0]] * 3
+
+
+def test_what_could_not_be_logged_is_counted_in_the_report(tmp_path: Path) -> None:
+    """A batch without names and one whose losses are not known, with the reason of each."""
+    from loss_logging.integrations.trainers.kohya_run import Run, see_musubi
+
+    class Strange(Base):
+        def process_batch(self, batch: Any, network: Any, accelerator: Any, global_step: int) -> Any:
+            if global_step < 2:
+                return super().process_batch(batch, network, accelerator, global_step)
+            return torch.ones(()), {}
+
+    run = Run(
+        {"loss_logging": {"loggers": [], "reporter": "inline"}},
+        SimpleNamespace(output_dir=str(tmp_path), output_name="a"),
+    )
+    trainer = Strange()
+    see_musubi(trainer, run)
+    names = {"paths": ["a", "b"], "datasets": ["d"] * 2, "captions": ["", ""]}
+    for step, found in enumerate([names, {"error": ["no folder"]}, names, names]):
+        trainer.train(found, step)
+    run.close()
+    (path,) = (tmp_path / "loss_logging").glob("*.json")
+    warnings = read_report(path).warnings
+    assert any("1 batch was not logged" in line and "which images it is of: no folder" in line for line in warnings)
+    assert any("2 batches were not logged: process_batch did not call compute_loss" in line for line in warnings)
+
+
 def test_what_is_not_as_expected_at_a_seam_does_not_stop_the_training(caplog: pytest.LogCaptureFixture) -> None:
     """A prediction and a target of different shapes, a batch without names: the loss comes back, and why is said."""
     from loss_logging.integrations.trainers.kohya_run import Run, see_musubi

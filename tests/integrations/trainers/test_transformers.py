@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -311,26 +313,35 @@ def test_a_stream_that_rank_0_reads_for_all_is_refused(tmp_path: Path, monkeypat
     log_losses(trainer_of(tmp_path, image_model(), Stream(), **options), config_of(tmp_path)).close()
 
 
+class TwoGpus(torch.nn.Module):
+    """As DataParallel: one scalar for each GPU, and the logits of both."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.module = model
+
+    def forward(self, **whole: Any) -> dict[str, torch.Tensor]:
+        halves = [self.module(**{name: value.chunk(2)[i] for name, value in whole.items()}) for i in range(2)]
+        losses = torch.cat([half["loss"].reshape(1) for half in halves])
+        return {"loss": losses, "logits": torch.cat([half["logits"] for half in halves])}
+
+
 class Replicas(transformers.Trainer):  # type: ignore[misc]
-    """As on two GPUs that share each batch: DataParallel gives one scalar for each, and the logits of both."""
+    """As on two GPUs that share each batch."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.args._n_gpu = 2
         self.scalars: list[tuple[float, float]] = []
 
-    def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        def both(**whole: Any) -> dict[str, torch.Tensor]:
-            halves = [model(**{name: value.chunk(2)[i] for name, value in whole.items()}) for i in range(2)]
-            losses = torch.cat([half["loss"].reshape(1) for half in halves])
-            return {"loss": losses, "logits": torch.cat([half["logits"] for half in halves])}
+    def _wrap_model(self, model: Any, *_: Any, **__: Any) -> Any:
+        return model if isinstance(model, TwoGpus) else TwoGpus(model)
 
-        loss, outputs = super().compute_loss(both, inputs, True, num_items_in_batch)
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, num_items_in_batch: Any = None) -> Any:
+        loss = super().compute_loss(model, inputs, *args, num_items_in_batch=num_items_in_batch)
         assert loss.shape == (2,)
         self.scalars.append((float(loss.detach().mean()), float(num_items_in_batch[0])))
-        return (loss, outputs) if return_outputs else loss
+        return loss
 
 
 def test_several_gpus_of_one_process_add_up(tmp_path: Path) -> None:
@@ -345,11 +356,12 @@ def test_several_gpus_of_one_process_add_up(tmp_path: Path) -> None:
         assert total / items == pytest.approx(scalar, rel=1e-5)
 
 
-class OnlyLoss(transformers.Trainer):  # type: ignore[misc]
-    """Has no outputs, whatever it is asked for."""
+class Apart(transformers.Trainer):  # type: ignore[misc]
+    """Computes its loss without the model that it is given."""
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
-        return torch.nn.functional.cross_entropy(model(inputs["pixel_values"]).logits, inputs["labels"])
+    def compute_loss(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
+        logits = model.classifier(model.vit(inputs["pixel_values"])[0][:, 0])
+        return torch.nn.functional.cross_entropy(logits, inputs["labels"])
 
 
 def broken(outputs: Any, inputs: Any) -> torch.Tensor:
@@ -360,14 +372,14 @@ def broken(outputs: Any, inputs: Any) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("kind", "options", "reason"),
     [
-        (OnlyLoss, {}, "compute_loss returns no outputs"),
+        (Apart, {}, "compute_loss did not call the model that it was given"),
         (Scalars, {"per_example": broken}, "ValueError: my own mistake"),
     ],
 )
 def test_losses_that_cannot_be_had_do_not_reach_training(
     kind: Any, options: dict[str, Any], reason: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The weights become those of a training without us, and the one warning says why nothing is logged."""
+    """The weights become those of a training without us; one warning and every report say why nothing is logged."""
     weights = []
     for watched in (False, True):
         trainer = trainer_of(tmp_path, image_model(), Images(), kind)
@@ -378,6 +390,8 @@ def test_losses_that_cannot_be_had_do_not_reach_training(
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert reason in warning(caplog)
     assert by_step(tmp_path) == {}
+    (line,) = report_of(tmp_path).warnings
+    assert line == f"transformers.Trainer, steps 1 to 6: 6 batches were not logged (24 examples): {reason}"
 
 
 def test_a_second_training_goes_on_unlogged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -405,24 +419,199 @@ def test_examples_without_targets_have_no_loss(tmp_path: Path, caplog: pytest.Lo
     rows = [row for rows in by_step(tmp_path).values() for row in rows]
     assert [int(row["path"]) for row in rows] == [*range(4, 32)]
     assert {int(row["path"]) for row in rows if math.isnan(row["loss"])} == dead - {0, 1, 2, 3}
+    (line,) = report_of(tmp_path).warnings
+    assert "step 1: 1 batch was not logged (4 examples): the loss is 0 or no number" in line
     assert not [record for record in caplog.records if record.name == "loss_logging"]
 
 
-def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """A column with a typo is an error that lists those that there are."""
-    trainer = trainer_of(tmp_path, language_model(), Texts())
+def test_a_column_that_is_not_there_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A column with a typo does not end the training: one warning and the report list those that there are."""
+    trainer = trainer_of(tmp_path, language_model(), Texts(), max_steps=2)
     log_losses(trainer, config_of(tmp_path), path="flie")
+    trainer.train()
+    assert re.search(r"no column 'flie'; it has .*file", warning(caplog))
+    assert "2 batches were not logged (8 examples): log_losses: the dataset has no" in report_of(tmp_path).warnings[0]
+
+
+def test_a_column_of_a_table_is_looked_at_first(tmp_path: Path) -> None:
+    """Where a dataset says which columns it has, a typo is an error of log_losses; a transform may add some."""
+    datasets = pytest.importorskip("datasets")
+    table = datasets.Dataset.from_list(Texts().items)
     with pytest.raises(LossLoggingError, match=r"no column 'flie'; it has .*file"):
-        trainer.train()
+        log_losses(trainer_of(tmp_path, language_model(), table), config_of(tmp_path), path="flie")
+    seen = table.with_transform(lambda rows: {**rows, "flie": rows["file"]})
+    trainer = trainer_of(tmp_path, language_model(), seen, remove_unused_columns=False)
+    trainer.data_collator = lambda features: transformers.default_data_collator(
+        [{name: feature[name] for name in ("input_ids", "attention_mask", "labels")} for feature in features]
+    )
+    log_losses(trainer, config_of(tmp_path), path="flie")
+    trainer.train()
+    assert {row["path"] for rows in by_step(tmp_path).values() for row in rows} == {f"{i}.txt" for i in range(24)}
 
 
 def test_a_trainer_that_never_comes_by_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A Trainer whose data no longer passes by us is warned about after 20 steps, instead of silence."""
-    trainer = trainer_of(tmp_path, image_model(), Images(), max_steps=25)
+    """A Trainer whose data does not pass by us is warned about after 20 steps, instead of silence."""
+
+    class OwnLoader(transformers.Trainer):  # type: ignore[misc]
+        def get_train_dataloader(self) -> Any:
+            return torch.utils.data.DataLoader(Images(), batch_size=4)
+
+    trainer = trainer_of(tmp_path, image_model(), Images(), OwnLoader, max_steps=25)
     log_losses(trainer, config_of(tmp_path))
-    trainer.train_dataset = Images()
     trainer.train()
     assert "20 steps have ended and no batch came by" in warning(caplog)
+
+
+def test_a_trainer_keeps_its_dataset_and_collator(tmp_path: Path) -> None:
+    """They are the user's own before, during and after the training, for what looks at them; also a later dataset."""
+    trainer = trainer_of(tmp_path, image_model(), Images())
+    log_losses(trainer, config_of(tmp_path))
+    data, collate = trainer.train_dataset, trainer.data_collator
+    seen = []
+
+    class Look(transformers.TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            seen.append((trainer.train_dataset, trainer.data_collator))
+
+    trainer.add_callback(Look())
+    trainer.train()
+    assert seen == [(data, collate)] * 6
+    assert len(by_step(tmp_path)) == 6
+
+
+@pytest.mark.parametrize("strategy", ["random", "sequential", "group_by_length", "batch_rebalance"])
+def test_batches_are_drawn_as_without_us(strategy: str, tmp_path: Path) -> None:
+    """Samplers that look at the dataset's kind and columns, or at the length of each item, draw what they drew."""
+    datasets = pytest.importorskip("datasets")
+    drawn = []
+    for watched in (False, True):
+        rows = [{**row, "length": (7 * i) % 24} for i, row in enumerate(Texts().items)]
+        table = datasets.Dataset.from_list(rows)
+        trainer = trainer_of(
+            tmp_path, language_model(), table, train_sampling_strategy=strategy, label_names=["labels", "length"]
+        )
+        if watched:
+            log_losses(trainer, config_of(tmp_path), path="file")
+        loader = trainer.get_train_dataloader()
+        torch.manual_seed(0)
+        drawn.append([batch["input_ids"].tolist() for batch in loader])
+    assert drawn[0] == drawn[1]
+    assert len(drawn[0]) == 6
+
+
+def test_columns_that_nobody_needs_are_not_read(tmp_path: Path) -> None:
+    """A column that the Trainer would have removed, such as pictures of which one is broken, is removed with us too."""
+    datasets = pytest.importorskip("datasets")
+    rows = [{**row, "picture": {"bytes": b"broken", "path": None}} for row in Texts().items]
+    table = datasets.Dataset.from_list(rows).cast_column("picture", datasets.Image())
+    trainer = trainer_of(tmp_path, language_model(), table)
+    log_losses(trainer, config_of(tmp_path), path="file", caption="text")
+    trainer.train()
+    assert {step: len(rows) for step, rows in by_step(tmp_path).items()} == dict.fromkeys(range(1, 7), 4)
+
+
+class Costly(transformers.Trainer):  # type: ignore[misc]
+    """Its outputs cost a second forward, which draws random numbers."""
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        loss = model(**inputs).loss
+        return (loss, model(**inputs)) if return_outputs else loss
+
+
+class Refusing(transformers.Trainer):  # type: ignore[misc]
+    """Has no outputs to give."""
+
+    def compute_loss(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
+        return model(**inputs).loss
+
+
+@pytest.mark.parametrize("kind", [Costly, Refusing])
+def test_compute_loss_is_called_as_its_caller_calls_it(kind: Any, tmp_path: Path) -> None:
+    """Nothing more is asked of it: with dropout the weights are those without us, and the losses are found."""
+    weights = []
+    for watched in (False, True):
+        trainer = trainer_of(tmp_path / str(watched), language_model(), Texts(), kind)
+        if watched:
+            log_losses(trainer, config_of(tmp_path), path="file")
+        trainer.train()
+        weights.append(trainer.model.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert {step: len(rows) for step, rows in by_step(tmp_path).items()} == dict.fromkeys(range(1, 7), 4)
+
+
+def ragged() -> list[dict[str, Any]]:
+    """The texts without their padding."""
+    return [
+        {name: value[: sum(row["attention_mask"])] for name, value in row.items() if name in ("input_ids", "labels")}
+        | {"file": row["file"]}
+        for row in Texts(28).items
+    ]
+
+
+def test_examples_of_one_row_have_the_losses_that_they_have_alone(tmp_path: Path) -> None:
+    """The collator without padding: all examples are logged, with names, and each has the loss of a row of its own."""
+    model = language_model()
+    model.config.resid_pdrop = model.config.embd_pdrop = model.config.attn_pdrop = 0.0
+    model = transformers.GPT2LMHeadModel(model.config)
+    untrained = copy.deepcopy(model)
+    trainer = trainer_of(tmp_path, model, ragged(), max_steps=2, per_device_train_batch_size=7)
+    trainer.data_collator = transformers.DataCollatorWithFlattening()
+    log_losses(trainer, config_of(tmp_path), path="file")
+    trainer.train()
+    steps = by_step(tmp_path)
+    assert {step: len(rows) for step, rows in steps.items()} == {1: 7, 2: 7}
+    texts = {row["file"]: row for row in ragged()}
+    for row in steps[1]:
+        tokens, labels = (torch.tensor([texts[row["path"]][name]]) for name in ("input_ids", "labels"))
+        assert row["loss"] == pytest.approx(untrained(tokens, labels=labels).loss.item(), rel=1e-4)
+    assert report_of(tmp_path).warnings == []
+
+
+def test_a_collator_that_mixes_examples_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Rows that are neither one for each example nor all of them in a row are not guessed at."""
+    trainer = trainer_of(tmp_path, image_model(), Images(), max_steps=2)
+    trainer.data_collator = lambda features: transformers.default_data_collator(features[:3])
+    log_losses(trainer, config_of(tmp_path))
+    trainer.train()
+    reason = "the collator made 3 rows of 4 examples"
+    assert reason in warning(caplog)
+    assert report_of(tmp_path).warnings == [
+        f"transformers.Trainer, steps 1 to 2: 2 batches were not logged (8 examples): {reason}"
+    ]
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_compiled_model_is_compiled_once(in_place: bool, tmp_path: Path) -> None:
+    """torch.compile sees the model that it saw without us, in one graph, and the losses are logged."""
+    graphs = []
+    for watched in (False, True):
+        torch._dynamo.reset()
+        count: list[int] = []
+
+        def backend(graph: Any, _: Any, count: list[int] = count) -> Any:
+            count.append(len(graph.graph.nodes))
+            return graph.forward
+
+        trainer = trainer_of(tmp_path / str(watched), image_model(), Images(), max_steps=3)
+        if in_place:
+            trainer.model.compile(backend=backend, fullgraph=True)
+        else:
+            wrap = trainer._wrap_model
+            compiled = torch.compile(trainer.model, backend=backend, fullgraph=True)
+            trainer._wrap_model = lambda *args, wrap=wrap, compiled=compiled, **options: compiled
+        if watched:
+            log_losses(trainer, config_of(tmp_path))
+        trainer.train()
+        graphs.append(count)
+    assert graphs[0] == graphs[1] != []
+    assert {step: len(rows) for step, rows in by_step(tmp_path).items()} == {1: 4, 2: 4, 3: 4}
+
+
+def report_of(folder: Path) -> Any:
+    """The last report."""
+    return read_report(config_of(folder).report_paths()[-1])
 
 
 def warning(caplog: pytest.LogCaptureFixture) -> str:

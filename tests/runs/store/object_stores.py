@@ -10,7 +10,7 @@ import fsspec
 
 from loss_logging import LossLogger, read_report
 from loss_logging.records.log import RecordLog
-from loss_logging.runs.store.download import RemoteRun
+from loss_logging.runs.store.download import StoredRun
 from loss_logging.runs.store.manifest import Manifest, manifest_name, read_manifest
 from loss_logging.support.object_store import ObjectStore
 
@@ -46,7 +46,7 @@ def manifest(url: str, job: str = "cats") -> Manifest:
 
 def counts(url: str, tmp_path: Path) -> list[int]:
     """Records of each report in the store, and of the log there, as somebody on a third machine sees them."""
-    run = RemoteRun(url, "cats", tmp_path / f"third-{time.monotonic_ns()}")
+    run = StoredRun(url, "cats", tmp_path / f"third-{time.monotonic_ns()}")
     reports = [read_report(run.fetch_report(step)).global_.count for step in run.reports()]
     folder = run.fetch()
     return [*reports, RecordLog(folder / "loss_logging/records/cats").read().num_rows]

@@ -17,9 +17,9 @@ from loss_logging import TrainConfig, evaluate_dataset
 from loss_logging.records.log import RecordLog
 from loss_logging.runs.paths import opened_run
 from loss_logging.runs.store import upload as mirror
-from loss_logging.runs.store.download import RemoteRun
+from loss_logging.runs.store.download import StoredRun
 from loss_logging.runs.store.manifest import manifest_name
-from loss_logging.runs.store.upload import Mirror
+from loss_logging.runs.store.upload import Uploader
 from loss_logging.support.object_store import ObjectStore, StoreError
 
 MANIFEST = manifest_name("cats")
@@ -106,7 +106,7 @@ def test_shards_that_are_merged_while_they_are_read(tmp_path: Path, monkeypatch:
             losses._recorder.flush(lambda _: None, patient=False)  # type: ignore[union-attr]
         losses.save_step(5).result()
         wait_until(lambda: ObjectStore(MEMORY).names("loss_logging", MANIFEST.rpartition("/")[2]) and shards() >= 3)
-        run = RemoteRun(MEMORY, "cats", tmp_path / "reader")
+        run = StoredRun(MEMORY, "cats", tmp_path / "reader")
         before = shards()
         RecordLog(losses.config.records_dir).compact()
         wait_until(lambda: shards() < before)
@@ -149,7 +149,7 @@ def test_a_manifest_whose_answer_is_lost(tmp_path: Path, monkeypatch: pytest.Mon
             wait_until(lambda: len(broken) >= wanted)  # noqa: B023 called at once
         (sentence,) = losses.close()
     assert "connection reset" in sentence
-    assert Mirror(config_of(tmp_path), None).close(5) == []
+    assert Uploader(config_of(tmp_path), None).close(5) == []
     assert counts(MEMORY, tmp_path) == [2, 4, 6, 6]
 
 
@@ -193,7 +193,7 @@ def test_a_reporter_that_outlives_its_trainer(tmp_path: Path, monkeypatch: pytes
         upload(store, source, name)
 
     monkeypatch.setattr(ObjectStore, "upload", slow)
-    orphan = Mirror(config, opened_run(config.paths))
+    orphan = Uploader(config, opened_run(config.paths))
     assert begun.wait(10)
     threading.Timer(0.5, may_end.set).start()
     assert train(MEMORY, tmp_path, 2, resume=1) == []
@@ -215,7 +215,7 @@ def test_closing_while_another_process_uploads(tmp_path: Path, monkeypatch: pyte
         assert f"another process is uploading {losses.config.records_dir}" in sentence
         assert "loss-logging upload" in sentence
         threading.Timer(0.3, lock.release).start()
-        assert Mirror(losses.config, None).close(5) == []
+        assert Uploader(losses.config, None).close(5) == []
     assert counts(MEMORY, tmp_path) == [2, 4, 4]
 
 

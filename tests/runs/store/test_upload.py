@@ -25,9 +25,9 @@ from loss_logging.errors import ConfigError, LossLoggingError, MissingExtraError
 from loss_logging.records.log import RecordLog
 from loss_logging.runs.locate import find_report, find_run, last_two
 from loss_logging.runs.store import upload as mirror
-from loss_logging.runs.store.download import RemoteRun
+from loss_logging.runs.store.download import StoredRun
 from loss_logging.runs.store.manifest import manifest_name
-from loss_logging.runs.store.upload import Mirror
+from loss_logging.runs.store.upload import Uploader
 from loss_logging.support.object_store import ObjectStore, StoreError
 
 pytestmark = pytest.mark.usefixtures("empty_store")
@@ -137,7 +137,7 @@ def test_a_foreign_continuation_is_not_overwritten(tmp_path: Path) -> None:
     train(MEMORY, tmp_path / "first", 1)
     train(MEMORY, tmp_path / "second", 2, resume=1)
     before = manifest(MEMORY)
-    (sentence,) = Mirror(TrainConfig(job_name="cats", save_root=MEMORY, spool=tmp_path / "first"), None).close(5)
+    (sentence,) = Uploader(TrainConfig(job_name="cats", save_root=MEMORY, spool=tmp_path / "first"), None).close(5)
     assert "has gone on elsewhere" in sentence
     assert manifest(MEMORY) == before
 
@@ -150,7 +150,7 @@ def test_a_manifest_that_leads_out(tmp_path: Path) -> None:
     evil = msgspec.structs.replace(found, files={"../../../cats_000000001.json": entry, "records/../../../x": entry})
     ObjectStore(MEMORY).write(manifest_name("cats"), msgspec.json.encode(evil))
     with pytest.raises(LossLoggingError, match="leads out of the run"):
-        RemoteRun(MEMORY, folder=tmp_path / "copy" / "here").fetch()
+        StoredRun(MEMORY, folder=tmp_path / "copy" / "here").fetch()
     assert not list(tmp_path.rglob("x"))
 
 
@@ -201,7 +201,7 @@ def test_an_evaluation_goes_on_on_another_machine(tmp_path: Path) -> None:
     assert report.global_.count == 12
     again = evaluate_dataset(compute, batches, config=first, job_name="eval", step=5, progress=False)
     assert again.global_.count == 12
-    assert list(RemoteRun(MEMORY, "eval").reports()) == [0, 5]
+    assert list(StoredRun(MEMORY, "eval").reports()) == [0, 5]
 
 
 # --- S3, and its faults ---------------------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def test_a_kill_between_upload_and_manifest(s3: str, tmp_path: Path) -> None:
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
-    assert list(RemoteRun(s3).reports()) == [1]
+    assert list(StoredRun(s3).reports()) == [1]
     assert counts(s3, tmp_path)[0] == 2
     assert fsspec.filesystem("s3", skip_instance_cache=True).exists(f"{s3}/loss_logging/cats_000000002.json")
     done = CliRunner().invoke(app, ["upload", s3, "--spool", str(spool)])

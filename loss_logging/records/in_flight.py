@@ -1,0 +1,163 @@
+"""What a trainer gives for a batch, as it is held until the recorder's thread has the time to look at it."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from loss_logging.records.columns import is_missing
+
+__all__ = ["Pinned", "hold", "hold_components", "hold_sized", "names", "numbers"]
+
+_PAUSE_SECONDS = 0.002
+
+
+# --- figures ------------------------------------------------------------------------------------------------------
+
+
+class Pinned(NamedTuple):
+    """A copy from the device that is under way: ``host`` may be read once ``copied`` has passed."""
+
+    host: Any
+    copied: Any
+
+    def read(self) -> Any:
+        while not self.copied.query():
+            time.sleep(_PAUSE_SECONDS)
+        return self.host
+
+
+def hold(values: Any) -> Any:
+    """A private copy that later in-place changes by the trainer do not reach, made without waiting for the device.
+
+    Args:
+        values: a tensor, or what :func:`numbers` has made, which is a copy already.
+    """
+    if not hasattr(values, "detach"):
+        return values
+    if values.requires_grad:
+        values = values.detach()
+    return _hold_cuda(values) if values.is_cuda else values.clone()
+
+
+def _hold_cuda(values: Any) -> Pinned:
+    import torch
+
+    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)  # from the caching host allocator
+    host.copy_(values, non_blocking=True)
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record(torch.cuda.current_stream(values.device))
+    return Pinned(host, copied)
+
+
+def hold_sized(name: str, values: Any, size: int) -> Any:
+    """A private copy of ``size`` figures.
+
+    Raises:
+        ValueError: there are others.
+    """
+    held = hold(values if hasattr(values, "detach") else numbers(name, values))
+    shape = tuple((held.host if isinstance(held, Pinned) else held).shape)
+    if shape == (size,):
+        return held
+    raise ValueError(f"{name} has shape {shape} but the batch has {size} losses; expected shape ({size},)")
+
+
+def hold_components(components: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """A private copy of named figures."""
+    if not isinstance(components, Mapping):
+        raise TypeError(f"components is a {type(components).__name__}; expected a mapping of names to (B,) figures")
+    return {str(name): hold_sized(f"components[{name!r}]", value, size) for name, value in components.items()}
+
+
+def numbers(name: str, values: Any) -> Any:
+    """A copy of what is no tensor: an array of float64, NaN where a figure is missing; or a tensor of 0-d ones.
+
+    Raises:
+        TypeError, ValueError: there is something that is no number.
+    """
+    try:
+        if isinstance(values, np.ma.MaskedArray):
+            values = np.ma.filled(values.astype(np.float64), np.nan)
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor that requires grad
+        try:
+            return _one_by_one(values)
+        except (TypeError, ValueError, RuntimeError):
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{name} is {_shown(values)}; expected one number for each example") from error
+
+
+def _one_by_one(values: Any) -> Any:
+    if isinstance(values, (Mapping, set, frozenset)):  # which have no order, or no figures
+        raise TypeError(type(values))
+    if len(values) and all(hasattr(value, "detach") for value in values):
+        return sys.modules["torch"].stack([value.detach() for value in values])
+    plain = (value.detach() if hasattr(value, "detach") else value for value in values)
+    return np.array([math.nan if is_missing(value) else float(value) for value in plain])
+
+
+# --- names --------------------------------------------------------------------------------------------------------
+
+
+class _DeviceNames(Collection[object]):
+    """Numbers on a device that are names: their copy is under way."""
+
+    def __init__(self, ids: Any) -> None:
+        self._size = len(ids)
+        self._ids = _hold_cuda(ids)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self._ids.read().tolist())
+
+    def __contains__(self, name: object) -> bool:
+        return name in list(self)
+
+
+def names(name: str, values: Any, size: int) -> Collection[object]:
+    """B names from whatever a data loader makes of them: a sequence, an array, a tensor or a column of a frame.
+
+    Raises:
+        TypeError: it is one text where B are expected, or has no order.
+        ValueError: it has another shape than (B,).
+    """
+    if name == "datasets" and _is_one(values):
+        values = values.reshape(1).expand(size) if hasattr(values, "detach") else [values] * size
+    if isinstance(values, (str, bytes, bytearray)):
+        raise TypeError(f"{name} is the text {values[:40]!r}; expected a sequence of {size}, one for each loss")
+    try:
+        length = len(values)
+    except TypeError:
+        _no_sequence(name, values, size)
+    if isinstance(values, (Mapping, set, frozenset)):
+        _no_sequence(name, values, size)
+    shape = tuple(getattr(values, "shape", (length,)))
+    if len(shape) != 1:
+        raise ValueError(f"{name} has shape {shape}; expected a name for each of the {size} losses, shape ({size},)")
+    if length != size:
+        raise ValueError(f"{name} has {length} elements but the batch has {size} losses; expected one for each loss")
+    if hasattr(values, "detach"):
+        return _DeviceNames(values) if values.is_cuda else tuple(values.tolist())
+    return tuple(values)
+
+
+def _is_one(values: Any) -> bool:
+    """Whether this is one name and no sequence; None is neither."""
+    return isinstance(values, (bytes, int, os.PathLike)) or getattr(values, "shape", None) == ()
+
+
+def _no_sequence(name: str, values: object, size: int) -> NoReturn:
+    raise TypeError(f"{name} is {_shown(values)}; expected a sequence of {size}, one for each loss")
+
+
+def _shown(values: object) -> str:
+    return " ".join(repr(values).split())[:80]
