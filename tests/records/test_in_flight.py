@@ -1,4 +1,4 @@
-"""Names and figures as a data loader makes them, loss_logging/records/in_flight.py; frames where records are expected."""
+"""What a data loader makes of names and figures (loss_logging/records/in_flight.py), and frames instead of records."""
 
 from __future__ import annotations
 
