@@ -18,6 +18,8 @@ from packaging.utils import canonicalize_name
 
 from loss_logging import LossLogger
 
+pytestmark = pytest.mark.xdist_group("wheels")  # which are built once
+
 ROOT = Path(__file__).parent.parent
 SHIPPED = ("loss_logging", "integrations", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 HEAVY = ("torch", "wandb", "tensorboard", "tensorboardX", "pyarrow", "duckdb", "numpy")

@@ -32,6 +32,8 @@ from loss_logging.pages.served.item_query import ItemQuery
 from loss_logging.pages.served.live import LiveRun
 from loss_logging.runs.locate import find_run
 
+pytestmark = pytest.mark.xdist_group("served")  # whose server is started once
+
 ROWS = "#table .tabulator-row"
 PROGRAM = str(Path(sys.executable).with_name("loss-logging"))
 

@@ -30,7 +30,7 @@ from loss_logging.runs.store.manifest import manifest_name
 from loss_logging.runs.store.upload import Uploader
 from loss_logging.support.object_store import ObjectStore, StoreError
 
-pytestmark = pytest.mark.usefixtures("empty_store")
+pytestmark = [pytest.mark.usefixtures("empty_store"), pytest.mark.xdist_group("s3")]  # whose server is started once
 
 
 @pytest.fixture(scope="module")
