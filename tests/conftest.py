@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import LEFT_OUT
 
 # Before any test module imports an SDK: nothing may reach a network, nothing may be read from the user's settings.
 os.environ["WANDB_MODE"] = "offline"
@@ -29,6 +30,23 @@ os.environ.pop("FORCE_COLOR", None)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--screenshots docs/images`` keeps what the browser saw, of a full demo: `make screenshots`."""
     parser.addoption("--screenshots", type=Path, metavar="DIR", help="write the documents' pictures to DIR")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that use a browser have the marker ``browser``. BROWSER=none leaves them out."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+            if os.environ.get("BROWSER") == "none":
+                item.add_marker(pytest.mark.skip(reason=LEFT_OUT))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end how much was left out."""
+    count = sum(LEFT_OUT in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ()))
+    if count:
+        terminalreporter.write_line(f"{LEFT_OUT}: {count} tests were not run")
 
 
 @pytest.fixture(autouse=True)

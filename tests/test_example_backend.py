@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("example_backend")  # which is installed once
+
 ROOT = Path(__file__).parent.parent
 
 

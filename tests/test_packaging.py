@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from configparser import ConfigParser
+from importlib.metadata import distribution, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from loss_logging import LossLogger
+
+pytestmark = pytest.mark.xdist_group("wheels")  # which are built once
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ("loss_logging", "integrations", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 HEAVY = ("torch", "wandb", "tensorboard", "tensorboardX", "pyarrow", "duckdb", "numpy")
+OLD_EXTRAS = {"cli", "html", "pictures"}
+"""For one release."""
 
 
 def modules() -> set[str]:
@@ -97,5 +107,80 @@ def test_extras_are_complete() -> None:
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
     extras = dict(setup["options.extras_require"])
     inside = set(re.findall(r"[a-z0-9_]+", extras["all"].split("[")[1]))
-    assert inside == set(extras) - {"all", "dev"}
+    assert inside == set(extras) - {"all", "dev"} - OLD_EXTRAS
     assert "loss-logging[all]" in extras["dev"]
+
+
+def test_extras_are_documented() -> None:
+    """docs/install.md has a row for each extra, with what it installs; documents name no others."""
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    text = (ROOT / "docs" / "install.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*\|(.*)\|$", text, re.MULTILINE))
+    assert set(rows) == set(setup["options.extras_require"]) - OLD_EXTRAS
+    for extra in set(rows) - {"all", "dev"}:
+        installs = set()
+        for line in setup["options.extras_require"][extra].strip().splitlines():
+            ours = re.match(r"loss-logging\[(.*)\]", line)
+            installs |= {f"`{name}`" for name in ours[1].split(",")} if ours else {re.match(r"[\w-]+", line)[0]}  # type: ignore[index]
+        assert set(rows[extra].strip().split(", ")) == installs, extra
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for named in re.findall(r'pip install "\.\[(.*?)\]"', page.read_text("utf-8")):
+            assert set(named.split(",")) <= set(rows), page
+
+
+def core_packages() -> set[str]:
+    """The core's requirements, and theirs, as names of distributions."""
+    found: set[str] = set()
+    waiting = [Requirement(text) for text in requires("loss-logging") or [] if "extra ==" not in text]
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        found.add(name)
+        waiting += [Requirement(text) for text in requires(name) or []]
+    return found
+
+
+@pytest.fixture(scope="module")
+def core_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of packages in which the core's requirements are, and nothing else."""
+    site = tmp_path_factory.mktemp("site")
+    for name in core_packages() | {"loss-logging"}:
+        installed = distribution(name)
+        for top in {file.parts[0] for file in installed.files or []} - {"..", "__pycache__"}:
+            (site / top).symlink_to(str(installed.locate_file(top)))
+    if not (site / "loss_logging").exists():  # an editable installation
+        (site / "loss_logging").symlink_to(ROOT / "loss_logging")
+    return site
+
+
+@pytest.fixture(scope="module")
+def folder_with_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with captions, and a run of two save steps."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "pets").mkdir()
+    (folder / "pets" / "1.txt").write_text("a cat on a sofa", "utf-8")
+    (folder / "pets" / "1.png").touch()
+    with LossLogger(job_name="cats", save_root=folder / "run", loggers=[], reporter="inline") as losses:
+        for step in (1, 2):
+            losses.log_batch(step, [0.5], paths=["1.png"], datasets="pets", captions=["a cat"])
+            losses.save_step(step)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "check-captions pets --json", "show run", "compare run", "export run --to csv"]
+)
+def test_the_command_line_needs_no_extra(command: str, core_only: Path, folder_with_a_run: Path) -> None:
+    """Commands that need no model and no browser run where the core's requirements alone are installed."""
+    code = f"import sys; sys.argv[1:] = {command.split()!r}; from loss_logging.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=folder_with_a_run,
+        env=os.environ | {"PYTHONPATH": str(core_only)},
+    )
+    assert done.returncode == 0, done.stderr

@@ -8,6 +8,8 @@ import re
 import shlex
 import subprocess
 import sys
+from configparser import ConfigParser
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,11 @@ BLOCKS = [
 ]
 IN_ORDER = sorted({page for page, language, _ in BLOCKS if language == "sh"} - {"check_captions.md"})
 """Pages with shell blocks, which need what the blocks above them made. check_captions.md has a test of its own."""
+FOR_CONTRIBUTORS = [
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "docs" / "architecture.md",
+    *sorted((ROOT / "docs" / "decisions").glob("*.md")),
+]
 CALLS = sorted(
     {
         call
@@ -73,12 +80,35 @@ def test_commands_are_taken(call: str) -> None:
     get_command(app).commands[name].make_context(name, arguments)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
-    """Pictures and other pages that a page names are there."""
-    folder = ROOT if page == "README.md" else ROOT / "docs"
-    for target in re.findall(r"\]\(([^)#:]+)\)", PAGES[page]):
-        assert (folder / target).is_file(), target
+@pytest.mark.parametrize(
+    "page", sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]), ids=lambda page: page.relative_to(ROOT)
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Pictures, modules and other pages that a page names are there."""
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
+        assert (page.parent / target).is_file(), target
+
+
+@pytest.mark.parametrize("page", FOR_CONTRIBUTORS, ids=lambda page: page.name)
+def test_files_and_commands_that_contributors_read_of_exist(page: Path) -> None:
+    """Modules, folders, benchmarks and targets of make that the pages for contributors name are there."""
+    text = page.read_text("utf-8")
+    for path in re.findall(r"`((?:tests|integrations|loss_logging|docs|benchmarks)/[\w/.]*)`", text):
+        assert (ROOT / path.replace("tests/ROOM/test_x.py", "tests")).exists(), path
+    for module in re.findall(r"python -m (benchmarks\.\w+|loss_logging[.\w]+)", text):
+        assert find_spec(module), module
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert set(re.findall(r"(?:^    |`)make (\w+)\b(?!=)", text, re.MULTILINE)) <= targets
+
+
+def test_the_picture_of_the_rooms_is_the_linters() -> None:
+    """docs/architecture.md shows every room once, in the order of the contract in setup.cfg."""
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    layers = setup["importlinter:contract:rooms"]["layers"].replace("|", " ").split()
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    rooms = re.findall(r"^      (\w+)/ ", text, re.MULTILINE)
+    assert rooms == [name for name in layers if (ROOT / "loss_logging" / name).is_dir()]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import time
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from waiting import wait_until
 from wandb_file import history
 
 from loss_logging import LossReport
@@ -46,16 +46,14 @@ class FileTracker:
         kind = path.read_text() if path.exists() else ""
         if kind == "raise":
             raise ConnectionResetError("Connection lost")
-        if kind == "hang":
-            while path.exists():  # a thread that hung on would be in the way of later tests
-                time.sleep(0.02)
+        if kind == "hang" or (kind == "stall" and self._out.exists() and len(lines(self._out)) >= 4):
+            path.with_suffix(".hung").touch()
+            wait_until(lambda: not path.exists())  # a thread that hung on would be in the way of later tests
             raise TimeoutError("it took too long")
         if kind == "exit":
             os._exit(9)
         if kind == "reject" and report is not None and report.tables and report.job.step == 20:
             raise TypeError("mixed column")
-        if kind == "slow":
-            time.sleep(0.2)
 
 
 def collect_garbage() -> None:

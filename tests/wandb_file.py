@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from waiting import wait_until
 
 _BLOCK = 32 * 1024
 _RECORD_HEADER = 7  # crc32 (4), length (2), type (1)
@@ -38,19 +39,15 @@ def read_payloads(path: Path) -> Iterator[bytes]:
     assert not parts, "the file ends within a record"
 
 
-def finished_payloads(path: Path, timeout: float = 20.0) -> list[bytes]:
+def finished_payloads(path: Path) -> list[bytes]:
     """All payloads, once the last one says that the run is over: W&B writes on for some 10 ms after ``finish()``."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            payloads = list(read_payloads(path))
-            if any(parsed(payload).HasField("exit") for payload in payloads):
-                return payloads
-            problem = "there is no exit record"
-        except AssertionError as error:
-            problem = str(error)
-        assert time.monotonic() < deadline, f"{path} is incomplete after {timeout} s: {problem}"
-        time.sleep(0.02)
+
+    def read() -> list[bytes]:
+        payloads = _whole_payloads(path)
+        return payloads if any(parsed(payload).HasField("exit") for payload in payloads) else []
+
+    wait_until(read)
+    return list(read_payloads(path))
 
 
 def parsed(payload: bytes) -> Any:
@@ -114,13 +111,14 @@ def _row(items: Iterable[Any]) -> dict[str, Any]:
 def history(folder: Path, unfinished: int = 0) -> list[list[dict[str, Any]]]:
     """The history rows of each run file below ``folder``, oldest first, so many of which were never finished."""
     paths = sorted(folder.rglob("*.wandb"), key=lambda path: path.stat().st_mtime_ns)
-    deadline = time.monotonic() + 20
-    while True:
+
+    def read() -> list[list[Any]] | None:
         files = [[parsed(payload) for payload in _whole_payloads(path)] for path in paths]
-        if sum(any(record.HasField("exit") for record in records) for records in files) >= len(paths) - unfinished:
-            break
-        assert time.monotonic() < deadline, f"more than {unfinished} runs below {folder} are unfinished"
-        time.sleep(0.05)
+        ended = sum(any(record.HasField("exit") for record in records) for records in files)
+        return files if ended >= len(paths) - unfinished else None
+
+    files = wait_until(read, every=0.05) if paths else []
+    assert files is not None
     return [[_row(r.history.item) for r in records if r.WhichOneof("record_type") == "history"] for records in files]
 
 

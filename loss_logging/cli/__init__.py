@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.support.extras import require
 
 __all__ = ["main"]
 
@@ -13,7 +12,6 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line. Exits with 0, with 1 when the command failed, with 2 when it was called wrongly."""
     try:
-        require("cli", "typer", "rich")
         from loss_logging.cli.commands import app
 
         app()

@@ -18,11 +18,14 @@ from loss_logging.reports.report import LossReport, Worst, WorstItem
 from loss_logging.runs.config import TrainConfig
 from loss_logging.testing.reports import HOSTILE, empty_report, sample_report
 from loss_logging.testing.subject import Contents, Subject
+from loss_logging.trackers.backends import LoggerBackend
 from loss_logging.trackers.delivery import Delivery
 from loss_logging.training.logger import LossLogger
 
 LOSS = "loss_logging/loss/cats"
 ROWS = 500  # TrainConfig.max_table_rows
+_TURNS = 50
+"""Longest waits beside plain Python, each some 10 ms on a quiet machine, that a thread may wait beside a backend."""
 
 
 def test_an_option_with_a_typo_is_refused(loss_logging_subject: Subject) -> None:
@@ -187,13 +190,12 @@ def test_another_process_goes_on(loss_logging_subject: Subject) -> None:
 
 
 def test_it_writes_from_a_thread_of_its_own(loss_logging_subject: Subject) -> None:
-    """Behind its queue and thread everything is delivered, and offering it takes no time."""
-    reports = [_report(loss_logging_subject, step) for step in (10, 20)]
-    delivery = Delivery(loss_logging_subject.build(), loss_logging_subject.config, retry_delays=())
-    began = time.perf_counter()
-    for report in reports:
-        delivery.write(report)
-    assert time.perf_counter() - began < 0.2
+    """Behind its queue and thread everything is delivered, and who offers it does not wait until it is written."""
+    backend = _Held(loss_logging_subject.build())
+    delivery = Delivery(backend, loss_logging_subject.config, retry_delays=())
+    for step in (10, 20):
+        delivery.write(_report(loss_logging_subject, step))
+    backend.may_write.set()
     assert delivery.close(timeout=60) is None
 
 
@@ -213,14 +215,21 @@ def test_a_run_delivers_everything(loss_logging_subject: Subject, caplog: pytest
 
 
 def test_writing_leaves_the_interpreter_to_others(loss_logging_subject: Subject) -> None:
-    """While a report with long tables is written, another thread is never kept waiting for more than a second."""
+    """While a report with long tables is written, another thread gets its turns, as it does beside code in Python.
+
+    What it waits for longest is compared with what it waits for beside a loop that takes as long, on this machine.
+    """
     backend = loss_logging_subject.build()
     backend.write(_report(loss_logging_subject, 10))  # opens the tracker, imports its SDK
     report = _report(loss_logging_subject, 20, captions=[f"caption {i}" for i in range(ROWS)])
-    with _longest_wait() as waits:
+    began = time.perf_counter()
+    with _waits() as waits:
         backend.write(report)
+    took = time.perf_counter() - began
     backend.close()
-    assert max(waits) < 1.0
+    with _waits() as ordinary:
+        _keep_busy(max(took, 0.2))
+    assert max(waits) < _TURNS * max(ordinary)
 
 
 def _report(subject: Subject, step: int, **options: Any) -> LossReport:
@@ -248,8 +257,31 @@ def _unwritable(report: LossReport) -> LossReport:
     return msgspec.structs.replace(report, worst=Worst(hard=[broken, *report.worst.hard]))
 
 
+class _Held:
+    """A backend that writes no report before ``may_write`` is set."""
+
+    def __init__(self, backend: LoggerBackend) -> None:
+        self._backend = backend
+        self.may_write = threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def write(self, report: LossReport) -> None:
+        if not self.may_write.wait(60):
+            raise TimeoutError("it was written before the offer had come back")
+        self._backend.write(report)
+
+
+def _keep_busy(seconds: float) -> None:
+    """Run Python code, between whose lines other threads get their turns."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
 @contextmanager
-def _longest_wait() -> Iterator[list[float]]:
+def _waits() -> Iterator[list[float]]:
     """Fills the list with the seconds that a thread was kept waiting when it asked for 5 ms."""
     waits, done = [0.0], threading.Event()
 

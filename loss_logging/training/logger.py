@@ -83,7 +83,7 @@ class LossLogger:
         self._undo_sigterm: Callable[[], None] | None = None
         if self.config.enabled:
             if self.config.html:
-                require("html", "jinja2", "PIL")
+                require("view", "jinja2", "PIL")
             if self.config.load_image is not None:
                 load_image_function(self.config.load_image)  # which raises here, and not in the middle of training
             self._selection = select_backends(self.config.loggers)

@@ -292,7 +292,7 @@ class Reporter:
 def _page_builder(config: TrainConfig) -> PageBuilder | None:
     if not config.html:
         return None
-    from loss_logging.pages.build import PageBuilder  # needs the html extra
+    from loss_logging.pages.build import PageBuilder  # needs the extra view
 
     return PageBuilder(config)
 

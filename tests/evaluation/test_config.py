@@ -30,6 +30,8 @@ from loss_logging.evaluation.image_batches import ImageBatches
 from loss_logging.integrations.trainers.diffusers import PipelineLoss
 from loss_logging.trackers.memory import MemoryBackend
 
+pytestmark = pytest.mark.xdist_group("photos")  # whose pipeline and pictures are made once
+
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -21,7 +21,7 @@ COUNT = 600
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
-    """Handwritten digits, every tenth with the caption of another, and the last picture twice; the wrong ones' paths."""
+    """Handwritten digits, every tenth with the caption of another, and the last one twice; the wrong ones' paths."""
     root, digits, rng = tmp_path_factory.mktemp("photos"), load_digits(), random.Random(0)
     (root / "digits").mkdir()
     wrong = set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,7 +30,7 @@ def train(root: Path, resume: int = 0, *more: str, **environment: str) -> subpro
 def start(root: Path, script: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Start a script; the first argument it gets is ``root``."""
     here = Path(__file__)
-    paths = [environment.pop("PYTHONPATH", ""), str(here.parents[2]), str(here.parent)]
+    paths = [environment.pop("PYTHONPATH", ""), str(here.parents[2]), str(here.parents[1]), str(here.parent)]
     return subprocess.Popen(
         [sys.executable, "-W", "error", str(script), str(root), *arguments],
         stdout=subprocess.PIPE,
@@ -55,6 +54,7 @@ def run_script(folder: Path, source: str) -> subprocess.Popen[str]:
         "import os, signal, sys, time\n"
         "from training_run import *\n"
         "from training_run import log, options\n"
+        "from waiting import wait_until\n"
         "from loss_logging import LossLogger\n"
         f"root = sys.argv[1]\n{source}",
         encoding="utf-8",
@@ -65,14 +65,6 @@ def run_script(folder: Path, source: str) -> subprocess.Popen[str]:
 def reporters(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The reporter processes of a trainer."""
     return psutil.Process(process.pid).children()
-
-
-def wait_until(condition: Any, seconds: float = 60) -> None:
-    """Poll until it holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 def ended(process: psutil.Process) -> bool:

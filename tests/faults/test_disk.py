@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from helpers import strict_json
+from waiting import wait_until
 
 from loss_logging import LossLogger, read_report
 from loss_logging.errors import ConfigError
@@ -47,15 +48,11 @@ def logger(disk: Path, **options: Any) -> LossLogger:
 
 
 def log(losses: LossLogger, steps: range, pause: float = 0.001) -> None:
-    """Train; no step is held up."""
-    longest = 0.0
+    """Train. Where the disk takes nothing, it does so until the test changes that: no step can have waited for it."""
     for step in steps:
-        begun = time.perf_counter()
         names = [f"{step}-{i}" for i in range(BATCH)]
         losses.log_batch(step, [0.5] * BATCH, paths=names, datasets="d", captions=["a cat in a garden"] * BATCH)
-        longest = max(longest, time.perf_counter() - begun)
         time.sleep(pause)
-    assert longest < 1
 
 
 def saved(future: Future[Path | None]) -> Any:
@@ -90,7 +87,7 @@ def test_a_disk_that_takes_nothing_for_a_while(
         early = losses.save_step(199)
         log(losses, range(200, 400))
         late = losses.save_step(399)
-        time.sleep(1)
+        wait_until(lambda: "cannot write records" in caplog.text)
         assert not early.done()
         assert not late.done()
         undo()
@@ -106,15 +103,18 @@ def test_a_disk_that_takes_nothing_for_a_while(
     assert capfd.readouterr().err == ""  # reports wait for their records, and the reporter for them
 
 
-def test_past_the_bound_the_oldest_are_dropped_and_counted(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_past_the_bound_the_oldest_are_dropped_and_counted(
+    disk: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """What does not fit into memory is dropped, oldest first, and every later report says how many."""
+    caplog.set_level(logging.DEBUG, "loss_logging")
     monkeypatch.setattr(recorder, "_MAX_HELD_ROWS", 800)
     with logger(disk) as losses:
         log(losses, range(1, 20))
         saved(losses.save_step(19))
         undo = fill(disk)
         log(losses, range(20, 400))
-        time.sleep(0.8)
+        wait_until(lambda: "oldest records" in caplog.text)
         undo()
         log(losses, range(400, 420))
         data = saved(losses.save_step(419))
@@ -145,9 +145,7 @@ def test_the_end_comes_while_the_disk_takes_nothing(
     undo = trouble(disk)
     log(losses, range(20, 40))
     future = losses.save_step(39)
-    begun = time.monotonic()
     undelivered = losses.close()
-    assert time.monotonic() - begun < 20
     assert any(f"{20 * BATCH} records are not included" in sentence for sentence in undelivered)
     assert "no report for step 39" in str(future.exception(1))
     undo()

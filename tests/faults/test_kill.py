@@ -29,9 +29,9 @@ from processes import (
     start,
     steps_before,
     train,
-    wait_until,
 )
 from training_run import LAST, SAVE
+from waiting import wait_until
 
 from loss_logging import read_report
 from loss_logging.records.log import RecordLog

@@ -22,9 +22,9 @@ from processes import (
     reported,
     reporters,
     train,
-    wait_until,
 )
 from training_run import LAST, SAVE, log
+from waiting import wait_until
 
 from loss_logging.records import log as record_log
 from loss_logging.trackers.memory import MemoryBackend

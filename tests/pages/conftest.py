@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import ADVICE, installed_browser
 from example_run import write_run
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from watched import Watched
@@ -19,10 +19,10 @@ expect.set_options(timeout=30_000)  # a busy machine is not a broken page
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium as the system has it; a machine without one fails, so that nothing is left untested unseen."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    """Chromium; a machine without one fails, so that nothing is left untested unseen."""
+    program = installed_browser()
     if program is None:
-        pytest.fail("these tests need a browser: apt-get install chromium")
+        pytest.fail(ADVICE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser

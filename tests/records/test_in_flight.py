@@ -1,4 +1,4 @@
-"""loss_logging/records/in_flight.py: what a data loader makes of names and figures; frames for records."""
+"""What a data loader makes of names and figures (loss_logging/records/in_flight.py), and frames instead of records."""
 
 from __future__ import annotations
 

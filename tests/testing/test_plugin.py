@@ -30,6 +30,7 @@ def run(cwd: Path, *options: str) -> tuple[int, str]:
         pytest.param("Names", "test_scalars_arrive_under_their_names", marks=pytest.mark.long),
         ("Text", "test_hostile_text_is_data"),
         pytest.param("Close", "test_closing_twice_is_closing_once", marks=pytest.mark.long),
+        pytest.param("Hog", "test_writing_leaves_the_interpreter_to_others", marks=pytest.mark.long),
     ],
 )
 def test_a_flaw_is_found(flaw: str, found: str, tmp_path: Path) -> None:

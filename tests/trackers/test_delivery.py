@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from waiting import HOURS, wait_until
 
 from loss_logging.reports.report import Job, LossReport, Summary
 from loss_logging.runs.config import TrainConfig
@@ -86,13 +86,6 @@ def steps(backend: MemoryBackend) -> list[int]:
     return [report.job.step for report in backend.reports]
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen within 10 s"
-        time.sleep(0.005)
-
-
 def test_everything_arrives_in_order(config: MakeConfig) -> None:
     """What is offered reaches the backend in the order of the offers, and closing closes it."""
     memory = MemoryBackend()
@@ -112,7 +105,7 @@ def test_a_passing_error_loses_nothing(caplog: pytest.LogCaptureFixture, config:
     delivery = Delivery(backend, config(), retry_delays=(0.01, 0.01))
     for step in (1, 2, 3):
         delivery.write(report(step))
-    wait_for(lambda: steps(backend) == [1, 2, 3])
+    wait_until(lambda: steps(backend) == [1, 2, 3])
     assert delivery.close(timeout=10) is None
     (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert "logger 'failing': the report of step 1: ConnectionResetError: gone; 2 more tries follow" in warning
@@ -146,17 +139,14 @@ def test_an_sdk_that_exits_is_an_error_like_others(error: BaseException, config:
 
 
 def test_a_hung_backend_is_abandoned(blocking: Blocking, config: MakeConfig) -> None:
-    """Offers never block, closing returns in time, and everything not delivered is named."""
+    """Offers and closing come back while it hangs, and everything not delivered is named."""
     delivery = Delivery(blocking, config(), max_reports=2, max_scalar_rows=3)
     delivery.write(report(1))
     assert blocking.entered.wait(10)
-    start = time.monotonic()
     for step in range(2, 8):
         delivery.write_scalars(step, {"a": 1.0})
         delivery.write(report(step))
-    assert time.monotonic() - start < 0.5
     undelivered = delivery.close(timeout=0.2)
-    assert time.monotonic() - start < 2
     assert undelivered == Undelivered("blocking", [1, 2, 3, 4, 5, 6, 7], 6, "it did not return within 0.2 s")
     assert str(undelivered) == (
         "logger 'blocking': the reports of steps 1, 2, 3, 4, 5, 6, 7 and 6 rows of scalars not delivered: "
@@ -199,12 +189,10 @@ def test_a_full_queue_drops_scalars_before_reports(
 def test_closing_does_not_wait_for_the_next_try(config: MakeConfig) -> None:
     """A backend that backs off when training ends gets its last tries at once."""
     backend = Failing(lambda _step, _attempt: ConnectionResetError("gone"))
-    delivery = Delivery(backend, config(), retry_delays=(60.0, 60.0))
+    delivery = Delivery(backend, config(), retry_delays=(HOURS, HOURS))
     delivery.write(report(1))
-    wait_for(lambda: backend._attempts.get(1) == 1)
-    start = time.monotonic()
-    assert delivery.close(timeout=30) == Undelivered("failing", [1], 0, "ConnectionResetError: gone")
-    assert time.monotonic() - start < 5
+    wait_until(lambda: backend._attempts.get(1) == 1)
+    assert delivery.close(timeout=60) == Undelivered("failing", [1], 0, "ConnectionResetError: gone")
     assert backend._attempts[1] == 3
 
 
@@ -266,25 +254,23 @@ def test_idle_is_called_while_there_is_nothing_to_write(config: MakeConfig) -> N
 
     backend = Idling()
     delivery = Delivery(backend, config())
-    wait_for(lambda: backend.calls >= 3)
+    wait_until(lambda: backend.calls >= 3)
     delivery.write(report(1))
-    wait_for(lambda: steps(backend) == [1])
+    wait_until(lambda: steps(backend) == [1])
     assert delivery.close(timeout=10) is None
     assert backend.closed
 
 
 def test_one_bad_backend_costs_the_others_nothing(blocking: Blocking, config: MakeConfig) -> None:
-    """Beside a hung and a broken backend a good one gets everything, and closing keeps one limit for all."""
+    """Beside a hung and a broken backend a good one gets everything, and closing comes back."""
     memory = MemoryBackend()
     broken = Failing(lambda _step, _attempt: ValueError("no"))
     dispatcher = Dispatcher([blocking, broken, memory], config())
     for step in (1, 2):
         dispatcher.write_scalars(step, {"a": 0.5})
         dispatcher.write(report(step))
-    wait_for(lambda: steps(memory) == [1, 2])
-    start = time.monotonic()
+    wait_until(lambda: steps(memory) == [1, 2])
     undelivered = dispatcher.close(timeout=0.5)
-    assert time.monotonic() - start < 3
     assert [(u.backend, u.report_steps, u.scalar_rows) for u in undelivered] == [
         ("blocking", [1, 2], 1),
         ("failing", [1, 2], 2),

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 from tracker_files import collect_garbage, lines, once, tensorboard_steps, wandb_steps
+from waiting import wait_until
 from wandb_file import history
 
 from loss_logging import LossLogger, TrainConfig
@@ -104,7 +104,7 @@ def test_a_report_that_is_refused_is_said_and_tried_again(tmp_path: Path) -> Non
 def test_a_push_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     """Only what the tracker was taking at the time of the kill may come a second time."""
     train(tmp_path)
-    (tmp_path / "tracker.trouble").write_text("slow")
+    (tmp_path / "tracker.trouble").write_text("stall")
     program = (
         "import sys; from pathlib import Path; from loss_logging.trackers.push import *; "
         "from loss_logging.runs.locate import latest_reports; "
@@ -115,9 +115,7 @@ def test_a_push_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", program, tmp_path, out], env=environment, stderr=subprocess.DEVNULL
     )
-    while not (out.exists() and len(lines(out)) >= 4):
-        assert process.poll() is None
-        time.sleep(0.02)
+    wait_until(lambda: process.poll() is not None or (out.exists() and len(lines(out)) >= 4))
     process.kill()
     process.wait()
     (tmp_path / "tracker.trouble").unlink()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import math
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from waiting import wait_until
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.records.columns import table_from_records
@@ -288,9 +288,7 @@ def test_records_are_written_by_time(tmp_path: Path) -> None:
     """Without a flush, a record is on disk soon after ``flush_seconds``."""
     recorder = Recorder(tmp_path, flush_seconds=0.3)
     recorder.take()
-    deadline = time.monotonic() + 10
-    while not recorder.log.files() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(recorder.log.files)
     assert recorder.log.read().num_rows == 2
     recorder.close(20)
 

@@ -31,9 +31,12 @@ def demo(
       loss-logging demo --out runs/demo --loggers tensorboard,wandb
     """
     require("demo", "torch", "sklearn", "PIL")
-    from loss_logging.cli.demo.run import run
+    from loss_logging.trackers.backends import select_backends
 
     names = [name.strip() for name in loggers.split(",") if name.strip()]
+    select_backends(names)  # a typo is said before torch is imported
+    from loss_logging.cli.demo.run import run
+
     found = run(out, names, steps, seed, None if as_json else Console())
     if as_json:
         print_json(found)

@@ -30,7 +30,7 @@ def html(
       loss-logging html runs/cats --out cats.html --images photos
       loss-logging html runs/cats --json | jq -r .page
     """
-    require("html", "jinja2", "PIL")
+    require("view", "jinja2", "PIL")
     from loss_logging.pages.build import PageBuilder
     from loss_logging.runs.locate import find_run
 

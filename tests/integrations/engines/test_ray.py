@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ import ray
 import ray.data
 from PIL import Image
 from ray_model import Brightness, Denoiser, Rows, Watched, batches, rows
+from waiting import wait_until
 
 from loss_logging import LossReport, evaluate_dataset
 from loss_logging.captions.folder.read import read_captioned_folder
@@ -207,11 +207,12 @@ def test_no_cluster(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_killed_driver(tmp_path: Path) -> None:
     """What was computed is kept and not computed again, no record is there twice, and Ray ends with the driver."""
     driver = subprocess.Popen([sys.executable, str(Path(__file__).with_name("driver.py")), str(tmp_path)])
-    deadline = time.monotonic() + 100
-    while not (tmp_path / "asked").exists() or len(asked(tmp_path)) < 200:
+
+    def is_half_way() -> bool:
         assert driver.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        return (tmp_path / "asked").exists() and len(asked(tmp_path)) >= 200
+
+    wait_until(is_half_way, every=0.05)
     processes = psutil.Process(driver.pid).children(recursive=True)
     driver.kill()
     driver.wait()

@@ -7,7 +7,6 @@ import logging
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 from loss_logging import LossLogger
 from loss_logging.integrations.loggers.mlflow import MlflowBackend
@@ -104,14 +104,12 @@ def test_a_table_shows_its_cells(uri: str, config: TrainConfig, make_report: Mak
 
 
 def test_a_server_that_is_down_is_named_and_training_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The warning says which server does not answer and what to do, within seconds; the JSON is written."""
+    """The warning says which server does not answer and what to do; the JSON is written."""
     uri = f"http://127.0.0.1:{free_port()}"
     logger = {"name": "mlflow", "tracking_uri": uri}
-    began = time.monotonic()
     with LossLogger(job_name="a", save_root=tmp_path, loggers=[logger], reporter="inline") as losses:
         losses.log_batch(1, [0.5], paths=["1.png"], datasets="cats", captions=["a cat on a sofa"])
         saved = losses.save_step(1).result()
-    assert time.monotonic() - began < 30
     assert saved is not None
     assert saved.exists()
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -120,7 +118,7 @@ def test_a_server_that_is_down_is_named_and_training_goes_on(tmp_path: Path, cap
 
 @pytest.mark.long
 def test_a_local_server(config: TrainConfig, make_report: MakeReport, tmp_path: Path) -> None:
-    """Through a server everything arrives; once it is gone, a write says so within seconds."""
+    """Through a server everything arrives; once it is gone, a write says so."""
     pytest.importorskip("flask")  # of the whole mlflow
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
@@ -142,19 +140,17 @@ def test_a_local_server(config: TrainConfig, make_report: MakeReport, tmp_path: 
             assert artifacts(client, run, "worst/hard") == ["000000010.csv"]
         finally:
             server.terminate()
-    began = time.monotonic()
     with pytest.raises(ConnectionError, match="does not answer"):
         backend.write(make_report(20))
-    assert time.monotonic() - began < 10
 
 
 def await_server(uri: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and server.poll() is None:
+    def answers() -> bool:
+        assert server.poll() is None, "the server did not start"
         try:
             urllib.request.urlopen(f"{uri}/health", timeout=2).close()
         except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-        else:
-            return
-    raise AssertionError("the server did not start")
+            return False
+        return True
+
+    wait_until(answers, every=0.2)

@@ -31,6 +31,8 @@ from loss_logging.evaluation.evaluate import Draw
 from loss_logging.integrations.trainers.diffusers import PipelineLoss
 from loss_logging.integrations.trainers.diffusers_captions import CaptionCache
 
+pytestmark = pytest.mark.xdist_group("diffusers")  # whose pipelines are made once
+
 CAPTIONS = ["a cat", "two dogs", "", "a cat on a sofa"]
 PATHS = ["cats/1.png", "dogs/1.png", "cats/2.png", "cats/3.png"]
 PREDICTED = ("epsilon", "v_prediction", "sample")

@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from email.message import Message
@@ -25,12 +24,15 @@ import numpy as np
 import pytest
 from example_run import write_run
 from playwright.sync_api import expect
+from waiting import wait_until
 from watched import Watched
 
 from loss_logging import LossLogger, read_report
 from loss_logging.pages.served.item_query import ItemQuery
 from loss_logging.pages.served.live import LiveRun
 from loss_logging.runs.locate import find_run
+
+pytestmark = pytest.mark.xdist_group("served")  # whose server is started once
 
 ROWS = "#table .tabulator-row"
 PROGRAM = str(Path(sys.executable).with_name("loss-logging"))
@@ -78,11 +80,12 @@ class Server:
 
     def until(self, condition: Callable[[Any], bool]) -> Any:
         """The state as soon as it is so."""
-        deadline = time.monotonic() + 30
-        while not condition(state := self.json("/api/state")):
-            assert time.monotonic() < deadline, state
-            time.sleep(0.05)
-        return state
+
+        def state() -> Any:
+            found = self.json("/api/state")
+            return found if condition(found) else None
+
+        return wait_until(state, every=0.05)
 
     def stop(self) -> tuple[int, str]:
         self.process.send_signal(signal.SIGINT)
@@ -344,8 +347,7 @@ def test_items_in_parquet_are_shown_at_once(tmp_path: Path) -> None:
     try:
         state = server.until(lambda state: state["items"] is not None)
         assert (state["step"], state["items"]) == (30, 120)
-        time.sleep(0.5)
-        assert server.json("/api/state")["version"] == state["version"]
+        assert server.until(lambda state: not state["busy"])["version"] == state["version"]
     finally:
         assert server.stop() == (0, "")
 
@@ -356,11 +358,12 @@ def test_a_log_is_read_in_pieces(example: Path, monkeypatch: pytest.MonkeyPatch)
     run = LiveRun(find_run(example))
     busy = set()
     with run:
-        deadline = time.monotonic() + 30
-        while run.state.step < 30 or run.state.busy:
+
+        def is_read() -> bool:
             busy.add(run.state.busy)
-            assert time.monotonic() < deadline, run.state
-            time.sleep(0.001)
+            return run.state.step >= 30 and not run.state.busy
+
+        wait_until(is_read, every=0.001)
         rows, total = run.page(ItemQuery(size=1_000))
     assert run.state.version == 3  # up to steps 3, 13 and 30: 360, 1,560 and 3,600 records
     assert any(re.fullmatch(r"Reading the log: (360|1,560) of 3,600 records are in the figures", text) for text in busy)

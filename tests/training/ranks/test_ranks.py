@@ -15,6 +15,8 @@ from helpers import assert_same_figures
 
 from loss_logging import LossLogger
 
+pytestmark = pytest.mark.xdist_group("ranks")  # of which a test starts several, and which are compared with one run
+
 PROGRAM = """
 import os, sys, time
 from loss_logging import LossLogger
