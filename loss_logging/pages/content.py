@@ -58,7 +58,8 @@ class Card(msgspec.Struct, frozen=True):
 class Gallery(msgspec.Struct, frozen=True):
     """One ranking, worst first: the items that stand out, and those ``next`` in it, which do not.
 
-    ``missing`` says why there is no picture at all; None where there is one, or no item.
+    ``all`` is how many items stand out, listed or not. ``missing`` says why there is no picture at all; None where
+    there is one, or no item.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Gallery(msgspec.Struct, frozen=True):
     nothing: str
     cards: list[Card]
     next: list[Card]
+    all: int
     missing: str | None
 
 
@@ -179,7 +181,8 @@ def _gallery(
     reasons_without = {card.picture.reason for card in (*first, *rest) if card.picture.uri is None}
     pictured = any(card.picture.uri is not None for card in (*first, *rest))
     missing = None if pictured or not items else min(reasons_without)
-    return Gallery(name, title, text, nothing, first, rest, missing)
+    every = 0 if counts is None else counts.odd if name == "hard" else counts.likely + counts.look
+    return Gallery(name, title, text, nothing, first, rest, every, missing)
 
 
 def _badge(item: WorstItem) -> str:

@@ -47,7 +47,8 @@ class Charts {
       return element("label", { className: "check" }, box, swatch, element("bdi", { textContent: name.slice(0, 80), title: name.slice(0, 300) }));
     });
     $("dataset-picker").replaceChildren($("dataset-picker").firstElementChild, ...boxes);
-    $("dataset-picker").hidden = names.length < 2;
+    $("dataset-box").hidden = names.length < 2;
+    if (before.size === 0) $("dataset-box").open = names.length <= 12;
   }
 
   chosen() {
@@ -60,6 +61,8 @@ class Charts {
       label.querySelector(".swatch").style.background = colour;
       if (box.checked) lines.push({ name: box.value, colour, ...this.data.datasets[box.value] });
     }
+    const all = labels.length === lines.length ? "" : `: ${count(lines.length)} of ${count(labels.length)}`;
+    $("dataset-box").querySelector("summary").textContent = `Datasets in the charts${all}`;
     return lines;
   }
 
@@ -195,7 +198,7 @@ class Charts {
         if (!histogram) continue;
         tables.push(density(histogram, logarithmic));
         series.push({
-          label: this.named(name, second, place), stroke: colour, dash: second ? [6, 4] : undefined, paths: uPlot.paths.stepped({ align: 1 }),
+          label: name, at: this.stepOf(second, place), stroke: colour, dash: second ? [6, 4] : undefined, paths: uPlot.paths.stepped({ align: 1 }),
           fill: second ? undefined : `${colour}1f`, points: { show: false }, spanGaps: true,
         });
       }
@@ -210,14 +213,15 @@ class Charts {
         const curve = curves[place];
         if (!curve) continue;
         tables.push([curve.means.map((_, i) => (curve.edges[i] + curve.edges[i + 1]) / 2), curve.means]);
-        series.push({ label: this.named(name, second, place), stroke: colour, dash: second ? [6, 4] : undefined, points: { show: !second, size: 5 }, spanGaps: true });
+        series.push({ label: name, at: this.stepOf(second, place), stroke: colour, dash: second ? [6, 4] : undefined, points: { show: !second, size: 5 }, spanGaps: true });
       }
     }
     this.plot("chart-curves", tables.length ? uPlot.join(tables) : [[]], series, { x: "Timestep", y: "Mean loss" });
   }
 
-  named(name, second, place) {
-    return second ? `${name}, step ${count(this.data.compared[place])}` : name;
+  /** The step of a dashed line, for its name. */
+  stepOf(second, place) {
+    return second ? `step ${count(this.data.compared[place])}` : "";
   }
 
   plot(id, data, series, { x, y, logarithmicX = false, steps = false, time = false, bands = [], marks = [] }) {
@@ -330,7 +334,7 @@ function readout(place, steps, time) {
           swatch.style[line.dash ? "borderColor" : "background"] = colour;
           const cell = element("span", { className: "value" });
           values.push({ cell, i });
-          place.append(element("span", { className: "entry" }, swatch, element("bdi", { textContent: line.label.slice(0, 60) }), cell));
+          place.append(element("span", { className: "entry" }, swatch, element("bdi", { textContent: line.label.slice(0, 60), title: line.label.slice(0, 300) }), line.at ?? "", cell));
         }
         place.append(at, back);
       },

@@ -160,7 +160,7 @@ class Live {
     const seconds = Math.max(0, Math.round((performance.now() - this.changed) / 1_000));
     const age = seconds < 90 ? `${seconds} s` : seconds < 5_400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3_600)} h`;
     $("live").className = state.live ? "live" : "";
-    $("live").textContent = [state.live ? "live" : "not running", state.step >= 0 && `step ${count(state.step)}`, state.live && this.rate(), state.items !== null && `updated ${age} ago`].filter(Boolean).join(" · ");
+    $("live").textContent = [state.live ? "live" : "not running", state.step >= 0 && `step ${count(state.step)}`, state.live && this.rate(), state.live && state.items !== null && `updated ${age} ago`].filter(Boolean).join(" · ");
   }
 }
 

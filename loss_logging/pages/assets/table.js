@@ -43,6 +43,7 @@ class Table {
       pagination: true,
       paginationMode: "remote",
       sortMode: "remote",
+      paginationElement: $("pages"), // beside the grid, in which only rows may be
       paginationSize: 50,
       paginationSizeSelector: [25, 50, 100, 250],
       paginationCounter: () => "",
@@ -179,6 +180,7 @@ class Table {
   }
 
   afterBuilt() {
+    document.querySelector("#table .tabulator-tableholder").removeAttribute("tabindex"); // its rows can be reached
     for (const id of ["search", "dataset-filter", "reason-filter"]) $(id).addEventListener("input", this.refresh);
     this.offer();
     const menu = $("columns").parentElement;
