@@ -40,6 +40,7 @@ _ODD = 1.0
 _OUTLIER = 3.5 * 1.4826
 """Median absolute deviations above the median of the dataset: Iglewicz and Hoaglin (1993)."""
 _LEAST_DRAG = 0.02
+_FEW_ITEMS = 30
 _NAMED = 3
 _COLUMNS = (
     "dataset",
@@ -249,7 +250,7 @@ def drags(report: LossReport, counts: ItemCounts | None) -> list[Drag]:
     The standard error is Welch's, over items: the records of one item are no independent draws. Beyond chance is what
     normal noise reaches in one of forty runs, however many datasets there are, and 2% at least.
     """
-    figures = mean_figures(report, counts)
+    figures = _with_sound_variances(mean_figures(report, counts))
     total = sum(n for n, *_ in figures.values())
     loss = sum(n * mean for n, mean, _ in figures.values())
     error2 = sum(n * variance for n, _, variance in figures.values())  # of the sum of all items' means
@@ -264,6 +265,17 @@ def drags(report: LossReport, counts: ItemCounts | None) -> list[Drag]:
         limit = NormalDist().inv_cdf(1 - 0.025 / len(figures))
         found.append(Drag(name, share, error, share >= _LEAST_DRAG and share > limit * error))
     return sorted(found, key=lambda drag: -drag.share)
+
+
+def _with_sound_variances(figures: dict[str, tuple[int, float, float]]) -> dict[str, tuple[int, float, float]]:
+    """The figures with the variance of all datasets within themselves where a dataset has too few items to know its
+    own, and that is smaller: of hundreds of small ones some vary little by chance."""
+    freedom = sum(n - 1 for n, *_ in figures.values())
+    within = sum((n - 1) * variance for n, _, variance in figures.values()) / freedom if freedom else 0.0
+    return {
+        name: (n, mean, max(variance, within) if n < _FEW_ITEMS else variance)
+        for name, (n, mean, variance) in figures.items()
+    }
 
 
 def answers(report: LossReport, counts: ItemCounts | None) -> list[Answer]:

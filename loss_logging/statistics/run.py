@@ -210,6 +210,10 @@ class RunStatistics:
         rows = self._queries.table_rows("paired_items")
         return {name: PairedItems(*[*figures, self._middles]) for name, *figures in rows}
 
+    def distinct_captions(self) -> dict[str, int]:
+        """About how many different captions each dataset has, within a few percent."""
+        return dict(self._queries.rows("distinct_captions"))
+
     def count_items(self) -> int:
         """How many items there are."""
         return int(self._queries.value("SELECT count(*) FROM items"))
