@@ -62,7 +62,6 @@ class Queries:
         memory_limit: str = "4GB",
         threads: int = 1,
         spill_folder: Path | None = None,
-        timestep_scale: float = 1.0,
         block_steps: int = 1,
     ) -> None:
         spill_folder = spill_folder or Path(tempfile.gettempdir(), f"loss_logging-spill-{os.getpid()}")
@@ -76,9 +75,9 @@ class Queries:
             }
         )
         self._connection.execute("SET enable_progress_bar = false")  # it would be drawn over the trainer's own
-        self.set("timestep_scale", timestep_scale)
         self.set("block_steps", block_steps)
         self._connection.execute(sql("macros"))
+        self.place_timesteps([0.0, 1.0])
         self.read(SCHEMA.empty_table())
 
     def __enter__(self) -> Queries:
@@ -89,6 +88,13 @@ class Queries:
 
     def set(self, variable: str, value: float) -> None:
         self._connection.execute(f"SET VARIABLE {variable} = {value!r}")
+
+    def place_timesteps(self, edges: Sequence[float]) -> None:
+        """Make the timestep bins of ``samples`` those between ``edges``, which ascend."""
+        place = " + ".join(f"(timestep >= {edge!r}::DOUBLE)::TINYINT" for edge in edges[1:-1]) or "0"
+        outside = f"timestep < {edges[0]!r}::DOUBLE OR timestep > {edges[-1]!r}::DOUBLE"
+        self._connection.execute(f"CREATE OR REPLACE TEMP MACRO timestep_bin(timestep) AS {place}")
+        self._connection.execute(f"CREATE OR REPLACE TEMP MACRO outside_bins(timestep) AS {outside}")
 
     def read(self, source: pa.Table | Sequence[Path]) -> None:
         """Make ``source`` what the queries are about."""

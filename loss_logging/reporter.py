@@ -250,10 +250,11 @@ class Reporter:
 
     def _warnings(self) -> list[str]:
         sentences = [f"{path.name} is left out of the log: {reason}" for path, reason in self._log.unreadable.items()]
-        if outside := self._statistics.timesteps_outside_scale():
+        if (outside := self._statistics.timesteps_outside()) is not None:
+            n, low, high = outside
             sentences.append(
-                f"{outside} timesteps lie outside 0 to {self._statistics.timestep_scale:g} and count to the nearest "
-                "bin; set timestep_scale in the configuration"
+                f"{n} timesteps lie outside {low:g} to {high:g} and count to the nearest bin; set timestep_scale in "
+                "the configuration"
             )
         return sentences + (self._captions.warnings if self._config.log_per_example else [])
 

@@ -25,6 +25,7 @@ from loss_logging.queries import FOREVER, Queries, parts_of, sql
 from loss_logging.record_log import RecordLog
 from loss_logging.records import RecordLike
 from loss_logging.report import PairedItems, Summary, TimestepCurve, TopRecord, WorstItem
+from loss_logging.timestep_bins import MOST_BINS, bins_of_scale, first_timesteps
 
 if TYPE_CHECKING:
     from loss_logging.caption_statistics import CaptionStatistics
@@ -39,7 +40,6 @@ _EXACT_ITEMS = 2_000_000
 """Up to so many items with a caption_mismatch its medians are exact; above, of rounded values."""
 _MAX_CANDIDATES = 999_999
 """DuckDB's max(x, n) takes no larger n."""
-_TIMESTEP_BINS = 20
 _STATE = ("cells", "bins", "items")
 _FEWEST_FOR_SUSPECTS = 28
 """With fewer, `hard` is below 1: n of N losses are at most sqrt(N / n - 1) standard deviations above the mean."""
@@ -111,7 +111,8 @@ class RunStatistics:
     Args:
         log: the run's records.
         block_steps: how many steps `hard` standardises over.
-        timestep_scale: the last timestep; None decides by the first ones seen.
+        timestep_scale: the last timestep of a scale from 0 with equal bins; None makes bins of the first ones seen, see
+            `loss_logging.timestep_bins`.
         memory_limit, threads, spill_folder: what DuckDB may use.
     """
 
@@ -128,7 +129,11 @@ class RunStatistics:
         self._log = log
         self._block_steps = block_steps
         self.timestep_scale = timestep_scale
-        self._queries = Queries(memory_limit, threads, spill_folder, timestep_scale or 1.0, block_steps)
+        self._queries = Queries(memory_limit, threads, spill_folder, block_steps)
+        self._edges: list[float] | None = None
+        self._edges_stay = False
+        if timestep_scale is not None:
+            self._place(bins_of_scale(timestep_scale), stay=True)
         self._closed = -1
         self._through = -1
         self._forget()
@@ -151,9 +156,11 @@ class RunStatistics:
     def advance(self, through: int) -> None:
         """Bring every figure up to step ``through``; the other methods then answer for the steps up to it."""
         self._queries.read(self._log.files())
-        self._decide_timestep_scale()
         if through < self._closed or self._carried() != self._count_through(self._closed):
             self._forget()
+            self._edges_stay = self.timestep_scale is not None
+        if not self._edges_stay:
+            self._decide_edges(through)
         boundary = through - through % self._block_steps
         if boundary > self._closed:
             self._fold("closed", after=self._closed, through=boundary)
@@ -193,9 +200,16 @@ class RunStatistics:
             for name, summary in (summaries or {None: _empty_summary()}).items()
         }
 
-    def timesteps_outside_scale(self) -> int:
-        """How many records have a timestep below 0 or above the scale."""
-        return int(self._queries.value("SELECT coalesce(sum(outside_scale), 0) FROM cells"))
+    def timesteps_outside(self) -> tuple[int, float, float] | None:
+        """How many timesteps lie outside the bins, and where those begin and end; None where that is as it should be.
+
+        Outside a stated scale is none. Where the first timesteps made the bins, a few later ones are lower or higher;
+        more than would fill a bin say that the timesteps have changed.
+        """
+        outside, known = self._queries.rows("timesteps_outside")[0]
+        if self._edges is None or outside <= (0 if self.timestep_scale is not None else known / MOST_BINS):
+            return None
+        return outside, self._edges[0], self._edges[-1]
 
     def worst_hard(self, k: int) -> list[WorstItem]:
         """The ``k`` items whose loss is highest for their timestep and time of training."""
@@ -261,24 +275,27 @@ class RunStatistics:
     def _count_through(self, step: int) -> int:
         return int(self._queries.value("SELECT count(*) FROM records WHERE step <= $step", step=step))
 
-    def _decide_timestep_scale(self) -> None:
-        if self.timestep_scale is not None:
-            return
-        first = self._queries.value(
-            "SELECT max(timestep) "
-            "FROM (SELECT timestep FROM records WHERE timestep IS NOT NULL ORDER BY step LIMIT 1000)"
-        )
-        if first is not None:
-            self.timestep_scale = 1.0 if first <= 1 else 1000.0 if first <= 1000 else float(first)
-            self._queries.set("timestep_scale", self.timestep_scale)
+    def _decide_edges(self, through: int) -> None:
+        """Make timestep bins of the first timesteps, and anew when there are more, until there are enough."""
+        carried = self._queries.value("SELECT count(*) FROM closed_cells WHERE timestep_bin >= 0")
+        after = -1 if carried else self._closed
+        edges, stay = first_timesteps(self._queries, self._block_steps, after, through)
+        if carried and edges != self._edges:
+            self._forget()
+        self._place(edges, stay=stay)
+
+    def _place(self, edges: list[float] | None, *, stay: bool) -> None:
+        if edges is not None:
+            self._queries.place_timesteps(edges)
+        self._edges, self._edges_stay = edges, stay
 
     def _timestep_curves(self) -> dict[str | None, TimestepCurve]:
-        counts: defaultdict[str | None, list[int]] = defaultdict(lambda: [0] * _TIMESTEP_BINS)
-        means: defaultdict[str | None, list[float | None]] = defaultdict(lambda: [None] * _TIMESTEP_BINS)
+        edges = self._edges or []
+        counts: defaultdict[str | None, list[int]] = defaultdict(lambda: [0] * (len(edges) - 1))
+        means: defaultdict[str | None, list[float | None]] = defaultdict(lambda: [None] * (len(edges) - 1))
         for dataset, place, n, mean in self._queries.rows("timestep_curves"):
             counts[dataset][place] = n
             means[dataset][place] = mean
-        edges = np.linspace(0, self.timestep_scale or 1.0, _TIMESTEP_BINS + 1).tolist()
         return {name: TimestepCurve(edges, counts[name], means[name]) for name in counts}
 
 
@@ -309,6 +326,8 @@ def suspects(records: pa.Table) -> set[tuple[str, str]]:
         return set()
     with Queries(block_steps=_BLOCK_STEPS) as queries:
         queries.read(records)
+        if (edges := first_timesteps(queries, _BLOCK_STEPS, after=-1, through=FOREVER)[0]) is not None:
+            queries.place_timesteps(edges)
         _sum_items(queries, "items", records, after=-1, through=FOREVER)
         queries.view("item_statistics", sql("item_statistics"))
         return set(queries.rows("suspects"))
