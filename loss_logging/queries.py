@@ -93,8 +93,8 @@ class Queries:
         """Make the timestep bins of ``samples`` those between ``edges``, which ascend."""
         place = " + ".join(f"(timestep >= {edge!r}::DOUBLE)::TINYINT" for edge in edges[1:-1]) or "0"
         outside = f"timestep < {edges[0]!r}::DOUBLE OR timestep > {edges[-1]!r}::DOUBLE"
-        self._connection.execute(f"CREATE OR REPLACE TEMP MACRO timestep_bin(timestep) AS {place}")
-        self._connection.execute(f"CREATE OR REPLACE TEMP MACRO outside_bins(timestep) AS {outside}")
+        self._connection.execute(f"CREATE OR REPLACE MACRO timestep_bin(timestep) AS {place}")
+        self._connection.execute(f"CREATE OR REPLACE MACRO outside_bins(timestep) AS {outside}")
 
     def read(self, source: pa.Table | Sequence[Path]) -> None:
         """Make ``source`` what the queries are about."""

@@ -44,7 +44,8 @@ class Histogram(msgspec.Struct, frozen=True):
 
 
 class TimestepCurve(msgspec.Struct, frozen=True):
-    """Mean loss per timestep bin; None for a bin without records. ``edges`` are in the trainer's own timestep scale."""
+    """Mean loss per timestep bin; None for a bin without records. ``edges`` are in the trainer's own timestep scale: at
+    most 20 bins, equal ones of a configured scale, or such as held equally many of the run's first timesteps."""
 
     edges: list[float]
     counts: list[int]
@@ -240,7 +241,7 @@ def loss_scalar_name(prefix: str, dataset: str) -> str:
 class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema", "global_": "global"}):
     """Everything that is known at one save step, except the per-item figures, which are in the JSON at ``json_path``.
 
-    ``timestep_scale`` is the last timestep of the scale that timesteps are on. ``recent`` maps dataset names to the
+    ``timestep_scale`` is the last timestep as configured; None where the first timesteps made the bins. ``recent`` maps dataset names to the
     mean loss since the last time a scalar was reported. ``warnings`` are sentences about what a reader must know to
     trust the figures (dropped records, missing ranks). ``scalars``, ``histograms``,
     ``curves`` and ``tables`` are what a backend writes, by their names in the tracker.

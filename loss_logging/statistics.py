@@ -6,6 +6,7 @@ ones, so the figures are too.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections import defaultdict
@@ -35,7 +36,8 @@ __all__ = ["Aggregates", "RunStatistics", "aggregate_by_dataset", "item_history"
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _EXACT_RECORDS = 2_000_000
-"""Up to so many finite losses quantiles are exact; above, they are read off bins, at a cost that does not grow."""
+"""Quantiles of a dataset of up to so many finite losses are exact; of more, they are read off bins, at a cost that does
+not grow."""
 _EXACT_ITEMS = 2_000_000
 """Up to so many items with a caption_mismatch its medians are exact; above, of rounded values."""
 _MAX_CANDIDATES = 999_999
@@ -357,14 +359,8 @@ def _sum_items(queries: Queries, table: str, source: pa.Table | Sequence[Path], 
 def _summaries(queries: Queries, through: int, top_k: int, *, with_bins: bool) -> dict[str | None, Summary]:
     """The figures of every dataset, from the tables ``cells`` and ``peaks`` (and ``bins``)."""
     rows = queries.rows("summaries")
-    finite = sum(row[2] for row in rows if row[0] is None)
     fine = _fine_bins(queries) if with_bins else {}
-    exact = finite <= _EXACT_RECORDS or not with_bins
-    found: Mapping[str | None, list[float]]
-    if exact:
-        found = dict(queries.rows("quantiles", through=through))
-    else:
-        found = {name: bins.quantiles(*counts, QUANTILES) for name, counts in fine.items()}
+    found = _quantiles(queries, through, rows, fine)
     top = _top_k(queries, top_k, rows)
     return {
         name: Summary(
@@ -376,12 +372,33 @@ def _summaries(queries: Queries, through: int, top_k: int, *, with_bins: bool) -
             std=_finite(std),
             non_finite=count - n,
             quantiles=dict(zip(map(str, QUANTILES), found.get(name) or [None] * len(QUANTILES), strict=True)),
-            quantile_method="exact" if exact else "binned",
+            quantile_method="binned" if name in fine and n > _EXACT_RECORDS else "exact",
             histogram=bins.histogram(*fine[name], lowest, highest) if name in fine else None,
             top_k=top.get(name, []),
         )
         for name, count, n, mean, lowest, highest, std in rows
     }
+
+
+def _quantiles(
+    queries: Queries, through: int, rows: list[tuple[Any, ...]], fine: Mapping[str | None, tuple[Any, Any]]
+) -> dict[str | None, list[float]]:
+    """Quantiles of the finite losses of every dataset, and over all; those of many losses from the bins in ``fine``."""
+    sizes: dict[str | None, int] = {name: n for name, _, n, *_ in rows}
+    if not fine or sizes[None] <= _EXACT_RECORDS:
+        return dict(queries.rows("quantiles", through=through))
+    found = {
+        name: bins.quantiles(*fine[name], QUANTILES, lowest, highest)
+        for name, _, n, _, lowest, highest, _ in rows
+        if n > _EXACT_RECORDS
+    }
+    waiting = {name: n for name, n in sizes.items() if 0 < n <= _EXACT_RECORDS}
+    while waiting:  # as many datasets at once as may be sorted
+        together = itertools.accumulate(waiting.values())
+        names = [name for name, total in zip(waiting, together, strict=True) if total <= _EXACT_RECORDS]
+        found |= dict(queries.rows("quantiles_of", through=through, datasets=names))
+        waiting = {name: n for name, n in waiting.items() if name not in names}
+    return found
 
 
 def _empty_summary() -> Summary:
