@@ -18,6 +18,7 @@ import msgspec
 import pyarrow as pa
 
 from loss_logging.artifacts import read_report, write_csv
+from loss_logging.columns import LAST_STEP
 from loss_logging.computation import Computation
 from loss_logging.config import TrainConfig
 from loss_logging.draws import Draw
@@ -192,5 +193,5 @@ def _check_arguments(computation: Computation, fraction: float, most: int | None
         raise ConfigError(f"draws is {draws!r}; allowed: 1 and more")
     if draws > 1 and not computation.takes_draw:
         raise ConfigError(f"draws is {draws} but compute_fn has no parameter 'draw', so that all draws would be equal")
-    if step < 0:
-        raise ValueError(f"step is {step}; expected 0 or more")
+    if not 0 <= step <= LAST_STEP:
+        raise ValueError(f"step is {step}; expected a training step, from 0 to 2**62")

@@ -19,7 +19,7 @@ import msgspec
 import pyarrow as pa
 
 from loss_logging.backends import select_backends
-from loss_logging.columns import SCHEMA, table_from_records
+from loss_logging.columns import LAST_STEP, table_from_records
 from loss_logging.config import TrainConfig
 from loss_logging.delivery import Dispatcher
 from loss_logging.draws import uniform_of
@@ -32,6 +32,7 @@ from loss_logging.pictures import load_image_function
 from loss_logging.progress import FINISHED
 from loss_logging.ranks import Rank
 from loss_logging.record_log import RecordLog
+from loss_logging.record_tables import table_of_records
 from loss_logging.recorder import LossRecorder, Unwritten
 from loss_logging.records import RecordLike
 from loss_logging.remote_log import Receiver, RemoteLog
@@ -128,8 +129,8 @@ class LossLogger:
             ValueError: ``step`` is negative.
             LossLoggingError: a batch was logged already.
         """
-        if step < 0:
-            raise ValueError(f"step is {step}; expected the step to go on after, 0 or more")
+        if not 0 <= step <= LAST_STEP:
+            raise ValueError(f"step is {step}; expected the step to go on after, from 0 to 2**62")
         if self._recorder is not None:
             raise LossLoggingError("resume() after a batch was logged; call it before the first log_batch()")
         if self._folder is not None:
@@ -187,16 +188,16 @@ class LossLogger:
 
         Args:
             step: the training step, 0 or more; it replaces the records' own.
-            records: as many as there are; a table has the columns of ``loss_logging.columns.SCHEMA``.
+            records: as many as there are; a table has the columns path, dataset, caption and loss, and any others of
+                ``loss_logging.columns.SCHEMA``.
 
         Raises:
-            ValueError: a record lacks a key or has a figure that is no number, or ``step`` is negative.
+            ValueError: a record or the table lacks a key or has a figure that is no number, or ``step`` is negative.
             TypeError: a record is neither a SampleRecord nor a mapping.
-            pyarrow.ArrowInvalid: the table has other columns.
         """
         recorder = self._recorder or self._open()
         if recorder is not None:
-            table = records.cast(SCHEMA) if isinstance(records, pa.Table) else table_from_records(records)
+            table = table_of_records(records) if isinstance(records, pa.Table) else table_from_records(records)
             recorder.append_table(step, table)
 
     def is_paired_step(self, step: int) -> bool:
@@ -261,8 +262,8 @@ class LossLogger:
             ValueError: ``step`` is negative.
             TypeError: ``step`` is no whole number.
         """
-        if (step := index(step)) < 0:
-            raise ValueError(f"step is {step}; expected 0 or more")
+        if not 0 <= (step := index(step)) <= LAST_STEP:
+            raise ValueError(f"step is {step}; expected a training step, from 0 to 2**62")
         recorder = self._recorder or self._open()
         if recorder is None:
             nothing: Future[Path | None] = Future()

@@ -16,11 +16,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from loss_logging.columns import SCHEMA
+from loss_logging.columns import LAST_STEP, SCHEMA
 
 __all__ = ["FOREVER", "Queries", "parts_of", "sql"]
 
-FOREVER = 2**62
+FOREVER = LAST_STEP
 _AT_ONCE = 2_000_000
 """So many records or items are told apart in memory; of more, a part at a time."""
 _ROWS_PER_WRITE = 1_000_000

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 import pyarrow as pa
 
-from loss_logging.columns import SCHEMA, caption_array, dataset_array, float_array, text_array
+from loss_logging.columns import LAST_STEP, SCHEMA, caption_array, dataset_array, float_array, text_array
 from loss_logging.warn import LOGGER, warn_once
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class LossRecorder:
         if not fits:
             _raise_lengths(size, paths=paths, datasets=datasets, captions=captions)
         step = index(step)
-        if step < self.last_step:
+        if not self.last_step <= step <= LAST_STEP:
             _check_order(step, self.last_step)
         if self.appended - self._drained > _MAX_PENDING_ROWS and not self._has_room(size):
             return
@@ -162,7 +162,7 @@ class LossRecorder:
     def append_table(self, step: int, table: pa.Table) -> None:
         """Take records that are in columns already; they get this step."""
         step = index(step)
-        if step < self.last_step:
+        if not self.last_step <= step <= LAST_STEP:
             _check_order(step, self.last_step)
         if self.appended - self._drained > _MAX_PENDING_ROWS and not self._has_room(table.num_rows):
             return
@@ -421,8 +421,8 @@ def _not_per_example(shape: Sequence[int]) -> int:
 
 
 def _check_order(step: int, last_step: int) -> None:
-    if step < 0:
-        raise ValueError(f"step is {step}; expected 0 or more")
+    if not 0 <= step <= LAST_STEP:
+        raise ValueError(f"step is {step}; expected a training step, from 0 to 2**62")
     warn_once(
         "step went back",
         f"step {step} was logged after step {last_step}. Both are kept; for a run that went back to a checkpoint, "

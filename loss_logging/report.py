@@ -241,10 +241,10 @@ def loss_scalar_name(prefix: str, dataset: str) -> str:
 class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema", "global_": "global"}):
     """Everything that is known at one save step, except the per-item figures, which are in the JSON at ``json_path``.
 
-    ``timestep_scale`` is the last timestep as configured; None where the first timesteps made the bins. ``recent`` maps dataset names to the
-    mean loss since the last time a scalar was reported. ``warnings`` are sentences about what a reader must know to
-    trust the figures (dropped records, missing ranks). ``scalars``, ``histograms``,
-    ``curves`` and ``tables`` are what a backend writes, by their names in the tracker.
+    ``timestep_scale`` is the last timestep as configured; None where the first timesteps made the bins. ``recent`` maps
+    dataset names to the mean loss since the last time a scalar was reported. ``warnings`` are sentences about what a
+    reader must know to trust the figures (dropped records, missing ranks). ``scalars``, ``histograms``, ``curves`` and
+    ``tables`` are what a backend writes, by their names in the tracker.
     """
 
     schema_: str = SCHEMA_NAME

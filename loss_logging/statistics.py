@@ -24,6 +24,7 @@ from loss_logging.columns import table_from_records
 from loss_logging.errors import ConfigError
 from loss_logging.queries import FOREVER, Queries, parts_of, sql
 from loss_logging.record_log import RecordLog
+from loss_logging.record_tables import table_of_records
 from loss_logging.records import RecordLike
 from loss_logging.report import PairedItems, Summary, TimestepCurve, TopRecord, WorstItem
 from loss_logging.timestep_bins import MOST_BINS, bins_of_scale, first_timesteps
@@ -64,8 +65,8 @@ def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, t
     """Count, mean, median, min, max, std, quantiles and the highest losses, per dataset and over all.
 
     Args:
-        records: SampleRecords, or mappings with at least path, dataset, caption, loss; or a `RecordLog`; or a table
-            of its columns.
+        records: SampleRecords, or mappings with at least path, dataset, caption, loss; or a table with at least those
+            columns; or a `RecordLog`.
         top_k: how many of the highest losses to list, each item once; 0 or more.
 
     Returns:
@@ -74,7 +75,7 @@ def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, t
 
     Raises:
         ConfigError: ``top_k`` is not a whole number of 0 or more.
-        ValueError: a record lacks a required key, or a figure is not a number.
+        ValueError: a record, or the table, lacks a required key, or a figure is not a number.
         TypeError: a record is neither a SampleRecord nor a mapping.
 
     Example:
@@ -94,7 +95,8 @@ def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, t
         if isinstance(records, RecordLog):
             queries.read(records.files())
         else:
-            queries.read(records if isinstance(records, pa.Table) else table_from_records(records))
+            is_table = isinstance(records, pa.Table)
+            queries.read(table_of_records(records) if is_table else table_from_records(records))
         queries.table("cells", sql("cells"), after=-1, through=FOREVER)
         queries.view("peaks", "SELECT * FROM samples WHERE loss IS NOT NULL")
         summaries = _summaries(queries, FOREVER, top_k, with_bins=False)
