@@ -179,9 +179,8 @@ def _items(before: Path, after: Path, figure: Figure, continues: bool, progress:
     for table, report in (("before", before), ("after", after)):
         load_items(connection, table, select, report, progress=progress)
     query = files("loss_logging").joinpath("sql/item_changes.sql").read_text("utf-8")
-    connection.execute(
-        f"CREATE TABLE changes AS {query}", {"continues": continues, "is_loss": figure == "loss", "rounding": _ROUNDING}
-    )
+    parameters = {"continues": continues, "is_loss": figure == "loss", "rounding": _ROUNDING}
+    connection.execute(f"CREATE TABLE changes AS {query}", parameters)
     return connection
 
 

@@ -194,4 +194,4 @@ def _check_arguments(computation: Computation, fraction: float, most: int | None
     if draws > 1 and not computation.takes_draw:
         raise ConfigError(f"draws is {draws} but compute_fn has no parameter 'draw', so that all draws would be equal")
     if not 0 <= step <= LAST_STEP:
-        raise ValueError(f"step is {step}; expected a training step, from 0 to 2**62")
+        raise ValueError(f"step is {step}; expected 0 or more, up to 2**62")

@@ -130,7 +130,7 @@ class LossLogger:
             LossLoggingError: a batch was logged already.
         """
         if not 0 <= step <= LAST_STEP:
-            raise ValueError(f"step is {step}; expected the step to go on after, from 0 to 2**62")
+            raise ValueError(f"step is {step}; expected the step to go on after, 0 or more, up to 2**62")
         if self._recorder is not None:
             raise LossLoggingError("resume() after a batch was logged; call it before the first log_batch()")
         if self._folder is not None:
@@ -263,7 +263,7 @@ class LossLogger:
             TypeError: ``step`` is no whole number.
         """
         if not 0 <= (step := index(step)) <= LAST_STEP:
-            raise ValueError(f"step is {step}; expected a training step, from 0 to 2**62")
+            raise ValueError(f"step is {step}; expected 0 or more, up to 2**62")
         recorder = self._recorder or self._open()
         if recorder is None:
             nothing: Future[Path | None] = Future()

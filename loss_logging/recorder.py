@@ -422,7 +422,7 @@ def _not_per_example(shape: Sequence[int]) -> int:
 
 def _check_order(step: int, last_step: int) -> None:
     if not 0 <= step <= LAST_STEP:
-        raise ValueError(f"step is {step}; expected a training step, from 0 to 2**62")
+        raise ValueError(f"step is {step}; expected 0 or more, up to 2**62")
     warn_once(
         "step went back",
         f"step {step} was logged after step {last_step}. Both are kept; for a run that went back to a checkpoint, "

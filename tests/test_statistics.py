@@ -588,6 +588,48 @@ def test_one_bin_where_timesteps_do_not_tell(tmp_path: Path, timestep: float | N
     assert [hard[str(i)] for i in range(50)] == pytest.approx((z / 6).tolist())
 
 
+@pytest.mark.parametrize("size", [1e155, 1e200, 1e307])
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_losses_that_overflow_have_no_hard(tmp_path: Path, size: float, all_of_them: bool) -> None:
+    """Where the spread is more than a float holds, `hard` and the deviations are None, not 0 or infinite; other blocks
+    and timestep bins have theirs."""
+    rows = [
+        record(path=str(i % 5), loss=size * (1 + i % 7) if all_of_them or i == 3 else 1.0 + i % 3, step=1, timestep=0.1)
+        for i in range(40)
+    ]
+    other = [record(path=f"o{i}", loss=1.0 + i % 3, step=1, timestep=0.9) for i in range(40)]
+    later = [record(path=f"l{i}", loss=1.0 + i % 3, step=6) for i in range(40)]
+    log = RecordLog(tmp_path)
+    write(log, rows + other + later)
+    (numbers := run_statistics(log)).advance(6)
+    items = {row["path"]: row for row in item_rows(numbers)}
+    for path in "01234":
+        assert (items[path]["hard"], items[path]["std_z"]) == (None, None)
+    assert items["3"]["std_loss"] is None
+    z = np.array([1.0 + i % 3 for i in range(40)])
+    z = (z - z.mean()) / z.std()
+    for kind in "ol":
+        assert [items[f"{kind}{i}"]["hard"] for i in range(40)] == pytest.approx((z / 6).tolist())
+    assert {item.path[0] for item in numbers.worst_hard(999)} == {"o", "l"}
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.sampled_from([0.3, 0.1 + 0.2, 0.1 * 3, 0.30000000000000016]), min_size=8, max_size=40))
+def test_losses_equal_up_to_rounding_rank_nothing(
+    tmp_path_factory: pytest.TempPathFactory, losses: list[float]
+) -> None:
+    """What is left of equal losses, and of equal mismatches, when they were computed in another order is no spread."""
+    log = RecordLog(tmp_path_factory.mktemp("log"))
+    rows = [record(path="ab"[i % 2], loss=loss, loss_empty=loss / 1.5, step=i) for i, loss in enumerate(losses)]
+    write(log, rows)
+    (numbers := run_statistics(log)).advance(40)
+    assert numbers.worst_hard(3) == []
+    for item in numbers.worst_caption_mismatch(3):
+        assert item.score == pytest.approx(0.4)
+        assert (item.standard_error, item.t) == (0.0, None)
+    numbers.close()
+
+
 def test_an_item_seen_once_does_not_lead(tmp_path: Path) -> None:
     """One high loss weighs a sixth of its z; an item that is high each time comes before it."""
     rng = np.random.default_rng(10)
