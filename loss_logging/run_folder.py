@@ -17,6 +17,7 @@ from loss_logging.mirror import forget_versions
 from loss_logging.ranks import Meeting, Rank
 from loss_logging.record_log import RecordLog
 from loss_logging.remote_run import bring, holds_another_run
+from loss_logging.run_facts import RunFacts, facts_path, write_facts
 from loss_logging.warn import LOGGER
 
 __all__ = ["RunFolder"]
@@ -36,6 +37,7 @@ class RunFolder:
         self._others = rank.rank == 0 and config.url is not None and holds_another_run(config)
         self._config = config
         self._rank = rank.rank
+        self._world_size = rank.world_size
         self._lock = RunLock(config.records_dir, rank.rank)
         self.log = RecordLog(config.records_dir, rank.rank)
         self.meeting = Meeting(config.job_name, config.records_dir)
@@ -105,6 +107,7 @@ class RunFolder:
             self._leave_behind()
         self.log.clean()
         remove_leftovers(self._config.out_dir, f"{self._config.job_name}_")
+        write_facts(self._config, RunFacts(self._config.to_dict(), self._world_size, self.resumed_from))
         return self.meeting.open()
 
     def release(self) -> None:
@@ -137,7 +140,7 @@ class RunFolder:
         archive = config.out_dir / "archive" / f"{config.job_name}-{now}"
         archive.mkdir(parents=True)
         forget_versions(config)
-        for path in [*used, *filter(Path.exists, [config.page_path])]:
+        for path in [*used, *filter(Path.exists, [config.page_path, facts_path(config)])]:
             shutil.move(path, archive / path.name)
         if delivered.exists():
             shutil.move(delivered, archive / "delivered")

@@ -304,11 +304,17 @@ class RunStatistics:
 
 
 def item_history(
-    log: RecordLog, items: Iterable[tuple[str, str]], most: int, *, memory_limit: str = "1GB", threads: int = 1
+    log: RecordLog,
+    items: Iterable[tuple[str, str]],
+    most: int,
+    *,
+    through: int | None = None,
+    memory_limit: str = "1GB",
+    threads: int = 1,
 ) -> pa.Table:
     """The records of the items given as (dataset, path): step, timestep, loss, loss_empty, by item and step.
 
-    Of an item with more than ``most`` records so many are taken, spread evenly; the column ``of`` says how many it has.
+    Only those up to step ``through`` are, where it is given. Of an item with more than ``most`` records so many are taken, spread evenly; the column ``of`` says how many it has.
     Reads those columns of the whole log once. A damaged shard is left out.
     """
     wanted = sorted(set(items))
@@ -317,11 +323,11 @@ def item_history(
         queries.insert("wanted", pa.Table.from_arrays(columns, ["dataset", "path"]))
         try:
             queries.read(log.files())
-            return queries.arrow("item_history", most=most)
+            return queries.arrow("item_history", most=most, through=FOREVER if through is None else through)
         except duckdb.Error:
             log.leave_out_damaged()  # or a shard was compacted since it was listed: then listing again is enough
             queries.read(log.files())
-            return queries.arrow("item_history", most=most)
+            return queries.arrow("item_history", most=most, through=FOREVER if through is None else through)
 
 
 def suspects(records: pa.Table) -> set[tuple[str, str]]:
@@ -384,7 +390,7 @@ def _summaries(queries: Queries, through: int, top_k: int, *, with_bins: bool) -
 
 def _quantiles(
     queries: Queries, through: int, rows: list[tuple[Any, ...]], fine: Mapping[str | None, tuple[Any, Any]]
-) -> dict[str | None, list[float]]:
+) -> Mapping[str | None, list[float]]:
     """Quantiles of the finite losses of every dataset, and over all; those of many losses from the bins in ``fine``."""
     sizes: dict[str | None, int] = {name: n for name, _, n, *_ in rows}
     if not fine or sizes[None] <= _EXACT_RECORDS:

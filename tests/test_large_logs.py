@@ -13,7 +13,7 @@ from helpers import assert_same, figures, record, run_statistics, strict_json, w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loss_logging import LossLogger, queries, read_report, reporter, statistics
+from loss_logging import LossLogger, queries, read_report, report_maker, statistics
 from loss_logging.captions import CaptionConfig
 from loss_logging.columns import table_from_records
 from loss_logging.item_reader import read_items
@@ -105,7 +105,7 @@ def test_medians_of_very_many_items(
 
 def test_a_report_of_very_many_items_has_them_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A JSON that no program could read at once is not written; every figure is in the Parquet, and readers find it."""
-    monkeypatch.setattr(reporter, "_MOST_ITEMS_IN_JSON", 3)
+    monkeypatch.setattr(report_maker, "_MOST_ITEMS_IN_JSON", 3)
     with LossLogger(job_name="run", save_root=tmp_path, loggers=[], reporter="inline") as losses:
         losses.log_batch(1, [0.25, 0.5, 0.75], paths=["a", "b", "c"], datasets="d", captions=["a cat"] * 3)
         few = losses.save_step(1).result()

@@ -39,6 +39,7 @@ def push(
       loss-logging push runs/cats --to tensorboard
       loss-logging push runs/cats --to wandb --project cats --mode offline
     """
+    from loss_logging.late_report import make_missing_reports
     from loss_logging.push import jobs_in, push_job
 
     if (url := as_url(folder)) is not None:
@@ -46,6 +47,7 @@ def push(
             f"{url}: push notes in the run's folder what has arrived; give the folder that the run was written to "
             "(local_root of its configuration)"
         )
+    make_missing_reports(folder, job)
     jobs = jobs_in(folder)
     if job is not None and job not in jobs:
         raise LossLoggingError(f"{folder} holds no report of the job {job!r}; there are: {', '.join(jobs)}")

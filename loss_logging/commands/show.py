@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 
 from loss_logging.commands.console import JobOption, JsonOption, print_json
-from loss_logging.find_report import find_report
 from loss_logging.show import print_report
 
 __all__ = ["show"]
@@ -26,7 +25,8 @@ def show(
 ) -> None:
     """Print a report as tables: the losses of each dataset, the worst items, the flagged captions.
 
-    Of a folder, the report that was written last is shown.
+    Of a folder, the report that was written last is shown; where there is none, it is made
+    from the log.
     --json prints everything but the items, which loss-logging export has.
 
     \b
@@ -35,9 +35,10 @@ def show(
       loss-logging show runs/cats@500 --rows 40
       loss-logging show runs/cats --json | jq .flagged_summary
     """
+    from loss_logging.late_report import find_or_make_report
     from loss_logging.missed import read_for_backends
 
-    report = read_for_backends(find_report(path, job), progress=True)
+    report = read_for_backends(find_or_make_report(path, job), progress=True)
     if as_json:
         print_json(report)
     else:

@@ -21,6 +21,7 @@ from loss_logging import __version__
 from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.files import whole_file
+from loss_logging.find_report import no_report_of, place_of
 from loss_logging.html.content import charts, history_block, listed_items, sections
 from loss_logging.html.items import figures_block, items_block, worst_items
 from loss_logging.html.reports import RunReports
@@ -54,6 +55,7 @@ class PageBuilder:
 
     Args:
         config: of the run.
+        step: the save step that the page is of; the last one when None.
         images: where the images are; nothing outside it is opened then. None stands for the paths as recorded.
         most_items: items in the table; the worst ones when there are more.
         progress: show progress bars for what takes more than a second.
@@ -73,26 +75,37 @@ class PageBuilder:
         self,
         config: TrainConfig,
         *,
+        step: int | None = None,
         images: Path | None = None,
         most_items: int = MOST_ITEMS,
         progress: bool = False,
     ) -> None:
         self._config = config
         self._progress = progress
-        self._reports = RunReports(config, progress=progress)
+        self._step = None if step in self._steps()[-1:] else step
+        self._reports = RunReports(config, self._step, progress=progress)
         self._thumbnails = Thumbnails(folder=images)
         self._most_items = most_items
+
+    def _steps(self) -> list[int]:
+        return [place_of(path).step or 0 for path in self._config.report_paths()]
 
     def refresh(self, report: LossReport, items: Iterable[pa.RecordBatch]) -> Path:
         """Write the page of a report that was made just now, and of the figures of every item."""
         self._reports.add(report)
         return self._write(self._config.page_path, items)
 
+    @property
+    def path(self) -> Path:
+        """Where the page is written: the run's own `TrainConfig.page_path`, or that with the step in its name."""
+        own = self._config.page_path
+        return own if self._step is None else own.with_stem(f"{own.stem}_{self._step:09d}")
+
     def write(self, out: Path | None = None) -> Path:
         """Write the page from what is in the run's folder; returns where it is.
 
         Args:
-            out: where to; the run's own `TrainConfig.page_path` when None.
+            out: where to; `path` when None.
 
         Raises:
             LossLoggingError: the folder holds no report that can be read; says why.
@@ -101,9 +114,11 @@ class PageBuilder:
         reports, problems = self._reports()
         if not reports:
             raise LossLoggingError(_no_report(self._config, problems))
+        if self._step is not None and reports[-1].job.step != self._step:
+            raise no_report_of(self._config.local_root, self._step, self._steps())
         items = read_items(Path(reports[-1].json_path or ""), progress=self._progress)
-        running = [_RUNNING] if is_locked(self._config.records_dir, rank=0) else []
-        return self._write(out or self._config.page_path, items, running)
+        is_running = self._step is None and is_locked(self._config.records_dir, rank=0)
+        return self._write(out or self.path, items, [_RUNNING] if is_running else [])
 
     def _write(self, out: Path, items: Iterable[pa.RecordBatch], notes: Sequence[str] = ()) -> Path:
         reports, problems = self._reports()
@@ -142,7 +157,14 @@ class PageBuilder:
             log = RecordLog(config.records_dir)
             if not log.files():
                 return {}, ["The log of the run's records is not there: the page cannot show the history of an item."]
-            records = item_history(log, named, MOST_RECORDS, memory_limit=config.memory_limit, threads=config.threads)
+            records = item_history(
+                log,
+                named,
+                MOST_RECORDS,
+                through=self._step,
+                memory_limit=config.memory_limit,
+                threads=config.threads,
+            )
         except (LogVersionError, duckdb.Error, OSError) as error:
             return {}, [f"The page cannot show the history of an item: {error}"]
         return history_block(records), []

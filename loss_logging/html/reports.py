@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from loss_logging.artifacts import ReportError
 from loss_logging.config import TrainConfig
+from loss_logging.find_report import place_of
 from loss_logging.missed import read_for_backends
 from loss_logging.progress_bar import progress_bar
 from loss_logging.report import LossReport
@@ -21,11 +22,13 @@ class RunReports:
 
     Args:
         config: of the run.
+        through: only those up to this save step; all when None.
         progress: show a progress bar for what takes more than a second.
     """
 
-    def __init__(self, config: TrainConfig, *, progress: bool = False) -> None:
+    def __init__(self, config: TrainConfig, through: int | None = None, *, progress: bool = False) -> None:
         self._config = config
+        self._through = through
         self._progress = progress
         self._read: dict[_Key, LossReport | str] = {}
 
@@ -37,6 +40,8 @@ class RunReports:
     def __call__(self) -> tuple[list[LossReport], list[str]]:
         """The reports by step, and a sentence for each file that is none."""
         paths = self._config.report_paths()
+        if self._through is not None:
+            paths = [path for path in paths if (place_of(path).step or 0) <= self._through]
         self._read = dict(filter(None, map(self._entry, progress_bar("reading reports", paths, shown=self._progress))))
         reports = [report for report in self._read.values() if isinstance(report, LossReport)]
         return reports, [sentence for sentence in self._read.values() if isinstance(sentence, str)]

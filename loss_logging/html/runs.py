@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from loss_logging.artifacts import ReportError
 from loss_logging.config import TrainConfig
 from loss_logging.errors import LossLoggingError
-from loss_logging.find_report import job_of, report_files
-from loss_logging.missed import read_for_backends
+from loss_logging.find_report import Place, config_of, job_of, place_of, report_files, save_root_of
 from loss_logging.object_store import as_url
+from loss_logging.run_facts import read_facts
 
 __all__ = ["find_run", "runs_in"]
 
 
 def runs_in(folder: Path) -> list[str]:
     """The jobs with reports or records in ``folder``, a ``save_root`` or its ``loss_logging``; last written, first."""
-    out_dir = _save_root(folder) / "loss_logging"
+    out_dir = save_root_of(folder) / "loss_logging"
     found = [(job_of(path), path) for path in report_files(out_dir)]
     found += [(path.parent.name, path) for path in out_dir.glob("records/*/rank*.parquet")]
     changed: dict[str, int] = {}
@@ -27,21 +25,23 @@ def runs_in(folder: Path) -> list[str]:
 
 
 def find_run(path: Path, job: str | None = None) -> TrainConfig:
-    """The configuration of one run; the default one before its first report.
+    """The configuration of one run: of its last report, or before the first what it began with.
 
     Args:
-        path: a ``save_root``, its ``loss_logging``, or one of the JSON reports in it. Of a URL the last report and
-            the records are copied to this machine.
+        path: a ``save_root`` or its ``loss_logging``, either with a save step, ``runs/cats@500``; or one of the JSON
+            reports in it. Of a URL the last report, the one of the save step and the records are copied to this
+            machine.
         job: the job's name; the one written last when None.
 
     Raises:
         LossLoggingError: there is no such run; says what there is.
     """
-    if (url := as_url(path)) is not None:
-        path, job = _fetched(url, job)
-    if path.is_file():
-        path, job = path.absolute().parent, job or job_of(path)
-    elif not path.is_dir():
+    place = place_of(path)
+    if as_url(place.root) is not None:
+        path, job = _fetched(place, job)
+    else:
+        path, job = Path(place.root), job or place.job
+    if not path.is_dir():
         raise LossLoggingError(f"{path} is not there; give the save_root of a run")
     runs = runs_in(path)
     if not runs:
@@ -51,31 +51,16 @@ def find_run(path: Path, job: str | None = None) -> TrainConfig:
         )
     if job is not None and job not in runs:
         raise LossLoggingError(f"{path} holds no run named {job!r}; there are: {', '.join(runs)}")
-    return _config(TrainConfig(job_name=job or runs[0], save_root=_save_root(path), loggers=[]))
+    run = TrainConfig(job_name=job or runs[0], save_root=save_root_of(path), loggers=[])
+    facts = None if run.report_paths() else read_facts(run)
+    return config_of(run, None if facts is None else facts.config)
 
 
-def _fetched(url: str, job: str | None) -> tuple[Path, str]:
+def _fetched(place: Place, job: str | None) -> tuple[Path, str]:
     from loss_logging.remote_run import RemoteRun
 
-    run = RemoteRun(url, job)
-    return run.fetch(reports=1), run.job
-
-
-def _save_root(folder: Path) -> Path:
-    folder = folder.absolute()
-    inside = folder.name == "loss_logging" and not (folder / "loss_logging").is_dir()
-    return folder.parent if inside else folder
-
-
-def _config(config: TrainConfig) -> TrainConfig:
-    """The configuration as the run's newest readable report has it, in the folder where the run is now."""
-    given = next(filter(None, map(_given, reversed(config.report_paths()))), {})
-    known = {name: value for name, value in given.items() if name in TrainConfig.__struct_fields__}
-    return TrainConfig.from_dict(known | {"job_name": config.job_name, "save_root": config.save_root, "loggers": []})
-
-
-def _given(report: Path) -> dict[str, Any] | None:
-    try:
-        return read_for_backends(report).config
-    except (ReportError, OSError):  # the page says so
-        return None
+    run = RemoteRun(place.root, job or place.job)
+    folder = run.fetch(reports=1)
+    if place.step in run.reports():
+        run.fetch_report(place.step)
+    return folder, run.job

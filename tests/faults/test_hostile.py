@@ -279,7 +279,7 @@ def test_clocks_that_jump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         def now(cls, tz: Any = None) -> datetime:
             return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=rng.uniform(0, 9e9))
 
-    monkeypatch.setattr(reporter, "datetime", Jumping)
+    monkeypatch.setattr(report_maker, "datetime", Jumping)
     root = tmp_path / "jumping"
     run(root, last=20)
     jumping = run(root, 21, 40, resume=20)
