@@ -90,7 +90,7 @@ def _report(maker: ReportMaker, config: TrainConfig, log: RecordLog, facts: RunF
 
 
 def find_log(given: str | Path, job: str | None = None) -> TrainConfig:
-    """Job and folder of the run whose log ``given`` means, for `make_report`. Of a URL the log is copied to this machine.
+    """Job and folder of the run whose log ``given`` means, for `make_report`. Of a URL the log is copied.
 
     Args:
         given: a ``save_root`` or its ``loss_logging``, either with a save step; or one of the JSON reports in it.

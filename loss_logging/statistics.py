@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Aggregates", "RunStatistics", "aggregate_by_dataset", "item_history", "suspects"]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+_NO_QUANTILES = (None,) * len(QUANTILES)
 _EXACT_RECORDS = 2_000_000
 """Quantiles of a dataset of up to so many finite losses are exact; of more, they are read off bins, at a cost that does
 not grow."""
@@ -314,8 +315,9 @@ def item_history(
 ) -> pa.Table:
     """The records of the items given as (dataset, path): step, timestep, loss, loss_empty, by item and step.
 
-    Only those up to step ``through`` are, where it is given. Of an item with more than ``most`` records so many are taken, spread evenly; the column ``of`` says how many it has.
-    Reads those columns of the whole log once. A damaged shard is left out.
+    Only those up to step ``through``, where it is given. Of an item with more than ``most`` records so many are taken,
+    spread evenly; the column ``of`` says how many it has. Reads those columns of the whole log once. A damaged shard is
+    left out.
     """
     wanted = sorted(set(items))
     columns = [pa.array([item[i] for item in wanted], pa.string()) for i in (0, 1)]
@@ -379,7 +381,7 @@ def _summaries(queries: Queries, through: int, top_k: int, *, with_bins: bool) -
             max=highest,
             std=_finite(std),
             non_finite=count - n,
-            quantiles=dict(zip(map(str, QUANTILES), found.get(name) or [None] * len(QUANTILES), strict=True)),
+            quantiles=dict(zip(map(str, QUANTILES), found.get(name) or _NO_QUANTILES, strict=True)),
             quantile_method="binned" if name in fine and n > _EXACT_RECORDS else "exact",
             histogram=bins.histogram(*fine[name], lowest, highest) if name in fine else None,
             top_k=top.get(name, []),
