@@ -100,8 +100,8 @@ class _Replies:
     def fail(self, step: int, serial: int, reason: str) -> None:
         self._missing = step
         message = (
-            f"no report for step {step}: {reason}. The records are in the log; the next save step covers them, and this "
-            f"makes the report when training has ended: {report_command(self._config, step)}"
+            f"no report for step {step}: {reason}. The records are in the log; the next save step covers them. Where "
+            f"there is none, this makes the report: {report_command(self._config, step)}"
         )
         warn_once(f"no report: {reason}", message)
         if (future := self.futures.pop(serial, None)) is not None:

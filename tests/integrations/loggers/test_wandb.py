@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -184,6 +185,64 @@ def test_own_run_beside_the_trainers(config: TrainConfig, trainers_run: Any, mak
     assert [(row["_step"], row["train/loss"]) for row in found.rows] == [(0, 1.0), (1, 2.0)]
     assert not found.rows_with(STEP)
     assert len(OfflineRun(Path(config.save_root) / "own").rows_with(LOSS)) == 1
+
+
+SWEPT = """
+import os, sys
+from pathlib import Path
+import wandb
+from loss_logging import LossLogger
+
+reporter, group = sys.argv[1:]
+own = {"name": "wandb", "project": "ours", "mode": "offline", "dir": "own"} | ({"group": group} if group else {})
+with LossLogger(job_name="cats", save_root="run", loggers=[own], reporter=reporter, save_every=1) as losses:
+    losses.log_batch(1, [0.5], paths=["1.png"], datasets="cats", captions=["a cat on a mat"])
+    losses.save_step(1).result()
+    if reporter == "inline":  # the backend's own thread
+        while not list(Path("own").rglob("*.wandb")):
+            pass
+    with wandb.init(dir=".", mode="offline") as run:
+        run.log({"train/loss": 0.5})
+        print(run.id, run.sweep_id, run.config["lr"])
+        losses.log_batch(2, [0.5], paths=["1.png"], datasets="cats", captions=["a cat on a mat"])
+        losses.save_step(2).result()
+assert os.environ["WANDB_RUN_ID"] == "trainers"
+"""
+
+
+@pytest.mark.parametrize("reporter", ["process", "inline"])
+@pytest.mark.parametrize("group", ["", "g"])
+@pytest.mark.parametrize("launch", [False, True])
+def test_a_run_of_our_own_in_a_sweep(reporter: str, group: str, launch: bool, tmp_path: Path) -> None:
+    """With the environment that an agent, or Launch, makes for the trainer's run, ours is another, in our project, and
+    its group names the sweep; the trainer's is what it is without us."""
+    parameters = tmp_path / "config-trainers.yaml"
+    parameters.write_text("wandb_version: 1\nlr:\n  value: 0.125\n")
+    swept = {
+        "WANDB_SWEEP_ID": "s1w2e3e4",
+        "WANDB_SWEEP_PARAM_PATH": str(parameters),
+        "WANDB_RUN_ID": "trainers",
+        "WANDB_PROJECT": "theirs",
+        "WANDB_ENTITY": "team",
+    } | ({"WANDB_LAUNCH": "True", "WANDB_RESUME": "allow", "WANDB_NAME": "launched"} if launch else {})
+    done = subprocess.run(
+        [sys.executable, "-c", SWEPT, reporter, group],
+        cwd=tmp_path,
+        env=os.environ | swept,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "trainers s1w2e3e4 0.125"
+    ours = OfflineRun(tmp_path / "own")
+    assert ours.run.run_id != "trainers"
+    assert (ours.run.project, ours.run.sweep_id, ours.run.display_name) == ("ours", "", "cats")
+    assert ours.run.run_group == (group or "sweep-s1w2e3e4")
+    assert [row[STEP] for row in ours.rows_with(LOSS)] == [1, 2]
+    theirs = OfflineRun(tmp_path / "wandb")
+    assert (theirs.run.run_id, theirs.run.project, theirs.run.sweep_id) == ("trainers", "theirs", "s1w2e3e4")
+    assert [row["train/loss"] for row in theirs.rows] == [0.5]
 
 
 def test_hostile_captions_are_cut_and_keep_the_column_type(config: TrainConfig, make_report: MakeReport) -> None:
