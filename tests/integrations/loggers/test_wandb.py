@@ -189,30 +189,27 @@ def test_own_run_beside_the_trainers(config: TrainConfig, trainers_run: Any, mak
 
 SWEPT = """
 import os, sys
-from pathlib import Path
 import wandb
 from loss_logging import LossLogger
 
 reporter, group = sys.argv[1:]
 own = {"name": "wandb", "project": "ours", "mode": "offline", "dir": "own"} | ({"group": group} if group else {})
+run = wandb.init(dir=".", mode="offline") if reporter == "inline" else None
 with LossLogger(job_name="cats", save_root="run", loggers=[own], reporter=reporter, save_every=1) as losses:
-    losses.log_batch(1, [0.5], paths=["1.png"], datasets="cats", captions=["a cat on a mat"])
-    losses.save_step(1).result()
-    if reporter == "inline":  # the backend's own thread
-        while not list(Path("own").rglob("*.wandb")):
-            pass
-    with wandb.init(dir=".", mode="offline") as run:
-        run.log({"train/loss": 0.5})
-        print(run.id, run.sweep_id, run.config["lr"])
-        losses.log_batch(2, [0.5], paths=["1.png"], datasets="cats", captions=["a cat on a mat"])
-        losses.save_step(2).result()
-assert os.environ["WANDB_RUN_ID"] == "trainers"
+    for step in (1, 2):
+        losses.log_batch(step, [0.5], paths=["1.png"], datasets="cats", captions=["a cat on a mat"])
+        losses.save_step(step).result()
+run = run or wandb.init(dir=".", mode="offline")
+run.log({"train/loss": 0.5})
+print(run.id, run.sweep_id, run.config["lr"])
+run.finish()
+assert os.environ["WANDB_RUN_ID"] == wandb.setup().settings.run_id == "trainers"
 """
 
 
-@pytest.mark.parametrize("reporter", ["process", "inline"])
-@pytest.mark.parametrize("group", ["", "g"])
-@pytest.mark.parametrize("launch", [False, True])
+@pytest.mark.parametrize(
+    ("reporter", "group", "launch"), [("process", "", False), ("inline", "", True), ("process", "g", True)]
+)
 def test_a_run_of_our_own_in_a_sweep(reporter: str, group: str, launch: bool, tmp_path: Path) -> None:
     """With the environment that an agent, or Launch, makes for the trainer's run, ours is another, in our project, and
     its group names the sweep; the trainer's is what it is without us."""
