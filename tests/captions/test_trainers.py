@@ -11,8 +11,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_captioned_folder import PNG, kinds, read, write
-from test_check_captions import image, loss_logging
+from captioned_folders import PNG, image, kinds, loss_logging, read, write
 
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.folder.check import check_folder

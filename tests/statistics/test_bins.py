@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.report import Histogram
-from loss_logging.statistics.run import bins
-from loss_logging.statistics.run import run as statistics
+from loss_logging.statistics import bins
+from loss_logging.statistics import run as statistics
 
 LARGEST = float(np.finfo(np.float64).max)
 SMALLEST = 5e-324
