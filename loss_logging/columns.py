@@ -18,7 +18,16 @@ import pyarrow.compute as pc
 from loss_logging.frames import each_record
 from loss_logging.records import RecordLike, SampleRecord, as_records
 
-__all__ = ["SCHEMA", "caption_array", "dataset_array", "float_array", "is_missing", "table_from_records", "text_array"]
+__all__ = [
+    "SCHEMA",
+    "as_text",
+    "caption_array",
+    "dataset_array",
+    "float_array",
+    "is_missing",
+    "table_from_records",
+    "text_array",
+]
 
 SCHEMA = pa.schema(
     [
@@ -153,7 +162,7 @@ def _flag(value: Any) -> bool:
 
 
 def _named_numbers(components: Any) -> list[tuple[str, float]]:
-    return [(_text(name), float(value)) for name, value in dict(components).items()]  # Arrow has pairs
+    return [(as_text(name), float(value)) for name, value in dict(components).items()]  # Arrow has pairs
 
 
 def float_array(values: Any) -> pa.Array:
@@ -171,7 +180,7 @@ def text_array(values: Sequence[object]) -> pa.Array:
     try:
         return pc.fill_null(pa.array(values, pa.string(), from_pandas=True), "")
     except (pa.ArrowException, UnicodeError, TypeError):
-        return pa.array([_text(value) for value in values], pa.string())
+        return pa.array([as_text(value) for value in values], pa.string())
 
 
 def dataset_array(values: Sequence[object]) -> pa.Array:
@@ -185,7 +194,7 @@ def caption_array(values: Sequence[object]) -> pa.Array:
     return text_array(values)
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
     """The value as text that UTF-8 can hold; what it cannot hold stays visible as a backslash escape."""
     value = _plain(value)
     if is_missing(value):
