@@ -120,6 +120,11 @@ class RunFolder:
         remove_leftovers(self._config.out_dir, f"{self._config.job_name}_")
         return self.meeting.open()
 
+    @property
+    def is_held_beside(self) -> bool:
+        """Whether another logger of this process writes it."""
+        return self._lock.is_held_beside
+
     def release(self) -> None:
         """Let another process have it."""
         self._lock.release()
