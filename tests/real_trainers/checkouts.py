@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import safetensors.torch
+import torch
 
-__all__ = ["ROOT", "Checkout", "checkout"]
+__all__ = ["ROOT", "Checkout", "checkout", "same_files"]
 
 ROOT = Path(__file__).parents[2]
 DRIVERS = Path(__file__).parent / "drivers"
@@ -57,3 +59,12 @@ def checkout(config: pytest.Config, name: str) -> Checkout:
         pytest.skip(f"there is no {folder}")
     own = folder / ".venv" / "bin" / "python"
     return Checkout(folder, str(own) if own.exists() else sys.executable)
+
+
+def same_files(plain: Path, logged: Path) -> None:
+    """The networks that were saved are the same to the bit, at each save."""
+    names = sorted(path.name for path in plain.glob("*.safetensors"))
+    assert len(names) >= 2
+    for name in names:
+        left, right = (safetensors.torch.load_file(folder / name) for folder in (plain, logged))
+        assert all(torch.equal(tensor, right[key]) for key, tensor in left.items()), name
