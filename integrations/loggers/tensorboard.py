@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -88,6 +89,8 @@ class TensorBoardBackend:
         """Write everything in the report under its own step, and flush."""
         step = report.job.step
         writer = self._open()
+        if self._own is not None:  # a trainer may have a layout of its own, and TensorBoard shows one of a folder
+            self._own.add_custom_scalars(custom_layout(report.prefix))
         for name, value in report.scalars.items():
             writer.add_scalar(clean(name), value, step)
         for name, histogram in report.histograms.items():
@@ -97,7 +100,7 @@ class TensorBoardBackend:
         for name, gallery in report.galleries.items():
             _add_gallery(writer, name, gallery, report.tables[name], step)
         for name, table in report.tables.items():
-            writer.add_text(clean(name), markdown_table(table, self._max_table_rows), step)
+            writer.add_text(clean(name), markdown_table(narrow(table), self._max_table_rows), step)
         writer.flush()
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -141,8 +144,34 @@ class TensorBoardBackend:
         return self._own
 
 
+def custom_layout(prefix: str) -> dict[str, dict[str, list[Any]]]:
+    """What the dashboard "custom scalars" shows: the losses of all datasets in one chart, flagged captions
+    by rule in another, and captions that may be wrong in a third.
+
+    >>> custom_layout("mine")["mine"]["loss of each dataset"]
+    ['Multiline', ['^mine/loss/']]
+    """
+    start = f"^{re.escape(prefix)}/"
+    return {
+        prefix: {
+            "loss of each dataset": ["Multiline", [f"{start}loss/"]],
+            "flagged captions by rule": ["Multiline", [f"{start}rules/"]],
+            "captions that may be wrong": ["Multiline", [f"{start}(?!loss/|rules/).*(wrong|look_at|undecided)"]],
+        }
+    }
+
+
 def _add_bars(writer: SummaryWriter, name: str, edges: Sequence[float], heights: Sequence[float], step: int) -> None:
-    """Bars of given heights between given edges. The sums that the format also asks for take each bar at its centre."""
+    """Bars of given heights between given edges. The sums that the format also asks for take each bar at its centre.
+
+    Empty outer bars are left out: TensorBoard without its data server does so too, and then stretches the outermost one
+    that is left to ``min`` and ``max``.
+    """
+    filled = [place for place, height in enumerate(heights) if height != 0]
+    if not filled:
+        return
+    heights = heights[filled[0] : filled[-1] + 1]
+    edges = edges[filled[0] : filled[-1] + 2]
     centers = [(left + right) / 2 for left, right in itertools.pairwise(edges)]
     writer.add_histogram_raw(
         clean(name),
@@ -158,11 +187,41 @@ def _add_bars(writer: SummaryWriter, name: str, edges: Sequence[float], heights:
 
 
 def _add_gallery(writer: SummaryWriter, name: str, gallery: Sequence[Picture | None], table: Table, step: int) -> None:
-    """The pictures of a table's rows as one image, each with its place in the table and its score."""
+    """The pictures of a table's rows as one image, each with its place in the table, its score and its caption."""
     from loss_logging.integrations.loggers.grid import grid
 
-    labels = [f"{place}: {row[3]:.4g}" for place, row in enumerate(table.rows, 1)]
-    writer.add_image(clean(name), np.asarray(grid(gallery, labels)), step, dataformats="HWC")
+    caption = table.columns.index("caption")
+    labels = [f"{place}: {row[3]:.3g}" for place, row in enumerate(table.rows, 1)]
+    captions = [clean(str(row[caption] or "")) for row in table.rows]
+    writer.add_image(clean(name), np.asarray(grid(gallery, labels, captions)), step, dataformats="HWC")
+
+
+def narrow(table: Table) -> Table:
+    """The table in few and short columns, as TensorBoard breaks words where there are many: a score with its standard
+    error in one, of a path its end, and what is for the curious left out; it is in the report's JSON.
+
+    >>> narrow(Table(["path", "caption_mismatch", "standard_error", "t"], [["a/1.png", 0.25, 0.012, 20.0]]))
+    Table(columns=['path', 'mismatch'], rows=[['a/1.png', '0.25 ± 0.012']])
+    """
+    error = table.columns.index("standard_error") if "standard_error" in table.columns else None
+    kept = [place for place, name in enumerate(table.columns) if name not in _CURIOUS]
+    names = [_SHORT_NAMES.get(table.columns[place], table.columns[place].replace("_", " ")) for place in kept]
+
+    def shown(row: list[Any], place: int) -> Any:
+        value, name = row[place], table.columns[place]
+        if name == "path" and isinstance(value, str) and len(value) > _PATH:
+            return f"…{value[1 - _PATH :]}"
+        if not isinstance(value, float):
+            return value
+        uncertain = name == "caption_mismatch" and error is not None and row[error] is not None
+        return f"{value:.3g} ± {row[error]:.2g}" if uncertain and error is not None else float(f"{value:.4g}")
+
+    return Table(names, [[shown(row, place) for place in kept] for row in table.rows])
+
+
+_CURIOUS = {"standard_error", "t", "robust_z", "std_z", "mad"}
+_SHORT_NAMES = {"caption_mismatch": "mismatch", "average_loss": "loss", "count": "n"}
+_PATH = 36
 
 
 def markdown_table(table: Table, max_rows: int) -> str:

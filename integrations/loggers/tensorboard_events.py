@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary, Summar
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.custom_scalar.layout_pb2 import Category, Chart, Layout, MultilineChartContent
+from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG, PLUGIN_NAME
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 __all__ = ["EventWriter"]
@@ -107,6 +109,23 @@ class EventWriter:
         tensor = TensorProto(dtype=DT_STRING, string_val=[text_string.encode()], tensor_shape=shape)
         metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
         self._add(Summary.Value(tag=f"{tag}/text_summary", tensor=tensor, metadata=metadata), global_step)
+
+    def add_custom_scalars(self, layout: dict[str, dict[str, list[Any]]]) -> None:
+        """Add which scalars share a chart: for each category the charts by title, ``["Multiline", [pattern, ...]]``."""
+        charts = Layout(
+            category=[
+                Category(
+                    title=category,
+                    chart=[
+                        Chart(title=title, multiline=MultilineChartContent(tag=tags)) for title, (_, tags) in of.items()
+                    ],
+                )
+                for category, of in layout.items()
+            ]
+        )
+        tensor = TensorProto(dtype=DT_STRING, string_val=[charts.SerializeToString()], tensor_shape=TensorShapeProto())
+        metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name=PLUGIN_NAME))
+        self._add(Summary.Value(tag=CONFIG_SUMMARY_TAG, tensor=tensor, metadata=metadata), 0)
 
     def flush(self) -> None:
         """Hand everything to the operating system: it outlives this process.

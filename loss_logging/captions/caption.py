@@ -37,6 +37,7 @@ _WITHOUT_SPACES = (
 )
 
 _COMMA = re.compile(r"[,，、]")
+_BARE_COMMA = re.compile(r",(?=[^\s\d])|(?<=\D),(?=\S)")  # that no blank follows, and that is no part of a number
 _SIGN = re.compile(r"[<\[{#`@*%_/|:\\&]")
 
 PUNCTUATION = str.maketrans(dict.fromkeys(',.;:!?()[]{}*"“”„«»—…。，、！？；：（）「」', " "))
@@ -110,7 +111,11 @@ def count_words(text: str) -> int:
 
     >>> count_words("a cat on a sofa"), count_words("一只猫坐在沙发上"), count_words("แมวนั่งอยู่บนโซฟา")
     (5, 4, 5)
+    >>> count_words("1girl,solo,long hair"), count_words("1,000 shells")
+    (4, 2)
     """
+    if "," in text:
+        text = _BARE_COMMA.sub(", ", text)
     words = 0
     if not text.isascii():
         for script, characters_per_word in _WITHOUT_SPACES:
@@ -124,7 +129,7 @@ def guess_style(text: str, words: int) -> Style:
 
     One or two words may be an instance prompt ("sks dog"); three or more short phrases between commas are tags.
 
-    >>> guess_style("sks dog", 2), guess_style("1girl, solo, long hair", 4), guess_style("a cat on a sofa", 5)
+    >>> guess_style("sks dog", 2), guess_style("1girl,solo,long hair", 4), guess_style("a cat on a sofa", 5)
     ('instance', 'tags', 'prose')
     """
     if words <= 2:

@@ -9,8 +9,10 @@ from typing import Literal, get_args
 import msgspec
 
 from loss_logging.captions.ignore import IgnoreList
-from loss_logging.captions.names import RULE_NAMES, Model, Profile, Style, Syntax, installed_rules
+from loss_logging.captions.names import RULE_NAMES, Profile, Style, Syntax, installed_rules
 from loss_logging.captions.reason import Severity
+from loss_logging.captions.token_limits import FAMILIES
+from loss_logging.captions.trainers import TRAINERS, TrainerName
 from loss_logging.errors import ConfigError
 from loss_logging.support.names import near_miss
 
@@ -39,15 +41,19 @@ class CaptionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         scores: by rule, above 0 and up to 1, instead of the rule's own.
         messages: by rule, instead of the rule's own; ``{message}`` stands for that one.
         rules: your own rules, each ``"module:function"``; see `loss_logging.captions.rulebook`.
-        model: ``"sd15"``, ``"sdxl"``, ``"sd3"``, ``"flux"`` or ``"hidream"``: what is trained, for the tokens that it
-            reads. Without it, captions over CLIP's 75 tokens are worth an ``info``.
+        model: what is trained, for the tokens that it reads: ``"sd15"``, ``"sdxl"``, ``"sd3"``, ``"flux"``,
+            ``"qwen-image"``, ... (`loss_logging.captions.token_limits.FAMILIES`). Without it, captions over CLIP's 75
+            tokens are worth an ``info``.
+        trainer: ``"kohya"``, ``"musubi"``, ``"ai-toolkit"``, ``"onetrainer"``, ``"diffusion-pipe"``, ``"simpletuner"``
+            or ``"diffusers"``: what is a caption in a folder, what is resolved in it (see ``syntax``), and how many
+            tokens of it the model gets.
         max_tokens: the trainer's own limit, if it is another one (such as 225 for three blocks of CLIP).
         tokenizer: the path of a ``tokenizer.json``, or ``"module:function"``; CLIP's own without it. For T5 without
             it, tokens are estimated by words.
         first_line_only: the trainer reads only the first line of a caption file.
         syntax: what the trainer resolves itself, and what therefore is no left-over in a caption: ``"weights"`` for
             ``(cat:1.2)``, ``"choices"`` for ``{a|b}``, ``"wildcards"`` for ``__animal__``, ``"networks"`` for
-            ``<lora:name:1>``, ``"trigger"`` for ``[trigger]`` and ``"names"`` for ``[name]``.
+            ``<lora:name:1>``, ``"trigger"`` for ``[trigger]``, ``"names"`` for ``[name]``, ``"separator"`` for ``|||``.
         triggers: the trigger word or phrase of a dataset, by its name: it is missed in captions without it.
         default_trigger: the one of datasets that ``triggers`` does not name; None for none.
         ignore: what is fine as it is, in the lines of an `IgnoreList`.
@@ -69,7 +75,8 @@ class CaptionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     scores: dict[str, float] = {}
     messages: dict[str, str] = {}
     rules: tuple[str, ...] = ()
-    model: Model | None = None
+    model: str | None = None
+    trainer: TrainerName | None = None
     max_tokens: int | None = None
     tokenizer: str | None = None
     first_line_only: bool = False
@@ -87,7 +94,9 @@ class CaptionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         _check_name("default_profile", self.default_profile, get_args(Profile))
         _check_rules(self)
         if self.model is not None:
-            _check_name("model", self.model, get_args(Model))
+            _check_name("model", self.model, FAMILIES)
+        if self.trainer is not None:
+            _check_name("trainer", self.trainer, get_args(TrainerName))
         if self.max_tokens is not None:
             _check_count("max_tokens", self.max_tokens, 1, _MOST_WORDS, "tokens")
         _check_list("syntax", self.syntax, f"of {', '.join(get_args(Syntax))}")
@@ -110,6 +119,14 @@ class CaptionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         'tags'
         """
         return self.profiles.get(dataset, self.default_profile)
+
+    def resolves(self, syntax: str) -> bool:
+        """Whether the trainer resolves a kind of syntax.
+
+        >>> CaptionConfig(trainer="ai-toolkit").resolves("trigger"), CaptionConfig(trainer="kohya").resolves("choices")
+        (True, False)
+        """
+        return syntax in self.syntax or (self.trainer is not None and syntax in TRAINERS[self.trainer].resolves)
 
     def trigger(self, dataset: str) -> str | None:
         """The trigger word of a dataset.

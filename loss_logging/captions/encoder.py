@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence, Sized
 from functools import cache
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from loss_logging.captions.token_limits import FAMILIES, caption_tokens
 from loss_logging.errors import ConfigError
 from loss_logging.support.extras import require
 from loss_logging.support.names import load
@@ -23,10 +25,11 @@ __all__ = ["MODEL_TOKENS", "TextEncoder", "Tokenizer"]
 Tokenizer = Callable[[str], "int | Sized"]
 """Gives the tokens of a text, or their number, without those that mark its start and end."""
 
-MODEL_TOKENS = {"sd15": 75, "sdxl": 75, "sd3": 256, "flux": 512, "hidream": 128}
-"""The tokens of a caption that each family of models reads: CLIP's 77 less start and end, or those of T5."""
+MODEL_TOKENS = {name: caption_tokens(name) for name in FAMILIES}
+"""The tokens of a caption that each family of models reads, less those that its text encoder adds itself."""
 
-_CLIP_FAMILIES = ("sd15", "sdxl")
+_LEAST = "sdxl"  # the family that is assumed where nobody says which one it is
+_SPECIAL, _END = "<|endoftext|>", 49_407  # one token of CLIP's
 _WORD_OR_SIGN = re.compile(r"[^\W_]+|[^\w\s]|_")
 _MOST_CHARACTERS = 40  # for each token, of a text that is counted in full
 _CHARACTERS_PER_TOKEN = 16  # at most, in a script without spaces
@@ -59,9 +62,9 @@ class TextEncoder(msgspec.Struct, frozen=True):
         family = config.model
         if tokenizer is None and config.tokenizer is not None:
             tokenizer = _named(config.tokenizer)
-        if tokenizer is None and (family is None or family in _CLIP_FAMILIES):
+        if tokenizer is None and FAMILIES[family or _LEAST].encoder == "CLIP":
             tokenizer = clip_tokenizer()
-        limit = config.max_tokens or MODEL_TOKENS[family or "sdxl"]
+        limit = config.max_tokens or caption_tokens(family or _LEAST, config.trainer)
         return cls(
             limit=limit,
             count=_estimate if tokenizer is None else _counter(tokenizer),
@@ -119,7 +122,15 @@ def clip_tokenizer() -> Tokenizer | None:
     from instant_clip_tokenizer import Tokenizer as ClipTokenizer
 
     encode = ClipTokenizer().encode
-    return lambda text: encode(text.encode("utf-8", "replace").decode())
+
+    def tokens(text: str) -> list[int]:
+        text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())  # as trainers' tokenizer does
+        if _SPECIAL not in text:
+            return encode(text)  # type: ignore[no-any-return]
+        first, *others = map(encode, text.split(_SPECIAL))
+        return sum(([_END, *part] for part in others), list(first))
+
+    return tokens
 
 
 def _named(name: str) -> Tokenizer:
@@ -158,5 +169,6 @@ def _estimate(text: str) -> int:
     """About how many tokens a text has, by its words and signs; a byte of what is not Latin is about one."""
     if text.isascii():
         return round(len(_WORD_OR_SIGN.findall(text)) * _TOKENS_PER_WORD)
+    text = unicodedata.normalize("NFC", text)
     foreign = sum(character > "\u024f" for character in text)
     return round(len(_WORD_OR_SIGN.findall(text)) * _TOKENS_PER_WORD) + 2 * foreign

@@ -6,11 +6,12 @@ import html
 import re
 from functools import cache
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any
 
 from loss_logging.captions.characters import CONTROLS, SPACES, invisible
 
-__all__ = ["ENTITY", "FIXABLE", "MOST_CHARACTERS", "fixed", "without_mojibake"]
+__all__ = ["ENTITY", "FIXABLE", "MOST_CHARACTERS", "fixed", "names_with_a_sign", "without_mojibake"]
 
 MOST_CHARACTERS = 100_000
 """A longer text is no caption, and stays as it is."""
@@ -18,6 +19,10 @@ MOST_CHARACTERS = 100_000
 FIXABLE = "loss-logging check-captions --fix repairs it"
 
 ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
+
+# The capital that wrongly decoded letters begin with, and what may follow it in Latin-1 and Windows-1252.
+_PAIR = re.compile("[ÃÅÄÂ][\xa1-\xbf\u2122\u2022\u2020\u2021\u2030\u201c\u201d\u2018\u2019\u2013\u2014\u2026\u20ac]")
+_WORD_WITH_PAIR = re.compile(rf"(?<!\w)[^\W\d_]*{_PAIR.pattern}(?:[^\W\d_]|{_PAIR.pattern})*(?!\w)")
 
 _ROUNDS = 8  # an entity may have been escaped twice, or mojibake been made of mojibake
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}m")  # of a terminal
@@ -66,13 +71,40 @@ def _character(entity: re.Match[str]) -> str:
 def without_mojibake(text: str) -> str:
     """The text decoded as it should have been, where it was decoded wrongly; as it is without ftfy.
 
-    >>> without_mojibake("plain")
-    'plain'
+    >>> without_mojibake("plain"), without_mojibake("IRMÃ® wool")
+    ('plain', 'IRMÃ® wool')
     """
     if text.isascii() or (ftfy := _ftfy()) is None:
         return text
     module, config = ftfy
-    return module.fix_text(text, config)  # type: ignore[no-any-return]
+    if not (names := names_with_a_sign(text)):
+        return module.fix_text(text, config)  # type: ignore[no-any-return]
+    ends = [0, *(end for name in names for end in name), len(text)]
+    parts = [text[start:end] for start, end in pairwise(ends)]
+    parts[::2] = [module.fix_text(part, config) if part else part for part in parts[::2]]
+    return "".join(parts)
+
+
+def names_with_a_sign(text: str) -> list[tuple[int, int]]:
+    """Where a name in capitals ends in a sign, which only looks like a wrongly decoded small letter.
+
+    >>> names_with_a_sign("IRMÃ® wool"), names_with_a_sign("a cafÃ©"), names_with_a_sign("NÃ®MES")
+    ([(0, 5)], [], [(0, 6)])
+    """
+    return [match.span() for match in _WORD_WITH_PAIR.finditer(text) if _is_in_capitals(match[0])]
+
+
+def _is_in_capitals(word: str) -> bool:
+    """Whether a word is in capitals but for a pair of characters that would become one small letter."""
+    letters = [letter for letter in _PAIR.sub("", word) if letter.isalpha()]
+    return len(letters) >= 2 and all(map(str.isupper, letters)) and all(map(_is_small, _PAIR.findall(word)))
+
+
+def _is_small(pair: str) -> bool:
+    try:
+        return pair.encode("cp1252").decode().islower()
+    except UnicodeError:
+        return False
 
 
 @cache

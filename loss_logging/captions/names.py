@@ -6,13 +6,12 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Literal
 
-__all__ = ["ENTRY_POINT_GROUP", "RULE_NAMES", "Model", "Profile", "Style", "Syntax", "installed_rules"]
+__all__ = ["ENTRY_POINT_GROUP", "RULE_NAMES", "Profile", "Style", "Syntax", "installed_rules"]
 
 Style = Literal["prose", "tags", "instance"]
 
 Profile = Literal["auto", "prose", "tags", "instance"]
-Model = Literal["sd15", "sdxl", "sd3", "flux", "hidream"]
-Syntax = Literal["weights", "choices", "wildcards", "networks", "trigger", "names"]
+Syntax = Literal["weights", "choices", "wildcards", "networks", "trigger", "names", "separator"]
 
 ENTRY_POINT_GROUP = "loss_logging.caption_rules"
 RULE_NAMES = (

@@ -1,7 +1,7 @@
 """The families of caption rules, one small file each.
 
 A rule is a function that takes a `Caption` and returns None, or the `Reason` why the caption is bad. Its name is
-public: trackers count it as ``flags/{name}``. To add a family, write its file and name it here. Rules of your own need
+public: trackers count it as ``rules/{name}``. To add a family, write its file and name it here. Rules of your own need
 not be here: a package offers them as entry points in the group ``loss_logging.caption_rules``, and
 ``CaptionConfig(rules=["module:function"])`` or ``CaptionChecker(rules=[function])`` take them as they are.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -12,9 +12,13 @@ from rich.text import Text
 
 from loss_logging.cli.tables.report import cell
 
-__all__ = ["JobOption", "JsonOption", "hint", "print_json"]
+__all__ = ["JobOption", "JsonOption", "TrainerOption", "hint", "print_json"]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
+TrainerOption = Annotated[
+    Literal["kohya", "musubi", "ai-toolkit", "onetrainer", "diffusion-pipe", "simpletuner", "diffusers"] | None,
+    typer.Option(help="Read captions as this trainer does."),
+]
 JobOption = Annotated[
     str | None, typer.Option(help="Job, where a folder holds several; otherwise the one that was written last.")
 ]

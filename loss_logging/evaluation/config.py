@@ -14,8 +14,10 @@ import msgspec
 from msgspec import Meta
 
 from loss_logging.captions.config import CaptionConfig
-from loss_logging.captions.folder.problems import PROBLEMS, FolderProblems
-from loss_logging.captions.folder.read import CaptionedFile, read_captioned_folder
+from loss_logging.captions.folder.captioned_file import CaptionedFile
+from loss_logging.captions.folder.problems import PROBLEMS, FolderProblems, ProblemKind, there_is
+from loss_logging.captions.folder.read import read_captioned_folder
+from loss_logging.captions.folder.trainer_settings import trainer_settings
 from loss_logging.captions.folder.webdataset import ArchivedImage, find_shards, read_shard
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evaluation.evaluate import Draw, evaluate_dataset
@@ -45,6 +47,8 @@ Step: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a whole n
 Positive: TypeAlias = Annotated[float, Meta(gt=0, le=1e9, description="a number above 0")]
 Guidance: TypeAlias = Annotated[float, Meta(ge=0, le=1e9, description="a number, 0 or more")]
 
+_TOLD: tuple[ProblemKind, ...] = ("left_out", "unknown_suffix", "not_understood")  # images that are not evaluated
+
 # By name: the core imports no integration.
 _LOADER = "loss_logging.integrations.trainers.diffusers_folder"
 _RAY, _RAY_IMAGES = "loss_logging.integrations.engines.ray", "loss_logging.integrations.engines.ray_images"
@@ -54,9 +58,10 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
     """What to evaluate, with which model, and where to report it. Built as a TrainConfig is.
 
     Args:
-        data: a folder of images with captions beside them (.txt, .caption, .json, metadata.jsonl, metadata.csv, ...),
-            or one table of file names and captions, or the tar files of a WebDataset, which need the package
-            webdataset. An image without a caption has the empty one.
+        data: a folder of images with captions beside them (.txt, .caption, .json, metadata.jsonl, metadata.csv, ...)
+            and of tar files of a WebDataset, which need the package webdataset; or one table of file names and
+            captions, or one tar file. An image without a caption has the empty one, one with several is evaluated
+            with each.
         pipeline: a folder that holds a diffusers pipeline, with its model_index.json.
         save_root: everything is written to ``save_root/loss_logging``. ``~`` is expanded.
         job_name: names the report.
@@ -76,7 +81,7 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
         max_sequence_length: tokens that T5 and language models see of a caption; the pipeline's own if None.
         engine: ``"local"`` computes in this process, ``"ray"`` on a Ray cluster.
         ray: how the work is spread over the cluster; its batch_size is the one above where it is None.
-        captions: what counts as a bad caption.
+        captions: what counts as a bad caption; its ``trainer`` says what is a caption of ``data``, too.
         top_k: highest losses kept per dataset, and items per ranking.
 
     Raises:
@@ -140,12 +145,11 @@ def run_evaluation(config: EvaluateConfig, progress: bool = True) -> LossReport:
         seed=config.seed,
         reporter="inline",
     )
-    root = Path(config.data).expanduser()
-    shards = _shards(root)
+    images = _Images.read(config)
     evaluate: Callable[..., LossReport] = partial(
         evaluate_dataset,
         # Which files are taken is decided by their place in the folder, before one is opened.
-        sample_fraction=config.sample_fraction if shards else 1.0,
+        sample_fraction=config.sample_fraction if images.shards else 1.0,
         max_samples=config.max_samples,  # of files too: an engine goes on only with the arguments of the other
         seed=config.seed,
         draws=config.draws,
@@ -158,12 +162,13 @@ def run_evaluation(config: EvaluateConfig, progress: bool = True) -> LossReport:
         model_id=_model_id(config),
     )
     if config.engine == "ray":
-        return _on_ray(evaluate, config, root, shards)
-    files, warnings = _files(root, config.sample_fraction, config.seed) if not shards else (_Shards(shards, root), [])
-    most = None if shards else config.max_samples
+        return _on_ray(evaluate, config, images)
+    most = None if images.shards else config.max_samples
     compute = PipelineOnImages(config)
-    folder = root if root.is_dir() else root.parent
-    return evaluate(compute, ImageBatches(files, folder, compute.resolution, config.batch_size, most, warnings))
+    files = images if images.shards else images.files
+    return evaluate(
+        compute, ImageBatches(files, images.folder, compute.resolution, config.batch_size, most, images.warnings)
+    )
 
 
 class PipelineOnImages:
@@ -203,33 +208,69 @@ class PipelineOnImages:
         return records
 
 
-class _Shards:
-    """The images of a WebDataset, as often as they are asked for."""
+class _Images(msgspec.Struct, frozen=True):
+    """The images of a folder, and those in the tar files of a WebDataset, as often as they are asked for.
 
-    def __init__(self, shards: list[Path], root: Path) -> None:
-        self._shards = shards
-        self._root = root
+    Args:
+        root: the folder, table or tar file.
+        files: the images that are files, with their captions.
+        shards: the tar files.
+        warnings: sentences about captions that could not be read, and images that were left out.
+    """
 
-    def __iter__(self) -> Iterator[ArchivedImage]:
-        return (image for shard in self._shards for image in read_shard(shard, self._root))
+    root: Path
+    files: list[CaptionedFile]
+    shards: list[Path]
+    warnings: list[str]
+
+    @classmethod
+    def read(cls, config: EvaluateConfig) -> _Images:
+        """What the configuration says."""
+        root = Path(config.data).expanduser()
+        shards = find_shards(root)
+        problems = FolderProblems()
+        files: list[CaptionedFile] = []
+        if root.is_dir() or not shards:
+            inside = tuple(f"{shard}/" for shard in shards)  # of which a table beside a tar file speaks
+            trainer = trainer_settings(config.captions)
+            found = (_as_trained(file) for file in read_captioned_folder(root, problems=problems, trainer=trainer))
+            files = [
+                file
+                for file in found
+                if file.path != file.source and not file.path.startswith(inside) and file.not_trained is None
+            ]
+        if not files and not shards:
+            raise LossLoggingError(f"{root} holds no images{there_is(problems)}")
+        if not shards and config.sample_fraction < 1:
+            files = _sample(files, root, config.sample_fraction, config.seed)
+        return cls(root, files, shards, _warnings(problems))
+
+    @property
+    def folder(self) -> Path:
+        """What names of images are relative to."""
+        return self.root if self.root.is_dir() else self.root.parent
+
+    def __iter__(self) -> Iterator[CaptionedFile | ArchivedImage]:
+        yield from self.files
+        for shard in self.shards:
+            yield from read_shard(shard, self.root)
 
 
-def _on_ray(evaluate: Callable[..., LossReport], config: EvaluateConfig, root: Path, shards: list[Path]) -> LossReport:
+def _on_ray(evaluate: Callable[..., LossReport], config: EvaluateConfig, images: _Images) -> LossReport:
     """The same on a cluster: each actor loads the pipeline, and opens its images."""
     require("ray", "ray")
-    images = importlib.import_module(_RAY_IMAGES)
+    ours = importlib.import_module(_RAY_IMAGES)
     options = msgspec.structs.replace(config.ray, batch_size=config.ray.batch_size or config.batch_size)
     pipeline = str(Path(config.pipeline).expanduser().absolute())
     compute = partial(PipelineOnImages, msgspec.structs.replace(config, pipeline=pipeline, loggers=[]))
+    rows = (image_row(file, images.folder) for file in images.files)
     with importlib.import_module(_RAY).connected(options):
-        if shards:
-            require("webdataset", "webdataset")
-            # Absolute: an actor's working folder is another one.
-            dataset = images.shard_rows([shard.absolute() for shard in shards], root.absolute())
-            return evaluate(compute, dataset, engine=options)
-        files, warnings = _files(root, config.sample_fraction, config.seed)
-        folder = root if root.is_dir() else root.parent
-        dataset = images.image_rows((image_row(file, folder) for file in files), warnings)
+        if not images.shards:
+            return evaluate(compute, ours.image_rows(rows, images.warnings), engine=options)
+        require("webdataset", "webdataset")
+        # Absolute: an actor's working folder is another one.
+        shards = [shard.absolute() for shard in images.shards]
+        dataset = ours.shard_rows(shards, images.root.absolute(), rows, images.warnings)
         return evaluate(compute, dataset, engine=options)
 
 
@@ -241,28 +282,19 @@ def _model_id(config: EvaluateConfig) -> str:
     return f"{folder} of {written}, {settings}"
 
 
-def _shards(root: Path) -> list[Path]:
-    """The tar files, where there is nothing else."""
-    shards = find_shards(root)
-    if root.is_dir() and shards and next(read_captioned_folder(root), None) is not None:
-        return []
-    return shards
+def _as_trained(file: CaptionedFile) -> CaptionedFile:
+    """With what the trainer makes of the caption; of several choices, the first."""
+    return msgspec.structs.replace(file, caption=file.trained[0]) if file.trained else file
 
 
-def _files(root: Path, fraction: float, seed: int) -> tuple[list[CaptionedFile], list[str]]:
-    """The images to evaluate, and sentences about the captions that could not be read."""
-    problems = FolderProblems()
-    files = list(read_captioned_folder(root, problems=problems))
+def _sample(files: list[CaptionedFile], root: Path, fraction: float, seed: int) -> list[CaptionedFile]:
+    """A share of the files, decided before an image is opened, by its place in the folder alone."""
+    names = [os.path.relpath(file.path, root).encode("utf-8", "surrogateescape") for file in files]
+    taken = uniform(seed, [zlib.crc32(name) for name in names]) < fraction
+    files = [file for file, wanted in zip(files, taken, strict=True) if wanted]
     if not files:
-        raise LossLoggingError(f"{root} holds no images")
-    if fraction < 1:
-        # Decided before an image is opened, by its place in the folder alone.
-        names = [os.path.relpath(file.path, root).encode("utf-8", "surrogateescape") for file in files]
-        taken = uniform(seed, [zlib.crc32(name) for name in names]) < fraction
-        files = [file for file, wanted in zip(files, taken, strict=True) if wanted]
-        if not files:
-            raise LossLoggingError(f"$.sample_fraction: {fraction} of the images in {root} is none; take more")
-    return files, _warnings(problems)
+        raise LossLoggingError(f"$.sample_fraction: {fraction} of the images in {root} is none; take more")
+    return files
 
 
 def _warnings(problems: FolderProblems) -> list[str]:
@@ -270,5 +302,5 @@ def _warnings(problems: FolderProblems) -> list[str]:
     return [
         f"{problems.counts[kind]} times: {PROBLEMS[kind][1]} The first: {problem.path} {problem.message}"
         for kind, problem in first.items()
-        if problem.severity == "error"
+        if problem.severity == "error" or kind in _TOLD
     ]

@@ -30,13 +30,15 @@ class ImageRow(NamedTuple):
         path: its name in the records.
         dataset: what it belongs to.
         caption: "" where there is none.
-        image: where the file is, or its bytes.
+        image: where the file is, or its bytes; None where it is left out.
+        left_out: why.
     """
 
     path: str
     dataset: str
     caption: str
-    image: str | bytes
+    image: str | bytes | None
+    left_out: str = ""
 
 
 class _Square(NamedTuple):
@@ -118,7 +120,7 @@ class ImageBatches:
 def image_row(file: CaptionedFile | ArchivedImage, root: Path) -> ImageRow:
     """The image as a row; its name is relative to ``root`` where it is below it, so that it does not depend on that."""
     if isinstance(file, ArchivedImage):
-        return ImageRow(file.path, file.dataset, file.caption or "", file.data)
+        return ImageRow(file.path, file.dataset, file.caption or "", file.data, file.left_out)
     path = Path(file.path)
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else file.path
     return ImageRow(name, file.dataset, file.caption or "", str(path.absolute()))
@@ -128,8 +130,8 @@ def open_rows(rows: Mapping[str, Sequence[Any]], resolution: int) -> tuple[dict[
     """A batch like one of `ImageBatches`, and the images that do not open and are not in it, each with the reason.
 
     Args:
-        rows: the columns ``path``, ``dataset``, ``caption`` and ``image`` of some `ImageRow`, and perhaps ``error``:
-            what went wrong in reading them.
+        rows: the columns of some `ImageRow`, of which ``left_out`` may be missing, and perhaps ``error``: what went
+            wrong in reading them.
         resolution: side of the squares, in pixels.
 
     Raises:
@@ -138,13 +140,17 @@ def open_rows(rows: Mapping[str, Sequence[Any]], resolution: int) -> tuple[dict[
     for error in filter(None, rows.get("error", ())):
         raise LossLoggingError(error)
     failed: list[str] = []
-    columns = (rows[name] for name in ImageRow._fields)
-    opened = (_example(ImageRow(*values), resolution, failed) for values in zip(*columns, strict=True))
+    columns = [name for name in ImageRow._fields if name in rows]
+    values = zip(*(rows[name] for name in columns), strict=True)
+    opened = (_example(ImageRow(**dict(zip(columns, row, strict=True))), resolution, failed) for row in values)
     examples = [example for example in opened if example is not None]
     return _batch(examples) if examples else {"paths": [], "datasets": []}, failed
 
 
 def _example(row: ImageRow, resolution: int, failed: list[str]) -> tuple[ImageRow, _Square] | None:
+    if row.image is None:
+        failed.append(f"{row.path} ({row.left_out})")
+        return None
     try:
         return row, _open(row.image, resolution)
     except _unreadable() as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -17,34 +17,57 @@ import msgspec
 import pyarrow as pa
 from markupsafe import Markup
 
+from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.errors import LossLoggingError
-from loss_logging.pages.content import charts, history_block, listed_items, sections
+from loss_logging.pages.answer import ItemCounter, ItemCounts
+from loss_logging.pages.charts import charts, history_block, most_points, picked
+from loss_logging.pages.content import listed_items, rules_of, sections
 from loss_logging.pages.items import figures_block, items_block, worst_items
 from loss_logging.pages.run_reports import RunReports
+from loss_logging.pages.steps import EarlierSteps, step_blocks
 from loss_logging.records.log import LogVersionError, RecordLog
 from loss_logging.reports.items import read_items
-from loss_logging.reports.report import DECISIVE_PAIRS, LossReport
+from loss_logging.reports.report import DECISIVE_PAIRS, LossReport, WorstItem
 from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.lock import is_locked
+from loss_logging.statistics.loss_curves import LossCurves, loss_curves
 from loss_logging.statistics.run import item_history
 from loss_logging.support.files import whole_file
 from loss_logging.support.progress_bar import announced, progress_bar
-from loss_logging.support.thumbnails import Thumbnail, Thumbnails
+from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, Thumbnails, existing
 from loss_logging.version import __version__
 
-__all__ = ["MOST_ITEMS", "PageBuilder", "render"]
+__all__ = ["CAPTION_SUFFIXES", "MOST_ITEMS", "PageBuilder", "flags", "fragments", "render", "tries_of"]
 
 MOST_ITEMS = 100_000
 """Items that a page is still usable with."""
 MOST_RECORDS = 400
 """Points in the history of one item."""
+_EARLIER_CARDS, _EARLIER_FLAGS, _MOST_EARLIER_ITEMS = 12, 10, 200
+CAPTION_SUFFIXES = (".txt", ".caption", ".cap", ".json")
+_PARTS = {
+    "overview": "overview.html",
+    "galleries": "galleries.html",
+    "ranking": "datasets.html",
+    "flags": "flagged.html",
+}
 _RUNNING = (
     "The run is still going on: this page shows its last save step. To see what comes, write the page again, set "
     "html: true in the run's configuration, or use loss-logging view."
 )
 _LOADER = "loader.js"
 _SCRIPTS = ("uPlot.iife.min.js", "tabulator.min.js")
-_OWN_SCRIPTS = ("base.js", "source.js", "served.js", "charts.js", "table.js", "details.js", "page.js")
+_OWN_SCRIPTS = (
+    "base.js",
+    "address.js",
+    "source.js",
+    "served.js",
+    "charts.js",
+    "table.js",
+    "details.js",
+    "ranking.js",
+    "page.js",
+)
 _STYLES = ("uPlot.min.css", "tabulator_simple.min.css", "page.css")
 _LICENCES = ("uPlot.LICENSE.txt", "tabulator.LICENSE.txt")
 
@@ -80,6 +103,8 @@ class PageBuilder:
         self._config = config
         self._progress = progress
         self._reports = RunReports(config, progress=progress)
+        self._earlier = EarlierSteps(progress=progress)
+        self._images = images
         self._thumbnails = Thumbnails(folder=images)
         self._most_items = most_items
 
@@ -108,44 +133,125 @@ class PageBuilder:
     def _write(self, out: Path, items: Iterable[pa.RecordBatch], notes: Sequence[str] = ()) -> Path:
         reports, problems = self._reports()
         report = reports[-1]
-        named = [(item.dataset, item.path) for item in listed_items(report)]
-        table, total = worst_items(items, self._most_items, [path for _, path in named])
-        with announced("reading histories", shown=self._progress):
-            histories, missing = self._histories(named)
+        steps = picked(reports)
+        named = _named(steps)
+        counter = ItemCounter()
+        table, total = worst_items(counter.through(items), self._most_items, [path for _, path in named])
+        self._earlier.keep(report.job.step, counter.counts())
+        tables = self._earlier.read(steps[:-1], table.num_rows)
+        with announced("reading the log", shown=self._progress):
+            histories, curves, missing = self._of_log(named, report)
         self._thumbnails.next_page()
-        shown = [*report.worst.caption_mismatch, *report.worst.hard]
-        for item in progress_bar("pictures", shown, unit=" pictures", shown=self._progress):
+        for item in progress_bar("pictures", _pictured(steps), unit=" pictures", shown=self._progress):
             self._thumbnails(item.path)  # which keeps it for the page
+        shown: dict[str, Any] = {"total": total, "save_steps": len(reports), "problems": [*notes, *problems, *missing]}
+        blocks = {
+            "charts": charts(reports, curves),
+            "items": items_block(table, total) | {"flags": flags(report), "rules": rules_of(report)},
+            "figures": figures_block(table),
+            "histories": histories,
+            "steps": [self._step(earlier, histories, shown) for earlier in steps[:-1]],
+            "pictures": self._earlier_pictures(report, steps[:-1]),
+            "files": self._files(listed_items(report)),
+        }
+        for step, earlier in tables.items():
+            blocks[f"integers-{step}"], blocks[f"figures-{step}"] = step_blocks(table, earlier)
         page = render(
             reports,
             self._thumbnails,
-            [*notes, *problems, *missing],
-            {
-                "charts": charts(reports),
-                "items": items_block(table, total) | {"flags": flags(report)},
-                "figures": figures_block(table),
-                "histories": histories,
-            },
+            shown["problems"],
+            blocks,
             config=self._config,
             total=total,
             items_shown=table.num_rows,
             served=False,
+            counts=self._earlier.counts(report.job.step),
+            tries=tries_of(histories, report),
         )
         with whole_file(out, text=True) as file:
             file.write(page)
         return out
 
-    def _histories(self, named: list[tuple[str, str]]) -> tuple[dict[str, Any], list[str]]:
-        """The records of some items, or a sentence on why there are none."""
+    def _step(self, report: LossReport, histories: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+        """What the page shows where its reader chooses an earlier save step."""
+        counts = self._earlier.counts(report.job.step)
+        tries = tries_of(histories, report)
+        limits = {"most_cards": _EARLIER_CARDS, "most_flagged": _EARLIER_FLAGS}
+        found = sections(report, self._thumbnails, counts, tries, **limits)
+        total = counts.items if counts else None
+        parts = fragments(found, **shown | {"problems": [], "total": total}, inline=False)
+        return {"step": report.job.step, "parts": parts, "flags": flags(report), "rules": rules_of(report)}
+
+    def _earlier_pictures(self, report: LossReport, earlier: Sequence[LossReport]) -> dict[str, str]:
+        """The pictures that only earlier save steps show, by path."""
+        there = {item.path for item in (*report.worst.caption_mismatch, *report.worst.hard)}
+        paths = {item.path for item in _pictured(earlier)} - there
+        pictures = ((path, self._thumbnails(path).uri) for path in sorted(paths))
+        return {path: uri for path, uri in pictures if uri is not None}
+
+    def _files(self, items: Iterable[WorstItem | FlaggedCaption]) -> dict[str, list[str | None]]:
+        """Where the image and the caption file of each item are on this machine, by path."""
+        found: dict[str, list[str | None]] = {}
+        for item in items:
+            try:
+                image = existing(item.path, self._images)
+            except NoThumbnailError:
+                continue
+            captions = (image.with_suffix(suffix) for suffix in CAPTION_SUFFIXES)
+            caption = next((file for file in captions if file.is_file()), None)
+            found[item.path] = [image.as_uri(), None if caption is None else caption.as_uri()]
+        return found
+
+    def _of_log(
+        self, named: list[tuple[str, str]], report: LossReport
+    ) -> tuple[dict[str, Any], LossCurves | None, list[str]]:
+        """The records of some items and the loss over training, or a sentence on why there are none."""
         config = self._config
+        limits: dict[str, Any] = {"memory_limit": config.memory_limit, "threads": config.threads}
         try:
             log = RecordLog(config.records_dir)
             if not log.files():
-                return {}, ["The log of the run's records is not there: the page cannot show the history of an item."]
-            records = item_history(log, named, MOST_RECORDS, memory_limit=config.memory_limit, threads=config.threads)
+                return (
+                    {},
+                    None,
+                    ["The log of the run's records is not there: the page cannot show the history of an item."],
+                )
+            records = item_history(log, named, MOST_RECORDS, **limits)
+            points = most_points(len(report.datasets))
+            return history_block(records), loss_curves(log, points, through=report.job.step, **limits), []
         except (LogVersionError, duckdb.Error, OSError) as error:
-            return {}, [f"The page cannot show the history of an item: {error}"]
-        return history_block(records), []
+            return {}, None, [f"The page cannot show the history of an item: {error}"]
+
+
+def tries_of(histories: Mapping[str, Any], report: LossReport) -> dict[tuple[str, str], tuple[int, int]]:
+    """How often the loss of the items that may be wrong was higher with the caption, and of how many pairs; of those
+    whose records are all there."""
+    found = {}
+    for item in report.worst.caption_mismatch:
+        history = histories.get(item.dataset, {}).get(item.path)
+        if history is None or len(history["records"]) != history["of"]:
+            continue
+        pairs = [(loss, empty) for step, _, loss, empty in history["records"] if step <= report.job.step]
+        pairs = [(loss, empty) for loss, empty in pairs if loss is not None and empty is not None]
+        if len(pairs) == item.count:  # else some of them count as none, such as one whose caption was dropped
+            found[item.dataset, item.path] = sum(loss > empty for loss, empty in pairs), len(pairs)
+    return found
+
+
+def _named(steps: Sequence[LossReport]) -> list[tuple[str, str]]:
+    """The items whose histories a page holds: all that the last save step lists, some of those of earlier ones."""
+    last = {(item.dataset, item.path): None for item in listed_items(steps[-1])}
+    earlier = {(item.dataset, item.path): None for item in _pictured([*steps[:-1]])}
+    return list(dict.fromkeys([*last, *list(earlier)[:_MOST_EARLIER_ITEMS]]))
+
+
+def _pictured(steps: Sequence[LossReport]) -> list[WorstItem]:
+    """The items of the galleries of all these save steps, the newest first: all of the last, the worst of others."""
+    found = list[WorstItem]()
+    for place, report in enumerate(reversed(steps)):
+        most = None if place == 0 else _EARLIER_CARDS
+        found += [*report.worst.caption_mismatch[:most], *report.worst.hard[:most]]
+    return found
 
 
 def flags(report: LossReport) -> list[list[Any]]:
@@ -164,6 +270,9 @@ def render(
     items_shown: int,
     served: bool,
     busy: str = "",
+    counts: ItemCounts | None = None,
+    tries: Mapping[tuple[str, str], tuple[int, int]] | None = None,
+    live_step: int | None = None,
 ) -> str:
     """The page as text.
 
@@ -176,21 +285,19 @@ def render(
         total, items_shown: how many items there are, and how many the table holds.
         served: whether the page asks a server for its data, or is a file with all of it.
         busy: what the server is doing, before everything is there.
+        counts: over every item; None where the report's lists are all there is.
+        tries: see `sections`.
+        live_step: the step that a server's figures are of; None where they are the report's.
     """
-    template = _environment().get_template("page.html")
-    return template.render(
-        **sections(reports[-1] if reports else None, pictures),
+    return _template("page.html").render(
+        **sections(reports[-1] if reports else None, pictures, counts, tries),
+        **_context(total, len(reports), problems, inline=True, served=served, live_step=live_step),
         job=config.job_name,
         run_dir=str(config.save_root),
         records_dir=str(config.records_dir),
-        total=total,
         items_shown=items_shown,
-        served=served,
         busy=busy,
-        problems=problems,
-        save_steps=len(reports),
         version=__version__,
-        decisive_pairs=DECISIVE_PAIRS,
         styles=[Markup(text) for text in _styles()],
         loader=Markup(_asset(_LOADER)),
         scripts=[_packed(text.encode()) for text in _scripts()],
@@ -199,6 +306,42 @@ def render(
         licences=[_asset(name) for name in _LICENCES],
         blocks={name: _packed(block) for name, block in blocks.items()},
     )
+
+
+def fragments(
+    found: dict[str, Any],
+    *,
+    total: int | None,
+    save_steps: int,
+    problems: list[str],
+    inline: bool = True,
+    served: bool = False,
+    live_step: int | None = None,
+) -> dict[str, str]:
+    """The parts of the page that change with the save step, by the id of their place in it.
+
+    Args:
+        found: of `sections`.
+        total, problems, served, live_step: see `render`.
+        save_steps: of the run.
+        inline: whether pictures are in the text; else the page's script puts them there.
+    """
+    context = found | _context(total, save_steps, problems, inline=inline, served=served, live_step=live_step)
+    return {place: _template(name).render(context) for place, name in _PARTS.items()}
+
+
+def _context(
+    total: int | None, save_steps: int, problems: list[str], *, inline: bool, served: bool, live_step: int | None
+) -> dict[str, Any]:
+    return {
+        "total": total,
+        "save_steps": save_steps,
+        "problems": problems,
+        "inline": inline,
+        "served": served,
+        "live_step": live_step,
+        "decisive_pairs": DECISIVE_PAIRS,
+    }
 
 
 def _no_report(config: TrainConfig, problems: list[str]) -> str:
@@ -210,6 +353,10 @@ def _no_report(config: TrainConfig, problems: list[str]) -> str:
     )
 
 
+def _template(name: str) -> jinja2.Template:
+    return _environment().get_template(name)
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -219,7 +366,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["figure"] = _figure
+    environment.filters |= {"figure": _figure, "percent": _percent, "middle": _middle}
     return environment
 
 
@@ -233,6 +380,30 @@ def _figure(value: float | None, digits: int = 4) -> str:
         return "–"
     text = f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
     return text.replace("-", "\u2212", 1) if text.startswith("-") else text
+
+
+def _percent(share: float | None, signed: bool = True) -> str:
+    """A share for people.
+
+    >>> _percent(0.0912), _percent(-0.5), _percent(0.004, signed=False), _percent(None)
+    ('+9.1%', '−50%', '0.4%', '–')
+    """
+    if share is None:
+        return "–"
+    digits = 1 if abs(share) < 0.0995 else 0
+    sign = "\u2212" if share < 0 else "+" if signed else ""
+    return f"{sign}{abs(share):.{digits}%}"
+
+
+def _middle(text: str, most: int) -> str:
+    """A text without its middle where it is long: paths differ at both ends.
+
+    >>> _middle("a/very/long/folder/of/1.png", 15)
+    'a/very/…f/1.png'
+    """
+    if len(text) <= most:
+        return text
+    return f"{text[: (most - 1) // 2]}…{text[-((most - 1) - (most - 1) // 2) :]}"
 
 
 @cache

@@ -1,41 +1,36 @@
-"""What the page says, from a run's reports: plain data for the template and for the charts."""
+"""What the page says of one save step, from its report: plain data for the templates."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-import pyarrow as pa
 
-from loss_logging.captions.reason import FlaggedCaption
-from loss_logging.reports.report import LossReport, Summary, WorstItem
+from loss_logging.captions.reason import SEVERITIES, FlaggedCaption, Reason
+from loss_logging.pages.answer import Answer, ItemCounts, answers, bin_of, drags, is_odd
+from loss_logging.pages.charts import shown_datasets
+from loss_logging.pages.sentences import caption_sentence, file_name, odd_sentence, told_apart
+from loss_logging.reports.report import LossReport, PairedItems, Summary, WorstItem
 from loss_logging.support.thumbnails import Thumbnail
 
-__all__ = ["Card", "Gallery", "Piece", "Section", "charts", "history_block", "listed_items", "sections"]
+__all__ = ["Card", "DatasetRow", "Gallery", "Piece", "Section", "listed_items", "rules_of", "sections"]
 
 _LABELS = {"average_loss": "mean loss", "robust_z": "robust z", "std_z": "std of z"}
-MOST_DATASETS = 100
-"""Datasets with charts; the tables of a page with thousands would be read by nobody."""
-MOST_STEPS = 40
-"""Save steps that histograms and timestep curves are kept of."""
-MOST_POINTS = 2_000
 MOST_FLAGGED = 60
 TEXT_LENGTH = 1_500
 _AROUND = 160
 _GALLERIES = {
     "caption_mismatch": (
-        "Captions that hurt",
-        "The loss with the caption is higher than with the empty one: the caption may be wrong. The score is how much "
-        "higher, as a share of the mean of both; its standard error and t tell whether that can be chance. Pairs: "
-        "records with both.",
+        "Captions to look at",
+        "The loss is higher with the caption than with the empty one, by more than chance: the caption may be wrong.",
+        "No caption stands out: none raises the loss by more than chance.",
     ),
     "hard": (
-        "Hard images",
-        "The loss is high among records of the same timestep and time of training: the image may be odd. About 0 is "
-        "ordinary.",
+        "Odd images",
+        "The loss is far above that of other images at the same timestep, whatever the caption: the image may be odd.",
+        "No image stands out by its loss.",
     ),
 }
 
@@ -48,23 +43,33 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class Card(msgspec.Struct, frozen=True):
-    """One item of a gallery."""
+    """One item of a gallery. ``badge`` says in which bin it is, ``reasons`` are rules with their severity."""
 
     item: WorstItem
     picture: Thumbnail
     name: str
     caption: str
+    sentence: str
+    badge: str
     figures: list[tuple[str, float | int | None]]
-    reasons: list[str]
+    reasons: list[tuple[str, str]]
 
 
 class Gallery(msgspec.Struct, frozen=True):
-    """One ranking, worst first."""
+    """One ranking, worst first: the items that stand out, and those ``next`` in it, which do not.
+
+    ``all`` is how many items stand out, listed or not. ``missing`` says why there is no picture at all; None where
+    there is one, or no item.
+    """
 
     name: str
     title: str
     help: str
+    nothing: str
     cards: list[Card]
+    next: list[Card]
+    all: int
+    missing: str | None
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -78,26 +83,66 @@ class Section(msgspec.Struct, frozen=True):
     captions: list[tuple[FlaggedCaption, list[Piece], str]]
 
 
+class DatasetRow(msgspec.Struct, frozen=True):
+    """A dataset in the ranking. ``share`` is by how much its mean loss differs from the others', ``error`` the standard
+    error of that; ``captions`` says what its captions are, ``reasons`` what is wrong with all of them."""
+
+    name: str
+    summary: Summary
+    share: float | None
+    error: float | None
+    drags: bool
+    flagged: int
+    paired: PairedItems | None
+    captions: str
+    reasons: list[Reason]
+
+
 def listed_items(report: LossReport) -> list[WorstItem | FlaggedCaption]:
     """The items of all galleries and the flagged ones."""
     return [*(item for name in _GALLERIES for item in getattr(report.worst, name)), *report.flagged]
 
 
-def sections(report: LossReport | None, pictures: Callable[[str], Thumbnail]) -> dict[str, Any]:
-    """Everything that the template shows of one report, or before the first one."""
+def rules_of(report: LossReport) -> dict[str, str]:
+    """The severity of each rule that objects to a caption: the highest that the report has of it."""
+    found = dict.fromkeys(report.flagged_summary, "info")
+    for flag in report.flagged:
+        for detail in flag.details:
+            found[detail.rule] = max(found.get(detail.rule, "info"), detail.severity, key=_rank)
+    return found
+
+
+def _rank(severity: str) -> int:
+    return [str(known) for known in SEVERITIES].index(severity)
+
+
+def sections(
+    report: LossReport | None,
+    pictures: Callable[[str], Thumbnail],
+    counts: ItemCounts | None = None,
+    tries: Mapping[tuple[str, str], tuple[int, int]] | None = None,
+    *,
+    most_cards: int | None = None,
+    most_flagged: int = MOST_FLAGGED,
+) -> dict[str, Any]:
+    """Everything that the templates show of one save step, or before the first one.
+
+    Args:
+        report: of the save step.
+        pictures: the picture of the image at a path.
+        counts: over every item; None where the report's lists are all there is.
+        tries: of some items, by dataset and path: how often the loss was higher with the caption, and of how many.
+        most_cards: of each gallery; None for all that the report lists.
+        most_flagged: captions of each rule.
+    """
     if report is None:
-        return {"report": None, "galleries": [], "flagged": [], "datasets": {}, "datasets_left_out": 0, "paired": {}}
-    flags = {(flag.dataset, flag.path): flag.reasons for flag in report.flagged}
-    shown, left_out = _most_records(report)
+        return {"report": None, "answers": [_NOTHING_YET], "galleries": [], "flagged": [], "datasets": [], "paired": {}}
     return {
         "report": report,
-        "galleries": [
-            Gallery(name, title, text, [_card(item, pictures, flags) for item in getattr(report.worst, name)])
-            for name, (title, text) in _GALLERIES.items()
-        ],
-        "flagged": _by_rule(report),
-        "datasets": {name: report.datasets[name].summary for name in shown},
-        "datasets_left_out": left_out,
+        "answers": answers(report, counts),
+        "galleries": [_gallery(name, report, pictures, counts, tries or {}, most_cards) for name in _GALLERIES],
+        "flagged": _by_rule(report, most_flagged),
+        "datasets": _ranking(report, counts),
         "paired": {
             name: sum(getattr(d.paired_items, name) for d in report.datasets.values() if d.paired_items is not None)
             for name in ("decided", "undecided", "unpaired")
@@ -105,19 +150,63 @@ def sections(report: LossReport | None, pictures: Callable[[str], Thumbnail]) ->
     }
 
 
-def _card(item: WorstItem, pictures: Callable[[str], Thumbnail], flags: dict[tuple[str, str], list[str]]) -> Card:
+_NOTHING_YET = Answer("#items", "Nothing checked yet", "what stands out is known from the first save step on", "open")
+
+
+def _gallery(
+    name: str,
+    report: LossReport,
+    pictures: Callable[[str], Thumbnail],
+    counts: ItemCounts | None,
+    tries: Mapping[tuple[str, str], tuple[int, int]],
+    most: int | None,
+) -> Gallery:
+    items: list[WorstItem] = getattr(report.worst, name)[:most]
+    title, text, nothing = _GALLERIES[name]
+    names = told_apart([item.path for item in items])
+    rules = rules_of(report)
+    flags = {(flag.dataset, flag.path): flag.reasons for flag in report.flagged}
+    first, rest = list[Card](), list[Card]()
+    for item, shown in zip(items, names, strict=True):
+        reasons = [(rule, rules.get(rule, "info")) for rule in flags.get((item.dataset, item.path), [])]
+        if name == "hard":
+            stands_out, badge = is_odd(item, counts), ""
+            sentence = odd_sentence(item, report, stands_out=stands_out)
+        else:
+            bin_ = bin_of(item)
+            stands_out, badge = bool(bin_), _badge(item) if bin_ == "likely" else ""
+            sentence = caption_sentence(item, tries.get((item.dataset, item.path)))
+        card = _card(item, pictures(item.path), shown, sentence, badge, reasons)
+        (first if stands_out else rest).append(card)
+    reasons_without = {card.picture.reason for card in (*first, *rest) if card.picture.uri is None}
+    pictured = any(card.picture.uri is not None for card in (*first, *rest))
+    missing = None if pictured or not items else min(reasons_without)
+    every = 0 if counts is None else counts.odd if name == "hard" else counts.likely + counts.look
+    return Gallery(name, title, text, nothing, first, rest, every, missing)
+
+
+def _badge(item: WorstItem) -> str:
+    p_wrong = getattr(item, "p_wrong", None)
+    return "very likely wrong" if p_wrong is None else f"very likely wrong ({p_wrong:.0%})"
+
+
+def _card(
+    item: WorstItem, picture: Thumbnail, name: str, sentence: str, badge: str, reasons: list[tuple[str, str]]
+) -> Card:
     figures = [
         (_LABELS.get(name, name.replace("_", " ")), value)
         for name, value in msgspec.structs.asdict(item).items()
-        if name not in ("score", "standard_error", "count") and isinstance(value, (int, float))
+        if name not in ("score", "standard_error", "count", "p_wrong") and isinstance(value, (int, float))
     ]
     return Card(
         item=item,
-        picture=pictures(item.path),
-        name=Path(item.path).name or item.path,
+        picture=picture,
+        name=name or file_name(item.path),
         caption=_shortened(item.caption),
+        sentence=sentence,
+        badge=badge,
         figures=[("records" if item.standard_error is None else "pairs", item.count), *figures],
-        reasons=flags.get((item.dataset, item.path), []),
+        reasons=reasons,
     )
 
 
@@ -126,20 +215,21 @@ def _shortened(text: str) -> str:
     return text if left <= 0 else f"{text[:TEXT_LENGTH]}… ({left:,} more characters)"
 
 
-def _by_rule(report: LossReport) -> list[Section]:
+def _by_rule(report: LossReport, most: int) -> list[Section]:
+    """What rules object to, the most severe first."""
     grouped: defaultdict[str, list[FlaggedCaption]] = defaultdict(list)
     for flag in report.flagged:
         for rule in flag.reasons:
             grouped[rule].append(flag)
+    severities = rules_of(report)
     found = []
     for rule, count in report.flagged_summary.items():
         flags = grouped[rule]
         details = [detail for flag in flags[:1] for detail in flag.details if detail.rule == rule]
-        captions = [(flag, _pieces(flag, rule), _message(flag, rule)) for flag in flags[:MOST_FLAGGED]]
-        severity = details[0].severity if details else "info"
+        captions = [(flag, _pieces(flag, rule), _message(flag, rule)) for flag in flags[:most]]
         message = details[0].message if details else ""
-        found.append(Section(rule, count, len(flags), severity, message, captions))
-    return found
+        found.append(Section(rule, count, len(flags), severities[rule], message, captions))
+    return sorted(found, key=lambda section: (-_rank(section.severity), -section.count, section.rule))
 
 
 def _message(flag: FlaggedCaption, rule: str) -> str:
@@ -162,82 +252,28 @@ def _pieces(flag: FlaggedCaption, rule: str) -> list[Piece]:
     return [piece for piece in pieces if piece.text]
 
 
-def _most_records(report: LossReport) -> tuple[list[str], int]:
-    names = sorted(report.datasets, key=lambda name: -report.datasets[name].summary.count)[:MOST_DATASETS]
-    return names, len(report.datasets) - len(names)
-
-
-def charts(reports: list[LossReport]) -> dict[str, Any]:
-    """The series of every chart: mean loss since the save step before, histograms and timestep curves, per dataset."""
-    if not reports:
-        return {"steps": [], "datasets": {}, "compared": [], "timestep_scale": None}
-    names, _ = _most_records(reports[-1])
-    kept = _spread(reports, MOST_POINTS)
-    compared = _spread(reports, max(2, min(MOST_STEPS, MOST_DATASETS * MOST_STEPS // 4 // max(1, len(names)))))
-    return {
-        "steps": [report.job.step for report in kept],
-        "compared": [report.job.step for report in compared],
-        "timestep_scale": reports[-1].timestep_scale,
-        "datasets": {
-            name: {
-                "means": _means_between([_summary(report, name) for report in kept]),
-                "histograms": [_histogram(_summary(report, name)) for report in compared],
-                "curves": [_curve(_summary(report, name)) for report in compared],
-            }
-            for name in names
-        },
-    }
-
-
-def _spread(reports: list[LossReport], most: int) -> list[LossReport]:
-    """At most ``most`` of them, the first and the last among them."""
-    if len(reports) <= most:
-        return reports
-    return [reports[round(i * (len(reports) - 1) / (most - 1))] for i in range(most)]
-
-
-def _summary(report: LossReport, name: str) -> Summary | None:
-    dataset = report.datasets.get(name)
-    return dataset.summary if dataset else None
-
-
-def _means_between(summaries: list[Summary | None]) -> list[float | None]:
-    """The mean loss of what came since the save step before, from the means over the whole run."""
-    means: list[float | None] = []
-    before, total = 0, 0.0
-    for summary in summaries:
-        if summary is None or summary.mean is None:
-            means.append(None)
-            continue
-        n = summary.count - summary.non_finite
-        means.append(_short((n * summary.mean - total) / (n - before)) if n > before else None)
-        before, total = n, n * summary.mean
-    return means
-
-
-def _histogram(summary: Summary | None) -> dict[str, Any] | None:
-    if summary is None or summary.histogram is None:
-        return None
-    return {"edges": list(map(_short, summary.histogram.edges)), "counts": summary.histogram.counts}
-
-
-def _curve(summary: Summary | None) -> dict[str, Any] | None:
-    if summary is None or summary.loss_by_timestep is None:
-        return None
-    curve = summary.loss_by_timestep
-    means = [None if mean is None else _short(mean) for mean in curve.means]
-    return {"edges": list(map(_short, curve.edges)), "counts": curve.counts, "means": means}
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")
-
-
-def history_block(records: pa.Table) -> dict[str, dict[str, Any]]:
-    """The records of some items as plain data, by dataset and path: ``[step, timestep, loss, loss_empty]`` each."""
-    block: dict[str, dict[str, Any]] = {}
-    for row in records.to_pylist():
-        dataset, path, *figures, of = row.values()
-        entry = block.setdefault(dataset, {}).setdefault(path, {"of": of, "records": []})
-        entry["records"].append([None if figure is None else _short(figure) for figure in figures])
-    return block
+def _ranking(report: LossReport, counts: ItemCounts | None) -> list[DatasetRow]:
+    """The datasets, those whose loss lies highest above the others' first."""
+    compared = {drag.dataset: drag for drag in drags(report, counts)}
+    flagged: defaultdict[str, int] = defaultdict(int)
+    for flag in report.flagged:
+        flagged[flag.dataset] += 1
+    rows = []
+    for name in shown_datasets(report):
+        dataset, drag = report.datasets[name], compared.get(name)
+        about = dataset.captions
+        kind = "" if about is None else f"{about.profile or 'mixed'}{' (guessed)' if about.profile_is_guessed else ''}"
+        rows.append(
+            DatasetRow(
+                name=name,
+                summary=dataset.summary,
+                share=drag.share if drag else None,
+                error=drag.error if drag else None,
+                drags=drag is not None and drag.beyond_chance,
+                flagged=flagged[name],
+                paired=dataset.paired_items,
+                captions=kind,
+                reasons=[] if about is None else sorted(about.reasons, key=lambda reason: -_rank(reason.severity)),
+            )
+        )
+    return sorted(rows, key=lambda row: -(row.share if row.share is not None else float("-inf")))

@@ -130,7 +130,10 @@ def _take_in_turn(rankings: list[npt.NDArray[Any]], most: int) -> npt.NDArray[An
 def items_block(table: pa.Table, total: int) -> dict[str, Any]:
     """The texts and counts of a table as plain data by column; texts that repeat are kept once."""
     data: dict[str, Any] = {}
-    columns = columns_of(table.schema)
+    columns = [
+        msgspec.structs.replace(column, shown=False) if table[column.name].null_count == table.num_rows else column
+        for column in columns_of(table.schema)
+    ]
     for column in columns:
         values = table[column.name].combine_chunks()
         if column.name == "dataset":

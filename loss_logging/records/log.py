@@ -34,6 +34,8 @@ _TIERS = (4_096, 65_536, 1_048_576)
 _RUN = 16
 _DICTIONARY = ["step", "path", "dataset", "caption"]
 _FLOATS = ["loss", "timestep", "loss_empty"]
+_EXACT = [field.name for field in SCHEMA if field.name not in (*_FLOATS, "components")]
+"""The columns with statistics: those of floats leave NaN out, so that a reader that trusts them finds none."""
 
 
 class ShardSink(Protocol):
@@ -253,7 +255,12 @@ class RecordLog:
 def write_shard(file: IO[bytes], batches: Iterable[pa.RecordBatch]) -> None:
     """Write records as one Parquet shard."""
     with pq.ParquetWriter(
-        file, SCHEMA, compression="zstd", use_dictionary=_DICTIONARY, use_byte_stream_split=_FLOATS
+        file,
+        SCHEMA,
+        compression="zstd",
+        use_dictionary=_DICTIONARY,
+        use_byte_stream_split=_FLOATS,
+        write_statistics=_EXACT,
     ) as writer:
         for table in _row_groups(batches):
             writer.write_table(table, row_group_size=SHARD_ROWS)

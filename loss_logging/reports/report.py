@@ -233,9 +233,10 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
 
     @property
     def scalars(self) -> dict[str, float]:
-        """Mean loss per dataset since the last time, and the number of flagged captions per reason."""
+        """Mean loss per dataset since the last time, and the number of flagged captions per rule. Trackers sort by name:
+        the losses come first."""
         losses = {loss_scalar_name(self.prefix, name): value for name, value in self.recent.items()}
-        return losses | {f"{self.prefix}/flags/{reason}": float(n) for reason, n in self.flagged_summary.items()}
+        return losses | {f"{self.prefix}/rules/{reason}": float(n) for reason, n in self.flagged_summary.items()}
 
     @property
     def histograms(self) -> dict[str, Histogram]:

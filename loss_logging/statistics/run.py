@@ -23,8 +23,8 @@ from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import FOREVER, RecordLog
 from loss_logging.records.record import RecordLike
 from loss_logging.reports.report import PairedItems, Summary, TimestepCurve, TopRecord, WorstItem
-from loss_logging.statistics import bins
 from loss_logging.statistics.queries import Queries, parts_of, sql
+from loss_logging.statistics.run import bins
 
 if TYPE_CHECKING:
     from loss_logging.captions.config import CaptionConfig
@@ -209,6 +209,10 @@ class RunStatistics:
         """For how many items of each dataset caption_mismatch is decided, and where those lie."""
         rows = self._queries.table_rows("paired_items")
         return {name: PairedItems(*[*figures, self._middles]) for name, *figures in rows}
+
+    def distinct_captions(self) -> dict[str, int]:
+        """About how many different captions each dataset has, within a few percent."""
+        return dict(self._queries.rows("distinct_captions"))
 
     def count_items(self) -> int:
         """How many items there are."""

@@ -17,7 +17,7 @@ from loss_logging.errors import LossLoggingError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["NoThumbnailError", "Thumbnail", "Thumbnails", "shrunk", "thumbnail"]
+__all__ = ["NoThumbnailError", "Thumbnail", "Thumbnails", "existing", "shrunk", "thumbnail"]
 
 # Raster formats that decode without running a program of their own (EPS runs Ghostscript); not every Pillow has all.
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -50,7 +50,7 @@ def thumbnail(path: str, *, pixels: int = 256, folder: Path | None = None) -> by
     Raises:
         NoThumbnailError: there is no such file, it is no image, it is too large, or it lies outside ``folder``.
     """
-    return shrunk(_existing(path, folder), pixels=pixels)
+    return shrunk(existing(path, folder), pixels=pixels)
 
 
 def shrunk(image: Path | BinaryIO | Image, *, pixels: int = 256) -> bytes:
@@ -86,8 +86,12 @@ def shrunk(image: Path | BinaryIO | Image, *, pixels: int = 256) -> bytes:
     return out.getvalue()
 
 
-def _existing(path: str, folder: Path | None) -> Path:
-    """The regular file that ``path`` means."""
+def existing(path: str, folder: Path | None) -> Path:
+    """The regular file that ``path`` means; see `thumbnail`.
+
+    Raises:
+        NoThumbnailError: there is none, or it lies outside ``folder``.
+    """
     if _URL.match(path):
         raise NoThumbnailError("not a file on this machine")
     try:
@@ -97,7 +101,7 @@ def _existing(path: str, folder: Path | None) -> Path:
             raise NoThumbnailError(f"outside {folder or 'the current folder'}: not opened")
         status = file.stat()
     except (OSError, ValueError, RuntimeError) as error:  # a null byte, a loop of links
-        raise NoThumbnailError(_why(error)) from error
+        raise NoThumbnailError(_why(error, Path(folder or "", path))) from error
     if not stat.S_ISREG(status.st_mode):
         raise NoThumbnailError("not a file but a folder or device")
     if status.st_size > _MOST_BYTES:
@@ -105,9 +109,9 @@ def _existing(path: str, folder: Path | None) -> Path:
     return file
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, file: Path) -> str:
     if isinstance(error, FileNotFoundError):
-        return "the file is not there any more"
+        return f"not found: looked for {file.absolute()}"
     return getattr(error, "strerror", None) or "not the name of a file"
 
 

@@ -3,54 +3,29 @@
 from __future__ import annotations
 
 import io
-import os
-import sys
 import threading
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from loss_logging.errors import ConfigError
 from loss_logging.reports.report import LossReport, Picture
-from loss_logging.support.names import load
+from loss_logging.support.images import load_image_function
 from loss_logging.support.thumbnails import NoThumbnailError, shrunk, thumbnail
 from loss_logging.support.warn import LOGGER, warn_once
 
 if TYPE_CHECKING:
     from loss_logging.runs.config import TrainConfig
 
-__all__ = ["PIXELS", "LoadImage", "PictureMaker", "load_image_function"]
+__all__ = ["PIXELS", "PictureMaker"]
 
-LoadImage = Callable[[str, str], Any]
 """Path and dataset of an item -> its picture: see `TrainConfig.load_image`."""
 
 PIXELS = 160
 """Most width and height."""
 _SECONDS = 10.0
 """How long a report waits for its pictures; those that are not there by then are left out."""
-
-
-def load_image_function(name: str) -> LoadImage:
-    """The function that ``"package.module:function"`` names.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if _is_script(name.partition(":")[0]):  # importing it would run it once more
-        raise ConfigError(f"$.load_image: {name!r} is in the script that runs; put it into a module of its own")
-    found: LoadImage = load(name, "$.load_image")
-    return found
-
-
-def _is_script(module: str) -> bool:
-    script = getattr(sys.modules["__main__"], "__file__", None)
-    if module == "__main__" or script is None:
-        return module == "__main__"
-    spec = find_spec(module)
-    return spec is not None and spec.origin is not None and os.path.realpath(spec.origin) == os.path.realpath(script)
 
 
 class PictureMaker:

@@ -25,9 +25,9 @@ from loss_logging.runs.config import TrainConfig
 from loss_logging.support.chance import uniform_of
 from loss_logging.support.extras import require
 from loss_logging.support.forks import leave_to_parent
+from loss_logging.support.images import load_image_function
 from loss_logging.support.warn import LOGGER, warn_once
 from loss_logging.trackers.backends import select_backends
-from loss_logging.trackers.pictures import load_image_function
 from loss_logging.training.open_run import OpenRun
 from loss_logging.training.ranks.meeting import Rank
 from loss_logging.training.recorder import LossRecorder

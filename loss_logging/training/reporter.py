@@ -209,6 +209,7 @@ class Reporter:
             summaries = {name: _without_figures(summary) for name, summary in summaries.items()}
         overall = summaries.pop(None)
         paired = statistics.paired_items() if config.log_per_example else {}
+        distinct = statistics.distinct_captions() if config.log_per_example else {}
         captions: dict[str, DatasetCaptions] = {}
         flagged: list[FlaggedCaption] = []
         flagged_summary: dict[str, int] = {}
@@ -237,7 +238,7 @@ class Reporter:
             else Worst(),
             timestep_scale=statistics.timestep_scale,
             recent=recent,
-            warnings=[*warnings, *self._warnings(), *paired_warnings(paired)],
+            warnings=[*warnings, *self._warnings(), *paired_warnings(paired, distinct)],
             json_path=str(config.report_path(step)),
         )
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import msgspec
@@ -33,9 +34,24 @@ def test_clip_counts_as_clip_does() -> None:
     assert encode("A group of men are loading cotton onto a truck") == ids
 
 
+@pytest.mark.parametrize("model", ["sdxl", "flux"])
+def test_accents_count_once_however_they_are_written(model: str) -> None:
+    """A letter and its accent in two characters, as macOS writes names, count as the one character they are."""
+    text = "café à la crème brûlée, über naïve Ærøskøbing, 가나다"
+    encoder = TextEncoder.of(msgspec.convert({"model": model}, CaptionConfig))
+    assert encoder.count(unicodedata.normalize("NFD", text)) == encoder.count(text)
+
+
+def test_special_tokens_count_as_one() -> None:
+    """What CLIP's tokenizer knows as one token is one."""
+    encode = clip_tokenizer()
+    assert encode is not None
+    assert encode("a cat<|endoftext|> b <|endoftext|>") == [*encode("a cat"), 49_407, *encode(" b "), 49_407]
+
+
 def test_limits_by_family() -> None:
     """Each family of models reads its number of tokens; max_tokens overrides it."""
-    for model, limit in {"sd15": 75, "sdxl": 75, "sd3": 256, "flux": 512, "hidream": 128}.items():
+    for model, limit in {"sd15": 75, "sdxl": 75, "sd3": 255, "flux": 511, "hidream": 127}.items():
         config = msgspec.convert({"model": model}, CaptionConfig)
         assert TextEncoder.of(config).limit == limit
         assert TextEncoder.of(msgspec.structs.replace(config, max_tokens=225)).limit == 225

@@ -17,6 +17,8 @@ DAMAGED = st.lists(st.sampled_from(PIECES) | st.characters(), max_size=30).map("
     ("damaged", "good"),
     [
         ("a cafÃ© in the snow", "a café in the snow"),
+        ("IRMÃ® wool in a cafÃ©", "IRMÃ® wool in a café"),
+        ("CAFÃ‰ by JosÃ© in MÃ©xico", "CAFÉ by José in México"),
         ("itâ€™s raining", "it’s raining"),
         ("salt &amp; pepper", "salt & pepper"),
         ("salt &amp;amp; pepper", "salt & pepper"),
@@ -37,7 +39,18 @@ def test_good_captions_stay_as_they_are(caption: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "caption", ["a &notaname; b", "AT&T", "&#0;", "a cat \ufffd", "I'm sorry, but I can't.", "&amp;" * 9**6]
+    "caption",
+    [
+        "IRMÃ® wool",
+        "wool by IRMÃ©, 2020",
+        "a label: SÃO JOÃ®.",
+        "a &notaname; b",
+        "AT&T",
+        "&#0;",
+        "a cat \ufffd",
+        "I'm sorry, but I can't.",
+        "&amp;" * 9**6,
+    ],
 )
 def test_the_rest_is_left_alone(caption: str) -> None:
     """What is no entity, what cannot be known, what needs a person, and what is far too long for a caption."""
@@ -50,6 +63,12 @@ def test_repairing_twice_is_repairing_once(caption: str) -> None:
     """fixed(fixed(x)) == fixed(x), for any text."""
     once = fixed(caption)
     assert fixed(once) == once
+
+
+def test_a_name_with_a_sign_is_no_mojibake() -> None:
+    """A capital name with (R) or (C) after it is neither objected to nor repaired."""
+    assert CaptionChecker().check("a scarf of IRMÃ® wool on a table", "d") is None
+    assert CaptionChecker().check("a scarf of IRMÃ® wool in a cafÃ©", "d") is not None
 
 
 def test_what_is_repaired_is_not_objected_to() -> None:

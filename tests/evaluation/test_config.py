@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import re
 import runpy
+import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
@@ -132,6 +136,65 @@ def test_tables_of_captions(photos: Path, pipeline: Path, tmp_path: Path) -> Non
     }
 
 
+def shards(photos: Path, folder: Path) -> Path:
+    """Two tar files of the cats and the dogs, with img2dataset's table of each beside it, and a preview."""
+    folder.mkdir()
+    for number, name in enumerate(("cats", "dogs")):
+        with tarfile.open(folder / f"{number:05}.tar", "w") as archive:
+            for file in sorted((photos / name).iterdir()):
+                archive.add(file, file.name)
+        rows = {"key": ["0"], "url": ["https://a.example/0.png"], "caption": ["a cat"], "status": ["success"]}
+        pq.write_table(pa.table(rows), folder / f"{number:05}.parquet")
+        (folder / f"{number:05}_stats.json").write_text('{"successes": 1}', "utf-8")
+    shutil.copy(photos / "cats" / "0.png", folder / "preview.png")
+    return folder
+
+
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.long)])
+@pytest.mark.filterwarnings("ignore::Warning:ray.data.context")  # Ray's own, on every use of it
+def test_archives_beside_files(
+    photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    """What is in tar files is evaluated beside what is not; the table beside a tar file is about what is in it."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    folder = shards(photos, tmp_path / "shards")
+    options = {"draws": 1, "paired": False, "engine": engine, "ray": {"num_cpus": 0.5}}
+    report = run_evaluation(config(folder, pipeline, tmp_path / "out", **options), progress=False)
+    items = {path: item.caption for dataset in report.datasets.values() for path, item in dataset.item_stats.items()}
+    assert items == {
+        "preview.png": "",
+        **{f"00000.tar/{i}.png": f"cat number {i}" for i in range(5)},
+        **{f"00001.tar/{i}.png": f"dog number {i}" for i in range(3)},
+    }
+    (about,) = (sentence for sentence in report.warnings if "do not open" in sentence)
+    assert "1 of 10 images" in about
+
+
+def test_archives_with_nothing_that_opens(pipeline: Path, tmp_path: Path) -> None:
+    """Tar files without an image are an error that says what is in them."""
+    with tarfile.open(tmp_path / "0.tar", "w") as archive:
+        (tmp_path / "a.txt").write_text("a cat", "utf-8")
+        archive.add(tmp_path / "a.txt", "a.txt")
+    with pytest.raises(LossLoggingError, match=r"1 of 1 images do not open.*a\.txt \(there is no image of this name\)"):
+        run_evaluation(config(tmp_path, pipeline, tmp_path / "out"), progress=False)
+
+
+def test_each_caption_of_a_list(photos: Path, pipeline: Path, tmp_path: Path) -> None:
+    """An image with several captions is evaluated with each, one whose caption is in two files once."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(2):
+        shutil.copy(photos / "cats" / f"{i}.png", folder / f"{i}.png")
+    (folder / "1.txt").write_text("a cat", "utf-8")
+    (folder / "1.json").write_text('{"caption": "a cat"}', "utf-8")
+    (folder / "metadata.jsonl").write_text('{"file_name": "0.png", "text": ["a pet", "an animal"]}', "utf-8")
+    (folder / "0-masklabel.png").write_bytes((folder / "0.png").read_bytes())
+    report = run_evaluation(config(folder, pipeline, tmp_path / "out", draws=1, paired=False), progress=False)
+    (dataset,) = report.datasets.values()
+    assert {path: item.count for path, item in dataset.item_stats.items()} == {"0.png": 2, "1.png": 1}
+    assert any("an image of masks" in sentence for sentence in report.warnings)
+
+
 def test_command(photos: Path, pipeline: Path, tmp_path: Path) -> None:
     """`loss-logging evaluate` prints the tables and the warnings, and shows its progress on standard error."""
     file = tmp_path / "evaluate.yaml"
@@ -185,7 +248,10 @@ def test_no_images(pipeline: Path, tmp_path: Path) -> None:
     with pytest.raises(LossLoggingError, match="nowhere does not exist"):
         run_evaluation(config(tmp_path / "nowhere", pipeline, tmp_path), progress=False)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(LossLoggingError, match="empty holds no images"):
+    with pytest.raises(LossLoggingError, match=r"empty holds no images$"):
+        run_evaluation(config(tmp_path / "empty", pipeline, tmp_path), progress=False)
+    (tmp_path / "empty" / "a.zip").write_bytes(b"")
+    with pytest.raises(LossLoggingError, match=r"empty holds no images; there are: 1 \.zip"):
         run_evaluation(config(tmp_path / "empty", pipeline, tmp_path), progress=False)
 
 

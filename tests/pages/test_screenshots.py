@@ -91,7 +91,15 @@ def test_the_page(
 @pytest.fixture(scope="module")
 def tensorboard(run: LossReport) -> Iterator[str]:
     """The address of TensorBoard over what the run wrote."""
-    command = [SCRIPTS / "tensorboard", "--logdir", "tensorboard", "--port", "0"]
+    command = [
+        SCRIPTS / "tensorboard",
+        "--logdir",
+        "tensorboard",
+        "--samples_per_plugin",
+        "text=1000,images=1000",
+        "--port",
+        "0",
+    ]
     with subprocess.Popen(command, cwd=folder_of(run), stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
@@ -106,7 +114,7 @@ def test_tensorboard(tensorboard: str, run: LossReport, browser: Browser, keep: 
     """TensorBoard itself shows the losses, the histograms, the pictures of the worst items, and the tables."""
     dataset = max(run.datasets)
     expected = {
-        "scalars": ([f"loss/{dataset}", "flags/empty"], "vz-line-chart2 svg path"),
+        "scalars": ([f"loss/{dataset}", "rules/empty"], "vz-line-chart2 svg path"),
         "histograms": ([f"loss_histogram/{dataset}", f"loss_by_timestep/{dataset}"], "vz-histogram-timeseries path"),
         "images": (["worst/hard", "worst/caption_mismatch"], "tf-image-loader img"),
         "text": (["flagged_captions/text_summary", "worst/hard/text_summary"], "tf-text-loader td"),

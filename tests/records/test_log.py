@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -43,6 +44,16 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert got["path"].to_pylist() == [row["path"] for row in rows]
     assert got["caption"].to_pylist() == [row["caption"].encode("utf-8", "backslashreplace").decode() for row in rows]
     assert got["components"].to_pylist() == [[("w", 0.5)]] * len(rows)
+
+
+def test_others_find_what_is_not_a_number(tmp_path: Path) -> None:
+    """DuckDB, to which the docs send people, finds losses that are NaN, and components."""
+    nan = float("nan")
+    log = RecordLog(tmp_path)
+    write(log, [record(path=f"{i}", loss=nan if i == 3 else 0.5, components={"w": nan}) for i in range(9)])
+    files = f"'{tmp_path}/**/*.parquet'"
+    assert duckdb.sql(f"SELECT path FROM {files} WHERE isnan(loss)").fetchall() == [("3",)]
+    assert len(duckdb.sql(f"SELECT path FROM {files} WHERE isnan(components['w'])").fetchall()) == 9
 
 
 def test_an_empty_log(tmp_path: Path) -> None:

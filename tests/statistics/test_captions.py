@@ -78,7 +78,7 @@ def test_a_run_finds_what_a_folder_check_finds(run: Any) -> None:
     assert said is not None
     assert (said.profile, said.profile_is_guessed) == ("prose", True)
     assert said.reasons == folder.datasets["pets"].reasons
-    assert report.scalars["loss_logging/flags/duplicate"] == 2
+    assert report.scalars["loss_logging/rules/duplicate"] == 2
     assert report.tables["loss_logging/captions"].rows[0][:2] == ["pets", "prose (guessed)"]
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,12 +15,16 @@ import msgspec
 from loss_logging.captions.caption import READ_LIMIT
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.dataset_checker import CheckedCaptions, DatasetChecker
-from loss_logging.captions.folder.problems import PROBLEMS, FolderProblem, FolderProblems
-from loss_logging.captions.folder.read import TEXTS, CaptionedFile, class_tokens, read_captioned_folder
+from loss_logging.captions.folder.image_suffixes import TEXTS
+from loss_logging.captions.folder.problems import PROBLEMS, FolderProblem, FolderProblems, ProblemKind, there_is
+from loss_logging.captions.folder.read import CaptionedFile, class_tokens, read_captioned_folder
 from loss_logging.captions.folder.repair import Repairer
+from loss_logging.captions.folder.trainer_settings import TrainerSettings, trainer_settings
 from loss_logging.captions.ignore import IgnoreList
 from loss_logging.captions.reason import SEVERITIES, FlaggedCaption, Reason, Severity
 from loss_logging.captions.text_store import TextStore
+from loss_logging.captions.trainers import Trainer
+from loss_logging.captions.verdict import Verdict, flagged_caption, flagged_order
 from loss_logging.support.progress_bar import progress_bar
 
 __all__ = ["IGNORE_FILE", "Finding", "FolderCheck", "check_folder"]
@@ -81,6 +85,11 @@ class FolderCheck:
         self._places = places
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing to check."""
+        return self.problems.counts["nothing_read"] > 0
+
+    @property
     def counts(self) -> Counter[Severity]:
         """The number of captions by their gravest severity, and of problems with datasets and files by theirs."""
         counts: Counter[Severity] = Counter(flagged.severity for flagged in self.captions.flagged)
@@ -98,6 +107,26 @@ class FolderCheck:
                 yield from (self._about_dataset(name, r) for r in dataset.reasons if r.severity == severity)
             for flagged, place in zip(self.captions.flagged, places, strict=True):
                 yield from (_about_caption(flagged, r, place) for r in flagged.details if r.severity == severity)
+
+    def add(self, reasons: Mapping[tuple[str, str, str], Reason], ignore: IgnoreList | None = None) -> None:
+        """Add what somebody else found about captions of the folder.
+
+        Args:
+            reasons: by path (relative to the folder), dataset and caption.
+            ignore: what is fine as it is.
+        """
+        wanted = {key: r for key, r in reasons.items() if ignore is None or not ignore.ignores(r.rule, key[0])}
+        verdicts = {(one.path, one.dataset, one.caption): tuple(one.details) for one in self.captions.flagged}
+        for key, reason in wanted.items():
+            verdicts[key] = (*verdicts.get(key, ()), reason)
+        flagged = [flagged_caption(*key, None, Verdict(found)) for key, found in verdicts.items()]
+        summary = Counter(self.captions.summary) + Counter(reason.rule for reason in wanted.values())
+        self.captions = msgspec.structs.replace(
+            self.captions,
+            flagged=sorted(flagged, key=flagged_order),
+            summary=dict(summary.most_common()),
+            ignored=self.captions.ignored + len(reasons) - len(wanted),
+        )
 
     def _about_file(self, problem: FolderProblem) -> Finding:
         return Finding(
@@ -126,7 +155,7 @@ def _about_caption(flagged: FlaggedCaption, reason: Reason, place: tuple[str, in
     source, line = place
     position: dict[str, int] = {} if line is None else {"line": line}
     if reason.span is not None and source.lower().endswith(TEXTS):
-        position = _position(flagged.caption, reason.span)
+        position = _position(flagged.caption, reason.span, line or 1)
     return Finding(
         severity=reason.severity,
         rule=reason.rule,
@@ -141,10 +170,10 @@ def _about_caption(flagged: FlaggedCaption, reason: Reason, place: tuple[str, in
     )
 
 
-def _position(text: str, span: tuple[int, int]) -> dict[str, int]:
+def _position(text: str, span: tuple[int, int], first: int) -> dict[str, int]:
     position = {}
     for name, place in zip(("", "end_"), span, strict=True):
-        position[f"{name}line"] = text.count("\n", 0, place) + 1
+        position[f"{name}line"] = text.count("\n", 0, place) + first
         position[f"{name}column"] = place - text.rfind("\n", 0, place)
     return position
 
@@ -156,6 +185,7 @@ def check_folder(
     ignore: IgnoreList | None = None,
     path_column: str | None = None,
     caption_column: str | None = None,
+    trainer: Trainer | TrainerSettings | None = None,
     repair: Literal["show", "write"] | None = None,
     progress: bool = False,
 ) -> FolderCheck:
@@ -164,6 +194,7 @@ def check_folder(
     Args:
         path, path_column, caption_column: as for `read_captioned_folder`.
         config: what counts as bad; the defaults when None.
+        trainer: how the trainer of the configuration is set up; as it is by itself when None.
         ignore: what is fine as it is, images and files by their path below ``path``.
         repair: whether to repair caption files (see `Repairer`), or to only note what would be repaired.
         progress: show a progress bar on a terminal.
@@ -183,11 +214,25 @@ def check_folder(
     root = os.path.normpath(path)
     folder = Path(root) if Path(root).is_dir() else Path(root).parent
     ignore = ignore or IgnoreList()
-    problems = FolderProblems(ignores=lambda kind, file: ignore.ignores(kind, _relative(file, str(folder))))
+
+    def is_ignored(kind: ProblemKind, file: str) -> bool:
+        return kind != "nothing_read" and ignore.ignores(kind, _relative(file, str(folder)))
+
+    problems = FolderProblems(ignores=is_ignored)
     repairer = Repairer(folder, problems, write=repair == "write") if repair else None
-    checker, places, tokens = DatasetChecker(config, ignore=ignore), _Places(), _ClassTokens()
-    files = read_captioned_folder(root, problems=problems, path_column=path_column, caption_column=caption_column)
+    config = config or CaptionConfig()
+    settings = trainer_settings(config, trainer)
+    checker = DatasetChecker(_with_syntax(config, settings), ignore=ignore)
+    places, tokens, left = _Places(), _ClassTokens(), _NotTrained()
+    found = False
+    files = read_captioned_folder(
+        root, problems=problems, path_column=path_column, caption_column=caption_column, trainer=settings
+    )
     for file in progress_bar("checking captions", files, shown=progress):
+        found = True
+        if file.not_trained is not None:
+            left.add(file)
+            continue
         if file.caption is None and file.source is not None and file.line is None:
             continue  # a file that cannot be read, which is among the problems
         current = repairer.repaired(file) if repairer else file
@@ -196,7 +241,43 @@ def check_folder(
         checker.add(image, current.dataset, caption, _fingerprint(current.path))
         places.add(image, current.dataset, caption, current.source or current.path, current.line)
     tokens.tell(folder, problems)
+    left.tell(problems)
+    if not found:
+        problems.add("nothing_read", root, f"holds no images or captions that are read{there_is(problems)}")
     return FolderCheck(str(folder), checker.finish(), problems, repairer, places)
+
+
+def _with_syntax(config: CaptionConfig, settings: TrainerSettings | None) -> CaptionConfig:
+    """The configuration, with what the trainer resolves as it is set up."""
+    if settings is None:
+        return config
+    trainers = [settings.trainer, *settings.folders.values()]
+    resolved = dict.fromkeys([*config.syntax, *(name for trainer in trainers for name in trainer.resolves)])
+    return msgspec.convert(
+        {name: getattr(config, name) for name in config.__struct_fields__}
+        | {"syntax": list(resolved), "trainer": settings.trainer.name},
+        CaptionConfig,
+    )
+
+
+class _NotTrained:
+    """Images that take no part in the training, by the reason."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+
+    def add(self, file: CaptionedFile) -> None:
+        """Count one."""
+        reason = file.not_trained or ""
+        self._counts[reason] += 1
+        self._first.setdefault(reason, file.path)
+
+    def tell(self, problems: FolderProblems) -> None:
+        """Say so, once for each reason."""
+        for reason, count in self._counts.items():
+            images = f"{count:,} images are" if count > 1 else "an image is"
+            problems.add("not_trained", self._first[reason], f"{images} not trained on: {reason}")
 
 
 class _ClassTokens:
@@ -211,6 +292,8 @@ class _ClassTokens:
         self._all[file.dataset] += 1
         if file.source is not None or (tokens := class_tokens(file.dataset)) is None:
             return file.caption
+        if file.caption is not None and file.caption != tokens:
+            return file.caption  # of another trainer
         self._without[file.dataset] += 1
         return tokens
 

@@ -41,6 +41,7 @@ def write_json(check: FolderCheck, out: TextIO) -> None:
         "datasets": msgspec.to_builtins(check.captions.datasets),
         "ignored": check.captions.ignored,
         "warnings": check.captions.warnings,
+        "notes": check.problems.notes,
     }
     out.write(_json(head)[:-1] + ', "findings": [')
     for i, finding in enumerate(check.findings()):
@@ -71,7 +72,7 @@ def write_github(check: FolderCheck, out: TextIO) -> None:
 def write_sarif(check: FolderCheck, out: TextIO) -> None:
     """One SARIF 2.1.0 log with one run."""
     findings = list(islice(check.findings(), _MOST_RESULTS + 1))
-    notes = list(check.captions.warnings)
+    notes = [*check.captions.warnings, *check.problems.notes]
     if len(findings) > _MOST_RESULTS:
         findings.pop()
         notes.append(f"Only the first {_MOST_RESULTS} findings are listed, the gravest first.")

@@ -10,7 +10,7 @@ import msgspec
 
 from loss_logging.captions.reason import Severity
 
-__all__ = ["PROBLEMS", "FolderProblem", "FolderProblems", "ProblemKind"]
+__all__ = ["PROBLEMS", "FolderProblem", "FolderProblems", "ProblemKind", "there_is"]
 
 ProblemKind = Literal[
     "unreadable",
@@ -26,20 +26,46 @@ ProblemKind = Literal[
     "two_captions",
     "class_tokens",
     "not_repaired",
+    "not_understood",
+    "archive",
+    "unknown_suffix",
+    "left_out",
+    "nothing_read",
+    "not_trained",
+    "empty_file",
+    "lines_lost",
+    "several_columns",
+    "suffix_in_capitals",
+    "no_trainer_reads_json",
+    "usual_suffix",
+    "metadata_not_read",
 ]
 
 PROBLEMS: dict[ProblemKind, tuple[Severity, str]] = {
+    "nothing_read": ("error", "Name a folder of captioned images, or a table of captions."),
     "unreadable": ("error", "Check the rights, the disk, or where the link leads."),
     "binary": ("error", "Write the caption into it again."),
     "undecodable": ("error", "Write the caption again, as UTF-8."),
     "broken_line": ("error", "Correct it; until then its image has no caption."),
     "no_columns": ("error", "Say which columns hold the file names and the captions."),
     "not_repaired": ("error", "Nothing was changed; check the rights and the disk."),
+    "empty_file": ("error", "Write a caption into it, or take it out: kohya stops at it."),
+    "metadata_not_read": ("warning", "Give the folder another shape, or name the files in data_files."),
+    "not_trained": ("warning", "They take no part in the training: caption them, or take them out."),
+    "lines_lost": ("warning", "Write the caption in one line."),
+    "suffix_in_capitals": ("warning", "On Linux no trainer finds it: write the suffix in small letters."),
+    "no_trainer_reads_json": ("warning", "Write it into a .txt: trainers read no JSON beside an image."),
     "not_utf8": ("warning", "Save it as UTF-8 without byte order mark, which is what trainers read."),
     "too_large": ("warning", "No model reads so much; write a caption."),
+    "not_understood": ("warning", "Where it holds captions, say which columns hold them and the file names."),
+    "archive": ("warning", "Unpack it to have them checked."),
+    "unknown_suffix": ("warning", "Save it as .png, .jpg or .webp, or take it out."),
     "no_image": ("warning", "It is never trained on; add the image or correct the name."),
     "link_loop": ("warning", "Remove the link."),
-    "not_read": ("info", "kohya reads only those folders; move the images into one."),
+    "not_read": ("info", "Move the images, or take them out."),
+    "several_columns": ("info", "Say which column it is: --caption-column."),
+    "usual_suffix": ("info", "Tell it so, or it trains without them: --caption_extension."),
+    "left_out": ("info", "They have no captions of their own."),
     "two_captions": ("info", "A trainer reads one of them; remove the others."),
     "class_tokens": ("info", "Write captions where that says too little."),
 }
@@ -72,7 +98,8 @@ class FolderProblem(msgspec.Struct, frozen=True):
 class FolderProblems:
     """Collects problems: counts all, and keeps the first ``keep`` of each kind.
 
-    Those of which ``ignores`` says so, by kind and path, are left out.
+    Those of which ``ignores`` says so, by kind and path, are left out. ``unread`` counts, by suffix, the files that are
+    neither images nor captions. ``notes`` are sentences about the folder as a whole.
 
     Example:
         >>> problems = FolderProblems()
@@ -83,6 +110,8 @@ class FolderProblems:
 
     def __init__(self, keep: int = 1_000, ignores: Callable[[ProblemKind, str], bool] | None = None) -> None:
         self.counts: Counter[ProblemKind] = Counter()
+        self.unread: Counter[str] = Counter()
+        self.notes: list[str] = []
         self.kept: list[FolderProblem] = []
         self._keep = keep
         self._ignores = ignores
@@ -94,3 +123,15 @@ class FolderProblems:
         self.counts[kind] += 1
         if self.counts[kind] <= self._keep:
             self.kept.append(FolderProblem(kind, path, message, line))
+
+
+def there_is(problems: FolderProblems) -> str:
+    """What a folder holds that is not read, for the end of a sentence; nothing where it is empty.
+
+    >>> problems = FolderProblems()
+    >>> problems.unread.update([".tar", ".tar", ""])
+    >>> there_is(problems)
+    '; there are: 2 .tar, 1 without suffix'
+    """
+    counts = ", ".join(f"{count:,} {suffix or 'without suffix'}" for suffix, count in problems.unread.most_common(8))
+    return f"; there are: {counts}" if counts else ""

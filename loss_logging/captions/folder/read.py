@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections import defaultdict
@@ -10,43 +11,33 @@ from pathlib import Path
 
 import msgspec
 
-from loss_logging.captions.folder.decoding import BinaryDataError, TextDecoder
+from loss_logging.captions.caption import quote
+from loss_logging.captions.folder.caption_files import CaptionFiles
+from loss_logging.captions.folder.captioned_file import CaptionedFile
+from loss_logging.captions.folder.folder_listing import Listing, is_companion, stem, suffix
+from loss_logging.captions.folder.image_suffixes import IMAGES, TEXTS
+from loss_logging.captions.folder.imagefolder import Imagefolder
 from loss_logging.captions.folder.problems import FolderProblems
-from loss_logging.captions.folder.tables import TABLES, Columns, NoColumnsError, decode_json, read_table
+from loss_logging.captions.folder.table_reader import ReadTable, TableReader
+from loss_logging.captions.folder.tables import TABLES, Columns
+from loss_logging.captions.folder.trained_images import (
+    TrainedImages,
+    class_tokens,
+    numbered,
+    reads_table,
+    tell_usual_suffix,
+)
+from loss_logging.captions.folder.trainer_settings import TrainerSettings, as_settings
+from loss_logging.captions.trainers import TRAINERS, Trainer
 from loss_logging.errors import LossLoggingError
 
 __all__ = ["CaptionedFile", "class_tokens", "read_captioned_folder"]
 
-_PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jxl", ".heic", ".heif"}
-_VIDEOS = {".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v"}
-IMAGES = frozenset(_PICTURES | _VIDEOS)
-TEXTS = (".txt", ".caption")
-
-# Of JSON files, those with these names are tables: kohya's and others'. The rest may lie beside an image.
-_JSON_TABLES = re.compile(r"(meta|captions?|dataset).*\.json", re.IGNORECASE)
-_KOHYA_FOLDER = re.compile(r"\d+_(.+)")
+_SEVERAL_LINES = (
+    "Some captions have several lines: kohya reads the first, SimpleTuner and OneTrainer take each for a caption, "
+    "ai-toolkit, musubi and diffusion-pipe read all as one. Say which trainer it is for: --trainer."
+)
 _SHARD = re.compile(r"\d+")
-
-_USUAL_SIZE, _MOST_READ = 8_192, 2**20  # bytes of a caption file
-
-
-class CaptionedFile(msgspec.Struct, frozen=True, gc=False):
-    """An image and its caption.
-
-    Args:
-        path: of the image, as found on disk or as the table names it, below the table's folder.
-        dataset: the folder that holds it or its table, relative to the folder that was read; folders of digits alone
-            are shards of the folder above them.
-        caption: as it is in the file, but for a last line end; None where there is none or it cannot be read.
-        source: the file that the caption is in; None where there is none.
-        line: the line or row in a table, from 1; None for a file with one caption.
-    """
-
-    path: str
-    dataset: str
-    caption: str | None
-    source: str | None = None
-    line: int | None = None
 
 
 def read_captioned_folder(
@@ -55,11 +46,12 @@ def read_captioned_folder(
     problems: FolderProblems | None = None,
     path_column: str | None = None,
     caption_column: str | None = None,
+    trainer: str | Trainer | TrainerSettings | None = None,
 ) -> Iterator[CaptionedFile]:
     """Read images and captions, folder by folder, each in the order of the names.
 
     It understands, in any mixture and depth: images and videos with a ``.txt``, ``.caption`` or ``.json`` beside them
-    (kohya, ai-toolkit, SimpleTuner), ``metadata.jsonl``, ``.csv`` and ``.parquet`` (Hugging Face's imagefolder), other
+    (for trainers), ``metadata.jsonl``, ``.csv`` and ``.parquet`` (Hugging Face's imagefolder), other
     tables with a column of file names and one of captions, kohya's ``meta_cap.json``, and folders of captions alone.
     Hidden files are left out. Links to folders are followed, each folder is read once.
 
@@ -71,6 +63,8 @@ def read_captioned_folder(
         problems: collects what cannot be read and what a trainer would miss; nothing of that kind is raised.
         path_column: the column of file names in tables; guessed when None.
         caption_column: the column of captions in tables; guessed when None.
+        trainer: read what this trainer reads, by its name or as it is set up, and say what it makes of it; whatever any
+            of them reads when None.
 
     Raises:
         LossLoggingError: ``path`` does not exist, or is a file of another kind or without captions.
@@ -85,7 +79,9 @@ def read_captioned_folder(
         [('cats', 'a cat'), ('cats', None)]
     """
     root = os.path.normpath(path)
-    reader = _Reader(root, FolderProblems() if problems is None else problems, Columns(path_column, caption_column))
+    settings = None if trainer is None else as_settings(trainer)
+    columns = Columns(path_column, caption_column)
+    reader = _Reader(root, FolderProblems() if problems is None else problems, columns, settings)
     if Path(root).is_dir():
         return reader.read_folders()
     if not Path(root).exists():
@@ -93,82 +89,84 @@ def read_captioned_folder(
     return reader.read_file()
 
 
-def class_tokens(dataset: str) -> str | None:
-    """What kohya trains the images without caption on, in a folder named ``N_tokens``; None for other names.
-
-    >>> class_tokens("img/10_sks dog"), class_tokens("dogs")
-    ('sks dog', None)
-    """
-    match = _KOHYA_FOLDER.fullmatch(dataset.rpartition("/")[2])
-    return match[1] if match else None
-
-
-class _Folder:
-    """The names in one folder, by what they are."""
-
-    def __init__(self) -> None:
-        self.images: list[os.DirEntry[str]] = []
-        self.texts: defaultdict[str, list[os.DirEntry[str]]] = defaultdict(list)  # by stem
-        self.beside: dict[str, os.DirEntry[str]] = {}  # JSON files, by stem
-        self.tables: list[os.DirEntry[str]] = []
-        self.folders: list[os.DirEntry[str]] = []
-
-    def add(self, entry: os.DirEntry[str]) -> None:
-        stem, suffix = _stem(entry.name), _suffix(entry.name)
-        if suffix in IMAGES:
-            self.images.append(entry)
-        elif suffix in TEXTS:
-            self.texts[stem].append(entry)
-        elif suffix == ".json":
-            self.beside[stem] = entry
-        elif suffix in TABLES:
-            self.tables.append(entry)
-
-    def settle(self) -> _Folder:
-        """Tell the JSON tables from the JSON files beside an image, once every name is known."""
-        stems = {_stem(image.name) for image in self.images}
-        for stem in [stem for stem in self.beside if stem not in stems]:
-            entry = self.beside.pop(stem)
-            if _JSON_TABLES.fullmatch(entry.name):
-                self.tables.append(entry)
-        return self
-
-    def only(self, stem: str) -> _Folder:
-        """The images and captions with this stem."""
-        folder = _Folder()
-        folder.images = [image for image in self.images if _stem(image.name) == stem]
-        folder.texts[stem] = self.texts.get(stem, [])
-        folder.beside = {stem: self.beside[stem]} if stem in self.beside else {}
-        return folder
+def _is_numbered(folder: os.DirEntry[str]) -> bool:
+    return class_tokens(folder.name) is not None
 
 
 class _Reader:
     """Reads one folder, or one file, and notes what is wrong."""
 
-    def __init__(self, root: str, problems: FolderProblems, columns: Columns) -> None:
+    def __init__(
+        self, root: str, problems: FolderProblems, columns: Columns, settings: TrainerSettings | None = None
+    ) -> None:
         self._root = root
         self._problems = problems
-        self._columns = columns
+        self._tables = TableReader(root, columns, problems)
+        self._settings = settings
+        self._any_numbered = False
 
     def read_folders(self) -> Iterator[CaptionedFile]:
         visited: set[tuple[int, int]] = set()
-        # With each folder, the images that the tables above it name.
-        waiting: list[tuple[str, str, tuple[set[str], ...]]] = [(self._root, "", ())]
+        imagefolder = Imagefolder(self._problems)
+        without = 0
+        # With each folder, the tables above it.
+        waiting: list[tuple[str, str, tuple[ReadTable, ...]]] = [(self._root, "", ())]
         while waiting:
-            path, relative, named = waiting.pop()
-            if (folder := self._list(path, visited)) is None:
+            path, relative, tables = waiting.pop()
+            if (listing := self._list(path, visited)) is None:
                 continue
-            dataset = self._dataset(relative)
-            for table in folder.tables:
-                in_table: set[str] = set()
-                yield from self._table(table.path, path, dataset, in_table)
-                named = (*named, in_table) if in_table else named
-            yield from self._pairs(folder, dataset, named)
+            if self._settings is None or self._settings.trainer.name == "diffusers":
+                imagefolder.see(relative, listing)
+            if not relative:
+                self._any_numbered = any(map(_is_numbered, listing.folders))
+            for file in self._folder(path, relative, listing, tables):
+                if isinstance(file, ReadTable):
+                    tables = (*tables, file)
+                    continue
+                without += file.caption is None and file.source is None
+                yield file
+            self._tell_unread(listing)
             prefix = f"{relative}/" if relative else ""
-            waiting.extend((entry.path, prefix + entry.name, named) for entry in reversed(folder.folders))
+            waiting.extend((entry.path, prefix + entry.name, tables) for entry in reversed(listing.folders))
+        imagefolder.tell()
+        for path, columns in self._tables.not_understood if without else ():
+            self._problems.add("not_understood", path, f"is no table of captions that is known; it has: {columns}")
 
-    def _list(self, path: str, visited: set[tuple[int, int]]) -> _Folder | None:
-        folder = _Folder()
+    def _folder(
+        self, path: str, relative: str, listing: Listing, tables: tuple[ReadTable, ...]
+    ) -> Iterator[CaptionedFile | ReadTable]:
+        """What one folder holds: the tables in it that name images, each after what it says, and the files."""
+        dataset = self._dataset(relative)
+        trainer = self._settings.of(path) if self._settings else None
+        if trainer is not None and (reason := self._not_read(trainer, relative)):
+            yield from (CaptionedFile(image.path, dataset, None, not_trained=reason) for image in listing.images)
+            return
+        for entry in listing.tables:
+            archive = listing.archives.pop(stem(entry.name), None)
+            if trainer is None or reads_table(trainer, entry.name, listing):
+                table = ReadTable(entry.name, defaultdict(set))
+                yield from self._tables.read(entry.path, path, dataset, table, tables, archive, trainer)
+                if table.captions:
+                    tables = (*tables, table)
+                    yield table
+        name = relative.rpartition("/")[2] or Path(self._root).resolve().name
+        if trainer is not None:
+            images = TrainedImages(trainer, name, listing, dataset, self._problems, in_table=bool(tables))
+            yield from self._trained(images, listing, relative, tables)
+        else:
+            yield from self._pairs(listing, relative, dataset, tables, name)
+
+    def _not_read(self, trainer: Trainer, relative: str) -> str | None:
+        """Why a trainer does not look into a folder."""
+        if trainer.folders == "all" or (not relative and not self._any_numbered):
+            return None
+        if trainer.folders == "top":
+            return f"{trainer.name} reads no folders inside" if relative else None
+        found = numbered(relative) if self._any_numbered and "/" not in relative else None
+        return None if found is not None and found[0] > 0 else "kohya reads only folders named N_name, and none inside"
+
+    def _list(self, path: str, visited: set[tuple[int, int]]) -> Listing | None:
+        listing = Listing()
         try:
             status = Path(path).stat()
             if (status.st_dev, status.st_ino) in visited:
@@ -178,18 +176,18 @@ class _Reader:
             with os.scandir(path) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
                     if not entry.name.startswith("."):
-                        self._sort(entry, folder)
+                        self._sort(entry, listing)
         except OSError as error:
             self._unreadable(path, error)
             return None
-        return folder.settle()
+        return listing.settle()
 
-    def _sort(self, entry: os.DirEntry[str], folder: _Folder) -> None:
+    def _sort(self, entry: os.DirEntry[str], listing: Listing) -> None:
         try:
             if entry.is_file():
-                folder.add(entry)
+                listing.add(entry)
             elif entry.is_dir():
-                folder.folders.append(entry)
+                listing.folders.append(entry)
             elif entry.is_symlink():
                 self._problems.add("unreadable", entry.path, "is a link to nothing")
         except OSError as error:  # a link to itself
@@ -204,133 +202,150 @@ class _Reader:
     def read_file(self) -> Iterator[CaptionedFile]:
         """The root itself: a table, or an image and its caption, whichever of the two it is."""
         path = Path(self._root)
-        suffix = path.suffix.lower()
-        if suffix in TABLES:
+        ending = path.suffix.lower()
+        trainer = self._settings.of(str(path.parent)) if self._settings else None
+        if ending in TABLES:
             dataset = path.absolute().parent.name if path.stem.lower() == "metadata" else path.stem
-            yield from self._table(str(path), str(path.parent), dataset, set())
-        elif suffix in IMAGES or suffix in TEXTS:
-            if (folder := self._list(str(path.parent), set())) is not None:
-                yield from self._pairs(folder.only(path.stem), path.absolute().parent.name, ())
+            table = ReadTable(path.name, defaultdict(set))
+            yield from self._tables.read(str(path), str(path.parent), dataset, table, trainer=trainer)
+        elif ending in IMAGES or ending in TEXTS:
+            if (listing := self._list(str(path.parent), set())) is not None:
+                name, only = path.absolute().parent.name, listing.only(path.stem)
+                if trainer is None:
+                    yield from self._pairs(only, "", name, (), name)
+                else:
+                    yield from self._trained(TrainedImages(trainer, name, only, name, self._problems), only, "", ())
         else:
             allowed = ", ".join(sorted({*TABLES, *TEXTS}))
             raise LossLoggingError(f"{path} is no caption file; allowed: a folder, an image, or a file with {allowed}")
 
-    def _table(self, path: str, folder: str, dataset: str, named: set[str]) -> Iterator[CaptionedFile]:
-        """What the table says; adds to ``named`` the images that it names."""
-        meant = path == self._root or _stem(Path(path).name).lower() == "metadata"
-        columns = msgspec.structs.replace(self._columns, needs_path=not meant)
-        try:
-            for row in read_table(path, columns, self._problems):
-                image = f"{path}:{row.line}" if row.name is None else row.name
-                if row.name is not None and "://" not in row.name:
-                    image = os.path.normpath(Path(folder, row.name))
-                    named.add(image)
-                    if not (path == self._root or row.image_inside or _suffix(image) not in IMAGES or _exists(image)):
-                        self._problems.add("no_image", path, f"there is no {row.name}", row.line)
-                yield CaptionedFile(image, dataset, row.caption, path, row.line)
-        except NoColumnsError as error:
-            if path == self._root:
-                raise LossLoggingError(f"{path} has no column of captions; its columns are: {error}") from error
-            if meant:
-                self._problems.add("no_columns", path, f"has no column of captions; its columns are: {error}")
-        except BinaryDataError as error:
-            self._problems.add("binary", path, str(error) or "holds no text")
-        except OSError as error:
-            self._unreadable(path, error)
+    def _trained(
+        self, images: TrainedImages, listing: Listing, relative: str, tables: tuple[ReadTable, ...]
+    ) -> Iterator[CaptionedFile]:
+        """Each image as the trainer takes it, unless a table has said so."""
+        stems, companions = listing.stems(), []
+        for image in listing.images:
+            key = self._tables.names.key(image.path) if tables or self._tables.companions else ""
+            if any(key in table.captions for table in tables):
+                continue
+            found = list(images.captions(image)) if not tables else [images.without(image.path)]
+            alone = all(file.source is None for file in found)
+            if images.is_left_out(image.name) or (alone and self._goes_with_another(image, key, relative, stems)):
+                companions.append(image)
+            else:
+                yield from found
+        self._tell_companions(companions)
 
-    def _pairs(self, folder: _Folder, dataset: str, named: tuple[set[str], ...]) -> Iterator[CaptionedFile]:
+    def _pairs(
+        self, listing: Listing, relative: str, dataset: str, tables: tuple[ReadTable, ...], name: str
+    ) -> Iterator[CaptionedFile]:
         """Each image with the captions beside it, then the captions without image."""
-        decoder = TextDecoder()
-        for image in folder.images:
-            found = list(self._beside(image, folder, dataset, decoder))
-            in_table = bool(named) and _is_named(os.path.normpath(image.path), named)
-            if len(found) + in_table > 1:
-                places = [Path(file.source or "").name for file in found] + ["a table"] * in_table
-                self._problems.add("two_captions", image.path, f"has captions in {' and '.join(places)}")
-            yield from found
-            if not (found or in_table):
+        files, stems, companions = CaptionFiles(self._problems), listing.stems(), []
+        if first_line := class_tokens(name) is not None:  # what kohya reads in its folders
+            tell_usual_suffix(TRAINERS["kohya"], listing, self._problems)
+        for image in listing.images:
+            key = self._tables.names.key(image.path) if tables or self._tables.companions else ""
+            told = [table for table in tables if key in table.captions]
+            found = list(self._beside(image, listing, dataset, files))
+            if not first_line:
+                self._tell_lines(found)
+            self._tell_several(image, found, told)
+            same = {caption for table in told for caption in table.captions[key]}
+            for file in found:
+                if hash(file.caption) not in same:
+                    yield self._first_line(file) if first_line else file
+            if found or told:
+                continue
+            if self._goes_with_another(image, key, relative, stems):
+                companions.append(image)
+            else:
                 yield CaptionedFile(image.path, dataset, None)
-        yield from self._without_image(folder, dataset, decoder)
-        if folder.images and any(_KOHYA_FOLDER.fullmatch(inner.name) for inner in folder.folders):
-            count = f"{len(folder.images)} images" if len(folder.images) > 1 else "an image"
-            self._problems.add("not_read", folder.images[0].path, f"{count} beside folders named N_name")
+        self._tell_companions(companions)
+        yield from self._without_image(listing, dataset, files, stems)
+        if listing.images and any(map(_is_numbered, listing.folders)):
+            count = f"{len(listing.images)} images" if len(listing.images) > 1 else "an image"
+            message = f"{count} beside folders named N_name, where kohya does not look"
+            self._problems.add("not_read", listing.images[0].path, message)
+
+    def _goes_with_another(self, image: os.DirEntry[str], key: str, relative: str, stems: set[str]) -> bool:
+        return key in self._tables.companions or is_companion(image.name, relative, stems)
+
+    def _tell_companions(self, companions: list[os.DirEntry[str]]) -> None:
+        if companions:
+            count = f"{len(companions)} images" if len(companions) > 1 else "an image"
+            self._problems.add("left_out", companions[0].path, f"{count} of masks, controls or previews")
+
+    def _tell_several(self, image: os.DirEntry[str], found: list[CaptionedFile], told: list[ReadTable]) -> None:
+        """Note where an image has captions in several places, unless they say the same."""
+        places = dict.fromkeys(Path(file.source or "").name for file in found)
+        key = self._tables.names.key(image.path) if told else ""
+        captions = {hash(file.caption) for file in found}.union(*(table.captions[key] for table in told))
+        if len(captions) > 1 and len(places) + bool(told) > 1:
+            names = [*places, *(table.name for table in told[:1])]
+            self._problems.add("two_captions", image.path, f"has captions in {' and '.join(names)}")
 
     def _beside(
-        self, image: os.DirEntry[str], folder: _Folder, dataset: str, decoder: TextDecoder
+        self, image: os.DirEntry[str], listing: Listing, dataset: str, files: CaptionFiles
     ) -> Iterator[CaptionedFile]:
-        stem = _stem(image.name)
-        for text in folder.texts.get(stem, ()):
-            yield CaptionedFile(image.path, dataset, self._text(text.path, decoder), text.path)
-        if (beside := folder.beside.get(stem)) and (caption := self._in_json(beside.path, decoder)) is not None:
-            yield CaptionedFile(image.path, dataset, caption, beside.path)
+        """What the files of the image's name say, each text once."""
+        name, seen = stem(image.name), set()
+        texts = ((text, files.text(text.path)) for text in listing.texts.get(name, ()))
+        beside = listing.beside.get(name)
+        in_json = ((beside, caption) for caption in files.in_json(beside.path)) if beside else ()
+        told: os.DirEntry[str] | None = None
+        for entry, caption in itertools.chain(texts, in_json):
+            if caption is None or caption not in seen:
+                seen.add(caption)
+                if entry is not told:
+                    self._tell_suffix(entry)
+                told = entry
+                yield CaptionedFile(image.path, dataset, caption, entry.path)
 
-    def _without_image(self, folder: _Folder, dataset: str, decoder: TextDecoder) -> Iterator[CaptionedFile]:
+    def _tell_suffix(self, entry: os.DirEntry[str]) -> None:
+        """Note a caption file that no trainer reads."""
+        ending = suffix(entry.name)
+        if ending == ".json":
+            self._problems.add("no_trainer_reads_json", entry.path, "holds a caption")
+        elif not entry.name.endswith(ending):
+            self._problems.add("suffix_in_capitals", entry.path, f"ends in {entry.name[-len(ending) :]}")
+
+    def _tell_lines(self, files: list[CaptionedFile]) -> None:
+        """Say once that trainers differ in what they make of several lines."""
+        if _SEVERAL_LINES in self._problems.notes:
+            return
+        if any(file.source is not None and "\n" in (file.caption or "").strip() for file in files):
+            self._problems.notes.append(_SEVERAL_LINES)
+
+    def _without_image(
+        self, listing: Listing, dataset: str, files: CaptionFiles, stems: set[str]
+    ) -> Iterator[CaptionedFile]:
         """Captions whose image is missing, unless the folder holds nothing but captions."""
-        only_captions = not (folder.images or folder.folders)
-        stems = {_stem(image.name) for image in folder.images}
-        for stem, texts in folder.texts.items():
-            for text in () if stem in stems else texts:
+        only_captions = not (listing.images or listing.folders or listing.archives)
+        for name, texts in listing.texts.items():
+            for text in () if name in stems else texts:
                 if only_captions:
-                    yield CaptionedFile(text.path, dataset, self._text(text.path, decoder), text.path)
+                    yield CaptionedFile(text.path, dataset, files.text(text.path), text.path)
                 else:
                     self._problems.add("no_image", text.path, "there is no image of this name beside it")
 
-    def _text(self, path: str, decoder: TextDecoder) -> str | None:
-        try:
-            with Path(path).open("rb") as file:
-                data = file.read(_USUAL_SIZE)
-                if len(data) == _USUAL_SIZE:
-                    data += file.read(_MOST_READ - _USUAL_SIZE)
-                cut = len(data) == _MOST_READ and bool(file.read(1))
-            decoded = decoder.decode(data, cut=cut)
-        except OSError as error:
-            self._unreadable(path, error)
-            return None
-        except BinaryDataError:
-            self._problems.add("binary", path, "holds no text")
-            return None
-        if cut:
-            self._problems.add("too_large", path, f"is larger than {_MOST_READ:,} bytes, of which the first were read")
-        if decoded.damaged:
-            self._problems.add("undecodable", path, f"holds bytes that are no {decoded.encoding}")
-        elif not decoded.plain:
-            mark = " with a byte order mark" if decoded.marked else ""
-            self._problems.add("not_utf8", path, f"is {decoded.encoding}{mark}, not plain UTF-8")
-        return decoded.text.removesuffix("\n").removesuffix("\r")
-
-    def _in_json(self, path: str, decoder: TextDecoder) -> str | None:
-        """The caption of an image in a JSON file of its own, which may also hold anything else."""
-        if (text := self._text(path, decoder)) is None:
-            return None
-        try:
-            content = decode_json(text)
-        except ValueError as error:
-            self._problems.add("broken_line", path, f"no JSON: {error}")
-            return None
-        values = (content.get(key) for key in ("caption", "text", "prompt")) if isinstance(content, dict) else ()
-        return next((value for value in values if isinstance(value, str)), None)
+    def _tell_unread(self, listing: Listing) -> None:
+        self._problems.unread.update(listing.unread)
+        for archive in listing.archives.values():
+            self._problems.unread[suffix(archive.name)] += 1
+            self._problems.add("archive", archive.path, "is an archive, whose captions are not checked")
+        for image in listing.no_trainer_reads:
+            self._problems.add("unknown_suffix", image.path, f"no trainer reads {suffix(image.name)}")
 
     def _unreadable(self, path: str, error: OSError) -> None:
         self._problems.add("unreadable", path, error.strerror or str(error))
 
-
-def _stem(name: str) -> str:
-    return name.rpartition(".")[0]
-
-
-def _suffix(name: str) -> str:
-    _, dot, suffix = name.rpartition(".")
-    return (dot + suffix).lower()
-
-
-def _exists(path: str) -> bool:
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
-
-
-def _is_named(image: str, named: tuple[set[str], ...]) -> bool:
-    """Whether a table names the image; kohya's leave out the suffix."""
-    stem = image.rpartition(".")[0]
-    return any(image in table or stem in table for table in named)
+    def _first_line(self, file: CaptionedFile) -> CaptionedFile:
+        """In a folder of kohya's: of a text file, what is in its first line."""
+        text = file.caption
+        if text is None or "\n" not in text or not (file.source or "").lower().endswith(TEXTS):
+            return file
+        first, _, rest = text.partition("\n")
+        if rest.strip():
+            message = f"of its lines kohya reads the first, and loses {quote(rest)}"
+            self._problems.add("lines_lost", file.source or "", message, 2)
+        return msgspec.structs.replace(file, caption=first, line=1)

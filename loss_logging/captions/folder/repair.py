@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 
 from loss_logging.captions.fix import MOST_CHARACTERS, fixed
+from loss_logging.captions.folder.captioned_file import CaptionedFile
+from loss_logging.captions.folder.image_suffixes import TEXTS
 from loss_logging.captions.folder.problems import FolderProblems
-from loss_logging.captions.folder.read import TEXTS, CaptionedFile
 from loss_logging.support.files import whole_file
 
 __all__ = ["Repair", "Repairer"]
@@ -84,6 +85,8 @@ def _repair(path: Path) -> Repair | None:
     except UnicodeDecodeError:
         return None
     text, end = _without_end(before.removeprefix(_MARK))
+    if "\n" in text or "\r" in text:
+        end = end[-1:]  # as the line ends within
     after = fixed(text) + end
     return None if after == before else Repair(str(path), before, after)
 

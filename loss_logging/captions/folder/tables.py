@@ -6,62 +6,101 @@ import csv
 import io
 import itertools
 import json
+import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any, NamedTuple
 
 import msgspec
 
 from loss_logging.captions.folder.decoding import BinaryDataError, TextDecoder, with_byte_order_mark
+from loss_logging.captions.folder.image_suffixes import IMAGES
 from loss_logging.captions.folder.problems import FolderProblems
 
 __all__ = ["TABLES", "Columns", "NoColumnsError", "Row", "decode_json", "read_table"]
 
 _PATHS = (
-    *("file_name", "filename", "file_path", "filepath", "image_path", "image_file", "image_name", "img_path", "path"),
-    *("file", "image", "img", "video_path", "video", "key", "url"),
+    *("file_name", "filename", "image_file_name", "target_file_name", "file_path", "filepath", "image_path"),
+    *("image_path_0", "image_file", "image_name", "img_path", "path", "file", "image", "img", "video_path", "video"),
+    *("key", "url"),
 )
 _CAPTIONS = ("caption", "text", "prompt", "captions", "caption_text", "description", "tags")
+
+# Columns of images that belong to another one: what imagefolder, musubi and trainers of ControlNets call them.
+_COMPANION = re.compile(
+    r".+_file_names?|image_path_\d+|(control|cond(itioning)?|mask|reference|source)(_(images?|paths?|files?))*(_?\d+)?",
+    re.IGNORECASE,
+)
+
+_FALLBACK = re.compile(r"fallback.*|.*_fallback", re.IGNORECASE)
+_ID = "id"  # the name of an image, in SimpleTuner's tables; of anything, in others
+_TRIED = 16  # rows in which an id must be that of an image
 
 _LONGEST_LINE = 16 * 2**20  # characters
 _MOST_LINES = 256  # of one quoted CSV field; more are a quote that was never closed
 _ROWS_AT_A_TIME = 4_096
+_TAGS = "tags"
+_DELIMITER = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 
 
 class NoColumnsError(ValueError):
     """A table without captions or file names; the message holds the names of the columns that there are."""
 
 
+class Chosen(NamedTuple):
+    """The columns of file names and of captions, None where there is none, and of what belongs to them."""
+
+    path: str | None
+    caption: str | None
+    companions: tuple[str, ...] = ()
+    fallback: str | None = None  # for rows without a caption
+    others: tuple[str, ...] = ()  # that hold captions, too
+
+
 class Columns(msgspec.Struct, frozen=True):
     """The names of the columns with file names and captions; None where they are to be guessed.
 
-    With ``needs_path``, a table without file names is none of captions.
+    With ``needs_path``, a table without file names is none of captions. With ``second``, captions are in "text", or
+    else in the second column, as in diffusers' scripts.
 
-    >>> Columns().choose(["id", "File_Name", "TEXT"])
-    ('File_Name', 'TEXT')
+    >>> Columns().choose(["id", "File_Name", "TEXT", "mask_path"])[:3]
+    ('File_Name', 'TEXT', ('mask_path',))
     """
 
     path: str | None = None
     caption: str | None = None
     needs_path: bool = False
+    second: bool = False
 
-    def choose(self, names: Iterable[str]) -> tuple[str | None, str | None]:
-        """The column of file names and that of captions among ``names``, None where there is none."""
-        by_name = {name.strip().casefold(): name for name in reversed(list(names))}
-        return _first(by_name, self.path, _PATHS), _first(by_name, self.caption, _CAPTIONS)
+    def choose(self, names: Iterable[str]) -> Chosen:
+        """The columns among ``names``."""
+        names = list(names)
+        by_name = {name.strip().casefold(): name for name in reversed(names)}
+        companions = [name for name in names if _COMPANION.fullmatch(name.strip())]
+        path = _first(by_name, self.path, _PATHS)
+        if path is None and self.path is None:  # imagefolder's, of a name of one's own
+            path = next((name for name in companions if name.strip().casefold().endswith("_file_name")), None)
+        path = path if path is not None or self.path is not None else by_name.get(_ID)
+        usual = ("text", *[name.strip().casefold() for name in names if name != path][:1]) if self.second else _CAPTIONS
+        caption = _first(by_name, self.caption, usual)
+        companions = [name for name in companions if name not in (path, caption)]
+        fallback = next((name for name in names if _FALLBACK.fullmatch(name.strip())), None)
+        others = [] if self.caption else [by_name[name] for name in _CAPTIONS if name in by_name]
+        return Chosen(path, caption, tuple(companions), fallback, tuple(name for name in others if name != caption))
 
-    def known(self, names: Iterable[str]) -> tuple[str | None, str]:
+    def known(self, names: Iterable[str]) -> Chosen:
         """The same, for a table that must have captions.
 
         Raises:
             NoColumnsError: it has none, or not the ones that were named.
         """
         names = list(names)
-        path, caption = self.choose(names)
-        if caption is None or (path is None and (self.needs_path or self.path is not None)):
+        chosen = self.choose(names)
+        if chosen.caption is None or (chosen.path is None and (self.needs_path or self.path is not None)):
             raise NoColumnsError(", ".join(names) or "none")
-        return path, caption
+        return chosen
 
 
 def _first(by_name: Mapping[str, str], named: str | None, usual: Iterable[str]) -> str | None:
@@ -70,28 +109,44 @@ def _first(by_name: Mapping[str, str], named: str | None, usual: Iterable[str]) 
 
 
 class Row(NamedTuple):
-    """A caption, what the table calls its image (None when it does not), its line or row, from 1, and whether the image
-    itself is in the table, too."""
+    """A caption, what the table calls its image (None when it does not), its line or row, from 1, whether the image
+    itself is in the table, too, what it calls the images that go with it, kohya's tags, which go with the caption,
+    whether the image is called by an id, the column of captions, and others that hold some."""
 
     name: str | None
     caption: str | None
     line: int
     image_inside: bool = False
+    companions: tuple[str, ...] = ()
+    tags: str | None = None
+    by_id: bool = False
+    column: str = ""
+    others: tuple[str, ...] = ()
 
 
-def read_table(path: str, columns: Columns, problems: FolderProblems) -> Iterator[Row]:
+IsImage = Callable[[str], bool]
+"""Whether what a table says is the name of an image that is there."""
+
+
+def read_table(path: str, columns: Columns, problems: FolderProblems, is_image: IsImage) -> Iterator[Row]:
     """The rows of the table at ``path``, whose kind its suffix tells; broken ones are noted in ``problems``.
+
+    An image with several captions has as many rows.
 
     Raises:
         NoColumnsError: it has no captions.
         BinaryDataError: it is no table of this kind.
         OSError: it cannot be read.
     """
-    return TABLES[Path(path).suffix.lower()](path, columns, problems)
+    rows = TABLES[Path(path).suffix.lower()](path, columns, problems, is_image)
+    head = list(itertools.islice(rows, _TRIED))
+    if any(row.by_id for row in head) and not any(row.name is not None and is_image(row.name) for row in head):
+        raise NoColumnsError("id, and captions of no image that is here")
+    yield from itertools.chain(head, rows)
 
 
-def _read_json_lines(path: str, columns: Columns, problems: FolderProblems) -> Iterator[Row]:
-    chosen: dict[tuple[str, ...], tuple[str | None, str | None]] = {}
+def _read_json_lines(path: str, columns: Columns, problems: FolderProblems, _is_image: IsImage) -> Iterator[Row]:
+    chosen: dict[tuple[str, ...], Chosen] = {}
     with Path(path).open("rb") as file:
         for number, line in enumerate(_lines(file, path, problems), 1):
             if not line.strip():
@@ -107,40 +162,60 @@ def _read_json_lines(path: str, columns: Columns, problems: FolderProblems) -> I
             keys = tuple(record)
             if keys not in chosen:
                 chosen[keys] = columns.known(keys) if not chosen else columns.choose(keys)
-            yield from _row(record, *chosen[keys], number, path, problems)
+            yield from _row(record, chosen[keys], number, path, problems)
 
 
-def _read_json(path: str, columns: Columns, problems: FolderProblems) -> Iterator[Row]:
+def _read_json(path: str, columns: Columns, problems: FolderProblems, is_image: IsImage) -> Iterator[Row]:
     """A list of objects, or an object that maps file names to captions or, as kohya's do, to objects."""
-    content = _json(path, problems)
-    if isinstance(content, dict):
-        entries: Iterable[Any] = (
-            {"file_name": name} | (value if isinstance(value, dict) else {"caption": value})
-            for name, value in content.items()
-        )
-    else:
-        entries = content if isinstance(content, list) else ()
-    found = False
-    for number, record in enumerate(entries, 1):
-        if isinstance(record, dict):
-            chosen = columns.choose(record)
-            found = found or chosen[1] is not None
-            yield from _row(record, *chosen, number, path, problems)
-        else:
-            problems.add("broken_line", path, f"entry {number} is no object", number)
-    if not found:
-        raise NoColumnsError("none")
-
-
-def _json(path: str, problems: FolderProblems) -> Any:
     decoded = TextDecoder().decode(Path(path).read_bytes())
-    if not decoded.plain:
-        problems.add("not_utf8", path, f"is {decoded.encoding}, not plain UTF-8")
     try:
-        return decode_json(decoded.text)
+        content = decode_json(decoded.text)
     except ValueError as error:
         problems.add("broken_line", path, f"no JSON: {error}")
-        return {}
+        return
+    if isinstance(content, dict):
+        entries = [entry for entry in content.items() if _captions(*entry, columns, is_image)]
+        records: list[Any] = [_named(*entry, columns) for entry in entries]
+    else:
+        records = content if isinstance(content, list) else []
+    if not any(isinstance(record, dict) and _is_known(columns, record) for record in records):
+        raise NoColumnsError(", ".join(map(str, content)) if isinstance(content, dict) else "none")
+    if not decoded.plain:
+        problems.add("not_utf8", path, f"is {decoded.encoding}, not plain UTF-8")
+    for number, record in enumerate(records, 1):
+        if isinstance(record, dict):
+            chosen = columns.choose(record)
+            tags = record.get(_TAGS) if isinstance(content, dict) and columns.caption is None else None
+            for row in _row(record, chosen._replace(others=()) if tags else chosen, number, path, problems):
+                yield row._replace(tags=tags if isinstance(tags, str) else None)
+        else:
+            problems.add("broken_line", path, f"entry {number} is no object", number)
+
+
+def _captions(name: str, value: Any, columns: Columns, is_image: IsImage) -> bool:
+    """Whether an entry of a JSON object captions an image, rather than being anything else."""
+    if _suffix(name) in IMAGES or is_image(name):
+        return isinstance(value, (str, list, dict, NoneType))
+    if not isinstance(value, dict):
+        return False
+    own = [value.get(key) for key in (columns.caption, "caption", "tags") if key is not None]
+    return any(isinstance(text, str) for text in own)  # kohya's names have no suffix
+
+
+def _named(name: str, value: Any, columns: Columns) -> dict[str, Any]:
+    """An entry of a JSON object as a record; kohya's have tags, which are no caption of their own."""
+    record = value if isinstance(value, dict) else {columns.caption or "caption": value}
+    if columns.caption is None and _TAGS in record:
+        record = {"caption": None} | record
+    return record | {columns.path or "file_name": name}
+
+
+def _is_known(columns: Columns, record: Mapping[str, Any]) -> bool:
+    try:
+        columns.known(record)
+    except NoColumnsError:
+        return False
+    return True
 
 
 def decode_json(text: str) -> Any:
@@ -157,15 +232,18 @@ def decode_json(text: str) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def _read_csv(path: str, columns: Columns, problems: FolderProblems) -> Iterator[Row]:
+def _read_csv(path: str, columns: Columns, problems: FolderProblems, _is_image: IsImage) -> Iterator[Row]:
     with Path(path).open("rb") as file:
-        lines = _lines(file, path, problems)
-        first = next(lines, "")
-        delimiter = max("\t;|,", key=lambda candidate: (_fits(first, candidate, columns), first.count(candidate)))
-        numbered = enumerate(itertools.chain([first], lines), 1)
-        rows = _csv_rows(numbered, delimiter, path, problems)
+        numbered = enumerate(_lines(file, path, problems), 1)
+        first = next(numbered, (1, ""))
+        if declared := _DELIMITER.fullmatch(first[1]):  # for Excel
+            delimiter, first = declared[1], next(numbered, (2, ""))
+        else:
+            fits = {candidate: _fits(first[1], candidate, columns) for candidate in "\t;|,"}
+            delimiter = max(fits, key=lambda candidate: (fits[candidate], first[1].count(candidate)))
+        rows = _csv_rows(itertools.chain([first], numbered), delimiter, path, problems)
         _, header = next(rows, (1, []))
-        path_column, caption_column = columns.known(header)
+        chosen = columns.known(header)
         for number, row in rows:
             if not row:
                 continue
@@ -175,11 +253,11 @@ def _read_csv(path: str, columns: Columns, problems: FolderProblems) -> Iterator
                 )
                 problems.add("broken_line", path, message, number)
                 continue
-            yield from _row(dict(zip(header, row, strict=True)), path_column, caption_column, number, path, problems)
+            yield from _row(dict(zip(header, row, strict=True)), chosen, number, path, problems)
 
 
 def _fits(header: str, delimiter: str, columns: Columns) -> bool:
-    return None not in columns.choose(name.strip('"\r\n ') for name in header.split(delimiter))
+    return None not in columns.choose(name.strip('"\r\n ') for name in header.split(delimiter))[:2]
 
 
 def _csv_rows(
@@ -206,43 +284,55 @@ def _csv_rows(
         yield taken[0][0], row
 
 
-def _read_parquet(path: str, columns: Columns, problems: FolderProblems) -> Iterator[Row]:
+def _read_parquet(path: str, columns: Columns, problems: FolderProblems, _is_image: IsImage) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path, memory_map=False) as file:
             schema = file.schema_arrow
-            path_column, caption_column = columns.known(schema.names)
+            chosen = columns.known(schema.names)
             # Hugging Face's image column is {bytes, path}: read the path alone, never the images.
-            nested = path_column is not None and pa.types.is_struct(schema.field(path_column).type)
-            wanted = [caption_column] if path_column is None else [caption_column, path_column + ".path" * nested]
+            nested = chosen.path is not None and pa.types.is_struct(schema.field(chosen.path).type)
+            chosen = chosen._replace(
+                companions=tuple(name for name in chosen.companions if pa.types.is_string(schema.field(name).type))
+            )
+            wanted = [name for name in (chosen.caption, *chosen.companions, chosen.fallback) if name is not None]
+            if chosen.path is not None:
+                wanted.append(chosen.path + ".path" * nested)
             numbers = itertools.count(1)
             for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=wanted):
                 for record in batch.to_pylist():
                     if nested:
-                        record[path_column] = (record.get(path_column) or {}).get("path")
-                    for row in _row(record, path_column, caption_column, next(numbers), path, problems):
+                        record[chosen.path] = (record.get(chosen.path) or {}).get("path")
+                    for row in _row(record, chosen, next(numbers), path, problems):
                         yield row._replace(image_inside=nested)
     except pa.ArrowException as error:
         raise BinaryDataError(str(error)) from error
 
 
-def _row(
-    record: Mapping[str, Any],
-    path_column: str | None,
-    caption_column: str | None,
-    number: int,
-    path: str,
-    problems: FolderProblems,
-) -> Iterator[Row]:
-    name = None if path_column is None else record[path_column]
-    caption = None if caption_column is None else record[caption_column]
-    for what, value in (("file name", name), ("caption", caption)):
+def _row(record: Mapping[str, Any], chosen: Chosen, number: int, path: str, problems: FolderProblems) -> Iterator[Row]:
+    name = None if chosen.path is None else record[chosen.path]
+    by_id = chosen.path is not None and chosen.path.strip().casefold() == _ID
+    if by_id and isinstance(name, int):
+        name = str(name)
+    caption = None if chosen.caption is None else record[chosen.caption]
+    if not caption and chosen.fallback is not None:
+        caption = record.get(chosen.fallback)
+    captions = caption or [None] if isinstance(caption, list) else [caption]  # trainers draw one, or take each
+    for what, value in (("file name", name), *(("caption", one) for one in captions)):
         if value is not None and not isinstance(value, str):
             problems.add("broken_line", path, f"its {what} is {type(value).__name__}, not text", number)
             return
-    yield Row(name, caption, number)
+    values = (record.get(column) for column in chosen.companions)
+    those = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    companions = tuple(one for one in those if isinstance(one, str) and one)
+    for one in captions:
+        yield Row(name, one, number, False, companions, None, by_id, chosen.caption or "", chosen.others)
+
+
+def _suffix(name: str) -> str:
+    return f".{name.rpartition('.')[2].lower()}"
 
 
 def _lines(file: io.BufferedReader, path: str, problems: FolderProblems) -> Iterator[str]:

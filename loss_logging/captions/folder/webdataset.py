@@ -8,14 +8,17 @@ from typing import Any
 
 import msgspec
 
-from loss_logging.captions.folder.decoding import TextDecoder
-from loss_logging.captions.folder.read import IMAGES, TEXTS
+from loss_logging.captions.folder.caption_files import captions_in
+from loss_logging.captions.folder.decoding import BinaryDataError, TextDecoder
+from loss_logging.captions.folder.folder_listing import is_companion
+from loss_logging.captions.folder.image_suffixes import IMAGES, TEXTS
 from loss_logging.errors import LossLoggingError
 from loss_logging.support.extras import require
 
-__all__ = ["ArchivedImage", "find_shards", "read_shard"]
+__all__ = ["SHARDS", "ArchivedImage", "find_shards", "read_shard"]
 
-_CAPTION_KEYS = ("caption", "text", "prompt")
+SHARDS = (".tar", ".tar.gz", ".tgz")
+_CAPTIONS = frozenset({suffix[1:] for suffix in TEXTS} | {"json"})
 
 
 class ArchivedImage(msgspec.Struct, frozen=True):
@@ -25,22 +28,29 @@ class ArchivedImage(msgspec.Struct, frozen=True):
         path: the tar file, relative to the folder that was read, and the image's name in it.
         dataset: the folder that holds the tar file.
         caption: what is beside it under the same name, as .txt, .caption or in a .json; None where nothing is.
-        data: the bytes of the image file.
+        data: the bytes of the image file; None where there is no image of its own.
+        left_out: why it is no image of its own, where ``data`` is None.
     """
 
     path: str
     dataset: str
     caption: str | None
-    data: bytes
+    data: bytes | None
+    left_out: str = ""
 
 
 def find_shards(root: Path) -> list[Path]:
     """The tar files below a folder, or the one that ``root`` is, in the order of their names."""
-    return sorted(root.rglob("*.tar")) if root.is_dir() else [root] * (root.suffix == ".tar")
+    if not root.is_dir():
+        return [root] * root.name.lower().endswith(SHARDS)
+    return sorted(path for path in root.rglob("*") if path.name.lower().endswith(SHARDS) and path.is_file())
 
 
 def read_shard(shard: Path, root: Path) -> Iterator[ArchivedImage]:
     """The images of one tar file, in its order; they are read one by one, however large it is.
+
+    A sample is what has one name up to its first dot. Where that finds no image, names end at their last dot, and what
+    is no caption is taken for an image. An image with several captions is given once for each.
 
     Raises:
         LossLoggingError: the file cannot be read to its end; names it, and says how far it could be read.
@@ -50,13 +60,14 @@ def read_shard(shard: Path, root: Path) -> Iterator[ArchivedImage]:
     from webdataset.tariterators import group_by_keys, tar_file_expander
 
     name = shard.relative_to(root).as_posix() if shard.is_relative_to(root) and shard != root else shard.name
+    dataset = shard.absolute().parent.name
     read = 0
     try:
         with shard.open("rb") as stream:
-            for sample in group_by_keys(tar_file_expander([{"url": str(shard), "stream": stream}])):
-                for suffix in [key for key in sample if f".{key}" in IMAGES]:
-                    path = f"{name}/{sample['__key__']}.{suffix}"
-                    yield ArchivedImage(path, shard.absolute().parent.name, _caption(sample), sample[suffix])
+            files = tar_file_expander([{"url": str(shard), "stream": stream}])
+            for sample in group_by_keys(files, lcase=False):
+                for image in _images(sample, f"{name}/{sample['__key__']}", dataset):
+                    yield image
                     read += 1
     except GeneratorExit:
         raise
@@ -64,13 +75,37 @@ def read_shard(shard: Path, root: Path) -> Iterator[ArchivedImage]:
         raise LossLoggingError(f"{shard} cannot be read after {read} images ({error})") from error
 
 
-def _caption(sample: Mapping[str, Any]) -> str | None:
+def _images(sample: Mapping[str, Any], name: str, dataset: str) -> Iterator[ArchivedImage]:
+    """The images of what has one name up to its first dot, and what is left out of it."""
+    ends = [end for end in sample if not end.startswith("__")]
+    images = [end for end in ends if f".{end.lower()}" in IMAGES]
+    dotted = [end for end in ends if "." in end and f".{end.rpartition('.')[2].lower()}" in IMAGES]
+    if not images and not dotted:
+        # Perhaps Pillow knows the suffix; else it is counted and named as an image that does not open.
+        dotted = [end for end in ends if end.rpartition(".")[2].lower() not in _CAPTIONS]
+    for end in [*images, *dotted]:
+        stem = end.rpartition(".")[0]
+        captions = _captions(sample, f"{stem}." if stem else "")
+        if images and stem and (not captions or is_companion(f"{name}.{end}", "", {name})):
+            yield ArchivedImage(f"{name}.{end}", dataset, None, None, f"goes with {images[0]!r} of its sample")
+            continue
+        for caption in captions or _captions(sample, "") or [None]:
+            yield ArchivedImage(f"{name}.{end}", dataset, caption, sample[end])
+    if ends and not images and not dotted:
+        yield ArchivedImage(f"{name}.{ends[0]}", dataset, None, None, "there is no image of this name")
+
+
+def _captions(sample: Mapping[str, Any], stem: str) -> list[str | None]:
+    """What the first file of captions says; as in a folder, only JSON may hold several."""
+    files = {end.lower(): end for end in sample if end.startswith(stem) and end.count(".") == stem.count(".")}
     for suffix in TEXTS:
-        if (data := sample.get(suffix[1:])) is not None:
-            return TextDecoder().decode(data).text.removesuffix("\n").removesuffix("\r")
+        if (end := files.get(f"{stem.lower()}{suffix[1:]}")) is not None:
+            try:
+                return [TextDecoder().decode(sample[end]).text.removesuffix("\n").removesuffix("\r")]
+            except BinaryDataError:
+                return []
     try:
-        content = msgspec.json.decode(sample.get("json", b"null"))
-    except msgspec.DecodeError:
-        return None
-    values = (content.get(key) for key in _CAPTION_KEYS) if isinstance(content, dict) else ()
-    return next((value for value in values if isinstance(value, str)), None)
+        content = msgspec.json.decode(sample[files[f"{stem.lower()}json"]])
+    except (KeyError, msgspec.DecodeError, UnicodeDecodeError):
+        return []
+    return list(captions_in(content))

@@ -20,7 +20,7 @@ _FEW = 10  # captions; fewer cannot tell
 
 
 class Duplicate:
-    """Captions that occur more than once in a dataset, without case and white space; tags in any order.
+    """Captions of several images of a dataset, without case and white space; tags in any order.
 
     Not in datasets of instance prompts. Where at least half of the captions are repeats, the dataset is told of once,
     as it may be captioned by class.
@@ -64,11 +64,14 @@ class Duplicate:
                 places[keys[place]].append(place)
         items, long = self._items[dataset], self._long[dataset]
         for same in places.values():
+            names = [known.paths[items[place]] for place in same]
+            if len(distinct := set(names)) < 2:  # several captions of one image
+                continue
             severity: Severity = "warning" if long[same[0]] else "info"
-            for place, other in zip(same, [same[-1], *same[:-1]], strict=True):
-                more = f" and {len(same) - 2} more" if len(same) > 2 else ""
-                twin = quote(known.paths[items[other]])
-                message = f"The same caption as {twin}{more}: say what is different in this image."
+            for i, place in enumerate(same):
+                twin = next(name for name in reversed(names[i + 1 :] + names[:i]) if name != names[i])
+                more = f" and {len(distinct) - 2} more" if len(distinct) > 2 else ""
+                message = f"The same caption as {quote(twin)}{more}: say what is different in this image."
                 yield items[place], Reason("duplicate", severity, 0.4 if severity == "warning" else 0.1, message)
 
     def _places(self, dataset: str, known: Known) -> list[int]:

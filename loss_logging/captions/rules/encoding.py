@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from loss_logging.captions.caption import quote
 from loss_logging.captions.characters import CONTROLS, invisible
-from loss_logging.captions.fix import FIXABLE, without_mojibake
+from loss_logging.captions.fix import FIXABLE, names_with_a_sign, without_mojibake
 from loss_logging.captions.reason import Reason, Severity
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def encoding(caption: Caption) -> Reason | None:
 def _mojibake(text: str) -> Reason | None:
     if not _SUSPECT.search(text):
         return None
+    for start, end in names_with_a_sign(text):
+        text = text[:start] + "X" * (end - start) + text[end:]
     match = _MOJIBAKE.search(text)
     if match is None and not _is_bad()(text):
         return None

@@ -108,6 +108,8 @@ class NearDuplicate:
         dataset = known.dataset_of(one)
         if dataset != known.dataset_of(other) or known.styles.get(dataset) == "instance":
             return
+        if known.paths[one] == known.paths[other]:  # several captions of one image
+            return
         first, second = pairs_of(one), pairs_of(other)
         share = len(first & second) / len(first | second)
         if _LEAST_SHARED <= share < 1:

@@ -103,7 +103,10 @@ def _twice(text: str) -> Reason | None:
 
 
 def _loop(text: str) -> Reason | None:
-    windows = {text[:_WINDOW].casefold(), text[-_WINDOW:].casefold()}
+    lines = [line for line in map(str.strip, text.splitlines()) if line]
+    # Lines that differ are captions of their own, which are alike by nature.
+    apart = len(lines) > 1 and len(set(lines)) > _MIN_DIFFERENT * len(lines)
+    windows = {part.casefold() for one in (lines if apart else [text]) for part in (one[:_WINDOW], one[-_WINDOW:])}
     share = max(map(_repetition, windows))
     return _reason(share, f"{share:.0%} of it repeats itself", None) if share else None
 

@@ -37,6 +37,7 @@ _TEMPLATE = re.compile(
                    | \[[^\[\]\n:]{{0,100}}:[^\[\]\n:]{{0,100}}:\s?[01]?\.[0-9]{{1,3}}\] )
     | (?P<choices>   \{{[^{{}}\n<>=]{{0,300}}\|[^{{}}\n<>=]{{0,300}}\}}
                    | \[(?=[^\[\]\n|]{{0,99}}\w)[^\[\]\n|]{{1,100}}\|[^\[\]\n]{{1,100}}\] )
+    | (?P<separator> \|\|\| )
     | (?P<variable>  \$?\{{\{{?\s?[A-Za-z_][\w.]{{0,40}}\s?\}}?\}} | %\([A-Za-z_]\w{{0,40}}\)s
                    | (?<![^\s,.'"“(])\{{[0-9]?\}}(?=[\s,.;'"”)]|\Z)
                    | (?<![^\s,])%s(?=[\s,.]|\Z) | <%=?\s?\w[^<>%]{{0,60}}%> )
@@ -50,6 +51,7 @@ _HINTS = (
     *_WORDS,
     "[",
     "{",
+    "|||",
     "__",
     "<",
     "embedding:",
@@ -71,6 +73,7 @@ _ADVICE: dict[str, tuple[Severity, float, str]] = {
     "networks": ("error", 0.8, "it loads a network when an image is made; remove it (or set syntax: [networks])"),
     "weights": ("warning", 0.6, "keep the words alone, unless the trainer reads weights (syntax: [weights])"),
     "choices": ("error", 0.7, "write one of them, unless the trainer chooses (syntax: [choices])"),
+    "separator": ("info", 0.2, "it is trained on unless the trainer shuffles tags there (syntax: [separator])"),
     "variable": ("error", 0.7, "write what the variable stands for"),
     "asks": ("error", 0.9, "write what it asks for"),
 }
@@ -82,7 +85,8 @@ def template(caption: Caption) -> Reason | None:
     """``[trigger]``, ``[name]``, ``__animal__``, ``{a|b}``, ``{name}``, ``<lora:cat:1>``, ``(cat:1.2)``, "[insert ..]".
 
     ``CaptionConfig.syntax`` names what the trainer resolves. Tags such as ``saber (fate)``, ``@__@`` and ``:{``, a
-    ratio of (16:9), a time, and JSON captions are fine.
+    ratio of (16:9), a time, and JSON captions are fine. Kohya's ``|||``, which parts the tags that stay in place from
+    those that are shuffled, is worth an ``info``, as it stays in the text where nothing is shuffled.
     """
     text = caption.text
     if not holds_any(caption.folded, _HINTS if caption.signs else _WORDS):
@@ -90,7 +94,7 @@ def template(caption: Caption) -> Reason | None:
     structured = _STRUCTURED.match(text) is not None
     for match in _TEMPLATE.finditer(text):
         kind = match.lastgroup or ""
-        if kind in caption.config.syntax or (structured and kind in ("choices", "variable")):
+        if caption.config.resolves(kind) or (structured and kind in ("choices", "variable")):
             continue
         severity, score, advice = _ADVICE[kind]
         return Reason(

@@ -27,7 +27,7 @@ def trigger(caption: Caption) -> Reason | None:
     In tags, one that is not the first is worth an ``info``, as trainers that shuffle tags keep the first ones in place.
     """
     word = caption.config.trigger(caption.dataset)
-    if word is None or ("trigger" in caption.config.syntax and "[trigger]" in caption.text):
+    if word is None or (caption.config.resolves("trigger") and "[trigger]" in caption.text):
         return None
     exact, any_case = _patterns(word)
     if (match := exact.search(caption.text)) is None:

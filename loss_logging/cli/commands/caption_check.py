@@ -15,6 +15,7 @@ from loss_logging.captions.folder.formats import WRITERS
 from loss_logging.captions.folder.repair import Repairer
 from loss_logging.captions.ignore import IgnoreList
 from loss_logging.captions.reason import SEVERITIES
+from loss_logging.captions.trainers import TrainerName
 from loss_logging.cli.tables.check import print_check, print_repairs
 from loss_logging.runs.config import caption_config_from_file
 
@@ -22,7 +23,12 @@ __all__ = ["caption_config", "fails", "ignore_list", "print_check_as"]
 
 
 def caption_config(
-    file: Path | None, *, profile: str | None, model: str | None, tokenizer: str | None
+    file: Path | None,
+    *,
+    profile: str | None,
+    model: str | None,
+    tokenizer: str | None,
+    trainer: TrainerName | None = None,
 ) -> CaptionConfig:
     """What the file says, and the options over it.
 
@@ -30,7 +36,7 @@ def caption_config(
         ConfigError: a key or value is impossible.
     """
     config = CaptionConfig() if file is None else caption_config_from_file(file)
-    options = {"default_profile": profile, "model": model, "tokenizer": tokenizer}
+    options = {"default_profile": profile, "model": model, "tokenizer": tokenizer, "trainer": trainer}
     given = {name: value for name, value in options.items() if value is not None}
     if profile is not None:  # said of all datasets, those in the file too
         given["profiles"] = {}  # type: ignore[assignment]

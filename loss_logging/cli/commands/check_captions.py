@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from loss_logging.cli.console import JsonOption
+from loss_logging.cli.console import JsonOption, TrainerOption, hint
 
 __all__ = ["check_captions"]
 
@@ -26,7 +26,17 @@ def check_captions(
         typer.Option(help="What the captions are; guessed for each dataset otherwise."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="sd15, sdxl, sd3, flux or hidream: how many tokens it reads.")
+        str | None, typer.Option(help="sdxl, sd3, flux, qwen-image, ...: how many tokens it reads.")
+    ] = None,
+    trainer: TrainerOption = None,
+    trainer_config: Annotated[
+        Path | None, typer.Option(help="The trainer's own configuration file of its datasets.")
+    ] = None,
+    as_trained: Annotated[
+        bool, typer.Option("--as-trained", help="Print what each image is really trained with, and check nothing.")
+    ] = False,
+    lines: Annotated[
+        Literal["first", "each", "whole"] | None, typer.Option(help="Which lines of a file are a caption.")
     ] = None,
     tokenizer: Annotated[
         str | None, typer.Option(help="A tokenizer.json, or module:function; CLIP's otherwise.")
@@ -41,9 +51,17 @@ def check_captions(
         bool, typer.Option("--fix", help="Repair mojibake, entities, invisible characters and white space.")
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would change, and change nothing.")] = False,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Compare captions with their pictures, too (extra evidence).")
+    ] = False,
+    features: Annotated[
+        str, typer.Option(help="What pictures are compared by: pixels, or module:function.")
+    ] = "pixels",
     rows: Annotated[int, typer.Option(min=0, help="Most examples in the table.")] = 10,
 ) -> None:
-    """Check the captions of a folder or table, with neither model nor GPU: exit status 1 where one is bad.
+    """Check the captions of a folder or table, with neither model nor GPU.
+
+    Exit status 1 where something is as grave as --fail-on says, 2 where there is nothing to check.
 
     Reads images with .txt, .caption or .json beside them, metadata.jsonl, CSV, Parquet, and the folders of kohya and
     ai-toolkit.
@@ -52,23 +70,56 @@ def check_captions(
     Examples:
       loss-logging check-captions photos
       loss-logging check-captions photos --model sdxl --fail-on warning
+      loss-logging check-captions photos --trainer kohya --as-trained
+      loss-logging check-captions photos --pictures
       loss-logging check-captions photos --fix --diff
       loss-logging check-captions captions.csv --format sarif
     """
     from loss_logging.captions.folder.check import check_folder
+    from loss_logging.cli.commands.as_trained import print_as_trained, trainer_of
     from loss_logging.cli.commands.caption_check import caption_config, fails, ignore_list, print_check_as
 
     if as_json and output not in ("table", "json"):
         raise typer.BadParameter(f"--json and --format {output} were given; choose one")
+    rules = caption_config(config, profile=profile, model=model, tokenizer=tokenizer, trainer=trainer)
+    settings = trainer_of(path, rules.trainer, trainer_config, lines)
+    if as_trained:
+        print_as_trained(path, settings, as_json=as_json or output == "json")
+        return
     check = check_folder(
         path,
-        caption_config(config, profile=profile, model=model, tokenizer=tokenizer),
+        rules,
+        trainer=settings,
         ignore=ignore_list(ignore, path),
         path_column=path_column,
         caption_column=caption_column,
         repair="write" if fix and not diff else "show" if fix or diff else None,
         progress=True,
     )
+    if pictures and not check.is_empty:
+        from loss_logging.evidence.folder import check_pictures
+
+        seen = check_pictures(
+            path,
+            trainer=settings,
+            path_column=path_column,
+            caption_column=caption_column,
+            features=features,
+            progress=True,
+        )
+        check.add(seen.reasons, ignore_list(ignore, path))
+        check.captions.warnings.extend([*seen.notes, *_about_duplicates(seen.near_duplicates)])
     print_check_as(check, "json" if as_json else output, rows)
+    if check.is_empty:
+        hint(f"{path} holds nothing to check", "red")
+        raise typer.Exit(2)
     if fails(check, fail_on):
         raise typer.Exit(1)
+
+
+def _about_duplicates(groups: list[list[str]]) -> list[str]:
+    if not groups:
+        return []
+    shown = "; ".join(" and ".join(group[:3]) for group in groups[:3])
+    more = f"; and {len(groups) - 3} more groups" if len(groups) > 3 else ""
+    return [f"{len(groups)} groups of pictures are nearly the same: {shown}{more}"]

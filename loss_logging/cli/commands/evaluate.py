@@ -9,7 +9,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from loss_logging.cli.console import JsonOption, print_json
+from loss_logging.cli.console import JsonOption, TrainerOption, print_json
 from loss_logging.cli.tables.report import print_report
 from loss_logging.support.extras import require
 
@@ -24,6 +24,7 @@ def evaluate(
     engine: Annotated[
         Literal["local", "ray"] | None, typer.Option(help="Where to compute; by default as CONFIG says.")
     ] = None,
+    trainer: TrainerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find hard images and wrong captions with a trained diffusers pipeline: losses of a folder of captioned images.
@@ -42,6 +43,10 @@ def evaluate(
     from loss_logging.reports.artifact import read_without_items
 
     settings = EvaluateConfig.from_file(config)
+    if trainer is not None:
+        settings = msgspec.structs.replace(
+            settings, captions=msgspec.structs.replace(settings.captions, trainer=trainer)
+        )
     report = run_evaluation(settings if engine is None else msgspec.structs.replace(settings, engine=engine))
     if as_json:
         print_json(read_without_items(Path(report.json_path or "")))

@@ -92,7 +92,9 @@ def _next_steps(config: TrainConfig, steps: int) -> list[str]:
         f"loss-logging show {shlex.quote(str(config.report_path(steps)))} --rows 40",
     ]
     if "tensorboard" in names:
-        commands.append(f"tensorboard --logdir {shlex.quote(str(config.out_dir / 'tensorboard'))}")
+        folder = shlex.quote(str(config.out_dir / "tensorboard"))
+        # Without it, ten of all save steps are kept of texts and images, chosen by chance.
+        commands.append(f"tensorboard --logdir {folder} --samples_per_plugin text=1000,images=1000")
     if "wandb" in names:
         commands.append(f"wandb sync {shlex.quote(str(config.out_dir / 'wandb'))}/offline-run-*")
     return ["To look further:", *(f"  {command}" for command in commands)]

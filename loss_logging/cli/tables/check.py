@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -20,6 +21,7 @@ from loss_logging.cli.tables.report import PATH_WIDTH, SEVERITY_STYLES, cell, ne
 __all__ = ["print_check", "print_repairs"]
 
 _MOST_DATASETS = 50
+_LONGEST, _CONTEXT = 500, 60  # characters of a changed line, and of those before the first change
 _PER_RULE = 3  # examples of one rule, so that the others are seen too
 _BEFORE, _SHOWN = 30, 76  # characters of a caption before a marked span, and in all
 _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
@@ -42,6 +44,8 @@ def print_check(check: FolderCheck, console: Console, rows: int = 10) -> None:
             _print_example(finding, console)
     for warning in check.captions.warnings:
         console.print(Text(f"warning: {cell(warning, 200)}", style="yellow"))
+    for note in check.problems.notes:
+        console.print(Text(cell(note, 400)), soft_wrap=True)
     console.print(_summary(check))
 
 
@@ -49,10 +53,25 @@ def print_repairs(repairs: Iterable[Repair], console: Console) -> None:
     """Print what was or would be changed, with what is invisible written out."""
     for repair in repairs:
         console.print(Text(cell(from_here(repair.path), 200), style="bold"), soft_wrap=True)
-        before, after = ([cell(line, 500) for line in text.splitlines()] for text in (repair.before, repair.after))
-        for line in difflib.ndiff(before, after):
-            if line[0] in "-+":
-                console.print(Text(line, style="red" if line[0] == "-" else "green"), soft_wrap=True)
+        for sign, line in _changed(repair.before.split("\n"), repair.after.split("\n")):
+            console.print(Text(f"{sign} {line}", style="red" if sign == "-" else "green"), soft_wrap=True)
+
+
+def _changed(before: list[str], after: list[str]) -> Iterator[tuple[str, str]]:
+    """The lines that differ, each with - or +. Of long ones, what is about the first difference."""
+    for kind, first, last, start, end in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if kind == "equal":
+            continue
+        pairs = zip_longest(before[first:last], after[start:end], fillvalue="")
+        cuts = [max(0, _alike(*pair) - _CONTEXT) if max(map(len, pair)) > _LONGEST else 0 for pair in pairs]
+        for sign, lines in (("-", before[first:last]), ("+", after[start:end])):
+            for line, cut in zip(lines, cuts, strict=False):
+                yield sign, "…" * (cut > 0) + cell(line[cut:], _LONGEST)
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two lines begin with alike."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _datasets(check: FolderCheck) -> Table:

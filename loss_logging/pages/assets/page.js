@@ -27,18 +27,86 @@ function theme() {
   };
 }
 
+const PARTS = ["overview", "galleries", "ranking", "flags"];
+
+/** The choice of a save step moves everything: head, galleries, charts, ranking, flags, table. */
+class Steps {
+  constructor(source, charts, table, details) {
+    Object.assign(this, { source, charts, table, details });
+    $("step").addEventListener("change", () => this.choose());
+  }
+
+  /** What can be chosen. Of a run that goes on the newest figures are a choice of their own. */
+  offer(steps) {
+    const before = $("step").value;
+    const last = String(steps.at(-1) ?? "");
+    const option = (step) => element("option", { value: String(step), textContent: count(step) });
+    const options = steps.map(option).reverse();
+    if (served) options.unshift(element("option", { value: "", textContent: "now" }));
+    $("step").replaceChildren(...options);
+    const fresh = this.last === undefined;
+    const wanted = fresh ? Address.get("step") : before === this.last && !served ? last : before;
+    this.last = last;
+    $("step").value = steps.includes(Number(wanted)) && wanted !== "" ? wanted : served ? "" : last;
+    $("step").closest("label").hidden = steps.length === 0;
+  }
+
+  get chosen() {
+    return $("step").value;
+  }
+
+  /** Whether a step is shown that is no longer the newest. */
+  get earlier() {
+    return served ? this.chosen !== "" : this.chosen !== this.last;
+  }
+
+  async choose() {
+    const step = this.chosen;
+    Address.set({ step: this.earlier ? step : "" });
+    this.charts.at(step || this.last);
+    const found = await this.source.at(this.earlier ? Number(step) : null);
+    if (step !== this.chosen) return;
+    this.show(found.parts);
+    $("table-step").hidden = !found.note;
+    $("table-step").replaceChildren(...(found.note ?? []));
+    await this.table.renew(this.source);
+  }
+
+  /** Show the parts that change; what a reader had unfolded stays unfolded. */
+  show(parts) {
+    for (const id of PARTS) {
+      const open = [...$(id).querySelectorAll("details[open] > summary [data-rule]")].map((chip) => chip.dataset.rule);
+      const content = new DOMParser().parseFromString(parts[id], "text/html"); // runs no script
+      $(id).replaceChildren(...content.body.childNodes);
+      if (id === "flags") for (const rule of $(id).querySelectorAll("details.rule")) rule.open = open.includes(rule.querySelector("[data-rule]").dataset.rule);
+      for (const image of $(id).querySelectorAll("img[data-from]")) image.src = this.source.pictureAt(image.dataset.from) ?? "data:,";
+    }
+    Ranking.sort();
+    explainMissingPictures();
+  }
+}
+
 async function start() {
   const whenChanged = theme();
+  Ranking.start();
   const charts = new Charts();
+  const data = served ? await fetchJson("api/charts") : await unpack("charts");
+  charts.show(data);
   whenChanged(() => charts.draw());
-  charts.show(served ? await fetchJson("api/charts") : await unpack("charts"));
   const source = served ? await ServedSource.open() : await FileSource.open();
   const details = new Details(source);
-  const table = new Table(source, (row) => details.open(row));
+  const table = new Table(source, (row, rows) => details.open(row, rows));
+  const steps = new Steps(source, charts, table, details);
+  steps.offer(data.compared);
+  if (steps.earlier) {
+    await table.built;
+    await steps.choose();
+  }
   if (served) {
     explainMissingPictures();
-    follow(source, charts, table);
+    follow(source, steps);
   }
+  details.openLinked();
   document.documentElement.dataset.ready = "true";
 }
 

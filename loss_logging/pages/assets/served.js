@@ -6,8 +6,26 @@ class ServedSource {
     return new ServedSource(await fetchJson("api/about"));
   }
 
-  constructor(about) {
+  constructor(about, step = null) {
     this.about = about;
+    this.rules = about.rules;
+    this.step = step;
+  }
+
+  async at(step) {
+    this.step = step;
+    Object.assign(this, { about: await fetchJson(this.address("api/about", {})) });
+    this.rules = this.about.rules;
+    return fetchJson(this.address("api/parts", {}));
+  }
+
+  pictureAt(path) {
+    return this.address("image", { pixels: 256, path });
+  }
+
+  links(row) {
+    const at = (kind) => this.address("file", { kind, path: row.path });
+    return [["Open image", at("image")], ["Open caption file", at("caption")]];
   }
 
   columns() {
@@ -23,7 +41,7 @@ class ServedSource {
   }
 
   address(path, values) {
-    return `${path}?${new URLSearchParams(values)}`;
+    return `${path}?${new URLSearchParams(this.step === null ? values : { ...values, step: this.step })}`;
   }
 
   question({ bounds, ...rest }) {
@@ -69,42 +87,86 @@ class ServedSource {
   }
 }
 
-/** Say what the server is doing, and show what is new: a save step in the galleries and charts, records in the table. */
-async function follow(source, charts, table) {
+/** Say what the server is doing, and show what is new: everything that is seen is of one moment. */
+async function follow(source, steps) {
+  const live = new Live();
   let shown = null, busy = true;
   for (;;) {
     try {
       const state = await fetchJson("api/state");
-      source.note = [state.problem, state.step >= 0 && `Records up to step ${count(state.step)}`].filter(Boolean).join(" ");
+      live.show(state);
       $("busy").hidden = !state.busy;
       $("busy").textContent = `${state.busy}…`;
       busy = Boolean(state.busy);
-      if (shown && state.report_step !== shown.report_step) await showReport(charts);
-      if (shown && state.version !== shown.version) await table.renew(await ServedSource.open());
-      else table.status(source.note);
+      source.note = [state.problem, state.step >= 0 && !steps.earlier && `Records up to step ${count(state.step)}`].filter(Boolean).join(" ");
+      if (shown && (state.report_step !== shown.report_step || state.version !== shown.version)) await renew(source, steps);
+      else steps.table.status(source.note);
       shown = state;
     } catch (error) {
-      table.status(`loss-logging view does not answer (${error.message}); what is shown may be old.`);
+      live.lost();
+      steps.table.status(`loss-logging view does not answer (${error.message}); what is shown may be old.`);
     }
     await new Promise((done) => setTimeout(done, busy ? LOOK_MILLISECONDS / 3 : LOOK_MILLISECONDS));
   }
 }
 
-async function showReport(charts) {
-  const text = await (await fetch("./")).text();
-  const page = new DOMParser().parseFromString(text, "text/html"); // runs no script
-  for (const id of ["overview", "findings"]) {
-    const open = [...$(id).querySelectorAll("details[open] > summary .chip:first-child")].map((chip) => chip.textContent);
-    $(id).replaceChildren(...page.getElementById(id).childNodes);
-    for (const rule of $(id).querySelectorAll("details.rule")) rule.open = open.includes(rule.querySelector(".chip").textContent);
+/** Ask anew for all that is shown. An earlier save step does not change; what can be chosen does. */
+async function renew(source, steps) {
+  const charts = await fetchJson("api/charts");
+  steps.offer(charts.compared);
+  steps.charts.show(charts);
+  if (steps.earlier) return;
+  const { parts } = await source.at(null);
+  steps.show(parts);
+  await steps.table.renew(source);
+  await steps.details.renew();
+}
+
+/** The sign of a run that goes on: its step, how fast it is, and how old what is shown is. */
+class Live {
+  constructor() {
+    this.seen = [];
+    setInterval(() => this.draw(), 1_000);
   }
-  charts.show(await fetchJson("api/charts"));
-  explainMissingPictures();
+
+  show(state) {
+    const now = performance.now();
+    const changed = this.state?.version !== state.version;
+    if (changed) this.changed = now - 1_000 * state.age;
+    if (changed && state.step >= 0) this.seen = [...this.seen, [now - 1_000 * state.age, state.step]].slice(-20);
+    this.state = state;
+    this.draw();
+  }
+
+  lost() {
+    this.state = null;
+    this.draw();
+  }
+
+  rate() {
+    const [first, last] = [this.seen[0], this.seen.at(-1)];
+    if (this.seen.length < 2 || last[1] <= first[1]) return "";
+    const perSecond = (last[1] - first[1]) / ((last[0] - first[0]) / 1_000);
+    return perSecond >= 1 ? `${figure(perSecond, 2)} steps/s` : `${figure(perSecond * 60, 2)} steps/min`;
+  }
+
+  draw() {
+    const { state } = this;
+    if (!state) {
+      $("live").className = "lost";
+      $("live").textContent = "no answer";
+      return;
+    }
+    const seconds = Math.max(0, Math.round((performance.now() - this.changed) / 1_000));
+    const age = seconds < 90 ? `${seconds} s` : seconds < 5_400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3_600)} h`;
+    $("live").className = state.live ? "live" : "";
+    $("live").textContent = [state.live ? "live" : "not running", state.step >= 0 && `step ${count(state.step)}`, state.live && this.rate(), state.live && state.items !== null && `updated ${age} ago`].filter(Boolean).join(" · ");
+  }
 }
 
 /** In place of a picture that the server has none of: why. */
 function explainMissingPictures() {
-  for (const image of document.querySelectorAll(".card img")) {
+  for (const image of served ? document.querySelectorAll(".card img") : []) {
     const explain = async () => {
       const reason = await (await fetch(image.src)).text();
       image.replaceWith(element("span", { className: "no-picture", textContent: `no picture: ${reason}` }));

@@ -3,6 +3,7 @@
 //   query({search, dataset, reason, bounds, sort, page, size}) -> {rows, total}
 //   all(filter, n)                 up to n rows that match
 //   history(dataset, path)         the records of an item, or null where the page has none
+//   at(step)                       from now on of that save step, null for the newest figures; gives the page's parts
 
 const NO_FIGURE = -32768;
 const key = (dataset, path) => `${dataset}\u0000${path}`;
@@ -22,33 +23,80 @@ function figures(bytes, rows) {
 class FileSource {
   static async open() {
     const figures = unpacked($("block-figures")).arrayBuffer();
-    return new FileSource(await unpack("items"), new Uint8Array(await figures), await unpack("histories"));
+    return new FileSource(await unpack("items"), new Uint8Array(await figures), await unpack("histories"), await unpack("files"));
   }
 
-  constructor(block, packed, histories) {
+  constructor(block, packed, histories, files) {
     this.block = block;
     this.histories = histories;
+    this.files = files;
     this.data = block.data;
     if (this.data.path) {
       const { folder, name } = this.data.path;
       this.data.path = name.map((text, i) => folder.texts[folder.index[i]] + text);
     }
     this.numbers = block.columns.filter((column) => column.kind !== "text").map((column) => column.name);
-    const size = 4 * block.rows;
+    this.newest = this.figures(this.data, packed);
+    this.pictures = new Map();
+    for (const image of document.querySelectorAll(".card img[src]")) this.pictures.set(image.closest("button").dataset.path, image.src);
+    this.use(this.newest, block.flags, block.rules);
+  }
+
+  /** The columns of numbers: integers as they are, the others from their packed bytes. */
+  figures(integers, packed) {
+    const found = {};
+    const size = 4 * this.block.rows;
     let start = 0;
-    for (const { name, kind } of block.columns) {
-      if (kind === "integer") this.data[name] = Float64Array.from(this.data[name], (v) => v ?? NaN);
+    for (const { name, kind } of this.block.columns) {
+      if (kind === "integer") found[name] = Float64Array.from(integers[name], (v) => v ?? NaN);
       if (kind !== "number") continue;
-      this.data[name] = figures(packed.subarray(start, start + size), block.rows);
+      found[name] = figures(packed.subarray(start, start + size), this.block.rows);
       start += size;
     }
-    this.flags = new Map(block.flags.map(([dataset, path, reasons]) => [key(dataset, path), reasons]));
-    this.reasons = new Array(block.rows);
+    return found;
+  }
+
+  use(numbers, flags, rules) {
+    Object.assign(this.data, numbers);
+    this.rules = rules;
+    this.flags = new Map(flags.map(([dataset, path, reasons]) => [key(dataset, path), reasons]));
+    this.reasons = new Array(this.block.rows);
     if (this.flags.size) {
-      for (let i = 0; i < block.rows; i++) this.reasons[i] = this.flags.get(key(this.dataset(i), this.data.path[i]));
+      for (let i = 0; i < this.block.rows; i++) this.reasons[i] = this.flags.get(key(this.dataset(i), this.data.path[i]));
     }
     this.matching = { filter: null, places: null };
     this.sorted = { order: null, places: null };
+  }
+
+  async at(step) {
+    this.parts ??= Object.fromEntries(PARTS.map((id) => [id, $(id).innerHTML]));
+    this.step = step;
+    if (step === null) {
+      this.use(this.newest, this.block.flags, this.block.rules);
+      return { parts: this.parts };
+    }
+    this.steps ??= await unpack("steps");
+    this.earlierPictures ??= await unpack("pictures");
+    const found = this.steps.find((earlier) => earlier.step === step);
+    const packed = $(`block-figures-${step}`);
+    if (packed) {
+      const bytes = new Uint8Array(await unpacked(packed).arrayBuffer());
+      this.use(this.figures(await unpack(`integers-${step}`), bytes), found.flags, found.rules);
+      return { parts: found.parts };
+    }
+    this.use(this.newest, found.flags, found.rules);
+    const command = element("code", { textContent: `loss-logging html ${document.body.dataset.run}@${step}` });
+    return { parts: found.parts, note: ["The figures in this table are those of the newest save step: the page has no room for more. The page of this step: ", command] };
+  }
+
+  pictureAt(path) {
+    return this.pictures.get(path) ?? this.earlierPictures?.[path] ?? null;
+  }
+
+  /** Addresses of an item's image and caption file, where they are known. */
+  links(row) {
+    const [image, caption] = this.files[row.path] ?? [];
+    return [image && ["Open image", image], caption && ["Open caption file", caption]].filter(Boolean);
   }
 
   columns() {
@@ -101,7 +149,9 @@ class FileSource {
     }
     const names = this.datasets().map((name) => name.toLowerCase().includes(dataset.toLowerCase()));
     const places = [];
+    const there = this.data.count; // at an earlier save step some items had not been seen
     for (let i = 0; i < this.block.rows; i++) {
+      if (there && Number.isNaN(there[i])) continue;
       if (dataset && !names[this.data.dataset.index[i]]) continue;
       if (reason && !(this.reasons[i] ?? "").split(", ").includes(reason)) continue;
       if (!bounds.every(({ field, low, high }) => this.data[field][i] >= low && this.data[field][i] <= high)) continue;
@@ -147,7 +197,7 @@ class FileSource {
     return this.histories[dataset]?.[path] ?? null;
   }
 
-  picture() {
-    return null;
+  picture(row) {
+    return this.pictureAt(row.path);
   }
 }

@@ -21,13 +21,18 @@ class Table {
     this.total = 0;
     this.bounds = new Map();
     this.refresh = later(served ? 250 : 50, () => this.grid.setPage(1));
+    this.restore();
     this.grid = new Tabulator("#table", this.options());
-    this.grid.on("tableBuilt", () => this.afterBuilt());
+    this.built = new Promise((done) => {
+      this.grid.on("tableBuilt", () => {
+        this.afterBuilt();
+        done();
+      });
+    });
   }
 
   options() {
     const columns = this.source.columns();
-    const first = ["hard", "average_loss"].find((name) => columns.some((column) => column.name === name));
     return {
       layout: "fitColumns",
       height: "min(70vh, 640px)",
@@ -38,15 +43,32 @@ class Table {
       pagination: true,
       paginationMode: "remote",
       sortMode: "remote",
+      paginationElement: $("pages"), // beside the grid, in which only rows may be
       paginationSize: 50,
       paginationSizeSelector: [25, 50, 100, 250],
       paginationCounter: () => "",
-      initialSort: first ? [{ column: first, dir: "desc" }] : [],
+      initialSort: this.initialSort(columns),
       headerSortTristate: true,
       ajaxURL: "items",
       ajaxRequestFunc: (_url, _config, params) => this.load(params),
       rowFormatter: (row) => row.getElement().classList.toggle("chosen", this.selected.has(this.keyOf(row.getData()))),
     };
+  }
+
+  /** What the address says of filters, which somebody else may have set. */
+  restore() {
+    $("search").value = Address.get("search");
+    $("dataset-filter").value = Address.get("dataset");
+    this.asksFor = Address.get("flagged");
+    this.given = new Map(this.source.columns().map(({ name }) => [name, Address.get(`where.${name}`)]));
+  }
+
+  initialSort(columns) {
+    const there = (name) => columns.some((column) => column.name === name);
+    const [field, dir] = Address.get("sort").split(":");
+    if (field && there(field)) return [{ column: field, dir: dir === "asc" ? "asc" : "desc" }];
+    const first = ["hard", "average_loss"].find(there);
+    return first ? [{ column: first, dir: "desc" }] : [];
   }
 
   allColumns() {
@@ -81,6 +103,7 @@ class Table {
     return {
       title, field: name, headerTooltip: help || title, visible: shown && !(name === "caption" && innerWidth < 600),
       hozAlign: number ? "right" : "left",
+      headerSortStartingDir: number ? "desc" : "asc", // the worst first
       widthGrow: { caption: 4, path: 2 }[name] ?? 1,
       minWidth: name === "caption_mismatch" ? 130 : 84,
       titleFormatter: () => this.title(name, title, number),
@@ -94,7 +117,7 @@ class Table {
     const button = element("button", { type: "button", className: "sorter", textContent: title });
     if (!number) return button;
     if (!this.bounds.has(name)) {
-      const input = element("input", { className: "bound", placeholder: "…", autocomplete: "off", ariaLabel: `${title}: filter, such as >0.5` });
+      const input = element("input", { className: "bound", placeholder: "…", value: this.given.get(name) ?? "", autocomplete: "off", ariaLabel: `${title}: filter, such as >0.5` });
       for (const event of ["click", "keydown", "mousedown"]) input.addEventListener(event, (e) => e.stopPropagation());
       input.addEventListener("input", this.refresh);
       this.bounds.set(name, input);
@@ -105,37 +128,59 @@ class Table {
   flagsColumn() {
     return {
       title: "Flags", field: "flags", headerSort: false, widthGrow: 1.5, headerTooltip: "What the caption rules object to, of the captions that the report lists.",
-      formatter: (cell) => element("span", { className: "chips" }, ...(cell.getValue() || "").split(", ").filter(Boolean).map((reason) => element("span", { className: "chip", textContent: reason }))),
+      formatter: (cell) => element("span", { className: "chips" }, ...(cell.getValue() || "").split(", ").filter(Boolean).map((reason) => element("span", { className: `chip ${this.source.rules[reason] ?? ""}`, textContent: reason }))),
     };
   }
 
+  /** A path without the folder that all rows share; what is too long loses its middle, as paths differ at both ends. */
   pathCell(cell) {
-    const button = element("button", { type: "button", className: "open link", title: cell.getValue() }, element("bdi", { textContent: cell.getValue() }));
-    button.addEventListener("click", () => this.open(cell.getData()));
+    const path = cell.getValue();
+    const rest = path.slice(this.folder?.length ?? 0) || path;
+    const cut = Math.max(rest.lastIndexOf("/"), rest.lastIndexOf("\\"));
+    const text = element("bdi", {}, element("span", { className: "folder", textContent: rest.slice(0, cut + 1) }), element("span", { className: "file", textContent: rest.slice(cut + 1) }));
+    const button = element("button", { type: "button", className: "open link path", title: path }, text);
+    button.addEventListener("click", () => this.open(cell.getData(), this.grid.getRows().map((row) => row.getData())));
     return button;
   }
 
   filter() {
-    const found = [];
+    const found = [], problems = [];
     for (const [field, input] of this.bounds) {
       const bound = bounds(field, input.value);
-      input.setAttribute("aria-invalid", String(input.value.trim() !== "" && bound === null));
+      const bad = input.value.trim() !== "" && bound === null;
+      input.setAttribute("aria-invalid", String(bad));
+      if (bad) problems.push(`“${input.value.trim().slice(0, 40)}” is no figure, so ${input.ariaLabel.split(":")[0]} is not filtered: write >0.5, <0.1 or 0.2..0.4.`);
       if (bound) found.push(bound);
+      Address.set({ [`where.${field}`]: input.value.trim() });
     }
-    return { search: $("search").value, dataset: $("dataset-filter").value, reason: $("reason-filter").value, bounds: found };
+    $("filter-problem").textContent = problems.join(" ");
+    $("filter-problem").hidden = problems.length === 0;
+    const asked = { search: $("search").value, dataset: $("dataset-filter").value, reason: $("reason-filter").value };
+    Address.set({ search: asked.search, dataset: asked.dataset, flagged: asked.reason });
+    return { ...asked, bounds: found };
+  }
+
+  /** Whether anything narrows down what is in the table. */
+  get filtered() {
+    const { search, dataset, reason, bounds } = this.asked ?? { search: "", dataset: "", reason: "", bounds: [] };
+    return Boolean(search || dataset || reason || bounds.length);
   }
 
   async load({ page, size, sort }) {
     const order = (sort ?? []).map(({ field, dir }) => ({ field, descending: dir === "desc" }));
     this.asked = { ...this.filter(), sort: order };
+    Address.set({ sort: sort?.length ? `${sort[0].field}:${sort[0].dir}` : "" });
     const { rows, total, note } = await this.source.query({ ...this.asked, page: page ?? 1, size });
     this.total = total;
+    this.folder = commonFolder(rows.map((row) => row.path));
+    $("common-folder").replaceChildren(...(this.folder ? ["Paths are in ", element("code", { textContent: this.folder.length > 160 ? `${this.folder.slice(0, 60)}…${this.folder.slice(-99)}` : this.folder })] : []));
     this.status(note);
     if (this.pageBox) this.pageBox.checked = rows.length > 0 && rows.every((row) => this.selected.has(this.keyOf(row)));
     return { data: rows, last_page: Math.max(1, Math.ceil(total / size)), last_row: total };
   }
 
   afterBuilt() {
+    document.querySelector("#table .tabulator-tableholder").removeAttribute("tabindex"); // its rows can be reached
     for (const id of ["search", "dataset-filter", "reason-filter"]) $(id).addEventListener("input", this.refresh);
     this.offer();
     const menu = $("columns").parentElement;
@@ -151,6 +196,9 @@ class Table {
   offer() {
     $("dataset-names").replaceChildren(...this.source.datasets().slice(0, 1000).map((name) => element("option", { value: name })));
     $("reason-filter").replaceChildren($("reason-filter").firstElementChild, ...this.source.allReasons().map((name) => element("option", { value: name, textContent: name })));
+    if (this.asksFor) $("reason-filter").value = this.asksFor;
+    if (this.asksFor && $("reason-filter").value === this.asksFor) this.refresh();
+    this.asksFor = "";
     $("columns").replaceChildren(...this.grid.getColumns().filter((column) => column.getField() !== "chosen").map((column) => this.columnBox(column)));
   }
 
@@ -200,10 +248,13 @@ class Table {
     const matching = `${count(this.total)} ${this.total === 1 ? "item matches" : "items match"}`;
     $("table-status").textContent = [n ? `${count(n)} selected of ${count(this.total)} that match` : matching, note].filter(Boolean).join(". ");
     $("clear-selection").hidden = n === 0;
-    const what = n ? `${count(n)} selected` : "all that match";
-    $("copy-paths").textContent = `Copy paths (${what})`;
-    $("download-csv").textContent = `Download CSV (${what})`;
-    $("download-list").textContent = `Download exclude list (${what})`;
+    const what = n ? `${count(n)} selected` : this.filtered ? `${count(this.total)} that match` : "";
+    for (const [id, title] of [["copy-paths", "Copy paths"], ["download-list", "Download exclude list"]]) {
+      $(id).textContent = what ? `${title} (${what})` : title;
+      $(id).disabled = !what;
+      $(id).title = what ? "" : "Select rows, or filter, first";
+    }
+    $("download-csv").textContent = `Download CSV (${what || `all ${count(this.total)} items`})`;
   }
 
   /** The selection, or everything that matches when nothing is selected. */
@@ -241,6 +292,14 @@ function figureCell(name, row) {
   const undecided = row.n_paired < DECISIVE_PAIRS;
   const error = row.standard_error === null ? "" : ` ± ${figure(row.standard_error, 2)}`;
   return element("span", { className: undecided ? "undecided" : "", title: undecided ? `undecided: fewer than ${DECISIVE_PAIRS} pairs` : "" }, figure(row[name], 3), element("small", { textContent: error }));
+}
+
+/** The folder that all paths lie in, with the slash at its end. */
+function commonFolder(paths) {
+  if (paths.length < 2) return "";
+  let common = paths[0];
+  for (const path of paths) while (!path.startsWith(common)) common = common.slice(0, -1);
+  return common.slice(0, Math.max(common.lastIndexOf("/"), common.lastIndexOf("\\")) + 1);
 }
 
 /** A cell that no spreadsheet runs as a formula. */

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,14 +14,19 @@ import msgspec
 import pyarrow as pa
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.pages.answer import ItemCounts
+from loss_logging.pages.charts import most_points
 from loss_logging.pages.content import listed_items
 from loss_logging.pages.run_reports import RunReports
 from loss_logging.pages.served.item_query import Filter, ItemQuery, columns_in, matching, page_of, rows_of
+from loss_logging.pages.served.now import brought_up_to_date, counts_of
+from loss_logging.pages.served.step_tables import StepTables, load_items_of
 from loss_logging.records.log import RecordLog
-from loss_logging.reports.items import read_items
 from loss_logging.reports.names import items_path
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.lock import is_locked
+from loss_logging.statistics.loss_curves import LossCurves, loss_curves
 from loss_logging.statistics.run import RunStatistics
 from loss_logging.support.progress_bar import progress_bar
 from loss_logging.support.warn import LOGGER
@@ -74,6 +78,11 @@ class LiveRun:
         )
         self._progress = progress
         self._tables: list[str] = []
+        self._step_tables = StepTables(self._statistics.cursor)
+        self._changed = time.monotonic()
+        self._curves, self._curves_version, self._curves_due = LossCurves(), -1, 0.0
+        self._counts: tuple[int, ItemCounts | None] = (-1, None)
+        self._answering = threading.Lock()
         self._statistics.cursor().execute("CREATE TABLE no_items (dataset VARCHAR, path VARCHAR, caption VARCHAR)")
         self._flagged: dict[tuple[str, str], list[str]] = {}
         self._seen: list[tuple[Path, int]] = []
@@ -92,26 +101,27 @@ class LiveRun:
 
     # --- answers ----------------------------------------------------------------------------------------------------
 
-    def page(self, asked: ItemQuery) -> tuple[list[dict[str, Any]], int]:
-        """The rows of one page, and how many match in all.
+    def page(self, asked: ItemQuery, step: int | None = None) -> tuple[list[dict[str, Any]], int]:
+        """The rows of one page, and how many match in all; of a save step, or as things are now.
 
         Raises:
             QueryError: it asks for a column that does not exist.
         """
-        with self._table() as (connection, table):
-            where, values = matching(asked, columns_in(connection, table), self._flagged)
+        flagged = self.flagged(step)
+        with self._table(step) as (connection, table):
+            where, values = matching(asked, columns_in(connection, table), flagged)
             rows, total = page_of(connection, table, asked, where, values)
-        return [self._with_flags(row) for row in rows], total
+        return [_with_flags(row, flagged) for row in rows], total
 
-    def batches(self, asked: Filter) -> Iterator[pa.RecordBatch]:
+    def batches(self, asked: Filter, step: int | None = None) -> Iterator[pa.RecordBatch]:
         """Every item that matches, with all its figures."""
-        with self._table() as (connection, table):
-            where, values = matching(asked, columns_in(connection, table), self._flagged)
+        with self._table(step) as (connection, table):
+            where, values = matching(asked, columns_in(connection, table), self.flagged(step))
             yield from connection.sql(f"SELECT * FROM {table} WHERE {where}", params=values).to_arrow_reader(8_192)
 
-    def columns(self) -> pa.Schema:
+    def columns(self, step: int | None = None) -> pa.Schema:
         """The columns of the table of items."""
-        with self._table() as (connection, table):
+        with self._table(step) as (connection, table):
             return connection.sql(f"FROM {table} LIMIT 0").to_arrow_table().schema
 
     def datasets(self, most: int) -> list[str]:
@@ -120,11 +130,62 @@ class LiveRun:
             names = connection.execute(f"SELECT DISTINCT dataset FROM {table} ORDER BY dataset LIMIT ?", [most])
             return [name for (name,) in names.fetchall()]
 
-    def item(self, dataset: str, path: str) -> dict[str, Any] | None:
+    def item(self, dataset: str, path: str, step: int | None = None) -> dict[str, Any] | None:
         """The figures of one item."""
-        with self._table() as (connection, table):
+        with self._table(step) as (connection, table):
             rows = rows_of(connection, f"FROM {table} WHERE dataset = ? AND path = ?", [dataset, path])
-        return self._with_flags(rows[0]) if rows else None
+        return _with_flags(rows[0], self.flagged(step)) if rows else None
+
+    def report(self, step: int | None = None) -> tuple[LossReport | None, ItemCounts | None]:
+        """The report of a save step, or the newest one brought up to date; and what all items say together.
+
+        What is not known of all items, before the log is read or where the report has none, is None.
+        """
+        if step is not None:
+            report = self._report_of(step)
+            if report is None or self._step_tables(report) is None:
+                return report, None
+            with self._table(step) as (connection, table):
+                return report, counts_of(connection, table)
+        if not self.reports:
+            return None, None
+        report, state = self.reports[-1], self.state
+        if state.items is None or state.step < report.job.step:
+            return report, None
+        with self._answering, self._table() as (connection, table):
+            if self._counts[0] != state.version:
+                self._counts = state.version, counts_of(connection, table)
+            counts = self._counts[1]
+            if counts is None or state.step == report.job.step:
+                return report, counts
+            return brought_up_to_date(report, connection, table, counts, self.config.top_k), counts
+
+    def curves(self) -> LossCurves:
+        """The loss over training; read anew as the log grows, for a tenth of the time at most."""
+        with self._answering:
+            if self._curves_version != self.state.version and time.monotonic() >= self._curves_due and self.log.files():
+                before, version = time.monotonic(), self.state.version
+                points = most_points(len(self.reports[-1].datasets) if self.reports else 1)
+                limits: dict[str, Any] = {"memory_limit": self.config.memory_limit, "threads": self.config.threads}
+                self._curves = loss_curves(self.log, points, **limits)
+                self._curves_version = version
+                self._curves_due = time.monotonic() + (time.monotonic() - before) * (1 / _SHARE - 1)
+            return self._curves
+
+    def flagged(self, step: int | None = None) -> dict[tuple[str, str], list[str]]:
+        """The rules that object to a caption, by dataset and path; of a save step, or of the newest one."""
+        if step is None:
+            return self._flagged
+        report = self._report_of(step)
+        return {(flag.dataset, flag.path): flag.reasons for flag in report.flagged} if report else {}
+
+    def sign(self) -> dict[str, Any]:
+        """The state, how many seconds old what is shown is, and whether a process writes to the run."""
+        seen = {"age": time.monotonic() - self._changed, "live": is_locked(self.config.records_dir, rank=0)}
+        return msgspec.structs.asdict(self.state) | seen
+
+    def _report_of(self, step: int) -> LossReport | None:
+        return next((report for report in self.reports if report.job.step == step), None)
 
     def names(self, path: str) -> bool:
         """Whether a record names the file ``path``."""
@@ -134,16 +195,19 @@ class LiveRun:
             return bool(connection.execute(f"SELECT 1 FROM {table} WHERE path = ? LIMIT 1", [path]).fetchall())
 
     @contextmanager
-    def _table(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-        """A connection for this thread, and the table that is shown now; an empty one until there is another."""
+    def _table(self, step: int | None = None) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        """A connection for this thread, and the table of a save step or the one that is shown now; an empty one until
+        there is another."""
+        report = None if step is None else self._report_of(step)
+        name = None if report is None else self._step_tables(report)
         connection = self._statistics.cursor()
         try:
-            yield connection, self._tables[-1] if self._tables else "no_items"
+            if step is not None:
+                yield connection, name or "no_items"
+            else:
+                yield connection, self._tables[-1] if self._tables else "no_items"
         finally:
             connection.close()
-
-    def _with_flags(self, row: dict[str, Any]) -> dict[str, Any]:
-        return row | {"flags": ", ".join(self._flagged.get((row["dataset"], row["path"]), []))}
 
     # --- the thread -------------------------------------------------------------------------------------------------
 
@@ -215,26 +279,25 @@ class LiveRun:
         if not self.reports:
             return
         report = self.reports[-1]
-        stored = items_path(Path(report.json_path or ""))
-        if stored.exists():
-            parquet = glob.escape(str(stored))
-            self._show(lambda name: self._statistics.cursor().read_parquet(parquet).create(name), report.job.step)
-        elif not has_log:
-            batches = list(read_items(Path(report.json_path or "")))
-            if batches:
-                items = pa.Table.from_batches(batches)
-                self._show(lambda name: self._statistics.cursor().from_arrow(items).create(name), report.job.step)
+        if items_path(Path(report.json_path or "")).exists() or not has_log:
+            self._show(lambda name: load_items_of(report, name, self._statistics.cursor()), report.job.step)
 
     def _show(self, make: Callable[[str], object], step: int) -> None:
         """Make a new table and show it from now on; the one before stays for the requests that still read it."""
         name = f"items_{self.state.version + 1}"
-        make(name)
+        if make(name) is False:
+            return
         with self._statistics.cursor() as connection:
             rows = connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
         self._tables.append(name)
+        self._changed = time.monotonic()
         self._change(version=self.state.version + 1, step=step, items=rows)
         if len(self._tables) > 2:
             self._statistics.forget_items(self._tables.pop(0))
 
     def _change(self, **fields: Any) -> None:
         self.state = msgspec.structs.replace(self.state, **fields)
+
+
+def _with_flags(row: dict[str, Any], flagged: dict[tuple[str, str], list[str]]) -> dict[str, Any]:
+    return row | {"flags": ", ".join(flagged.get((row["dataset"], row["path"]), []))}

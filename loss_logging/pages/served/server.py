@@ -26,19 +26,22 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.pages.build import MOST_RECORDS, render
-from loss_logging.pages.content import charts, history_block
+from loss_logging.pages.build import CAPTION_SUFFIXES, MOST_RECORDS, fragments, render
+from loss_logging.pages.charts import charts, history_block
+from loss_logging.pages.content import rules_of, sections
 from loss_logging.pages.items import columns_of
 from loss_logging.pages.served.item_query import Filter, ItemQuery, QueryError
 from loss_logging.pages.served.live import LiveRun
-from loss_logging.reports.artifact import spreadsheet_cell
+from loss_logging.reports.artifact import ReportError, spreadsheet_cell
 from loss_logging.statistics.run import item_history
-from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, thumbnail
+from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, existing, thumbnail
 
 __all__ = ["Viewer", "serve"]
 
 HOST = "127.0.0.1"
 _MOST_NAMES = 1_000
+_LARGE = 2_048
+_MOST_CAPTION_BYTES = 1_000_000
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "frame-ancestors 'none'",
@@ -60,7 +63,8 @@ class Viewer:
 
     def __init__(self, run: LiveRun, token: str, images: Path | None = None) -> None:
         self._run = run
-        self._picture = lru_cache(maxsize=2_048)(lambda path, pixels: thumbnail(path, pixels=pixels, folder=images))
+        self._images = images
+        self._thumbnail = lru_cache(maxsize=2_048)(lambda path, pixels: thumbnail(path, pixels=pixels, folder=images))
         routes: dict[str, Callable[[Request], Response]] = {
             "/": self._page,
             "/api/state": self._state,
@@ -69,6 +73,8 @@ class Viewer:
             "/api/items": self._items,
             "/api/item": self._item,
             "/api/history": self._history,
+            "/api/parts": self._parts,
+            "/file": self._file,
             "/image": self._image,
             "/items.csv": self._csv,
             "/exclude.txt": self._exclude_list,
@@ -81,14 +87,15 @@ class Viewer:
                 Middleware(_TokenOnly, token=token),
                 Middleware(GZipMiddleware),
             ],
-            exception_handlers={QueryError: _refuse, duckdb.Error: _trouble},
+            exception_handlers={QueryError: _refuse, duckdb.Error: _trouble, ReportError: _trouble},
         )
 
     def _page(self, _: Request) -> Response:
         run = self._run
+        report, counts = run.report()
         page = render(
-            run.reports,
-            lambda path: Thumbnail(f"image?pixels=256&path={quote(path, safe='')}"),
+            [*run.reports[:-1], report] if report else [],
+            _picture,
             run.problems,
             {},
             config=run.config,
@@ -96,28 +103,47 @@ class Viewer:
             items_shown=run.state.items or 0,
             served=True,
             busy=run.state.busy,
+            counts=counts,
+            live_step=run.state.step,
         )
         return Response(page, media_type="text/html")
 
+    def _parts(self, request: Request) -> Response:
+        """What changes on the page with the save step."""
+        run, step = self._run, _step(request)
+        report, counts = run.report(step)
+        found = sections(report, _picture, counts)
+        total = run.state.items if step is None else counts.items if counts else None
+        live = run.state.step if step is None else None
+        problems = run.problems if step is None else []
+        save_steps = len(run.reports)
+        parts = fragments(found, total=total, save_steps=save_steps, problems=problems, served=True, live_step=live)
+        note = None
+        if step is not None and counts is None:
+            note = [f"The report of step {step:,} holds no items: the table has none to show."]
+        return _json({"parts": parts, "note": note})
+
     def _state(self, _: Request) -> Response:
-        return _json(self._run.state)
+        return _json(self._run.sign())
 
     def _charts(self, _: Request) -> Response:
-        return _json(charts(self._run.reports))
+        return _json(charts(self._run.reports, self._run.curves()))
 
-    def _about(self, _: Request) -> Response:
+    def _about(self, request: Request) -> Response:
         """What the table has: columns, datasets, reasons."""
-        reports = self._run.reports[-1:]
-        reasons = sorted({reason for report in reports for flag in report.flagged for reason in flag.reasons})
-        columns = columns_of(self._run.columns())
-        return _json({"columns": columns, "datasets": self._run.datasets(_MOST_NAMES), "reasons": reasons})
+        step = _step(request)
+        report = next((r for r in reversed(self._run.reports) if step is None or r.job.step == step), None)
+        rules = rules_of(report) if report else {}
+        columns = columns_of(self._run.columns(step))
+        datasets = self._run.datasets(_MOST_NAMES)
+        return _json({"columns": columns, "datasets": datasets, "reasons": sorted(rules), "rules": rules})
 
     def _items(self, request: Request) -> Response:
-        rows, total = self._run.page(_asked(request, ItemQuery))
+        rows, total = self._run.page(_asked(request, ItemQuery), _step(request))
         return _json({"rows": rows, "total": total})
 
     def _item(self, request: Request) -> Response:
-        return _json(self._run.item(*_named(request)))
+        return _json(self._run.item(*_named(request), _step(request)))
 
     def _history(self, request: Request) -> Response:
         dataset, path = _named(request)
@@ -130,16 +156,30 @@ class Viewer:
         try:
             if not self._run.names(path):
                 raise NoThumbnailError("no record names this file")
-            data = self._picture(path, 512 if request.query_params.get("pixels") == "512" else 256)
+            data = self._thumbnail(path, 512 if request.query_params.get("pixels") == "512" else 256)
         except NoThumbnailError as error:
             return PlainTextResponse(str(error))
         return Response(data, media_type="image/webp", headers={"Cache-Control": "private, max-age=60"})
 
+    def _file(self, request: Request) -> Response:
+        """The image of an item, large, or the text of the caption file beside it."""
+        path = request.query_params.get("path", "")
+        try:
+            if not self._run.names(path):
+                raise NoThumbnailError("no record names this file")
+            if request.query_params.get("kind") != "caption":
+                return Response(thumbnail(path, pixels=_LARGE, folder=self._images), media_type="image/webp")
+            return PlainTextResponse(_caption_beside(path, self._images))
+        except NoThumbnailError as error:
+            return PlainTextResponse(str(error), status_code=404)
+
     def _csv(self, request: Request) -> Response:
-        return _download(_csv_lines(self._run.batches(_asked(request, Filter))), "items.csv", "text/csv")
+        return _download(
+            _csv_lines(self._run.batches(_asked(request, Filter), _step(request))), "items.csv", "text/csv"
+        )
 
     def _exclude_list(self, request: Request) -> Response:
-        batches = self._run.batches(_asked(request, Filter))
+        batches = self._run.batches(_asked(request, Filter), _step(request))
         # A path with a line break would be read as two.
         lines = (
             "".join(f"{path}\n" for path in batch["path"].to_pylist() if not {"\n", "\r"} & set(path))
@@ -228,6 +268,28 @@ def _asked(request: Request, kind: type[T]) -> T:
 
 def _named(request: Request) -> tuple[str, str]:
     return request.query_params.get("dataset", ""), request.query_params.get("path", "")
+
+
+def _step(request: Request) -> int | None:
+    """The save step that is asked about; None stands for now."""
+    text = request.query_params.get("step", "")
+    if text and not text.isdecimal():
+        raise QueryError(f"step is {text[:40]!r}; allowed: a save step")
+    return int(text) if text else None
+
+
+def _picture(path: str) -> Thumbnail:
+    return Thumbnail(f"image?pixels=256&path={quote(path, safe='')}")
+
+
+def _caption_beside(path: str, images: Path | None) -> str:
+    """The text of the file with the caption of an image."""
+    image = existing(path, images)
+    for file in (image.with_suffix(suffix) for suffix in CAPTION_SUFFIXES):
+        if file.is_file() and file.resolve().parent == image.parent:
+            with file.open("rb") as opened:
+                return opened.read(_MOST_CAPTION_BYTES).decode("utf-8", "replace")
+    raise NoThumbnailError(f"no caption file beside {image}: looked for {', '.join(CAPTION_SUFFIXES)}")
 
 
 def _json(content: Any) -> Response:

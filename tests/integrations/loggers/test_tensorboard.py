@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import html
 import io
+import json
 import re
 import subprocess
 import sys
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
+import msgspec
 import pytest
 from PIL import Image
 from sample_report import HOSTILE
@@ -19,13 +26,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
 from loss_logging.integrations.loggers.tensorboard_events import EventWriter
-from loss_logging.reports.report import LossReport
+from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, TimestepCurve
 from loss_logging.runs.config import TrainConfig
 from loss_logging.trackers.pictures import PIXELS
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of the html5lib that TensorBoard brings along
     from tensorboard.plugin_util import markdown_to_safe_html
+    from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 MakeReport = Callable[[int], LossReport]
 
@@ -46,7 +54,7 @@ def text(events: EventAccumulator, tag: str, index: int = -1) -> str:
 
 
 def check_everything(events: EventAccumulator, reports: list[LossReport]) -> None:
-    assert scalars(events, "loss_logging/flags/short") == [(report.job.step, 7.0) for report in reports]
+    assert scalars(events, "loss_logging/rules/short") == [(report.job.step, 7.0) for report in reports]
     shown = events.Histograms("loss_logging/loss_histogram/cats")
     assert [event.step for event in shown] == [report.job.step for report in reports]
     for event, report in zip(shown, reports, strict=True):
@@ -178,8 +186,8 @@ def test_pictures(module: str | None, config: TrainConfig, tmp_path: Path, pictu
     assert event.step == 150
     image = Image.open(io.BytesIO(event.encoded_image_string)).convert("RGB")
     assert image.size == (event.width, event.height)
-    assert image.width == 2 * (PIXELS + 4) + 4
-    red, grey = (image.getpixel((4 + PIXELS // 2 + i * (PIXELS + 4), 4 + PIXELS // 2 + 12)) for i in range(2))
+    assert image.width == 2 * (PIXELS + 8) + 8
+    red, grey = (image.getpixel((8 + PIXELS // 2 + i * (PIXELS + 8), 8 + PIXELS // 2 + 12)) for i in range(2))
     assert red == pytest.approx((255, 0, 0), abs=20)
     assert grey == pytest.approx((225, 225, 225), abs=20)
     assert len(event.encoded_image_string) < 20_000
@@ -209,3 +217,75 @@ def test_one_destination(options: dict[str, Any]) -> None:
     """Neither or both of writer and log_dir is an error that names them."""
     with pytest.raises(ValueError, match=r"writer .* or log_dir"):
         TensorBoardBackend(**options)
+
+
+def test_one_chart_has_the_losses_of_all_datasets(config: TrainConfig, make_report: MakeReport) -> None:
+    """The layout of "custom scalars" names our scalars, and only in files of our own: a trainer may have its own."""
+    backend = TensorBoardBackend.from_config(config)
+    backend.write(make_report(1))
+    backend.close()
+    events = read(Path(config.save_root) / "loss_logging" / "tensorboard" / "cats")
+    (event,) = events.Tensors("custom_scalars__config__")
+    layout = Layout.FromString(event.tensor_proto.string_val[0])
+    (category,) = layout.category
+    charts = {chart.title: re.compile(chart.multiline.tag[0]) for chart in category.chart}
+    tags = [
+        "loss_logging/loss/wrong",
+        "loss_logging/rules/short",
+        "loss_logging/wrong/very_likely_wrong/cats",
+        "train/loss",
+    ]
+    assert [[tag for tag in tags if pattern.match(tag)] for pattern in charts.values()] == [[tag] for tag in tags[:3]]
+    assert min(tag for tag in events.Tags()["scalars"]) == "loss_logging/loss/cats", "the losses come first"
+
+
+@pytest.mark.parametrize("load_fast", ["true", "false"])
+def test_bars_lie_where_they_were_logged(load_fast: str, tmp_path: Path, config: TrainConfig) -> None:
+    """Timesteps of 400 to 600 alone are shown there, with and without TensorBoard's data server; so are inner gaps."""
+    curve = TimestepCurve([100.0 * i for i in range(11)], [0] * 10, [None] * 4 + [0.5, 0.25] + [None] * 4)
+    gap = TimestepCurve([0.0, 1.0, 2.0, 3.0, 4.0], [0] * 4, [None, 0.5, None, 0.25])
+    nothing = TimestepCurve([0.0, 1.0], [0], [None])
+    summary = Summary(0, None, None, None, None, None, 0, {})
+    datasets = {
+        name: DatasetReport(msgspec.structs.replace(summary, loss_by_timestep=curve))
+        for name, curve in (("middle", curve), ("gap", gap), ("nothing", nothing))
+    }
+    backend = TensorBoardBackend(log_dir=tmp_path / "run")
+    for step in (1, 2):
+        backend.write(LossReport(job=Job("job", step, ""), global_=summary, datasets=datasets))
+    backend.close()
+    with served(tmp_path, load_fast) as address:
+        shown = {name: bars(address, f"loss_logging/loss_by_timestep/{name}") for name in ("middle", "gap")}
+    assert shown["middle"] == [[400, 500, 0.5], [500, 600, 0.25]]
+    assert shown["gap"] == [[1, 2, 0.5], [2, 3, 0.0], [3, 4, 0.25]]
+
+
+@contextmanager
+def served(log_dir: Path, load_fast: str) -> Iterator[str]:
+    """The address of TensorBoard itself over a folder."""
+    program = Path(sys.executable).parent / "tensorboard"
+    command = [program, "--logdir", log_dir, "--port", "0", "--load_fast", load_fast]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            found = next(filter(None, (re.search(r"http://\S+", line) for line in process.stderr)))
+            yield found[0]
+        finally:
+            process.terminate()
+            process.stderr.read()  # or it waits for a reader before it ends
+
+
+def bars(address: str, tag: str) -> list[list[float]]:
+    """Left, right and height of the bars of the last step, as TensorBoard's page gets them."""
+    url = f"{address}data/plugin/histograms/histograms?{urlencode({'run': 'run', 'tag': tag})}"
+    deadline = time.monotonic() + 120
+    while True:  # it loads while it answers
+        try:
+            with urlopen(url) as answer:
+                points = json.load(answer)
+        except HTTPError:
+            points = []
+        if len(points) == 2:
+            return [[round(value, 6) for value in bar] for bar in points[-1][2]]
+        assert time.monotonic() < deadline, f"TensorBoard does not show {tag}"
+        time.sleep(0.1)

@@ -48,7 +48,7 @@ def finished(run: Any) -> OfflineRun:
 def check_report(found: OfflineRun, row: dict[str, Any], report: LossReport) -> None:
     assert row[STEP] == report.job.step
     assert row[LOSS] == report.recent["cats"]
-    assert (row["loss_logging/flags/short"], row["loss_logging/flags/url"]) == (7, 8)
+    assert (row["loss_logging/rules/short"], row["loss_logging/rules/url"]) == (7, 8)
     histogram = report.histograms["loss_logging/loss_histogram/cats"]
     shown = row["loss_logging/loss_histogram/cats"]
     assert (shown["bins"], shown["values"]) == (histogram.edges, histogram.counts)

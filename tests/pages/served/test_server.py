@@ -231,7 +231,7 @@ def test_pictures(server: Server, example: Path) -> None:
     for path, words in (
         (str(example.parent / "other.png"), "no record names this file"),
         ("/etc/passwd", "no record names this file"),
-        (str(example / "images" / "0001.png"), "not there any more"),
+        (str(example / "images" / "0001.png"), "not found: looked for"),
         ("../outside.png", "outside the current folder"),
         ("https://example.org/a.png", "not a file on this machine"),
     ):
@@ -278,7 +278,7 @@ def test_hostile_texts_are_inert(server: Server, watched: Watched) -> None:
         tab.fill("#search", search)
         expect(tab.locator("#table-status")).to_contain_text(re.compile(r"^[1-3] items? match"))
     assert tab.evaluate("window.hacked") is None
-    expect(tab.locator("#hard")).to_contain_text("the file is not there any more")
+    expect(tab.locator("#hard")).to_contain_text("not found: looked for")
     assert tab.locator("script").count() == 7
 
 
@@ -305,7 +305,7 @@ def test_live_while_training_writes(tmp_path: Path, watched: Watched) -> None:
             batch(2, ["a.png", "c.png"])
             expect(tab.locator("#table-status")).to_contain_text("3 items match. Records up to step 2", timeout=20_000)
             losses.save_step(2).result(60)
-            expect(tab.locator("#overview")).to_contain_text("Step 2", timeout=20_000)
+            expect(tab.locator("#overview")).to_contain_text("Save step 2", timeout=20_000)
             expect(tab.locator("#hard")).to_contain_text("a.png")
             losses.close()
         finally:

@@ -1,0 +1,116 @@
+"""Listing: the names in one captioned folder, by what they are."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+
+from loss_logging.captions.folder.image_suffixes import ARCHIVES, IMAGES, IMAGES_THAT_NO_TRAINER_READS, TEXTS
+from loss_logging.captions.folder.tables import TABLES
+
+__all__ = ["JSON_TABLES", "Listing", "is_companion", "stem", "suffix"]
+
+JSON_TABLES = re.compile(r"(meta|captions?|dataset|data).*\.json", re.IGNORECASE)
+"""Of JSON files, those with these names are tables: kohya's and others'. The rest may be of anything."""
+
+_MOST_OTHERS = 8  # JSON files of other names in a folder that are tried as tables
+
+# Images that belong to others: masks, control images and previews, by the end of their name or by their folder.
+_COMPANION = re.compile(
+    r"(?P<of>.+)(?P<always>-masklabel|-condlabel|[-_.](?:masks?|control|cond|depth|canny|pose|thumb(?:nail)?s?))",
+    re.IGNORECASE,
+)
+_ALWAYS = ("-masklabel", "-condlabel")
+_COMPANION_FOLDERS = frozenset(
+    {"_controls", "_control", "_masks", "_mask", "masks", "mask", "controls", "control", "conditioning"}
+    | {"conditioning_images", "control_images", "thumbnails", "thumbs", "@eadir", "__macosx"}
+)
+
+
+class Listing:
+    """What a folder holds. Files of other kinds are counted by suffix in ``unread``."""
+
+    def __init__(self) -> None:
+        self.images: list[os.DirEntry[str]] = []
+        self.texts: defaultdict[str, list[os.DirEntry[str]]] = defaultdict(list)  # by stem
+        self.beside: dict[str, os.DirEntry[str]] = {}  # JSON files, by stem
+        self.tables: list[os.DirEntry[str]] = []
+        self.folders: list[os.DirEntry[str]] = []
+        self.archives: dict[str, os.DirEntry[str]] = {}  # by stem
+        self.no_trainer_reads: list[os.DirEntry[str]] = []
+        self.unread: Counter[str] = Counter()
+
+    def add(self, entry: os.DirEntry[str]) -> None:
+        """Take a file."""
+        ending = suffix(entry.name)
+        if ending in IMAGES:
+            self.images.append(entry)
+        elif ending in TEXTS:
+            self.texts[stem(entry.name)].append(entry)
+        elif ending == ".json":
+            self.beside[stem(entry.name)] = entry
+        elif ending in TABLES:
+            self.tables.append(entry)
+        elif archive := next((end for end in ARCHIVES if entry.name.lower().endswith(end)), None):
+            self.archives[entry.name[: -len(archive)]] = entry
+        else:
+            self.unread[ending] += 1
+            if ending in IMAGES_THAT_NO_TRAINER_READS:
+                self.no_trainer_reads.append(entry)
+
+    def settle(self) -> Listing:
+        """Tell the JSON tables from the JSON files beside an image, once every name is known."""
+        stems = self.stems()
+        alone = [name for name in self.beside if name not in stems]
+        for name in alone:
+            entry = self.beside.pop(name)
+            if len(alone) <= _MOST_OTHERS or JSON_TABLES.fullmatch(entry.name):
+                self.tables.append(entry)
+        return self
+
+    def stems(self) -> set[str]:
+        """Of the images."""
+        return {stem(image.name) for image in self.images}
+
+    def only(self, name: str) -> Listing:
+        """The images and captions with this stem."""
+        listing = Listing()
+        listing.images = [image for image in self.images if stem(image.name) == name]
+        listing.texts[name] = self.texts.get(name, [])
+        listing.beside = {name: self.beside[name]} if name in self.beside else {}
+        return listing
+
+
+def is_companion(name: str, folder: str, stems: set[str]) -> bool:
+    """Whether an image without a caption is the mask, the control image or the preview of another one.
+
+    Args:
+        name: of the file.
+        folder: that holds it, below the one that is read.
+        stems: of the images beside it.
+
+    >>> is_companion("a-masklabel.png", "", set()), is_companion("a_mask.png", "", {"a"})
+    (True, True)
+    >>> is_companion("a.png", "_controls", set()), is_companion("a_mask.png", "cats", {"b"})
+    (True, False)
+    """
+    match = _COMPANION.fullmatch(stem(name))
+    if match and (match["always"].lower() in _ALWAYS or match["of"] in stems):
+        return True
+    return not _COMPANION_FOLDERS.isdisjoint(folder.lower().split("/"))
+
+
+def stem(name: str) -> str:
+    """The name without its suffix."""
+    return name.rpartition(".")[0]
+
+
+def suffix(name: str) -> str:
+    """The suffix in small letters, with its dot.
+
+    >>> suffix("a.v2.PNG")
+    '.png'
+    """
+    _, dot, ending = name.rpartition(".")
+    return (dot + ending).lower()

@@ -1,0 +1,95 @@
+"""ImageNames: from what a table calls an image to the image, and to what is the same for one image however named."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from loss_logging.captions.folder.image_suffixes import IMAGES
+
+__all__ = ["ImageNames"]
+
+_FOLDERS = 4_096  # whose names are at hand
+
+
+class ImageNames:
+    """Finds the images that tables name, relative to their folder, the checked one or the working one.
+
+    Args:
+        root: the folder that is checked.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> _ = pathlib.Path(folder, "1.png").write_bytes(b"")
+        >>> names = ImageNames(folder)
+        >>> [names.find(name, folder) == f"{folder}/1.png" for name in ("1.png", "1", f"{folder}/1.png", "2.png")]
+        [True, True, True, False]
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._listed = lru_cache(_FOLDERS)(_Listing)
+        self._real = lru_cache(_FOLDERS)(os.path.realpath)
+        self._inside = lru_cache(_FOLDERS)(self._place_inside)
+
+    def find(self, name: str, folder: str) -> str | None:
+        """The path of the image that a table in ``folder`` calls ``name``, maybe without its suffix; None for none."""
+        for base in dict.fromkeys((folder, self._root, os.curdir)):
+            place, last = os.path.split(os.path.normpath(Path(base, name)))
+            if (found := self._listed(place or os.curdir).find(last)) is not None:
+                return self._shown(str(Path(place, found)))
+        return None
+
+    def in_other_case(self, name: str, folder: str) -> str | None:
+        """The name of an image that differs from ``name`` in small and capital letters alone; None for none."""
+        place, last = os.path.split(os.path.normpath(Path(folder, name)))
+        return self._listed(place or os.curdir).in_other_case(last)
+
+    def key(self, path: str) -> str:
+        """The same for one file, whether its path is absolute or not."""
+        folder, name = os.path.split(path)
+        return f"{self._real(folder or os.curdir)}/{name}"
+
+    def _shown(self, path: str) -> str:
+        """The path as the folder's own listing has it, where it is below the folder."""
+        place, last = os.path.split(path)
+        if path.startswith(f"{self._root}{os.sep}"):
+            return path
+        inside = self._inside(place)
+        return path if inside is None else os.path.normpath(Path(self._root, inside, last))
+
+    def _place_inside(self, place: str) -> str | None:
+        inside = os.path.relpath(self._real(place or os.curdir), self._real(self._root))
+        return None if inside.startswith(os.pardir) else inside
+
+
+class _Listing:
+    """The names in a folder; none where there is no such folder."""
+
+    def __init__(self, folder: str) -> None:
+        try:
+            self._names = frozenset(entry.name for entry in os.scandir(folder))
+        except (OSError, ValueError):  # a name that no folder can have
+            self._names = frozenset()
+
+    @cached_property
+    def _by_stem(self) -> dict[str, str]:
+        return {name.rpartition(".")[0]: name for name in sorted(self._names, reverse=True) if _is_image(name)}
+
+    @cached_property
+    def _by_small_letters(self) -> dict[str, str]:
+        return {name.casefold(): name for name in self._names if _is_image(name)}
+
+    def in_other_case(self, name: str) -> str | None:
+        return self._by_small_letters.get(name.casefold())
+
+    def find(self, name: str) -> str | None:
+        if name in self._names:
+            return name
+        return None if _is_image(name) else self._by_stem.get(name)
+
+
+def _is_image(name: str) -> bool:
+    return f".{name.rpartition('.')[2].lower()}" in IMAGES

@@ -1,0 +1,21 @@
+"""The suffixes of files in captioned folders."""
+
+from __future__ import annotations
+
+__all__ = ["ARCHIVES", "IMAGES", "IMAGES_THAT_NO_TRAINER_READS", "TEXTS"]
+
+_PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jxl", ".heic", ".heif"}
+_VIDEOS = {".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v"}
+
+IMAGES = frozenset(_PICTURES | _VIDEOS)
+"""Of pictures and videos."""
+
+IMAGES_THAT_NO_TRAINER_READS = frozenset(
+    {".jfif", ".jpe", ".jp2", ".tga", ".ppm", ".pgm", ".pnm", ".ico", ".svg", ".psd", ".xcf", ".exr", ".hdr", ".raw"}
+    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf"}
+)
+
+TEXTS = (".txt", ".caption")
+"""Of captions, the usual first."""
+
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip", ".7z", ".rar")

@@ -1,0 +1,247 @@
+"""What each trainer reads as an image's caption: one row for each, in one table.
+
+Its caption-reading code was run on one folder at the commit that the row names, on 2026-11-28 (diffusers'
+was read); ``docs/trainer_captions.md`` shows the results, and a test holds each row to them.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import islice, product
+from typing import Literal
+
+import msgspec
+
+__all__ = ["MOST_VARIANTS", "TRAINERS", "Lines", "Trainer", "TrainerName", "Without"]
+
+TrainerName = Literal["kohya", "musubi", "ai-toolkit", "onetrainer", "diffusion-pipe", "simpletuner", "diffusers"]
+
+Lines = Literal["first", "each", "whole"]
+
+Without = Literal["skipped", "empty", "class_tokens", "fails", "file_name"]
+
+MOST_VARIANTS = 16
+"""So many of the texts that a choice such as ``{red|blue}`` stands for are told of."""
+
+_CHOICE = re.compile(r"\{([^}]+)\}")
+_ESCAPES = {"{{": "\ue000", "}}": "\ue001"}  # kohya's for braces that are no choice
+_PLACEHOLDERS = ("[trigger]", "[name]")
+
+
+class Trainer(msgspec.Struct, frozen=True, kw_only=True):
+    r"""What a trainer makes of a folder. The fields from ``prefix`` on are what its configuration sets.
+
+    Args:
+        name: of the trainer.
+        version: the commit that this is of.
+        suffixes: of the files beside an image that may hold its caption; in a folder the first that is there.
+        usual_suffix: the one that it takes unless it is told another.
+        lines: whether it trains on the first line of such a file, on each (one is drawn, or all are taken in turn), or
+            on all of it as one text.
+        lines_of_tables: the same, of captions in tables.
+        strips: whether it removes white space at both ends of a file's caption, or of each line.
+        without: what happens to an image without a caption. "class_tokens" are the words in the folder's name,
+            "file_name" is the name of the image, "fails" ends the training.
+        without_any: the same in a folder without any caption.
+        tables: patterns of the names of the tables that it reads instead of files beside images.
+        tables_first: whether it does so wherever they are, rather than when it is told to.
+        second_column: whether captions are in a table's column "text", or else in its second one.
+        folders: which it looks into: "all", the "top" one alone, or those "numbered" as in ``10_sks dog``, and
+            nothing inside them.
+        left_out: ends of the names of images that are no images of their own, before the suffix.
+        left_out_folders: names of folders of such images.
+        joins_tags: whether a table's tags are put behind its caption.
+        crops: whether an image ``a_0_0_9_9.png`` has the caption of ``a``.
+        empty_file_fails: whether a caption file of 0 bytes ends the training.
+        comma: what stands for a comma.
+        file_name_blank: what stands for ``_`` in a file name that is a caption.
+        resolves: what it resolves in a caption; see ``CaptionConfig.syntax``.
+        prefix, suffix: put before and behind each caption.
+        trigger: stands for ``[trigger]`` and ``[name]``, and is put before a caption without it.
+        default_caption: for blank captions and images without one.
+        concept_captions: for every image, one of which is drawn.
+        class_tokens: for images without caption, wherever they are.
+        shuffled: whether tags are shuffled.
+        separator: what parts the tags that stay in place from those that are shuffled; stays in the text otherwise.
+
+    Example:
+        >>> TRAINERS["kohya"].texts("a cat on a sofa\nN/A"), TRAINERS["onetrainer"].texts("a cat\n\na dog")
+        (['a cat on a sofa'], ['a cat', 'a dog'])
+        >>> TRAINERS["ai-toolkit"].texts("x, 1,000 shells")
+        ['x,  1, 000 shells']
+    """
+
+    name: TrainerName
+    version: str
+    suffixes: tuple[str, ...] = (".txt",)
+    usual_suffix: str = ".txt"
+    lines: Lines = "whole"
+    lines_of_tables: Lines = "whole"
+    strips: bool = True
+    without: Without = "empty"
+    without_any: Without | None = None
+    tables: tuple[str, ...] = ()
+    tables_first: bool = False
+    second_column: bool = False
+    folders: Literal["all", "top", "numbered"] = "all"
+    left_out: tuple[str, ...] = ()
+    left_out_folders: tuple[str, ...] = ()
+    joins_tags: bool = False
+    crops: bool = False
+    empty_file_fails: bool = False
+    comma: str = ","
+    file_name_blank: str = "_"
+    resolves: tuple[str, ...] = ()
+    prefix: str = ""
+    suffix: str = ""
+    trigger: str | None = None
+    default_caption: str | None = None
+    concept_captions: tuple[str, ...] = ()
+    class_tokens: str | None = None
+    shuffled: bool = False
+    separator: str | None = None
+
+    def pieces(self, text: str) -> list[tuple[int | None, str]]:
+        r"""The captions in the text of a file, each with its line, from 1, where a line is one; none in a blank file.
+
+        >>> TRAINERS["simpletuner"].pieces("a cat\n\na dog"), TRAINERS["kohya"].pieces("\na cat")
+        ([(1, 'a cat'), (3, 'a dog')], [(1, '')])
+        """
+        return _pieces(text, self.lines, self.strips)
+
+    def pieces_of_row(self, caption: str | None, tags: str | None) -> list[str]:
+        """The captions of a row of a table that has a caption, and maybe tags, which are put behind it.
+
+        >>> TRAINERS["kohya"].pieces_of_row("a goat", "horns, grass"), TRAINERS["kohya"].pieces_of_row(None, "horns")
+        (['a goat,horns, grass'], ['horns'])
+        """
+        lines = [piece for _, piece in _pieces(caption or "", self.lines_of_tables, strips=False)]
+        if not tags or not self.joins_tags:
+            return lines or [""]
+        if self.lines_of_tables == "each":
+            tags = tags.replace("\n", ",")
+            return [f"{line},{tags}" for line in lines] or [""]  # and not the tags alone
+        return [
+            piece for _, piece in _pieces(",".join(filter(None, (caption, tags))), self.lines_of_tables, strips=False)
+        ]
+
+    def texts(self, text: str) -> list[str]:
+        """What is trained on where a file says ``text``: one, or one of several."""
+        pieces = [piece for _, piece in self.pieces(text)] or [""]
+        return list(dict.fromkeys(variant for piece in pieces for variant in self.variants(piece)))
+
+    def variants(self, caption: str) -> list[str]:
+        """What a caption is trained as; of choices that the trainer makes, up to `MOST_VARIANTS`."""
+        if not caption.strip() and self.default_caption is not None:
+            caption = self.default_caption
+        text = f"{self.prefix}{caption}{self.suffix}"
+        chosen = self._chosen(text) if "choices" in self.resolves else [text]
+        return [self._ordered(self._with_trigger(one.replace(",", self.comma))) for one in chosen]
+
+    def _chosen(self, text: str) -> list[str]:
+        for braces, stand_in in _ESCAPES.items():
+            text = text.replace(braces, stand_in)
+        parts = _CHOICE.split(text)
+        options = [part.split("|") if i % 2 else [part] for i, part in enumerate(parts)]
+        texts = ["".join(one) for one in islice(product(*options), MOST_VARIANTS)]
+        for braces, stand_in in _ESCAPES.items():
+            texts = [one.replace(stand_in, braces[0]) for one in texts]
+        return texts
+
+    def _with_trigger(self, text: str) -> str:
+        if "trigger" not in self.resolves:
+            return text
+        for placeholder in _PLACEHOLDERS:
+            text = text.replace(placeholder, self.trigger or "")
+        return text if not self.trigger or self.trigger in text else f"{self.trigger} {text}"
+
+    def _ordered(self, text: str) -> str:
+        """The tags in the order of the file, joined as they are once they have been shuffled."""
+        if not self.shuffled:
+            return text
+        parts = text.split(self.separator, 2) if self.separator else [text]
+        return ", ".join(tag for part in parts for tag in map(str.strip, part.split(",")) if tag)
+
+
+def _pieces(text: str, lines: Lines, strips: bool) -> list[tuple[int | None, str]]:
+    if lines == "whole":
+        blank = text.count("\n", 0, len(text) - len(text.lstrip())) if strips else 0
+        return [(blank + 1 if blank else None, text.strip() if strips else text)]
+    found = [line.strip() if strips else line for line in text.split("\n")]
+    if lines == "first":
+        return [(1, found[0])]
+    return [(number, line) for number, line in enumerate(found, 1) if line.strip()]
+
+
+TRAINERS: dict[str, Trainer] = {
+    trainer.name: trainer
+    for trainer in (
+        Trainer(
+            name="kohya",
+            version="sd-scripts 48d368f",
+            suffixes=(".txt", ".caption"),
+            usual_suffix=".caption",
+            lines="first",
+            lines_of_tables="first",
+            without="class_tokens",
+            tables=("*.json",),
+            folders="numbered",
+            joins_tags=True,
+            crops=True,
+            empty_file_fails=True,
+        ),
+        Trainer(
+            name="musubi",
+            version="musubi-tuner 30c658c",
+            without="skipped",
+            tables=("*.jsonl",),
+            folders="top",
+        ),
+        Trainer(
+            name="ai-toolkit",
+            version="ai-toolkit 27a03a9 (0.12.26)",
+            strips=False,
+            tables=("*.json",),
+            left_out_folders=("_controls",),
+            comma=", ",
+            resolves=("trigger", "names"),
+        ),
+        Trainer(
+            name="onetrainer",
+            version="OneTrainer 23df383, mgds 3a6994a",
+            lines="each",
+            folders="top",
+            left_out=("-masklabel", "-condlabel"),
+        ),
+        Trainer(
+            name="diffusion-pipe",
+            version="diffusion-pipe 8f83dbf",
+            without="skipped",
+            tables=("captions.json",),
+            tables_first=True,
+            folders="top",
+        ),
+        Trainer(
+            name="simpletuner",
+            version="SimpleTuner bc8e6ab",
+            lines="each",
+            strips=False,
+            without="fails",
+            without_any="file_name",
+            tables=("*.parquet", "*.csv"),
+            file_name_blank=" ",
+        ),
+        Trainer(
+            name="diffusers",
+            version="diffusers 0.42.1, datasets 5.2",
+            suffixes=(),
+            strips=False,
+            without="skipped",
+            without_any="fails",
+            tables=("metadata.jsonl", "metadata.csv", "metadata.parquet"),
+            tables_first=True,
+            second_column=True,
+        ),
+    )
+}
+"""By name."""

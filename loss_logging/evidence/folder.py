@@ -1,0 +1,109 @@
+"""What the pictures of a captioned folder say of its captions, before any training."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from loss_logging.captions.caption import READ_LIMIT, quote
+from loss_logging.captions.folder.captioned_file import CaptionedFile
+from loss_logging.captions.folder.read import read_captioned_folder
+from loss_logging.captions.folder.trainer_settings import TrainerSettings
+from loss_logging.captions.reason import Reason
+from loss_logging.evidence.features import picture_features
+from loss_logging.evidence.judge import Judgement, judge
+from loss_logging.evidence.odd import near_duplicates
+from loss_logging.evidence.pictures import PictureEvidence, picture_evidence
+from loss_logging.evidence.words import caption_words
+
+__all__ = ["RULE", "PictureCheck", "check_pictures"]
+
+RULE = "picture"
+"""The name under which it is counted and ignored, beside those of the caption rules."""
+
+
+class PictureCheck(msgspec.Struct, frozen=True):
+    """What the pictures say.
+
+    Args:
+        captions: how many captions were judged.
+        reasons: by path (as in the folder), dataset and caption: those that are very likely wrong (a warning) or worth
+            a look (an info).
+        near_duplicates: groups of pictures that are nearly the same, by their paths.
+        notes: sentences on what could not be told, and why.
+    """
+
+    captions: int
+    reasons: dict[tuple[str, str, str], Reason]
+    near_duplicates: list[list[str]]
+    notes: list[str]
+
+
+def check_pictures(
+    path: str | os.PathLike[str],
+    *,
+    trainer: TrainerSettings | None = None,
+    path_column: str | None = None,
+    caption_column: str | None = None,
+    features: str = "pixels",
+    progress: bool = True,
+) -> PictureCheck:
+    """Compare each picture of a folder with its caption, by what the other pictures and captions teach.
+
+    Args:
+        path: a folder or table, as for `read_captioned_folder`; so are ``trainer`` and the columns.
+        features: what pictures are compared by; see `loss_logging.evidence.features.picture_features`.
+        progress: whether to show progress bars.
+
+    Raises:
+        LossLoggingError: ``path`` does not exist, or no picture of it opens.
+        MissingExtraError: the extra ``evidence`` is not installed.
+    """
+    root = Path(path)
+    folder = root if root.is_dir() else root.parent
+    files = [
+        file
+        for file in read_captioned_folder(root, trainer=trainer, path_column=path_column, caption_column=caption_column)
+        if file.caption and file.not_trained is None
+    ]
+    read = picture_features([_image(file, folder) for file in files], features, progress=progress)
+    kept = [files[place] for place in read.kept]
+    seen = picture_evidence(read.features, caption_words([file.caption for file in kept]), progress=progress)
+    found = judge(seen)
+    reasons = {
+        (_relative(file, folder), file.dataset, (file.caption or "")[:READ_LIMIT]): reason
+        for row, file in enumerate(kept)
+        if (reason := _reason(file, row, seen, found)) is not None
+    }
+    duplicates = [[_relative(kept[row], folder) for row in group] for group in near_duplicates(read.features).groups]
+    notes = [*read.about_unread(), *([seen.reason] if seen.reason else []), *found.notes]
+    return PictureCheck(len(kept), reasons, [names for names in duplicates if len(set(names)) > 1], notes)
+
+
+def _reason(file: CaptionedFile, row: int, seen: PictureEvidence, found: Judgement) -> Reason | None:
+    verdict = found.verdict[row]
+    if verdict is None or verdict == "no sign of it":
+        return None
+    caption, word, better = file.caption or "", seen.worst_word[row], seen.suggested_word[row]
+    chance = float(found.p_wrong[row])
+    known = f" ({chance:.0%})" if chance == chance else ""
+    start = caption.casefold().find(word) if word else -1
+    instead = f"; {quote(better)} fits it better than {quote(word)}" if word and better else ""
+    subject = "The picture contradicts this caption" if verdict == "very likely wrong" else "The picture may not fit"
+    return Reason(
+        RULE,
+        "warning" if verdict == "very likely wrong" else "info",
+        min(max(chance, 0.01), 1.0) if chance == chance else 0.5,
+        f"{subject}{known}{instead}. Look at them together.",
+        (start, start + len(word)) if word and start >= 0 and len(caption) == len(caption.casefold()) else None,
+    )
+
+
+def _image(file: CaptionedFile, folder: Path) -> str:
+    return str(folder / file.path)  # a path that is absolute already stays as it is
+
+
+def _relative(file: CaptionedFile, folder: Path) -> str:
+    return file.path.removeprefix(str(folder).rstrip("/") + "/")

@@ -1,0 +1,111 @@
+"""Captions beside captions that were planted: how much likelier a caption's description is among wrong ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from loss_logging.evidence.pictures import PictureEvidence
+
+__all__ = ["WrongCaptions", "against_planted"]
+
+Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+_FOLDS = 5
+_KNOTS = (0.05, 0.25, 0.5, 0.75, 0.95)
+_TAILS = (0.5, 0.2)
+"""Shares of the planted captions, those that their pictures contradict most, at which wrong captions are counted."""
+HARD_PICTURES = 0.005
+"""Share of pictures that contradict a right caption as if it were another's: so many are expected of any set, and no
+evidence of these pictures can tell them from wrong captions."""
+
+
+@dataclass(frozen=True)
+class WrongCaptions:
+    """Args:
+    score: (N,) log odds that a caption was planted, from a model that has not seen it; NaN where nothing is known.
+    ratio: (N,) density of the score among planted captions over that among the set's own.
+    share: of the captions that are wrong, `HARD_PICTURES` taken off; from 0 to 1.
+    """
+
+    score: Floats
+    ratio: Floats
+    share: float
+
+    def probability(self) -> Floats:
+        """The chance that each caption is wrong, (N,): share * ratio, as in Bayes' rule."""
+        return np.minimum(self.share * self.ratio, _most(self.share))
+
+
+def against_planted(pictures: PictureEvidence, *, seed: int = 0) -> WrongCaptions:
+    """Tell the set's own captions from planted ones by what the pictures say of them.
+
+    A logistic regression with hinges, five-fold by picture, then isotonic regression of its score (Zadrozny and Elkan,
+    2002). The set's own captions are right ones and wrong ones, the planted ones all wrong: where no right caption
+    lies, among those that are contradicted most, the ratio of own to planted is the share of wrong ones (Elkan and
+    Noto, 2008).
+    """
+    told = np.flatnonzero(pictures.own[:, 4] > 0)
+    counted = pictures.planted[:, 4] > 0
+    rows = np.concatenate([pictures.own[told], pictures.planted[counted]])
+    wrong = np.repeat([False, True], [len(told), int(counted.sum())])
+    fold = np.random.default_rng(seed).permutation(len(pictures)) % _FOLDS
+    score = _scores(rows, wrong, fold[np.concatenate([told, pictures.planted_at[counted]])])
+    ratio = _ratio(score, wrong)
+    found = WrongCaptions(np.full(len(pictures), np.nan), np.full(len(pictures), np.nan), _share(score, wrong))
+    found.score[told], found.ratio[told] = score[~wrong], ratio[~wrong]
+    return found
+
+
+def _scores(rows: Floats, wrong: Any, fold: Any) -> Floats:
+    """Log odds of being planted, own and planted captions counted alike, each from a fit without its picture."""
+    from sklearn.linear_model import LogisticRegression
+
+    columns = _hinges(rows)
+    weight = np.where(wrong, 1 / wrong.sum(), 1 / (~wrong).sum()) * (~wrong).sum()
+    score = np.zeros(len(rows))
+    for out in range(_FOLDS):
+        fitted = fold != out
+        model = LogisticRegression(max_iter=1000).fit(columns[fitted], wrong[fitted], weight[fitted])
+        score[~fitted] = model.decision_function(columns[~fitted])
+    return score
+
+
+def _hinges(rows: Floats) -> Floats:
+    """Each column, and what of it lies above each of a few of its quantiles; of mean 0 and variance 1."""
+    knots = np.quantile(rows, _KNOTS, axis=0)
+    parts = np.concatenate([rows, *(np.maximum(rows - knot, 0) for knot in knots)], axis=1)
+    spread = parts.std(0)
+    return (parts - parts.mean(0))[:, spread > 1e-9] / spread[spread > 1e-9] if (spread > 1e-9).any() else parts
+
+
+def _ratio(score: Floats, wrong: Any) -> Floats:
+    """Density among planted over density among own captions, which grows with the score."""
+    from sklearn.isotonic import IsotonicRegression
+
+    weight = np.where(wrong, 1 / wrong.sum(), 1 / (~wrong).sum())
+    smooth = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(score, wrong, weight)
+    chance = np.asarray(smooth.predict(score), np.float64)
+    return chance / np.maximum(1 - chance, 1e-6)
+
+
+def _share(score: Floats, wrong: Any) -> float:
+    """The share of wrong captions, from those that are contradicted most; the first of them does not count.
+
+    Right captions make it too high, less so the more a tail is contradicted; few captions make it uncertain, more so
+    the smaller a tail is. Of the tails, that of the lowest upper bound decides.
+    """
+    own, planted = score[~wrong], score[wrong]
+    found = []
+    for tail in _TAILS:
+        least = np.quantile(planted, 1 - tail)
+        above, unit = int((own >= least).sum()), 1 / len(own) / float((planted >= least).mean())
+        found.append(((above + np.sqrt(above)) * unit, max(above - 1, 0) * unit))
+    return min(1.0, max(0.0, (min(found)[1] - HARD_PICTURES) / (1 - HARD_PICTURES)))
+
+
+def _most(share: float) -> float:
+    """The highest chance that can be said: of the most contradicted, some are right captions of odd pictures."""
+    return share / (share + (1 - share) * HARD_PICTURES) if share else 0.0

@@ -1,0 +1,371 @@
+"""What a save step says at first sight: which captions, images and datasets to look at, and how sure that is."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from statistics import NormalDist
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loss_logging.reports.report import DECISIVE_PAIRS, LossReport, WorstItem
+
+__all__ = [
+    "Answer",
+    "Bin",
+    "Drag",
+    "ItemCounter",
+    "ItemCounts",
+    "answers",
+    "bin_of",
+    "count_items",
+    "counted_columns",
+    "drags",
+    "is_odd",
+    "mean_figures",
+]
+
+Bin: TypeAlias = Literal["likely", "look", ""]
+"""Very likely wrong, to look at, or no sign of it."""
+
+ERRORS = 2.0
+"""Standard errors that a figure must lie beyond zero to say something."""
+_ODD = 1.0
+"""Standard deviations that the loss of an odd image lies above others of the same timestep, at least."""
+_OUTLIER = 3.5 * 1.4826
+"""Median absolute deviations above the median of the dataset: Iglewicz and Hoaglin (1993)."""
+_LEAST_DRAG = 0.02
+_FEW_ITEMS = 30
+_NAMED = 3
+_COLUMNS = (
+    "dataset",
+    "count",
+    "non_finite",
+    "average_loss",
+    "hard",
+    "std_z",
+    "caption_mismatch",
+    "standard_error",
+    "n_paired",
+    "verdict",
+)
+
+
+class ItemCounts(msgspec.Struct, frozen=True):
+    """What the figures of every item say together.
+
+    ``averages`` maps a dataset to number, mean and variance of its items' mean losses; ``floors`` to the least `hard`
+    of an odd image. ``with_verdicts`` says that the report decides which captions are wrong, not two standard errors.
+    """
+
+    items: int = 0
+    records: int = 0
+    non_finite: int = 0
+    mean: float | None = None
+    likely: int = 0
+    look: int = 0
+    odd: int = 0
+    decided: int = 0
+    with_verdicts: bool = False
+    averages: dict[str, tuple[int, float, float]] = {}
+    floors: dict[str, float] = {}
+
+
+class Drag(msgspec.Struct, frozen=True):
+    """By which share the mean loss of a dataset lies above that of all others, its standard error, and whether that is
+    beyond chance."""
+
+    dataset: str
+    share: float
+    error: float
+    beyond_chance: bool
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One finding of the first screen. ``tone`` is "error", "warning", "good" or "open": nothing is known yet."""
+
+    href: str
+    title: str
+    detail: str
+    tone: str
+
+
+def counted_columns(names: Iterable[str]) -> list[str]:
+    """Those of the columns that `count_items` reads."""
+    there = set(names)
+    return [name for name in _COLUMNS if name in there]
+
+
+class ItemCounter:
+    """Counts items that pass by on their way to somewhere else."""
+
+    def __init__(self) -> None:
+        self._parts: list[pa.Table] = []
+
+    def through(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The same batches; what counts is kept of each."""
+        for batch in batches:
+            if batch.num_rows:
+                self._parts.append(_slim(batch))
+            yield batch
+
+    def counts(self) -> ItemCounts:
+        """What they say together."""
+        return _counted(pa.concat_tables(self._parts, promote_options="permissive")) if self._parts else ItemCounts()
+
+
+def count_items(batches: Iterable[pa.RecordBatch]) -> ItemCounts:
+    """Count over every item; reads the columns that are there of `ItemStats`, and ``verdict`` where reports have it."""
+    counter = ItemCounter()
+    for _ in counter.through(batches):
+        pass
+    return counter.counts()
+
+
+def _counted(table: pa.Table) -> ItemCounts:
+    values = {name: _numbers(table, name) for name in _COLUMNS if name not in ("dataset", "verdict")}
+    finite = values["count"] - np.nan_to_num(values["non_finite"])
+    codes, names = _codes(table["dataset"])
+    likely, look, with_verdicts = _bins(table, values)
+    floors = _floors(codes, values["hard"], len(names))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sure = values["hard"] - ERRORS * np.nan_to_num(values["std_z"]) / np.sqrt(finite)
+        odd = (sure >= _ODD) & (values["hard"] > floors[codes])
+    seen = ~np.isnan(values["average_loss"]) & (finite > 0)
+    weight = finite[seen].sum()
+    return ItemCounts(
+        items=table.num_rows,
+        records=int(values["count"].sum()),
+        non_finite=int(np.nansum(values["non_finite"])),
+        mean=float((values["average_loss"][seen] * finite[seen]).sum() / weight) if weight else None,
+        likely=int(likely.sum()),
+        look=int(look.sum()),
+        odd=int(odd.sum()),
+        decided=int((np.nan_to_num(values["n_paired"]) >= DECISIVE_PAIRS).sum()),
+        with_verdicts=with_verdicts,
+        averages=_averages(codes[seen], values["average_loss"][seen], names),
+        floors={name: float(floor) for name, floor in zip(names, floors, strict=True)},
+    )
+
+
+def _slim(batch: pa.RecordBatch) -> pa.Table:
+    table = pa.Table.from_batches([batch.select(counted_columns(batch.schema.names))])
+    place = table.schema.get_field_index("dataset")
+    return table.set_column(place, "dataset", table["dataset"].dictionary_encode())
+
+
+def _codes(datasets: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[str]]:
+    array = datasets.unify_dictionaries().combine_chunks()
+    array = array if isinstance(array, pa.DictionaryArray) else array.chunk(0)
+    return array.indices.to_numpy(zero_copy_only=False).astype(np.int64), array.dictionary.to_pylist()
+
+
+def _numbers(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
+    if name not in table.column_names:
+        return np.full(table.num_rows, 0.0 if name == "non_finite" else np.nan)
+    return np.asarray(table[name].cast(pa.float64()).to_numpy(), np.float64)
+
+
+def _bins(table: pa.Table, values: dict[str, npt.NDArray[np.float64]]) -> tuple[Any, Any, bool]:
+    """Which items are in the first bin and which in the second, and whether the report says so itself."""
+    if "verdict" in table.column_names and table["verdict"].null_count < table.num_rows:
+        words = pc.fill_null(pc.replace_substring(pc.utf8_lower(table["verdict"].cast(pa.string())), "_", " "), "")
+        likely = pc.match_substring(words, "likely").to_numpy()
+        return likely, pc.starts_with(words, "look").to_numpy(), True
+    with np.errstate(invalid="ignore"):
+        look = (values["n_paired"] >= DECISIVE_PAIRS) & (values["caption_mismatch"] > 0)
+        look &= values["caption_mismatch"] > ERRORS * values["standard_error"]
+    return np.zeros_like(look), look, False
+
+
+def _floors(codes: npt.NDArray[np.int64], hard: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
+    """The least `hard` of an outlier in each dataset."""
+    middle = _medians(codes, hard, n)
+    return middle + _OUTLIER * _medians(codes, np.abs(hard - middle[codes]), n)
+
+
+def _medians(codes: npt.NDArray[np.int64], values: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
+    finite = np.isfinite(values)
+    codes, values = codes[finite], values[finite]
+    order = np.lexsort((values, codes))
+    codes, values = codes[order], values[order]
+    ends = np.searchsorted(codes, np.arange(n + 1))
+    return np.array([np.median(values[a:b]) if b > a else np.nan for a, b in itertools.pairwise(ends)])
+
+
+def _averages(
+    codes: npt.NDArray[np.int64], averages: npt.NDArray[np.float64], names: list[str]
+) -> dict[str, tuple[int, float, float]]:
+    counts = np.bincount(codes, minlength=len(names))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        means = np.bincount(codes, averages, len(names)) / counts
+        squares = np.bincount(codes, (averages - means[codes]) ** 2, len(names)) / np.maximum(counts - 1, 1)
+    return {
+        name: (int(n), float(mean), float(square))
+        for name, n, mean, square in zip(names, counts, means, squares, strict=True)
+        if n and np.isfinite(mean) and np.isfinite(square)
+    }
+
+
+def bin_of(item: WorstItem) -> Bin:
+    """The bin of an item in the ranking by caption_mismatch: the report's verdict, or two standard errors."""
+    verdict = getattr(item, "verdict", None)
+    if verdict:
+        words = str(verdict).lower()
+        return "likely" if "likely" in words else "look" if words.startswith("look") else ""
+    error = item.standard_error
+    decided = item.count >= DECISIVE_PAIRS and error is not None
+    return "look" if decided and item.score > max(0.0, ERRORS * (error or 0.0)) else ""
+
+
+def is_odd(item: WorstItem, counts: ItemCounts | None) -> bool:
+    """Whether the loss of an item in the ranking by hard stands out, beyond chance and beyond its dataset."""
+    sure = item.score - ERRORS * (item.std_z or 0.0) / max(1, item.count) ** 0.5
+    return sure >= _ODD and not item.score <= (counts.floors.get(item.dataset, -np.inf) if counts else -np.inf)
+
+
+def mean_figures(report: LossReport, counts: ItemCounts | None) -> dict[str, tuple[int, float, float]]:
+    """Number, mean and variance of the items' mean losses by dataset; without the items' figures those of the records,
+    with as many of them as there are items, which says less than is known and never more."""
+    if counts is not None and counts.averages:
+        return counts.averages
+    found = {}
+    for name, dataset in report.datasets.items():
+        summary, paired = dataset.summary, dataset.paired_items
+        items = paired.decided + paired.undecided + paired.unpaired if paired is not None else 0
+        n = min(summary.count - summary.non_finite, items or summary.count)
+        if summary.mean is not None and summary.std is not None and n:
+            found[name] = (n, summary.mean, summary.std**2)
+    return found
+
+
+def drags(report: LossReport, counts: ItemCounts | None) -> list[Drag]:
+    """How far each dataset's mean loss lies from the mean of all others, highest first.
+
+    The standard error is Welch's, over items: the records of one item are no independent draws. Beyond chance is what
+    normal noise reaches in one of forty runs, however many datasets there are, and 2% at least.
+    """
+    figures = _with_sound_variances(mean_figures(report, counts))
+    total = sum(n for n, *_ in figures.values())
+    loss = sum(n * mean for n, mean, _ in figures.values())
+    error2 = sum(n * variance for n, _, variance in figures.values())  # of the sum of all items' means
+    found = []
+    for name, (n, mean, variance) in figures.items():
+        rest = total - n
+        others = (loss - n * mean) / rest if rest else 0.0
+        if n < 2 or rest < 2 or others <= 0:
+            continue
+        error = (variance / n + max(0.0, error2 - n * variance) / rest**2) ** 0.5 / others
+        share = mean / others - 1
+        limit = NormalDist().inv_cdf(1 - 0.025 / len(figures))
+        found.append(Drag(name, share, error, share >= _LEAST_DRAG and share > limit * error))
+    return sorted(found, key=lambda drag: -drag.share)
+
+
+def _with_sound_variances(figures: dict[str, tuple[int, float, float]]) -> dict[str, tuple[int, float, float]]:
+    """The figures with the variance of all datasets within themselves where a dataset has too few items to know its
+    own, and that is smaller: of hundreds of small ones some vary little by chance."""
+    freedom = sum(n - 1 for n, *_ in figures.values())
+    within = sum((n - 1) * variance for n, _, variance in figures.values()) / freedom if freedom else 0.0
+    return {
+        name: (n, mean, max(variance, within) if n < _FEW_ITEMS else variance)
+        for name, (n, mean, variance) in figures.items()
+    }
+
+
+def answers(report: LossReport, counts: ItemCounts | None) -> list[Answer]:
+    """The findings of a save step, each with the place on the page that shows it."""
+    return [
+        *_caption_answers(report, counts),
+        _odd_answer(report, counts),
+        _flags_answer(report),
+        *_drag_answers(report, counts),
+    ]
+
+
+def _caption_answers(report: LossReport, counts: ItemCounts | None) -> Iterator[Answer]:
+    href = "#caption_mismatch"
+    listed = [bin_of(item) for item in report.worst.caption_mismatch]
+    likely = counts.likely if counts else listed.count("likely")
+    look = counts.look if counts else listed.count("look")
+    more = "" if counts or len(listed) > likely + look or not listed else "at least "
+    decided = counts.decided if counts else len(listed)
+    if not decided:
+        yield Answer(href, "Captions not compared yet", _NOT_COMPARED, "open")
+        return
+    if likely:
+        yield Answer(
+            href, f"{more}{_n(likely, 'caption')} very likely wrong", "at most one in ten of these is right", "error"
+        )
+    if look:
+        where = "other captions" if likely else _n(look, "caption").partition(" ")[2]
+        title = f"{'' if likely else more}{look:,} {where if look > 1 or not likely else 'other caption'} to look at"
+        yield Answer(href, title, "the loss with the caption is higher than without it, beyond chance", "warning")
+    if not likely and not look:
+        yield Answer(href, "No caption stands out", f"of {_n(decided, 'caption')} that could be compared", "good")
+
+
+_NOT_COMPARED = "this takes the loss with the empty caption (losses_empty) on some of the steps"
+
+
+def _odd_answer(report: LossReport, counts: ItemCounts | None) -> Answer:
+    listed = sum(is_odd(item, counts) for item in report.worst.hard)
+    odd = counts.odd if counts else listed
+    more = "at least " if counts is None and listed and listed == len(report.worst.hard) else ""
+    if odd:
+        return Answer(
+            "#hard", f"{more}{_n(odd, 'odd image')}", "the loss is far above others of the same timestep", "warning"
+        )
+    if not report.worst.hard:
+        return Answer("#hard", "Images not compared yet", "no item has a score so far", "open")
+    return Answer("#hard", "No image stands out", "by its loss among others of the same timestep", "good")
+
+
+def _flags_answer(report: LossReport) -> Answer:
+    rules = sorted(report.flagged_summary.items(), key=lambda pair: -pair[1])
+    most = int(report.config.get("max_table_rows", 0) or 0)
+    exact = len(report.flagged) < most or not most
+    flagged = len(report.flagged) if exact else max(len(report.flagged), *report.flagged_summary.values(), 0)
+    if not rules:
+        return Answer("#flagged", "No caption was flagged", "by the rules for captions", "good")
+    detail = ", ".join(f"{n:,} {rule}" for rule, n in rules[:_NAMED]) + (" …" if len(rules) > _NAMED else "")
+    tone = "error" if any(flag.severity == "error" for flag in report.flagged) else "warning"
+    return Answer("#flagged", f"{'' if exact else 'at least '}{_n(flagged, 'caption')} flagged", detail, tone)
+
+
+def _drag_answers(report: LossReport, counts: ItemCounts | None) -> Iterator[Answer]:
+    every = drags(report, counts)
+    found = [drag for drag in every if drag.beyond_chance]
+    if not found:
+        if len(every) > 1:
+            yield Answer(
+                "#datasets", "No dataset drags", "none has a higher loss than the others, beyond chance", "good"
+            )
+        return
+    named = ", ".join(f"{_cut(drag.dataset)} {_share(drag)}" for drag in found[:_NAMED])
+    more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
+    if len(found) == 1:
+        yield Answer("#datasets", f"Dataset {_cut(found[0].dataset)} drags", f"loss {_share(found[0])}", "warning")
+    else:
+        yield Answer("#datasets", f"{len(found):,} datasets drag", f"loss: {named}{more}", "warning")
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 40 else f"{name[:39]}…"
+
+
+def _share(drag: Drag) -> str:
+    """
+    >>> _share(Drag("a", 0.0912, 0.0081, True)), _share(Drag("a", 0.5, 0.02, True))
+    ('+9% ± 0.8%', '+50% ± 2%')
+    """
+    return f"{drag.share:+.0%} ± {100 * max(drag.error, 0.0005):.{0 if drag.error >= 0.01 else 1}f}%"
+
+
+def _n(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

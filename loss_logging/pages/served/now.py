@@ -1,0 +1,90 @@
+"""A report as it would be now: its rankings and sums from the table of items that a server shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+import msgspec
+
+from loss_logging.pages.answer import ItemCounts, count_items, counted_columns
+from loss_logging.pages.served.item_query import columns_in
+from loss_logging.reports.report import DECISIVE_PAIRS, LossReport, Worst, WorstItem
+
+__all__ = ["brought_up_to_date", "counts_of"]
+
+_ROWS = 100_000
+_ALSO = ("verdict", "p_wrong", "p_odd")
+"""Columns that a report of a later version may have, and its lists then too."""
+
+
+def counts_of(connection: duckdb.DuckDBPyConnection, table: str) -> ItemCounts:
+    """What the items of a table say together."""
+    columns = ", ".join(f'"{name}"' for name in counted_columns(columns_in(connection, table)))
+    return count_items(connection.sql(f"SELECT {columns} FROM {table}").to_arrow_reader(_ROWS))
+
+
+def brought_up_to_date(
+    report: LossReport, connection: duckdb.DuckDBPyConnection, table: str, counts: ItemCounts, k: int
+) -> LossReport:
+    """The report with the ``k`` worst items and the sums of a table that goes on from it. Median and quantiles of
+    all losses are not known between save steps, and None."""
+    columns = columns_in(connection, table)
+    summary = msgspec.structs.replace(
+        report.global_,
+        count=counts.records,
+        mean=counts.mean,
+        median=None,
+        non_finite=counts.non_finite,
+    )
+    worst = Worst(_hard(connection, table, columns, k), _caption_mismatch(connection, table, columns, k))
+    names = [flag.dataset for flag in report.flagged], [flag.path for flag in report.flagged]
+    query = f"SELECT dataset, path, average_loss FROM {table} WHERE path IN (SELECT unnest(?::VARCHAR[]))"
+    losses = {(dataset, path): loss for dataset, path, loss in connection.execute(query, [names[1]]).fetchall()}
+    flagged = [msgspec.structs.replace(f, loss=losses.get((f.dataset, f.path), f.loss)) for f in report.flagged]
+    return msgspec.structs.replace(report, global_=summary, worst=worst, flagged=flagged)
+
+
+def _hard(connection: duckdb.DuckDBPyConnection, table: str, columns: list[str], k: int) -> list[WorstItem]:
+    if "hard" not in columns:
+        return []
+    order = "hard DESC, dataset, path"
+    where = "isfinite(hard)"
+    figures = {"score": "hard", "count": "count - non_finite", "std_z": "std_z"}
+    return _items(connection, table, columns, figures, where, order, k)
+
+
+def _caption_mismatch(connection: duckdb.DuckDBPyConnection, table: str, columns: list[str], k: int) -> list[WorstItem]:
+    if "caption_mismatch" not in columns:
+        return []
+    order = "caption_mismatch DESC, dataset, path"
+    if "p_wrong" in columns:
+        order = f"p_wrong DESC NULLS LAST, {order}"
+    where = f"n_paired >= {DECISIVE_PAIRS} AND caption_mismatch IS NOT NULL"
+    figures = {
+        "score": "caption_mismatch",
+        "count": "n_paired",
+        "standard_error": "standard_error",
+        "t": "caption_mismatch / nullif(standard_error, 0)",
+        "robust_z": "robust_z",
+    }
+    return _items(connection, table, columns, figures, where, order, k)
+
+
+def _items(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: list[str],
+    figures: dict[str, str],
+    where: str,
+    order: str,
+    k: int,
+) -> list[WorstItem]:
+    given = {name: name for name in _ALSO if name in columns and name in WorstItem.__struct_fields__}
+    selected = {"dataset": "dataset", "path": "path", "caption": "caption", "average_loss": "average_loss"}
+    selected |= figures | given
+    listed = ", ".join(f"{expression} AS {name}" for name, expression in selected.items())
+    rows: list[tuple[Any, ...]] = connection.execute(
+        f"SELECT {listed} FROM {table} WHERE {where} ORDER BY {order} LIMIT ?", [k]
+    ).fetchall()
+    return [WorstItem(**dict(zip(selected, row, strict=True))) for row in rows]

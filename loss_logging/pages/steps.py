@@ -1,0 +1,84 @@
+"""The figures of every item at earlier save steps, for the page's choice of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loss_logging.pages.answer import ItemCounts, count_items
+from loss_logging.pages.charts import spread
+from loss_logging.pages.items import columns_of, figures_block
+from loss_logging.reports.artifact import ReportError
+from loss_logging.reports.items import read_items
+from loss_logging.reports.report import LossReport
+from loss_logging.support.progress_bar import progress_bar
+
+__all__ = ["EarlierSteps", "step_blocks"]
+
+MOST_ROWS = 60_000
+"""Items times earlier save steps that a page carries; the table of a step beyond them is in a page of its own."""
+
+
+class EarlierSteps:
+    """Reads the items of earlier save steps, each report once; those that a page has no room for are not read.
+
+    Args:
+        progress: show a progress bar.
+    """
+
+    def __init__(self, *, progress: bool = False) -> None:
+        self._progress = progress
+        self._tables: dict[int, pa.Table] = {}
+        self._counts: dict[int, ItemCounts] = {}
+
+    def keep(self, step: int, counts: ItemCounts) -> None:
+        """What is known of a save step, whether its items are kept or not."""
+        self._counts[step] = counts
+
+    def counts(self, step: int) -> ItemCounts | None:
+        """What the items of a save step say together, if it was ever read."""
+        return self._counts.get(step)
+
+    def read(self, reports: Sequence[LossReport], rows: int) -> dict[int, pa.Table]:
+        """The items of as many of the earlier reports as there is room for, by step."""
+        most = MOST_ROWS // max(1, rows)
+        chosen = reports if len(reports) <= most else spread(reports, most) if most > 1 else []
+        self._tables = {step: table for step, table in self._tables.items() if step in {r.job.step for r in chosen}}
+        unread = [report for report in chosen if report.job.step not in self._tables]
+        for report in progress_bar("earlier save steps", unread, unit=" reports", shown=self._progress):
+            try:
+                batches = list(read_items(Path(report.json_path or "")))
+            except (ReportError, OSError):
+                continue  # the report was read without its items; then the lists of it are what there is
+            if batches:
+                self._tables[report.job.step] = pa.Table.from_batches(batches)
+                self._counts[report.job.step] = count_items(batches)
+        return self._tables
+
+
+def step_blocks(shown: pa.Table, earlier: pa.Table) -> tuple[dict[str, Any], bytes]:
+    """The figures of an earlier save step in the order of the rows that the page shows: integers as plain data by
+    column, the others as `figures_block`. None and NaN stand for an item that was not there yet."""
+    places = {key: i for i, key in enumerate(zip(*_keys(earlier), strict=True))}
+    order = pa.array([places.get(key) for key in zip(*_keys(shown), strict=True)], pa.int64())
+    aligned = pa.table(
+        {
+            column.name: earlier[column.name].take(order)
+            if column.name in earlier.column_names
+            else pa.nulls(shown.num_rows, pa.float64())
+            for column in columns_of(shown.schema)
+            if column.kind != "text"
+        }
+    )
+    typed = pa.table({name: pc.cast(aligned[name], shown.schema.field(name).type) for name in aligned.column_names})
+    integers = {c.name: typed[c.name].to_pylist() for c in columns_of(typed.schema) if c.kind == "integer"}
+    return msgspec.to_builtins(integers), figures_block(typed)
+
+
+def _keys(table: pa.Table) -> tuple[list[Any], list[Any]]:
+    return table["dataset"].to_pylist(), table["path"].to_pylist()

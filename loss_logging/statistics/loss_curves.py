@@ -1,0 +1,65 @@
+"""The loss over training, per dataset: all of it, not one point for each save step."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from loss_logging.records.log import RecordLog
+from loss_logging.statistics.queries import Queries
+
+__all__ = ["LossCurve", "LossCurves", "loss_curves"]
+
+
+class LossCurve(msgspec.Struct, frozen=True):
+    """Mean losses of one dataset: ``places`` in `LossCurves.steps`, the number ``n`` of finite losses there, their
+    ``means`` and the standard ``errors`` of those, None for a single loss."""
+
+    places: list[int]
+    n: list[int]
+    means: list[float]
+    errors: list[float | None]
+
+
+class LossCurves(msgspec.Struct, frozen=True):
+    """The curve of each dataset, and under None of all; ``steps`` are the last ones of windows of ``width`` steps."""
+
+    width: int = 1
+    steps: list[int] = []
+    curves: dict[str | None, LossCurve] = {}
+
+
+def loss_curves(
+    log: RecordLog, points: int, *, through: int | None = None, memory_limit: str = "1GB", threads: int = 1
+) -> LossCurves:
+    """Mean losses over all of a log, in at most so many windows of equally many steps.
+
+    Args:
+        log: of a run.
+        points: windows, 1 or more.
+        through: the last step; None takes what there is.
+        memory_limit, threads: what DuckDB may use.
+
+    Raises:
+        duckdb.Error: a shard is damaged, or was compacted meanwhile.
+    """
+    with Queries(memory_limit, threads) as queries:
+        queries.read(log.files())
+        last = queries.value("SELECT max(step) FROM records WHERE isfinite(loss)")
+        if last is None:
+            return LossCurves()
+        through = last if through is None else min(through, last)
+        first = queries.value("SELECT min(step) FROM records WHERE isfinite(loss)")
+        width = max(1, math.ceil((through - first + 1) / points))
+        rows = queries.rows("loss_curves", first=first, width=width, through=through)
+    ends = [min(first + (place + 1) * width - 1, through) for place in range((through - first) // width + 1)]
+    found: dict[str | None, LossCurve] = {}
+    for dataset, place, n, mean, error in rows:
+        if math.isfinite(mean):  # losses near 1e308 overflow on the way
+            curve = found.setdefault(dataset, LossCurve([], [], [], []))
+            curve.places.append(place)
+            curve.n.append(n)
+            curve.means.append(mean)
+            curve.errors.append(error if error is not None and math.isfinite(error) else None)
+    return LossCurves(width, ends, found)

@@ -1,0 +1,100 @@
+"""loss_logging/evidence/folder.py and ``check-captions --pictures``"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from loss_logging.errors import LossLoggingError
+from loss_logging.evidence.folder import check_pictures
+
+NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+COUNT = 600
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
+    """Handwritten digits, every tenth with the caption of another, and the last one twice; the wrong ones' paths."""
+    root, digits, rng = tmp_path_factory.mktemp("photos"), load_digits(), random.Random(0)
+    (root / "digits").mkdir()
+    wrong = set()
+    for i in range(COUNT):
+        kind = int(digits.target[i])
+        if i % 10 == 0:
+            kind = (kind + rng.randint(1, 9)) % 10
+            wrong.add(f"digits/{i:03d}.png")
+        Image.fromarray((digits.images[i] * 15).astype("uint8")).save(root / "digits" / f"{i:03d}.png")
+        (root / "digits" / f"{i:03d}.txt").write_text(f"a handwritten {NAMES[kind]}")
+    for suffix in ("png", "txt"):
+        again = root / "digits" / f"again.{suffix}"
+        again.write_bytes((root / "digits" / f"{COUNT - 1:03d}.{suffix}").read_bytes())
+    return root, wrong
+
+
+def test_captions_that_their_picture_contradicts(folder: tuple[Path, set[str]]) -> None:
+    """Nearly all that is named is wrong, and most of what is wrong is named."""
+    root, wrong = folder
+    found = check_pictures(root, progress=False)
+    named = {path for path, _, _ in found.reasons}
+    assert found.captions == COUNT + 1
+    assert len(named & wrong) >= 0.8 * len(named)
+    assert len(named & wrong) >= 0.6 * len(wrong)
+
+
+def test_the_word_and_a_better_one_are_named(folder: tuple[Path, set[str]]) -> None:
+    """The message has both, and the span marks the wrong one."""
+    found = check_pictures(folder[0], progress=False)
+    (_, _, caption), reason = max(found.reasons.items(), key=lambda pair: pair[1].score)
+    assert reason.span is not None
+    assert caption[slice(*reason.span)] in NAMES
+    assert "fits it better than" in reason.message
+
+
+def test_pictures_that_are_the_same_are_named(folder: tuple[Path, set[str]]) -> None:
+    """Nearly the same pictures are a group."""
+    group = [f"digits/{COUNT - 1:03d}.png", "digits/again.png"]
+    assert group in [sorted(paths) for paths in check_pictures(folder[0], progress=False).near_duplicates]
+
+
+def test_the_command_counts_them_with_the_rules(folder: tuple[Path, set[str]]) -> None:
+    """--pictures adds a rule to what check-captions finds; the ignore list and the exit status know it."""
+    root, wrong = folder
+    command = [sys.executable, "-c", "from loss_logging.cli import main; main()", "check-captions", str(root)]
+    done = subprocess.run(
+        [*command, "--pictures", "--json", "--fail-on", "warning"], capture_output=True, text=True, check=False
+    )
+    check = json.loads(done.stdout)
+    named = {f["path"] for f in check["findings"] if f["rule"] == "picture" and f["severity"] == "warning"}
+    assert done.returncode == 1
+    assert named & wrong
+    ignored = root / ".captions-ignore"
+    ignored.write_text("".join(f"picture {path}\n" for path in sorted(named)))
+    try:
+        again = subprocess.run([*command, "--pictures", "--json"], capture_output=True, text=True, check=True)
+    finally:
+        ignored.unlink()
+    assert not named & {f["path"] for f in json.loads(again.stdout)["findings"] if f["rule"] == "picture"}
+
+
+def test_few_pictures_say_nothing(tmp_path: Path) -> None:
+    """From three pictures nothing is learnt, and a note says so."""
+    for name in "abc":
+        Image.new("L", (8, 8)).save(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.txt").write_text(f"a picture of {name}")
+    found = check_pictures(tmp_path, progress=False)
+    assert (found.reasons, found.captions) == ({}, 3)
+    assert "too few" in " ".join(found.notes)
+
+
+def test_no_picture_opens(tmp_path: Path) -> None:
+    """Captions without pictures are an error that says so."""
+    (tmp_path / "captions.csv").write_text("file_name,caption\n1.png,a cat\n2.png,a dog\n")
+    with pytest.raises(LossLoggingError, match="opens"):
+        check_pictures(tmp_path, progress=False)
