@@ -113,7 +113,9 @@ def assert_histogram(histogram: Mapping[str, Any], total: int) -> None:
 # --- the definitions, once more, in plain Python ------------------------------------------------------------------
 
 
-def plain_items(records: Sequence[Mapping[str, Any]], block_steps: int, scale: float) -> dict[Any, dict[str, Any]]:
+def plain_items(
+    records: Sequence[Mapping[str, Any]], block_steps: int, scale: float | None
+) -> dict[Any, dict[str, Any]]:
     """(dataset, path) -> figures, straight from their definitions."""
     z = _plain_z(records, block_steps, scale)
     grouped: defaultdict[Any, list[int]] = defaultdict(list)
@@ -139,14 +141,43 @@ def is_decided(item: Mapping[str, Any]) -> bool:
     return item["n_paired"] >= 4 and item["caption_mismatch"] is not None
 
 
-def _plain_z(records: Sequence[Mapping[str, Any]], block_steps: int, scale: float) -> list[float | None]:
+def plain_edges(
+    records: Sequence[Mapping[str, Any]], block_steps: int, enough: int = 200, most: int = 20
+) -> list[float]:
+    """The edges of timestep bins where no scale is stated, of timesteps that 15 bits hold."""
+    seen = [(-(-one.get("step", 0) // block_steps), one["timestep"]) for one in records if one["timestep"] is not None]
+    last = max((one.get("step", 0) for one in records), default=0)
+    for block in sorted({block for block, _ in seen if block * block_steps <= last}):
+        if sum(other <= block for other, _ in seen) >= enough:
+            seen = [(other, timestep) for other, timestep in seen if other <= block]
+            break
+    values = sorted({timestep for _, timestep in seen})
+    if len(values) < 2:
+        return [value + sign * (abs(value) / 2 or 0.5) for value in values for sign in (-1, 1)]
+    rest = sorted(timestep for _, timestep in seen)
+    edges = [rest[0]]
+    for left in range(most if len(values) > most else 0, 1, -1):
+        goal = len(rest) / left
+        ends = itertools.accumulate(rest.count(value) for value in sorted(set(rest)))
+        n = min(ends, key=lambda end: (abs(end - goal), -end))
+        if n == len(rest):
+            break
+        edges.append((rest[n - 1] + rest[n]) / 2)
+        rest = rest[n:]
+    if len(values) <= most:
+        edges += [(low + high) / 2 for low, high in itertools.pairwise(values)]
+    return [*edges, values[-1]]
+
+
+def _plain_z(records: Sequence[Mapping[str, Any]], block_steps: int, scale: float | None) -> list[float | None]:
     cells: defaultdict[Any, list[float]] = defaultdict(list)
     blocks: defaultdict[int, list[float]] = defaultdict(list)
     places = []
+    edges = plain_edges(records, block_steps) if scale is None else [i * scale / 20 for i in range(21)]
     for one in records:
         block = -(-one.get("step", 0) // block_steps)
         timestep = one.get("timestep")
-        place = None if timestep is None else min(19, max(0, math.floor(timestep / scale * 20)))
+        place = None if timestep is None else sum(timestep >= edge for edge in edges[1:-1])
         places.append((block, place))
         if math.isfinite(one["loss"]):
             cells[block, place].append(one["loss"])

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import HOSTILE, strict_json
+from helpers import HOSTILE, record, strict_json
 
 from loss_logging import LossLogger, aggregate_by_dataset, flag_bad_captions, read_report
 from loss_logging.errors import ConfigError, MissingExtraError
+from loss_logging.records.columns import table_from_records
 from loss_logging.trackers.memory import MemoryBackend
 
 BATCH: dict[str, Any] = {"paths": ["a", "b"], "datasets": "d", "captions": ["a cat on a mat", "a dog in the fog"]}
@@ -93,6 +94,8 @@ def test_unusual_job_names(tmp_path: Path, name: str) -> None:
         ({"per_example": torch.tensor(0.5)}, ValueError, r"per_example has shape \(\); expected one loss per example"),
         ({"per_example": torch.zeros(2, 4, 8, 8)}, ValueError, r"shape \(2, 4, 8, 8\).*per_example_loss"),
         ({"step": -5}, ValueError, "step is -5"),
+        ({"step": 2**70}, ValueError, r"step is 1180591620717411303424; expected 0 or more, up to 2\*\*62"),
+        ({"step": 2**62 + 1}, ValueError, r"expected 0 or more, up to 2\*\*62"),
         ({"timesteps": [1]}, ValueError, "timesteps has shape"),
     ],
 )
@@ -109,6 +112,26 @@ def test_a_batch_that_does_not_fit(
         path = losses.save_step(1).result(30)
     assert path is not None
     assert strict_json(path)["global"]["count"] == 2
+
+
+def test_an_impossible_step_changes_nothing(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """Wherever a step is given, one that is too large is refused, and what follows is not said to have gone back."""
+    with make(tmp_path) as losses:
+        with pytest.raises(ValueError, match="up to 2"):
+            losses.resume(2**70)
+        for call in (
+            lambda: losses.log_records(2**70, [record()]),
+            lambda: losses.log_records(2**63, table_from_records([record()])),
+            lambda: losses.save_step(2**70),
+        ):
+            with pytest.raises(ValueError, match=r"expected 0 or more, up to 2\*\*62"):
+                call()
+        losses.log_batch(1, [0.5, 1.0], **BATCH)
+        losses.log_batch(2**62, [0.5, 1.0], **BATCH)
+        path = losses.save_step(2**62).result()
+    assert path is not None
+    assert strict_json(path)["global"]["count"] == 4
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("reporter", ["inline", "process"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import quote
@@ -23,6 +24,8 @@ __all__ = ["WandbBackend"]
 
 Mode = Literal["online", "offline", "disabled"]
 
+_OF_THE_TRAINERS_RUN = ("sweep_id", "sweep_param_path", "launch", "launch_config_path", "run_id", "resume")
+"""Settings that a sweep's agent and Launch make through the environment, for the one run that they wait for."""
 _FLUSH_SECONDS = 0.1  # rows that are only in the memory of W&B's process die with it
 
 
@@ -31,6 +34,9 @@ class WandbBackend:
 
     The tables of the rankings have a column with small pictures, where the report has some. The JSON report becomes an
     artifact of type ``loss_report`` (not copied: keep the file until W&B has it).
+
+    In a W&B sweep or under W&B Launch, which set one run aside for the trainer, a run of our own stays one: it is in
+    the group ``sweep-ID``, unless another ``group`` is given.
 
     In the trainer's run, our values join the trainer's own rows, so its rows, steps and x axis stay as they are; our
     charts have ``{prefix}/step`` as x axis. One row of ours fits into each row of the trainer, so ours wait for it to
@@ -205,8 +211,36 @@ class WandbBackend:
         settings = wandb.Settings(console="off", silent=True)
         if FLUSH_SETTING in type(settings).model_fields:
             setattr(settings, FLUSH_SETTING, _FLUSH_SECONDS)
-        run = wandb.init(
-            **self._init, id=self._numbers.run_id, resume="allow", dir=self._dir, reinit="create_new", settings=settings
-        )
+        with _apart_from_the_trainers_run() as sweep:
+            # What is in one sweep stays together, though our run is none of the sweep's.
+            group = self._init["group"] or wandb.setup().settings.run_group or (sweep and f"sweep-{sweep}")
+            run = wandb.init(
+                **self._init | {"group": group},
+                id=self._numbers.run_id,
+                resume="allow",
+                dir=self._dir,
+                reinit="create_new",
+                settings=settings,
+            )
         LOGGER.info("W&B run: %s", run.dir if run.offline else run.url)
         return run
+
+
+@contextmanager
+def _apart_from_the_trainers_run() -> Iterator[str | None]:
+    """Have W&B begin a run that is not the one of a sweep or of Launch; gives the sweep's identifier.
+
+    W&B takes the identifier, project and entity of that run before those that it is called with. The environment stays
+    as it is: where this is the trainer's process, the trainer may have yet to begin the run.
+    """
+    import wandb
+
+    settings = wandb.setup().settings
+    given = {name: getattr(settings, name) for name in _OF_THE_TRAINERS_RUN if name in type(settings).model_fields}
+    for name in given:
+        setattr(settings, name, type(settings).model_fields[name].default)
+    try:
+        yield given["sweep_id"]
+    finally:
+        for name, value in given.items():
+            setattr(settings, name, value)

@@ -27,8 +27,10 @@ from loss_logging.pages.run_reports import RunReports
 from loss_logging.pages.steps import EarlierSteps, step_blocks
 from loss_logging.records.log import LogVersionError, RecordLog
 from loss_logging.reports.items import read_items
+from loss_logging.reports.names import by_step
 from loss_logging.reports.report import DECISIVE_PAIRS, LossReport, WorstItem
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.locate import no_report_of
 from loss_logging.runs.lock import is_locked
 from loss_logging.statistics.loss_curves import LossCurves, loss_curves
 from loss_logging.statistics.run import item_history
@@ -77,6 +79,7 @@ class PageBuilder:
 
     Args:
         config: of the run.
+        step: the save step that the page is of; the last one when None.
         images: where the images are; nothing outside it is opened then. None stands for the paths as recorded.
         most_items: items in the table; the worst ones when there are more.
         progress: show progress bars for what takes more than a second.
@@ -96,13 +99,15 @@ class PageBuilder:
         self,
         config: TrainConfig,
         *,
+        step: int | None = None,
         images: Path | None = None,
         most_items: int = MOST_ITEMS,
         progress: bool = False,
     ) -> None:
         self._config = config
         self._progress = progress
-        self._reports = RunReports(config, progress=progress)
+        self._step_of_page = None if step in self._steps()[-1:] else step
+        self._reports = RunReports(config, self._step_of_page, progress=progress)
         self._earlier = EarlierSteps(progress=progress)
         self._images = images
         self._thumbnails = Thumbnails(folder=images)
@@ -113,11 +118,20 @@ class PageBuilder:
         self._reports.add(report)
         return self._write(self._config.page_path, items)
 
+    def _steps(self) -> list[int]:
+        return list(by_step(self._config.report_paths()))
+
+    @property
+    def path(self) -> Path:
+        """Where the page is written: the run's own `TrainConfig.page_path`, or that with the step in its name."""
+        own = self._config.page_path
+        return own if self._step_of_page is None else own.with_stem(f"{own.stem}_{self._step_of_page:09d}")
+
     def write(self, out: Path | None = None) -> Path:
         """Write the page from what is in the run's folder; returns where it is.
 
         Args:
-            out: where to; the run's own `TrainConfig.page_path` when None.
+            out: where to; `path` when None.
 
         Raises:
             LossLoggingError: the folder holds no report that can be read; says why.
@@ -126,9 +140,11 @@ class PageBuilder:
         reports, problems = self._reports()
         if not reports:
             raise LossLoggingError(_no_report(self._config, problems))
+        if self._step_of_page is not None and reports[-1].job.step != self._step_of_page:
+            raise no_report_of(self._config.local_root, self._step_of_page, self._steps())
         items = read_items(Path(reports[-1].json_path or ""), progress=self._progress)
-        running = [_RUNNING] if is_locked(self._config.records_dir, rank=0) else []
-        return self._write(out or self._config.page_path, items, running)
+        is_running = self._step_of_page is None and is_locked(self._config.records_dir, rank=0)
+        return self._write(out or self.path, items, [_RUNNING] if is_running else [])
 
     def _write(self, out: Path, items: Iterable[pa.RecordBatch], notes: Sequence[str] = ()) -> Path:
         reports, problems = self._reports()
@@ -216,7 +232,7 @@ class PageBuilder:
                     None,
                     ["The log of the run's records is not there: the page cannot show the history of an item."],
                 )
-            records = item_history(log, named, MOST_RECORDS, **limits)
+            records = item_history(log, named, MOST_RECORDS, through=report.job.step, **limits)
             points = most_points(len(report.datasets))
             return history_block(records), loss_curves(log, points, through=report.job.step, **limits), []
         except (LogVersionError, duckdb.Error, OSError) as error:

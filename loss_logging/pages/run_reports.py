@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from loss_logging.reports.artifact import ReportError, read_without_items
+from loss_logging.reports.names import by_step
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
 from loss_logging.support.progress_bar import progress_bar
@@ -20,11 +21,13 @@ class RunReports:
 
     Args:
         config: of the run.
+        through: only those up to this save step; all when None.
         progress: show a progress bar for what takes more than a second.
     """
 
-    def __init__(self, config: TrainConfig, *, progress: bool = False) -> None:
+    def __init__(self, config: TrainConfig, through: int | None = None, *, progress: bool = False) -> None:
         self._config = config
+        self._through = through
         self._progress = progress
         self._read: dict[_Key, LossReport | str] = {}
 
@@ -36,6 +39,8 @@ class RunReports:
     def __call__(self) -> tuple[list[LossReport], list[str]]:
         """The reports by step, and a sentence for each file that is none."""
         paths = self._config.report_paths()
+        if self._through is not None:
+            paths = [path for step, path in by_step(paths).items() if step <= self._through]
         self._read = dict(filter(None, map(self._entry, progress_bar("reading reports", paths, shown=self._progress))))
         reports = [report for report in self._read.values() if isinstance(report, LossReport)]
         return reports, [sentence for sentence in self._read.values() if isinstance(sentence, str)]

@@ -18,7 +18,16 @@ import pyarrow.compute as pc
 from loss_logging.records.frames import each_record
 from loss_logging.records.record import RecordLike, SampleRecord, as_records
 
-__all__ = ["SCHEMA", "caption_array", "dataset_array", "float_array", "is_missing", "table_from_records", "text_array"]
+__all__ = [
+    "LAST_STEP",
+    "SCHEMA",
+    "caption_array",
+    "dataset_array",
+    "float_array",
+    "is_missing",
+    "table_from_records",
+    "text_array",
+]
 
 SCHEMA = pa.schema(
     [
@@ -36,6 +45,8 @@ SCHEMA = pa.schema(
     metadata={"loss_logging": "records/1"},
 )
 
+LAST_STEP = 2**62
+"""No step is later: there is room for sums of steps in 64 bits."""
 _CHUNK = 65_536
 _REQUIRED = ("path", "dataset", "caption", "loss")
 _OPTIONAL = {field.name: field.default for field in msgspec.structs.fields(SampleRecord)[4:]} | {"components": None}
@@ -143,7 +154,7 @@ def _converted(name: str, value: Any, row: int, convert: Callable[[Any], Any], a
 def _step(value: Any) -> int:
     whole = isinstance(value, float) and value.is_integer()  # pandas, in a column where one is missing
     step = int(value) if whole else index(value)
-    if not 0 <= step < 2**63:
+    if not 0 <= step <= LAST_STEP:
         raise ValueError(step)
     return step
 
@@ -174,9 +185,9 @@ def text_array(values: Sequence[object]) -> pa.Array:
         return pa.array([_text(value) for value in values], pa.string())
 
 
-def dataset_array(values: Sequence[object]) -> pa.Array:
+def dataset_array(values: Sequence[object] | pa.ChunkedArray) -> pa.Array:
     """Dataset names; missing and empty ones become "unknown"."""
-    names = text_array(values)
+    names = values if isinstance(values, pa.ChunkedArray) else text_array(values)
     return pc.if_else(pc.equal(names, ""), "unknown", names)
 
 

@@ -18,14 +18,14 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.records.columns import SCHEMA
+from loss_logging.records.columns import LAST_STEP, SCHEMA
 from loss_logging.support.files import remove_leftovers, whole_file
 from loss_logging.support.warn import warn_once
 
 __all__ = ["FOREVER", "SHARD_ROWS", "LogVersionError", "RecordLog", "Shard", "ShardSink", "write_shard"]
 
-FOREVER = 2**62
-"""A step after every other."""
+FOREVER = LAST_STEP
+"""After every step that a run comes to."""
 SHARD_ROWS = 131_072
 """How many records a shard is written with, and a row group holds."""
 

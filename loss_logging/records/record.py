@@ -23,7 +23,7 @@ class SampleRecord(msgspec.Struct, frozen=True):
         caption: the text the model was conditioned on at this step.
         loss: the unweighted loss of this example alone. NaN and infinity are kept and counted as non-finite.
         step: the training step, 0 or more.
-        timestep: the diffusion timestep, on any one scale (0 to 1 or 0 to 1000).
+        timestep: the diffusion timestep or noise level, on any one scale (0 to 1, 0 to 1000, sigmas).
         loss_empty: the loss of the same example with the empty caption, at the same noise and timestep.
         components: named parts of or additions to the loss, such as weights and prior terms.
         is_reg: True for a regularisation (class) image; its caption is never flagged.

@@ -33,6 +33,8 @@ Figure = Literal["loss", "hard", "caption_mismatch"]
 
 CLEAR = 4.0
 """A change whose z is further from 0 is called clear: by chance alone, one in 16,000 is."""
+_ROUNDING = 1e-7
+"""Of the mean, a spread that sums of many losses and what is taken from them round to: there is none."""
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -57,7 +59,9 @@ class ItemCounts(msgspec.Struct, frozen=True):
 
 class DatasetChange(msgspec.Struct, frozen=True):
     """The mean loss of a dataset, before and after, over ``n_before`` and ``n_after`` finite losses; None where there
-    are none. ``z`` is the change over its standard error (Welch's)."""
+    are none. ``z`` is the change over its standard error, ``sqrt(s_before**2 / n_before + s_after**2 / n_after)`` with
+    ``s`` the sample standard deviation (Welch, "The generalization of 'Student's' problem when several different
+    population variances are involved", 1947); None with fewer than 2 losses on a side, and where they do not vary."""
 
     dataset: str
     before: float | None
@@ -176,7 +180,8 @@ def _items(before: Path, after: Path, figure: Figure, continues: bool, progress:
     for table, report in (("before", before), ("after", after)):
         load_items(connection, table, select, report, progress=progress)
     query = files("loss_logging.reports").joinpath("item_changes.sql").read_text("utf-8")
-    connection.execute(f"CREATE TABLE changes AS {query}", {"continues": continues, "is_loss": figure == "loss"})
+    parameters = {"continues": continues, "is_loss": figure == "loss", "rounding": _ROUNDING}
+    connection.execute(f"CREATE TABLE changes AS {query}", parameters)
     return connection
 
 
@@ -212,9 +217,16 @@ def _change(
     assert first.mean is not None
     assert second.mean is not None
     change = second.mean - first.mean
-    error = math.sqrt(first.m2 / first.n**2 + second.m2 / second.n**2)
-    z = change / error if error > 0 else None
-    return DatasetChange(name, first.mean, second.mean, change, z, first.n, second.n, items)
+    return DatasetChange(name, first.mean, second.mean, change, _welch(first, second), first.n, second.n, items)
+
+
+def _welch(first: Moments, second: Moments) -> float | None:
+    if first.n < 2 or second.n < 2 or first.mean is None or second.mean is None:
+        return None
+    variances = [side.m2 / (side.n - 1) for side in (first, second)]
+    if not _ROUNDING * max(abs(first.mean), abs(second.mean)) < math.sqrt(max(variances)) < math.inf:
+        return None
+    return (second.mean - first.mean) / math.sqrt(variances[0] / first.n + variances[1] / second.n)
 
 
 class Moments(msgspec.Struct, frozen=True):

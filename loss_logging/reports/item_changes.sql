@@ -2,7 +2,8 @@
 -- records that came in between with the mean of those before: the second's own mean contains both.
 --
 -- z = change / (s * sqrt(1 / n_before + 1 / n_after)), s being the standard deviation within items, pooled over the
--- dataset: few records say little about the spread of one item's losses.
+-- dataset: few records say little about the spread of one item's losses. An s below $rounding of the losses is none: they
+-- are equal.
 WITH sides AS (
     SELECT
         coalesce(after.dataset, before.dataset) AS dataset,
@@ -33,7 +34,8 @@ WITH sides AS (
 spread AS (
     SELECT
         dataset,
-        sqrt(sum(m2_before + m2_after) / nullif(sum(n_before + n_after - 2), 0)) AS s
+        sqrt(sum(m2_before + m2_after) / nullif(sum(n_before + n_after - 2), 0)) AS s,
+        $rounding * avg(greatest(abs(figure_before), abs(figure_after))) AS least_s
     FROM sides
     WHERE n_before > 0 AND n_after > 0
     GROUP BY dataset
@@ -51,8 +53,8 @@ SELECT
     figure_after,
     figure_after - figure_before AS change,
     CASE
-        WHEN $is_loss AND n_before > 0 AND n_after > 0
-            THEN change / nullif(s * sqrt(1 / n_before + 1 / n_after), 0)
+        WHEN $is_loss AND n_before > 0 AND n_after > 0 AND s > least_s AND isfinite(s)
+            THEN change / (s * sqrt(1 / n_before + 1 / n_after))
     END AS z
 FROM sides
 LEFT JOIN spread USING (dataset)

@@ -44,7 +44,8 @@ class Histogram(msgspec.Struct, frozen=True):
 
 
 class TimestepCurve(msgspec.Struct, frozen=True):
-    """Mean loss per timestep bin; None for a bin without records. ``edges`` are in the trainer's own timestep scale."""
+    """Mean loss per timestep bin; None for a bin without records. ``edges`` are in the trainer's own timestep scale: at
+    most 20 bins, equal ones of a configured scale, or such as held equally many of the run's first timesteps."""
 
     edges: list[float]
     counts: list[int]
@@ -206,10 +207,10 @@ def loss_scalar_name(prefix: str, dataset: str) -> str:
 class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema", "global_": "global"}):
     """Everything that is known at one save step, except the per-item figures, which are in the JSON at ``json_path``.
 
-    ``timestep_scale`` is the last timestep of the scale that timesteps are on. ``recent`` maps dataset names to the
-    mean loss since the last time a scalar was reported. ``warnings`` are sentences about what a reader must know to
-    trust the figures (dropped records, missing ranks). ``scalars``, ``histograms``,
-    ``curves`` and ``tables`` are what a backend writes, by their names in the tracker.
+    ``timestep_scale`` is the last timestep as configured; None where the first timesteps made the bins. ``recent`` maps
+    dataset names to the mean loss since the last time a scalar was reported. ``warnings`` are sentences about what a
+    reader must know to trust the figures (dropped records, missing ranks). ``scalars``, ``histograms``, ``curves`` and
+    ``tables`` are what a backend writes, by their names in the tracker.
     """
 
     schema_: str = SCHEMA_NAME
@@ -233,8 +234,8 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
 
     @property
     def scalars(self) -> dict[str, float]:
-        """Mean loss per dataset since the last time, and the number of flagged captions per rule. Trackers sort by name:
-        the losses come first."""
+        """Mean loss per dataset since the last time, and the number of flagged captions per rule. Trackers sort by
+        name: the losses come first."""
         losses = {loss_scalar_name(self.prefix, name): value for name, value in self.recent.items()}
         return losses | {f"{self.prefix}/rules/{reason}": float(n) for reason, n in self.flagged_summary.items()}
 

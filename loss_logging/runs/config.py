@@ -70,7 +70,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         log_per_example: keep figures of every item.
         log_per_dataset: keep figures of every dataset.
         sample_fraction: share of the records that are kept, above 0 and up to 1; the same ones in every run of a seed.
-        max_records_per_step: most records kept of one step; None keeps all.
+        max_records_per_step: most records that each rank keeps of one step; None keeps all.
         paired_fraction: share of the steps on which :meth:`LossLogger.is_paired_step` asks for a forward with the
             empty caption, from 0 to 1; it takes 4 of them to decide about an item.
         log_every: steps between two reports of each dataset's mean loss.
@@ -95,7 +95,8 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         memory_limit: most memory that the statistics may use, such as ``"512MB"``.
         threads: threads that the statistics may use.
         prefix: first part of every name in the trackers.
-        timestep_scale: the value of the last timestep, 1 or 1000 for instance; None decides by the first ones seen.
+        timestep_scale: the value of the last timestep, 1 or 1000 for instance, for equal bins from 0 to it; None makes
+            bins that hold about as many of the first timesteps each, on whatever scale they are.
         seed: decides which records ``sample_fraction`` keeps, and which steps ``paired_fraction`` takes.
         flush_seconds: longest time that records wait in memory before they are on disk.
         rank_timeout_seconds: longest time that a report waits for the records of other ranks; it names those that are

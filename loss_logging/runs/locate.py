@@ -2,19 +2,63 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.reports.artifact import ReportError, read_without_items
 from loss_logging.reports.names import by_step, job_and_step, report_files
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.facts import read_facts
 from loss_logging.runs.paths import FOLDER
 from loss_logging.support.object_store import as_url
 
-__all__ = ["config_of", "find_report", "find_run", "job_of", "last_two", "latest_reports", "reports_in", "runs_in"]
+__all__ = [
+    "Place",
+    "config_of",
+    "find_report",
+    "find_run",
+    "job_of",
+    "last_two",
+    "latest_reports",
+    "logs_in",
+    "no_report_of",
+    "place_of",
+    "reports_in",
+    "runs_in",
+    "save_root_of",
+]
+
+
+class Place(NamedTuple):
+    """What a path or URL names: the folder or URL of a run or of its reports, and a job and save step where it does."""
+
+    root: str
+    job: str | None
+    step: int | None
+
+
+def place_of(given: str | Path) -> Place:
+    """The place that ``given`` names: a folder or URL, either with a save step, or a JSON report.
+
+    >>> place_of("runs/cats@500")
+    Place(root='runs/cats', job=None, step=500)
+    >>> place_of("runs/loss_logging/cats_000000250.json")
+    Place(root='runs/loss_logging', job='cats', step=250)
+    """
+    url = as_url(given)
+    text = url or str(given)
+    folder, at, step = text.rpartition("@")
+    if at and folder and step.isdecimal() and (url is not None or not Path(text).exists()):
+        return Place(folder, None, int(step))
+    folder, _, name = text.rpartition("/")
+    named = job_and_step(name)
+    if named is not None and (url is not None or not Path(text).is_dir()):
+        return Place(folder or ".", *named)
+    return Place(text, None, None)
 
 
 def find_report(given: str | Path, job: str | None = None) -> Path:
@@ -37,8 +81,7 @@ def find_report(given: str | Path, job: str | None = None) -> Path:
         reports = reports_in(Path(folder), job)
         steps = by_step(reports)
         if int(step) not in steps:
-            listed = ", ".join(map(str, sorted(steps)[-10:]))
-            raise LossLoggingError(f"{folder} holds no report of step {int(step)}; the last ones are of: {listed}")
+            raise no_report_of(folder, int(step), list(steps))
         return steps[int(step)]
     if Path(given).is_dir():
         return reports_in(Path(given), job)[-1]
@@ -51,7 +94,7 @@ def latest_reports(folder: Path) -> dict[str, Path]:
     Raises:
         LossLoggingError: there is none.
     """
-    out_dir = _save_root(folder) / FOLDER
+    out_dir = save_root_of(folder) / FOLDER
     found = {job_of(path): path for path in report_files(out_dir)}
     if not found:
         raise LossLoggingError(f"{out_dir} holds no report (JOB_000000250.json)")
@@ -102,7 +145,7 @@ def job_of(report: Path) -> str:
 
 def runs_in(folder: Path) -> list[str]:
     """The jobs with reports or records in ``folder``, a ``save_root`` or its ``loss_logging``; last written, first."""
-    out_dir = _save_root(folder) / FOLDER
+    out_dir = save_root_of(folder) / FOLDER
     found = [(job_of(path), path) for path in report_files(out_dir)]
     found += [(path.parent.name, path) for path in out_dir.glob("records/*/rank*.parquet")]
     changed: dict[str, int] = {}
@@ -111,22 +154,32 @@ def runs_in(folder: Path) -> list[str]:
     return sorted(changed, key=lambda name: -changed[name])
 
 
+def logs_in(folder: Path) -> list[str]:
+    """The jobs with records in ``folder``, a ``save_root`` or its ``loss_logging``; last written, first."""
+    changed: dict[str, int] = {}
+    for path in (save_root_of(folder) / FOLDER).glob("records/*/rank*.parquet"):
+        changed[path.parent.name] = max(changed.get(path.parent.name, 0), path.stat().st_mtime_ns)
+    return sorted(changed, key=lambda name: -changed[name])
+
+
 def find_run(path: Path, job: str | None = None) -> TrainConfig:
-    """The configuration of one run; the default one before its first report.
+    """The configuration of one run: of its last report, or before the first what it began with.
 
     Args:
-        path: a ``save_root``, its ``loss_logging``, or one of the JSON reports in it. Of a URL the last report and
-            the records are copied to this machine.
+        path: a ``save_root`` or its ``loss_logging``, either with a save step, ``runs/cats@500``; or one of the JSON
+            reports in it. Of a URL the last report, the one of the save step and the records are copied to this
+            machine.
         job: the job's name; the one written last when None.
 
     Raises:
         LossLoggingError: there is no such run; says what there is.
     """
-    if (url := as_url(path)) is not None:
-        path, job = _fetched(url, job)
-    if path.is_file():
-        path, job = path.absolute().parent, job or job_of(path)
-    elif not path.is_dir():
+    place = place_of(path)
+    if as_url(place.root) is not None:
+        path, job = _fetched(place, job)
+    else:
+        path, job = Path(place.root), job or place.job
+    if not path.is_dir():
         raise LossLoggingError(f"{path} is not there; give the save_root of a run")
     runs = runs_in(path)
     if not runs:
@@ -136,35 +189,50 @@ def find_run(path: Path, job: str | None = None) -> TrainConfig:
         )
     if job is not None and job not in runs:
         raise LossLoggingError(f"{path} holds no run named {job!r}; there are: {', '.join(runs)}")
-    found = config_of(TrainConfig(job_name=job or runs[0], save_root=_save_root(path)))
-    return msgspec.structs.replace(found, loggers=[])
+    run = TrainConfig(job_name=job or runs[0], save_root=save_root_of(path))
+    facts = None if run.report_paths() else read_facts(run)
+    return msgspec.structs.replace(config_of(run, None if facts is None else facts.config), loggers=[])
 
 
-def _fetched(url: str, job: str | None) -> tuple[Path, str]:
+def _fetched(place: Place, job: str | None) -> tuple[Path, str]:
     from loss_logging.runs.store.download import StoredRun
 
-    run = StoredRun(url, job)
-    return run.fetch(reports=1), run.job
+    run = StoredRun(place.root, job or place.job)
+    folder = run.fetch(reports=1)
+    if place.step in run.reports():
+        run.fetch_report(place.step)
+    return folder, run.job
 
 
-def _save_root(folder: Path) -> Path:
+def save_root_of(folder: Path) -> Path:
+    """The ``save_root`` that ``folder`` is, or is the ``loss_logging`` of."""
     folder = folder.absolute()
     inside = folder.name == FOLDER and not (folder / FOLDER).is_dir()
     return folder.parent if inside else folder
 
 
-def config_of(config: TrainConfig) -> TrainConfig:
-    """The configuration as the run's newest readable report has it, in the folder where the run is now.
-
-    Keys that only another version knows are left out.
-    """
-    given = next(filter(None, map(_given, reversed(config.report_paths()))), {})
+def config_of(config: TrainConfig, given: Mapping[str, Any] | None = None) -> TrainConfig:
+    """The configuration ``given``, or else as the run's newest readable report has it, in the folder where the run is
+    now. Keys that only another version knows are left out."""
+    if given is None:
+        given = next(filter(None, map(_given, reversed(config.report_paths()))), {})
     known = {name: value for name, value in given.items() if name in TrainConfig.__struct_fields__}
-    return TrainConfig.from_dict(known | {"job_name": config.job_name, "save_root": config.save_root})
+    return TrainConfig.from_dict(known | {"job_name": config.job_name, "save_root": config.local_root})
 
 
 def _given(report: Path) -> dict[str, Any] | None:
+    from loss_logging.reports.artifact import ReportError, read_without_items  # a command's --help does without them
+
     try:
         return read_without_items(report).config
-    except (ReportError, OSError):  # the page says so
+    except (ReportError, OSError):  # whoever shows the report says so
         return None
+
+
+def no_report_of(folder: str | Path, step: int, steps: list[int]) -> LossLoggingError:
+    """The error that says which reports there are, and how to get the one that was asked for."""
+    listed = ", ".join(map(str, sorted(steps)[-10:]))
+    return LossLoggingError(
+        f"{folder} holds no report of step {step}; the last ones are of: {listed}. To make it from the log: "
+        f"{shlex.join(['loss-logging', 'report', str(folder), '--step', str(step)])}"
+    )

@@ -80,6 +80,11 @@ class RunPaths(msgspec.Struct, frozen=True):
         return self.records / ".run"
 
     @property
+    def facts(self) -> Path:
+        """What the run began with; see `loss_logging.runs.facts`."""
+        return self.records / "run.json"
+
+    @property
     def evaluation_mark(self) -> Path:
         """Says that the records are an evaluation's and not a training's."""
         return self.records / ".evaluation"

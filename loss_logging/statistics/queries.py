@@ -31,7 +31,7 @@ _DUCKDB_SHARE = 0.75
 @cache
 def sql(name: str) -> str:
     """The text of ``sql/{name}.sql``."""
-    return files("loss_logging.statistics").joinpath(f"sql/{name}.sql").read_text("utf-8")
+    return files("loss_logging.statistics.run").joinpath(f"sql/{name}.sql").read_text("utf-8")
 
 
 def parts_of(rows: int) -> int:
@@ -61,16 +61,15 @@ class Queries:
         memory_limit: str = "4GB",
         threads: int = 1,
         spill_folder: Path | None = None,
-        timestep_scale: float = 1.0,
         block_steps: int = 1,
     ) -> None:
         spill_folder = spill_folder or spill_folder_of_this_process()
         self._parts_folder = spill_folder.with_name(f"{spill_folder.name}-parts")
         self._connection = connect(_scaled(memory_limit, _DUCKDB_SHARE), threads, spill_folder)
-        self.set("timestep_scale", timestep_scale)
         self.set("block_steps", block_steps)
         self.set("decisive_pairs", DECISIVE_PAIRS)
         self._connection.execute(sql("macros"))
+        self.place_timesteps([0.0, 1.0])
         self.read(SCHEMA.empty_table())
 
     def __enter__(self) -> Queries:
@@ -81,6 +80,13 @@ class Queries:
 
     def set(self, variable: str, value: float) -> None:
         self._connection.execute(f"SET VARIABLE {variable} = {value!r}")
+
+    def place_timesteps(self, edges: Sequence[float]) -> None:
+        """Make the timestep bins of ``samples`` those between ``edges``, which ascend."""
+        place = " + ".join(f"(timestep >= {edge!r}::DOUBLE)::TINYINT" for edge in edges[1:-1]) or "0"
+        outside = f"timestep < {edges[0]!r}::DOUBLE OR timestep > {edges[-1]!r}::DOUBLE"
+        self._connection.execute(f"CREATE OR REPLACE MACRO timestep_bin(timestep) AS {place}")
+        self._connection.execute(f"CREATE OR REPLACE MACRO outside_bins(timestep) AS {outside}")
 
     def read(self, source: pa.Table | Sequence[Path]) -> None:
         """Make ``source`` what the queries are about."""

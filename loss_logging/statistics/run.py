@@ -6,6 +6,7 @@ ones, so the figures are too.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections import defaultdict
@@ -22,9 +23,11 @@ from loss_logging.errors import ConfigError
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import FOREVER, RecordLog
 from loss_logging.records.record import RecordLike
+from loss_logging.records.tables import table_of_records
 from loss_logging.reports.report import PairedItems, Summary, TimestepCurve, TopRecord, WorstItem
+from loss_logging.statistics import bins
 from loss_logging.statistics.queries import Queries, parts_of, sql
-from loss_logging.statistics.run import bins
+from loss_logging.statistics.timestep_bins import MOST_BINS, bins_of_scale, first_timesteps
 
 if TYPE_CHECKING:
     from loss_logging.captions.config import CaptionConfig
@@ -33,13 +36,14 @@ if TYPE_CHECKING:
 __all__ = ["Aggregates", "RunStatistics", "aggregate_by_dataset", "item_history", "suspects"]
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+_NO_QUANTILES = (None,) * len(QUANTILES)
 _EXACT_RECORDS = 2_000_000
-"""Up to so many finite losses quantiles are exact; above, they are read off bins, at a cost that does not grow."""
+"""Quantiles of a dataset of up to so many finite losses are exact; of more, they are read off bins, at a cost that does
+not grow."""
 _EXACT_ITEMS = 2_000_000
 """Up to so many items with a caption_mismatch its medians are exact; above, of rounded values."""
 _MAX_CANDIDATES = 999_999
 """DuckDB's max(x, n) takes no larger n."""
-_TIMESTEP_BINS = 20
 _STATE = ("cells", "bins", "items")
 _FEWEST_FOR_SUSPECTS = 28
 """With fewer, `hard` is below 1: n of N losses are at most sqrt(N / n - 1) standard deviations above the mean."""
@@ -62,8 +66,8 @@ def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, t
     """Count, mean, median, min, max, std, quantiles and the highest losses, per dataset and over all.
 
     Args:
-        records: SampleRecords, or mappings with at least path, dataset, caption, loss; or a `RecordLog`; or a table
-            of its columns.
+        records: SampleRecords, or mappings with at least path, dataset, caption, loss; or a table with at least those
+            columns; or a `RecordLog`.
         top_k: how many of the highest losses to list, each item once; 0 or more.
 
     Returns:
@@ -72,7 +76,7 @@ def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, t
 
     Raises:
         ConfigError: ``top_k`` is not a whole number of 0 or more.
-        ValueError: a record lacks a required key, or a figure is not a number.
+        ValueError: a record, or the table, lacks a required key, or a figure is not a number.
         TypeError: a record is neither a SampleRecord nor a mapping.
 
     Example:
@@ -92,7 +96,8 @@ def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, t
         if isinstance(records, RecordLog):
             queries.read(records.files())
         else:
-            queries.read(records if isinstance(records, pa.Table) else table_from_records(records))
+            is_table = isinstance(records, pa.Table)
+            queries.read(table_of_records(records) if is_table else table_from_records(records))
         queries.table("cells", sql("cells"), after=-1, through=FOREVER)
         queries.view("peaks", "SELECT * FROM samples WHERE loss IS NOT NULL")
         summaries = _summaries(queries, FOREVER, top_k, with_bins=False)
@@ -111,7 +116,8 @@ class RunStatistics:
     Args:
         log: the run's records.
         block_steps: how many steps `hard` standardises over.
-        timestep_scale: the last timestep; None decides by the first ones seen.
+        timestep_scale: the last timestep of a scale from 0 with equal bins; None makes bins of the first ones seen, see
+            `loss_logging.statistics.timestep_bins`.
         memory_limit, threads, spill_folder: what DuckDB may use.
     """
 
@@ -128,7 +134,11 @@ class RunStatistics:
         self._log = log
         self._block_steps = block_steps
         self.timestep_scale = timestep_scale
-        self._queries = Queries(memory_limit, threads, spill_folder, timestep_scale or 1.0, block_steps)
+        self._queries = Queries(memory_limit, threads, spill_folder, block_steps)
+        self._edges: list[float] | None = None
+        self._edges_stay = False
+        if timestep_scale is not None:
+            self._place(bins_of_scale(timestep_scale), stay=True)
         self._closed = -1
         self._through = -1
         self._forget()
@@ -151,9 +161,11 @@ class RunStatistics:
     def advance(self, through: int) -> None:
         """Bring every figure up to step ``through``; the other methods then answer for the steps up to it."""
         self._queries.read(self._log.files())
-        self._decide_timestep_scale()
         if through < self._closed or self._carried() != self._count_through(self._closed):
             self._forget()
+            self._edges_stay = self.timestep_scale is not None
+        if not self._edges_stay:
+            self._decide_edges(through)
         boundary = through - through % self._block_steps
         if boundary > self._closed:
             self._fold("closed", after=self._closed, through=boundary)
@@ -193,9 +205,16 @@ class RunStatistics:
             for name, summary in (summaries or {None: _empty_summary()}).items()
         }
 
-    def timesteps_outside_scale(self) -> int:
-        """How many records have a timestep below 0 or above the scale."""
-        return int(self._queries.value("SELECT coalesce(sum(outside_scale), 0) FROM cells"))
+    def timesteps_outside(self) -> tuple[int, float, float] | None:
+        """How many timesteps lie outside the bins, and where those begin and end; None where that is as it should be.
+
+        Outside a stated scale is none. Where the first timesteps made the bins, a few later ones are lower or higher;
+        more than would fill a bin say that the timesteps have changed.
+        """
+        outside, known = self._queries.rows("timesteps_outside")[0]
+        if self._edges is None or outside <= (0 if self.timestep_scale is not None else known / MOST_BINS):
+            return None
+        return outside, self._edges[0], self._edges[-1]
 
     def worst_hard(self, k: int) -> list[WorstItem]:
         """The ``k`` items whose loss is highest for their timestep and time of training."""
@@ -265,34 +284,44 @@ class RunStatistics:
     def _count_through(self, step: int) -> int:
         return int(self._queries.value("SELECT count(*) FROM records WHERE step <= $step", step=step))
 
-    def _decide_timestep_scale(self) -> None:
-        if self.timestep_scale is not None:
-            return
-        first = self._queries.value(
-            "SELECT max(timestep) "
-            "FROM (SELECT timestep FROM records WHERE timestep IS NOT NULL ORDER BY step LIMIT 1000)"
-        )
-        if first is not None:
-            self.timestep_scale = 1.0 if first <= 1 else 1000.0 if first <= 1000 else float(first)
-            self._queries.set("timestep_scale", self.timestep_scale)
+    def _decide_edges(self, through: int) -> None:
+        """Make timestep bins of the first timesteps, and anew when there are more, until there are enough."""
+        carried = self._queries.value("SELECT count(*) FROM closed_cells WHERE timestep_bin >= 0")
+        after = -1 if carried else self._closed
+        edges, stay = first_timesteps(self._queries, self._block_steps, after, through)
+        if carried and edges != self._edges:
+            self._forget()
+        self._place(edges, stay=stay)
+
+    def _place(self, edges: list[float] | None, *, stay: bool) -> None:
+        if edges is not None:
+            self._queries.place_timesteps(edges)
+        self._edges, self._edges_stay = edges, stay
 
     def _timestep_curves(self) -> dict[str | None, TimestepCurve]:
-        counts: defaultdict[str | None, list[int]] = defaultdict(lambda: [0] * _TIMESTEP_BINS)
-        means: defaultdict[str | None, list[float | None]] = defaultdict(lambda: [None] * _TIMESTEP_BINS)
+        edges = self._edges or []
+        counts: defaultdict[str | None, list[int]] = defaultdict(lambda: [0] * (len(edges) - 1))
+        means: defaultdict[str | None, list[float | None]] = defaultdict(lambda: [None] * (len(edges) - 1))
         for dataset, place, n, mean in self._queries.rows("timestep_curves"):
             counts[dataset][place] = n
             means[dataset][place] = mean
-        edges = np.linspace(0, self.timestep_scale or 1.0, _TIMESTEP_BINS + 1).tolist()
         return {name: TimestepCurve(edges, counts[name], means[name]) for name in counts}
 
 
 def item_history(
-    log: RecordLog, items: Iterable[tuple[str, str]], most: int, *, memory_limit: str = "1GB", threads: int = 1
+    log: RecordLog,
+    items: Iterable[tuple[str, str]],
+    most: int,
+    *,
+    through: int | None = None,
+    memory_limit: str = "1GB",
+    threads: int = 1,
 ) -> pa.Table:
     """The records of the items given as (dataset, path): step, timestep, loss, loss_empty, by item and step.
 
-    Of an item with more than ``most`` records so many are taken, spread evenly; the column ``of`` says how many it has.
-    Reads those columns of the whole log once. A damaged shard is left out.
+    Only those up to step ``through``, where it is given. Of an item with more than ``most`` records so many are taken,
+    spread evenly; the column ``of`` says how many it has. Reads those columns of the whole log once. A damaged shard is
+    left out.
     """
     wanted = sorted(set(items))
     columns = [pa.array([item[i] for item in wanted], pa.string()) for i in (0, 1)]
@@ -300,11 +329,11 @@ def item_history(
         queries.insert("wanted", pa.Table.from_arrays(columns, ["dataset", "path"]))
         try:
             queries.read(log.files())
-            return queries.arrow("item_history", most=most)
+            return queries.arrow("item_history", most=most, through=FOREVER if through is None else through)
         except duckdb.Error:
             log.leave_out_damaged()  # or a shard was compacted since it was listed: then listing again is enough
             queries.read(log.files())
-            return queries.arrow("item_history", most=most)
+            return queries.arrow("item_history", most=most, through=FOREVER if through is None else through)
 
 
 def suspects(records: pa.Table) -> set[tuple[str, str]]:
@@ -313,6 +342,8 @@ def suspects(records: pa.Table) -> set[tuple[str, str]]:
         return set()
     with Queries(block_steps=_BLOCK_STEPS) as queries:
         queries.read(records)
+        if (edges := first_timesteps(queries, _BLOCK_STEPS, after=-1, through=FOREVER)[0]) is not None:
+            queries.place_timesteps(edges)
         _sum_items(queries, "items", records, after=-1, through=FOREVER)
         queries.view("item_statistics", sql("item_statistics"))
         return set(queries.rows("suspects"))
@@ -342,14 +373,8 @@ def _sum_items(queries: Queries, table: str, source: pa.Table | Sequence[Path], 
 def _summaries(queries: Queries, through: int, top_k: int, *, with_bins: bool) -> dict[str | None, Summary]:
     """The figures of every dataset, from the tables ``cells`` and ``peaks`` (and ``bins``)."""
     rows = queries.rows("summaries")
-    finite = sum(row[2] for row in rows if row[0] is None)
     fine = _fine_bins(queries) if with_bins else {}
-    exact = finite <= _EXACT_RECORDS or not with_bins
-    found: Mapping[str | None, list[float]]
-    if exact:
-        found = dict(queries.rows("quantiles", through=through))
-    else:
-        found = {name: bins.quantiles(*counts, QUANTILES) for name, counts in fine.items()}
+    found = _quantiles(queries, through, rows, fine)
     top = _top_k(queries, top_k, rows)
     return {
         name: Summary(
@@ -360,13 +385,34 @@ def _summaries(queries: Queries, through: int, top_k: int, *, with_bins: bool) -
             max=highest,
             std=_finite(std),
             non_finite=count - n,
-            quantiles=dict(zip(map(str, QUANTILES), found.get(name) or [None] * len(QUANTILES), strict=True)),
-            quantile_method="exact" if exact else "binned",
+            quantiles=dict(zip(map(str, QUANTILES), found.get(name) or _NO_QUANTILES, strict=True)),
+            quantile_method="binned" if name in fine and n > _EXACT_RECORDS else "exact",
             histogram=bins.histogram(*fine[name], lowest, highest) if name in fine else None,
             top_k=top.get(name, []),
         )
         for name, count, n, mean, lowest, highest, std in rows
     }
+
+
+def _quantiles(
+    queries: Queries, through: int, rows: list[tuple[Any, ...]], fine: Mapping[str | None, tuple[Any, Any]]
+) -> Mapping[str | None, list[float]]:
+    """Quantiles of the finite losses of every dataset, and over all; those of many losses from the bins in ``fine``."""
+    sizes: dict[str | None, int] = {name: n for name, _, n, *_ in rows}
+    if not fine or sizes[None] <= _EXACT_RECORDS:
+        return dict(queries.rows("quantiles", through=through))
+    found = {
+        name: bins.quantiles(*fine[name], QUANTILES, lowest, highest)
+        for name, _, n, _, lowest, highest, _ in rows
+        if n > _EXACT_RECORDS
+    }
+    waiting = {name: n for name, n in sizes.items() if 0 < n <= _EXACT_RECORDS}
+    while waiting:  # as many datasets at once as may be sorted
+        together = itertools.accumulate(waiting.values())
+        names = [name for name, total in zip(waiting, together, strict=True) if total <= _EXACT_RECORDS]
+        found |= dict(queries.rows("quantiles_of", through=through, datasets=names))
+        waiting = {name: n for name, n in waiting.items() if name not in names}
+    return found
 
 
 def _empty_summary() -> Summary:

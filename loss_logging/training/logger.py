@@ -18,9 +18,10 @@ import msgspec
 import pyarrow as pa
 
 from loss_logging.errors import ConfigError, LossLoggingError
-from loss_logging.records.columns import SCHEMA, table_from_records
+from loss_logging.records.columns import LAST_STEP, table_from_records
 from loss_logging.records.no_trace import no_trace
 from loss_logging.records.record import RecordLike
+from loss_logging.records.tables import table_of_records
 from loss_logging.runs.config import TrainConfig
 from loss_logging.support.chance import uniform_of
 from loss_logging.support.extras import require
@@ -127,8 +128,8 @@ class LossLogger:
             ValueError: ``step`` is negative.
             LossLoggingError: a batch was logged already.
         """
-        if step < 0:
-            raise ValueError(f"step is {step}; expected the step to go on after, 0 or more")
+        if not 0 <= step <= LAST_STEP:
+            raise ValueError(f"step is {step}; expected the step to go on after, 0 or more, up to 2**62")
         if self._recorder is not None:
             raise LossLoggingError("resume() after a batch was logged; call it before the first log_batch()")
         if self._folder is not None and self._is_ours():
@@ -191,17 +192,16 @@ class LossLogger:
 
         Args:
             step: the training step, 0 or more; it replaces the records' own.
-            records: as many as there are, or a frame of pandas or Polars with their columns; a table of Arrow has those
-                of ``loss_logging.records.columns.SCHEMA``.
+            records: as many as there are, or a frame of pandas or Polars; a table of Arrow has the columns path,
+                dataset, caption and loss, and any others of ``loss_logging.records.columns.SCHEMA``.
 
         Raises:
-            ValueError: a record lacks a key or has a figure that is no number, or ``step`` is negative.
+            ValueError: a record or the table lacks a key or has a figure that is no number, or ``step`` is negative.
             TypeError: a record is neither a SampleRecord nor a mapping.
-            pyarrow.ArrowInvalid: the table has other columns.
         """
         recorder = self._recorder or self._open()
         if recorder is not None:
-            table = records.cast(SCHEMA) if isinstance(records, pa.Table) else table_from_records(records)
+            table = table_of_records(records) if isinstance(records, pa.Table) else table_from_records(records)
             recorder.append_table(step, table)
 
     def is_paired_step(self, step: int) -> bool:
@@ -287,8 +287,8 @@ class LossLogger:
             ValueError: ``step`` is negative.
             TypeError: ``step`` is no whole number.
         """
-        if (step := index(step)) < 0:
-            raise ValueError(f"step is {step}; expected 0 or more")
+        if not 0 <= (step := index(step)) <= LAST_STEP:
+            raise ValueError(f"step is {step}; expected 0 or more, up to 2**62")
         recorder = self._recorder or self._open()
         if recorder is None:
             nothing: Future[Path | None] = Future()

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.records.columns import SCHEMA, caption_array, dataset_array, float_array, text_array
+from loss_logging.records.columns import LAST_STEP, SCHEMA, caption_array, dataset_array, float_array, text_array
 from loss_logging.records.in_flight import Pinned, hold, hold_components, hold_sized, names, numbers
 from loss_logging.records.log import SHARD_ROWS
 from loss_logging.support.warn import LOGGER, warn_once
@@ -151,7 +151,7 @@ class LossRecorder:
         if not one_dataset and not (type(datasets) in _PLAIN and len(datasets) == size):
             datasets = names("datasets", datasets, size)
         step = index(step)
-        if step < self.last_step:
+        if not self.last_step <= step <= LAST_STEP:
             _check_order(step, self.last_step)
         if self.appended - self._drained > self._limit and not self._has_room(size):
             return
@@ -174,7 +174,7 @@ class LossRecorder:
     def append_table(self, step: int, table: pa.Table) -> None:
         """Take records that are in columns already; they get this step."""
         step = index(step)
-        if step < self.last_step:
+        if not self.last_step <= step <= LAST_STEP:
             _check_order(step, self.last_step)
         if self.appended - self._drained > self._limit and not self._has_room(table.num_rows):
             return
@@ -389,8 +389,8 @@ def _not_per_example(shape: Sequence[int]) -> int:
 
 
 def _check_order(step: int, last_step: int) -> None:
-    if step < 0:
-        raise ValueError(f"step is {step}; expected 0 or more")
+    if not 0 <= step <= LAST_STEP:
+        raise ValueError(f"step is {step}; expected 0 or more, up to 2**62")
     warn_once(
         "step went back",
         f"step {step} was logged after step {last_step}. Both are kept; for a run that went back to a checkpoint, "

@@ -12,23 +12,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 import msgspec
 
-from loss_logging.captions.reason import DatasetCaptions, FlaggedCaption
 from loss_logging.records.log import RecordLog
-from loss_logging.reports.artifact import write_items, write_report
 from loss_logging.reports.names import items_path
-from loss_logging.reports.paired_warnings import paired_warnings
-from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, Worst, loss_scalar_name
+from loss_logging.reports.report import LossReport, loss_scalar_name
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.facts import RunFacts
 from loss_logging.runs.paths import opened_run
 from loss_logging.runs.store.upload import Uploader
-from loss_logging.statistics.run import RunStatistics
 from loss_logging.support.warn import LOGGER, warn_once
 from loss_logging.trackers.delivery import Dispatcher
 from loss_logging.trackers.pictures import PictureMaker
@@ -47,6 +43,7 @@ from loss_logging.training.messages import (
     Start,
 )
 from loss_logging.training.ranks.awaited import AwaitedRanks
+from loss_logging.training.report_maker import ReportMaker
 
 if TYPE_CHECKING:
     from loss_logging.pages.build import PageBuilder
@@ -54,8 +51,6 @@ if TYPE_CHECKING:
 __all__ = ["Reporter", "main"]
 
 _COMPACT_FILES = 64
-_MOST_ITEMS_IN_JSON = 1_000_000
-"""Half a gigabyte; what reads a JSON needs that much memory and more."""
 _UPLOAD_SHARE = 0.9
 """Of the time to close: the trainer waits no longer than that for the answer."""
 _NICENESS = 10
@@ -78,15 +73,8 @@ class Reporter:
         self._scalars_through = start.scalars_through
         self._log = RecordLog(self._config.records_dir)
         self._ranks = AwaitedRanks(self._log, start.run, start.world_size, self._config.rank_timeout_seconds)
-        self._statistics = RunStatistics(
-            self._log,
-            block_steps=self._config.save_every,
-            timestep_scale=self._config.timestep_scale,
-            memory_limit=self._config.memory_limit,
-            threads=self._config.threads,
-            spill_folder=self._config.paths.spill,
-        )
-        self._captions = self._statistics.captions(self._config.captions)
+        facts = RunFacts(start.config, start.world_size, start.resumed_from)
+        self._maker = ReportMaker(self._config, self._log, facts)
         self._backends = Dispatcher(start.backends, self._config)
         self._page = _page_builder(self._config)
         self._pictures = PictureMaker(self._config)
@@ -150,7 +138,7 @@ class Reporter:
         every = self._config.log_every
         self._report_scalars(complete // every * every)
         if self._config.log_per_example:
-            self._captions.check_early(complete)
+            self._maker.captions.check_early(complete)
         if len(self._log.files()) > _COMPACT_FILES:
             self._log.compact()
 
@@ -160,15 +148,11 @@ class Reporter:
         # The means of the window that ends here go with the report; trackers would show two points for one step else.
         recent = windows.pop()[1] if windows and windows[-1][0] == command.step else {}
         self._send_scalars(windows, windows[-1][0] if windows else self._scalars_through)
-        report = self._build(command.step, recent, [*command.warnings, *missing, *self._ranks.notes()])
+        report = self._maker.report(command.step, recent, [*command.warnings, *missing, *self._ranks.notes()])
         if self._is_superseded():  # in the meantime
             self._give_up(command)
             return
-        path = self._config.report_path(command.step)
-        places = self._places_of_items()
-        if "parquet" in places:
-            write_items(items_path(path), self._statistics.items())
-        write_report(path, report, self._statistics.items() if "json" in places else ())
+        path = self._maker.write(report)
         self._send_scalars([], command.step)
         self._refused.pop(command.serial, None)
         if self._start.backends or self._start.forward:
@@ -183,73 +167,15 @@ class Reporter:
         if self._mirror is not None:
             self._mirror.wake()
 
-    def _places_of_items(self) -> set[str]:
-        items = self._config.items
-        if not self._config.log_per_example:
-            return set()
-        if items == "auto":
-            return {"json" if self._statistics.count_items() <= _MOST_ITEMS_IN_JSON else "parquet"}
-        return {"json", "parquet"} if items == "both" else {items}
-
     def _refresh_page(self, report: LossReport) -> None:
         if self._page is None:
             return
         try:
-            self._page.refresh(report, self._statistics.items() if self._config.log_per_example else ())
+            self._page.refresh(report, self._maker.items())
         except Exception as error:  # noqa: BLE001 the report is written, and the page is made again at the next one
             warn_once(
                 "page", f"the report page of step {report.job.step} was not written: {type(error).__name__}: {error}"
             )
-
-    def _build(self, step: int, recent: dict[str, float], warnings: list[str]) -> LossReport:
-        config, statistics = self._config, self._statistics
-        statistics.advance(step)
-        summaries = statistics.summaries(config.top_k if config.log_per_example else 0)
-        if not config.log_per_dataset:
-            summaries = {name: _without_figures(summary) for name, summary in summaries.items()}
-        overall = summaries.pop(None)
-        paired = statistics.paired_items() if config.log_per_example else {}
-        distinct = statistics.distinct_captions() if config.log_per_example else {}
-        captions: dict[str, DatasetCaptions] = {}
-        flagged: list[FlaggedCaption] = []
-        flagged_summary: dict[str, int] = {}
-        if config.log_per_example:
-            self._captions.check()
-            captions = {name: self._captions.dataset(name) for name in paired}
-            flagged, flagged_summary = self._captions.flagged(config.max_table_rows)
-        return LossReport(
-            job=Job(
-                name=config.job_name,
-                step=step,
-                created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                world_size=self._start.world_size,
-                resumed_from=self._start.resumed_from,
-            ),
-            config=self._start.config,
-            global_=overall,
-            datasets={
-                name: DatasetReport(summary, paired.get(name), captions.get(name))
-                for name, summary in ((str(name), summary) for name, summary in summaries.items())
-            },
-            flagged=flagged,
-            flagged_summary=flagged_summary,
-            worst=Worst(statistics.worst_hard(config.top_k), statistics.worst_caption_mismatch(config.top_k))
-            if config.log_per_example
-            else Worst(),
-            timestep_scale=statistics.timestep_scale,
-            recent=recent,
-            warnings=[*warnings, *self._warnings(), *paired_warnings(paired, distinct)],
-            json_path=str(config.report_path(step)),
-        )
-
-    def _warnings(self) -> list[str]:
-        sentences = [f"{path.name} is left out of the log: {reason}" for path, reason in self._log.unreadable.items()]
-        if outside := self._statistics.timesteps_outside_scale():
-            sentences.append(
-                f"{outside} timesteps lie outside 0 to {self._statistics.timestep_scale:g} and count to the nearest "
-                "bin; set timestep_scale in the configuration"
-            )
-        return sentences + (self._captions.warnings if self._config.log_per_example else [])
 
     def _report_scalars(self, through: int) -> None:
         if through > self._scalars_through:
@@ -259,7 +185,7 @@ class Reporter:
         """Mean loss per dataset of each window of steps since the last one reported, as (last step, means)."""
         if not self._config.log_per_dataset:
             return []
-        return self._statistics.recent(self._scalars_through, through, self._config.log_every)
+        return self._maker.statistics.recent(self._scalars_through, through, self._config.log_every)
 
     def _send_scalars(self, windows: list[tuple[int, dict[str, float]]], through: int) -> None:
         rows = [
@@ -280,7 +206,7 @@ class Reporter:
         undelivered = list(map(str, self._backends.close(command.timeout)))
         if self._mirror is not None:
             undelivered += self._mirror.close(deadline - time.monotonic())
-        self._statistics.close()
+        self._maker.close()
         self._reply(Closed(undelivered))
 
     def _prune(self) -> None:
@@ -296,10 +222,6 @@ def _page_builder(config: TrainConfig) -> PageBuilder | None:
     from loss_logging.pages.build import PageBuilder  # needs the extra view
 
     return PageBuilder(config)
-
-
-def _without_figures(summary: Summary) -> Summary:
-    return msgspec.structs.replace(summary, histogram=None, loss_by_timestep=None)
 
 
 def main() -> None:

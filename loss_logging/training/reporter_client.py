@@ -19,6 +19,8 @@ from typing import Protocol
 import msgspec
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.facts import report_command
 from loss_logging.support.warn import LOGGER, warn_once
 from loss_logging.trackers.delivery import Dispatcher
 from loss_logging.training.messages import (
@@ -63,8 +65,10 @@ class ReporterClient(Protocol):
 class _Replies:
     """Resolves Futures and feeds the backends that live in the trainer's process."""
 
-    def __init__(self, backends: Dispatcher) -> None:
+    def __init__(self, start: Start, backends: Dispatcher) -> None:
+        self._config = TrainConfig.from_dict(start.config | {"loggers": []})
         self._backends = backends
+        self._missing: int | None = None  # the last step whose report there is not
         self.futures: dict[int, Future[Path | None]] = {}  # by the serial of their save step
         self.scalars_through = 0
         self.undelivered: list[str] = []
@@ -83,6 +87,8 @@ class _Replies:
         elif isinstance(reply, Saved):
             if reply.report is not None:
                 self._backends.write(reply.report)
+            if self._missing is not None and self._missing <= reply.step:
+                self._missing = None
             if (future := self.futures.pop(reply.serial, None)) is not None:
                 future.set_result(Path(reply.path))
         elif isinstance(reply, Failed):
@@ -92,10 +98,21 @@ class _Replies:
             self.closed = True
 
     def fail(self, step: int, serial: int, reason: str) -> None:
-        message = f"no report for step {step}: {reason}. The records are in the log; the next save step covers them."
+        self._missing = step
+        message = (
+            f"no report for step {step}: {reason}. The records are in the log; the next save step covers them. Where "
+            f"there is none, this makes the report: {report_command(self._config, step)}"
+        )
         warn_once(f"no report: {reason}", message)
         if (future := self.futures.pop(serial, None)) is not None:
             future.set_exception(ReporterError(message))
+
+    def no_report(self) -> list[str]:
+        """A sentence on the report that the run ends without, and how to get it."""
+        if self._missing is None:
+            return []
+        command = report_command(self._config, self._missing)
+        return [f"there is no report of step {self._missing}; this makes it from the log: {command}"]
 
 
 class InlineReporter:
@@ -106,7 +123,7 @@ class InlineReporter:
             Reporter,  # pulls in DuckDB, which a reporter process keeps out of the trainer
         )
 
-        self._replies = _Replies(backends)
+        self._replies = _Replies(start, backends)
         self._reporter = Reporter(start, self._replies)
 
     def notice(self, step: int) -> None:
@@ -120,7 +137,7 @@ class InlineReporter:
 
     def close(self, step: int, timeout: float) -> list[str]:
         self._reporter.handle(Close(step, timeout))
-        return self._replies.undelivered
+        return [*self._replies.undelivered, *self._replies.no_report()]
 
 
 class _Ended(msgspec.Struct, frozen=True):
@@ -138,7 +155,7 @@ class ReporterProcess:
 
     def __init__(self, start: Start, backends: Dispatcher) -> None:
         self._start = start
-        self._replies = _Replies(backends)
+        self._replies = _Replies(start, backends)
         self._replies.scalars_through = start.scalars_through
         self._owed: dict[int, Save] = {}
         self._closing: Close | None = None
@@ -163,10 +180,12 @@ class ReporterProcess:
             if self._process is not None:
                 self._process.kill()
             self._fail_owed(f"the reporter did not finish within {timeout:.3g} s")
-            return [f"the reporter process did not finish within {timeout:.3g} s and was ended"]
+            ended = f"the reporter process did not finish within {timeout:.3g} s and was ended"
+            return [ended, *self._replies.no_report()]
         if not self._replies.closed:
-            return ["the reporter process died while it was closing; loggers may lack the last reports and scalars"]
-        return self._replies.undelivered
+            ended = "the reporter process died while it was closing; loggers may lack the last reports and scalars"
+            return [ended, *self._replies.no_report()]
+        return [*self._replies.undelivered, *self._replies.no_report()]
 
     # --- the thread that owns the process -------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.names import by_step, items_path
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.facts import RunFacts, write_facts
 from loss_logging.runs.lock import RunLock
 from loss_logging.runs.store.download import bring, holds_another_run
 from loss_logging.runs.store.upload import forget_versions
@@ -42,6 +43,7 @@ class RunFolder:
         self._others = rank.rank == 0 and config.url is not None and holds_another_run(config)
         self._config = config
         self._rank = rank.rank
+        self._world_size = rank.world_size
         self._lock = RunLock(config.records_dir, rank.rank, give_way)
         self.log = RecordLog(config.records_dir, rank.rank)
         self.meeting = Meeting(config.paths)
@@ -113,6 +115,7 @@ class RunFolder:
             self._leave_behind()
         self.log.clean()
         remove_leftovers(self._config.out_dir, f"{self._config.job_name}_")
+        write_facts(self._config, RunFacts(self._config.to_dict(), self._world_size, self.resumed_from))
         return self.meeting.open()
 
     def release(self) -> None:
@@ -145,7 +148,7 @@ class RunFolder:
         archive = config.paths.archive / f"{config.job_name}-{now}"
         archive.mkdir(parents=True)
         forget_versions(config)
-        for path in [*used, *filter(Path.exists, [config.page_path])]:
+        for path in [*used, *filter(Path.exists, [config.page_path, config.paths.facts])]:
             shutil.move(path, archive / path.name)
         if delivered.exists():
             shutil.move(delivered, archive / "delivered")

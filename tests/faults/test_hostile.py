@@ -29,7 +29,7 @@ from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.records.columns import SCHEMA, table_from_records
 from loss_logging.records.log import LogVersionError, RecordLog, Shard
 from loss_logging.reports.artifact import write_csv
-from loss_logging.training import reporter
+from loss_logging.training import report_maker
 
 SECRET = b"what is outside stays as it is"
 
@@ -280,7 +280,7 @@ def test_clocks_that_jump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         def now(cls, tz: Any = None) -> datetime:
             return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=rng.uniform(0, 9e9))
 
-    monkeypatch.setattr(reporter, "datetime", Jumping)
+    monkeypatch.setattr(report_maker, "datetime", Jumping)
     root = tmp_path / "jumping"
     run(root, last=20)
     jumping = run(root, 21, 40, resume=20)

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from helpers import record
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from item_reports import save
 from rich.console import Console
 
-from loss_logging import LossLogger
+from loss_logging import LossLogger, aggregate_by_dataset
 from loss_logging.cli.tables.comparison import print_comparison
+from loss_logging.reports import compare
 from loss_logging.reports.artifact import read_report
-from loss_logging.reports.compare import Comparison, Moments, compare_reports
+from loss_logging.reports.compare import Comparison, ItemCounts, Moments, compare_reports
+from loss_logging.reports.report import Summary
 
 CATS, DOGS = ("cats", "1.png"), ("dogs", "2.png")
 
@@ -41,7 +44,7 @@ def test_save_steps_of_one_run_are_compared_without_their_overlap(tmp_path: Path
     assert (better.path, better.before, better.after, better.n_before, better.n_after) == ("2.png", 1.0, 0.375, 2, 2)
     # Within cats, the four losses lie 1 from the mean of their side: s^2 = 4 / (2 + 2 - 2).
     assert worse.z == pytest.approx(5.0 / math.sqrt(2.0 * (1 / 2 + 1 / 2)))
-    assert cats.z == pytest.approx(5.0 / math.sqrt(1 / 2 + 1 / 2))
+    assert cats.z == pytest.approx(5.0 / math.sqrt(2 / 2 + 2 / 2))  # a variance of 2 on both sides
 
 
 def test_two_runs_are_compared_as_they_stand(tmp_path: Path) -> None:
@@ -51,6 +54,46 @@ def test_two_runs_are_compared_as_they_stand(tmp_path: Path) -> None:
     found = compare_reports(first, second)
     assert not found.continues
     assert (found.overall.before, found.overall.after, found.overall.n_after) == (2.0, 4.0, 3)
+
+
+@settings(deadline=None, max_examples=100)
+@given(*[st.lists(st.floats(0.0625, 8, width=16), min_size=1, max_size=12)] * 2)
+def test_a_datasets_z_is_welchs(before: list[float], after: list[float]) -> None:
+    """As NumPy computes it; none where a side has one loss, or neither varies."""
+    change = compare._change("d", _summary(before), _summary(after), False, ItemCounts())
+    if min(len(before), len(after)) < 2 or len({*before}) == len({*after}) == 1:
+        assert change.z is None
+    else:
+        error = math.sqrt(sum(np.var(losses, ddof=1) / len(losses) for losses in (before, after)))
+        assert change.z == pytest.approx((np.mean(after) - np.mean(before)) / error, rel=1e-9)
+
+
+def _summary(losses: list[float]) -> Summary:
+    return aggregate_by_dataset([record(loss=loss) for loss in losses]).overall
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [
+        ([0.5], [0.1, 0.11, 0.12]),
+        ([0.1, 0.11, 0.12], [0.5]),
+        ([0.5], [0.1]),
+        ([0.1] * 7, [0.3] * 7),
+        ([0.1 + 1e-17, 0.1, 0.30000000000000004 - 0.2], [0.3, 0.1 + 0.2, 0.3]),
+        ([1e200, 1.0, 2.0], [1.0, 2.0, 1e200]),
+    ],
+    ids=str,
+)
+def test_no_z_without_a_spread(sides: tuple[list[float], list[float]], tmp_path: Path) -> None:
+    """One loss says nothing about how much losses vary, nor do equal ones, up to rounding, or such as overflow; that is
+    so for save steps of a run, too, whose overlap is taken away."""
+    if len(set(map(len, sides))) == 1:
+        first, second = save(tmp_path / "run", [{CATS: losses} for losses in sides])
+        assert compare_reports(first, second).overall.z is None
+        assert {item.z for item in compare_reports(first, second).worse} <= {None}
+    ((first,), (second,)) = (save(tmp_path / f"{i}", [{CATS: losses}]) for i, losses in enumerate(sides))
+    assert compare_reports(first, second).datasets[0].z is None
+    assert compare_reports(first, second).overall.z is None
 
 
 def test_items_in_one_report_only_are_said(tmp_path: Path) -> None:

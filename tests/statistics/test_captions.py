@@ -95,7 +95,7 @@ def test_memory_does_not_grow_with_captions_that_change(run: Any) -> None:
     one = run()
     for step in range(5):
         one.save("d", [f"{step} {i} {caption}" for i, caption in enumerate(ENGLISH[:20])])
-    assert len(one.losses._run.reporter._reporter._captions._comparison) <= 40
+    assert len(one.losses._run.reporter._reporter._maker.captions._comparison) <= 40
 
 
 def test_the_profile_follows_the_dataset(run: Any) -> None:

@@ -20,7 +20,7 @@ from loss_logging.records.log import RecordLog
 from loss_logging.reports.items import read_items
 from loss_logging.statistics import queries
 from loss_logging.statistics import run as statistics
-from loss_logging.training import reporter
+from loss_logging.training import report_maker
 
 SIXTEENTHS = st.integers(1, 64).map(lambda n: n / 16)  # their sums are exact, in whatever order
 LOSSES = st.one_of(SIXTEENTHS, st.sampled_from([math.nan, math.inf]))
@@ -108,7 +108,7 @@ def test_medians_of_very_many_items(
 
 def test_a_report_of_very_many_items_has_them_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A JSON that no program could read at once is not written; every figure is in the Parquet, and readers find it."""
-    monkeypatch.setattr(reporter, "_MOST_ITEMS_IN_JSON", 3)
+    monkeypatch.setattr(report_maker, "_MOST_ITEMS_IN_JSON", 3)
     with LossLogger(job_name="run", save_root=tmp_path, loggers=[], reporter="inline") as losses:
         losses.log_batch(1, [0.25, 0.5, 0.75], paths=["a", "b", "c"], datasets="d", captions=["a cat"] * 3)
         few = losses.save_step(1).result()

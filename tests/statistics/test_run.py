@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from helpers import assert_same, figures, is_decided, item_rows, plain_items, record, run_statistics, write
+from helpers import assert_same, figures, is_decided, item_rows, plain_edges, plain_items, record, run_statistics, write
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
 from loss_logging.records.record import SampleRecord
 from loss_logging.reports.report import Summary
+from loss_logging.statistics import timestep_bins
 
 QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
 ORDINARY = st.floats(0.0625, 8, width=16)
@@ -210,16 +212,20 @@ def test_many_equal_losses_have_no_spread(tmp_path: Path) -> None:
 
 
 @settings(deadline=None, max_examples=40)
-@given(rows=records(st.one_of(ORDINARY, ORDINARY, NON_FINITE)), block=st.sampled_from([1, 5, 100]))
+@given(
+    rows=records(st.one_of(ORDINARY, ORDINARY, NON_FINITE)),
+    block=st.sampled_from([1, 5, 100]),
+    scale=st.sampled_from([1.0, None]),
+)
 def test_items_follow_their_definitions(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], block: int
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], block: int, scale: float | None
 ) -> None:
     """Per item: count, average, extremes, std, last, hard, caption_mismatch and its standard error."""
     log = RecordLog(tmp_path_factory.mktemp("log"))
     write(log, rows)
-    numbers = run_statistics(log, block_steps=block)
+    numbers = run_statistics(log, block_steps=block, timestep_scale=scale)
     numbers.advance(17)
-    expected = plain_items(rows, block, 1.0)
+    expected = plain_items(rows, block, scale)
     got = {(row.pop("dataset"), row.pop("path")): row for row in item_rows(numbers)}
     assert sorted(got) == sorted(expected)
     for key, figures_ in got.items():
@@ -250,37 +256,51 @@ def test_items_follow_their_definitions(
 
 
 @settings(deadline=None, max_examples=12, phases=set(Phase) - {Phase.shrink})  # an example takes a quarter of a second
-@given(data=st.data(), rows=records(st.one_of(ORDINARY, NON_FINITE), max_size=30), block=st.sampled_from([1, 4, 100]))
+@given(
+    data=st.data(),
+    rows=records(st.one_of(ORDINARY, NON_FINITE), max_size=30),
+    block=st.sampled_from([1, 4, 100]),
+    scale=st.sampled_from([1.0, None]),
+    enough=st.sampled_from([5, 200]),
+)
 def test_figures_do_not_depend_on_when_they_were_asked_for(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, rows: list[dict[str, Any]], block: int
+    tmp_path_factory: pytest.TempPathFactory,
+    data: st.DataObject,
+    rows: list[dict[str, Any]],
+    block: int,
+    scale: float | None,
+    enough: int,
 ) -> None:
     """In one go, or at odd steps while the log grows, is compacted, and gets records late: the same in the end."""
-    ends = sorted(data.draw(st.lists(st.integers(0, 17), max_size=5), label="asked at"))
-    for i, row in enumerate(rows):  # of equal peaks of one item, any one may be shown
-        row["loss"] += i / 1024
-    late = data.draw(st.sets(st.integers(0, len(rows)), max_size=3), label="late")
-    log = RecordLog(tmp_path_factory.mktemp("grows"))
-    numbers = run_statistics(log, block_steps=block)
-    for start, end in zip([-1, *ends], [*ends, 17], strict=True):
-        for step in range(start + 1, end + 1):
-            write(log, [row for i, row in enumerate(rows) if row["step"] == step and i not in late])
-        if data.draw(st.booleans(), label="compact"):
-            log.compact()
-        numbers.advance(end)
-    write(log, [row for i, row in enumerate(rows) if i in late])
-    numbers.advance(17)
-    whole = RecordLog(tmp_path_factory.mktemp("whole"))
-    write(
-        whole, [row for i, row in enumerate(rows) if i not in late] + [row for i, row in enumerate(rows) if i in late]
-    )
-    at_once = run_statistics(whole, block_steps=block)
-    at_once.advance(17)
-    assert_same(figures(numbers), figures(at_once), rel=1e-7, absolute=1e-9)
-    numbers.advance(8)
-    at_once.advance(8)
-    assert_same(figures(numbers), figures(at_once), rel=1e-7, absolute=1e-9)
-    numbers.close()
-    at_once.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timestep_bins, "_ENOUGH", enough)
+        ends = sorted(data.draw(st.lists(st.integers(0, 17), max_size=5), label="asked at"))
+        for i, row in enumerate(rows):  # of equal peaks of one item, any one may be shown
+            row["loss"] += i / 1024
+        late = data.draw(st.sets(st.integers(0, len(rows)), max_size=3), label="late")
+        log = RecordLog(tmp_path_factory.mktemp("grows"))
+        numbers = run_statistics(log, block_steps=block, timestep_scale=scale)
+        for start, end in zip([-1, *ends], [*ends, 17], strict=True):
+            for step in range(start + 1, end + 1):
+                write(log, [row for i, row in enumerate(rows) if row["step"] == step and i not in late])
+            if data.draw(st.booleans(), label="compact"):
+                log.compact()
+            numbers.advance(end)
+        write(log, [row for i, row in enumerate(rows) if i in late])
+        numbers.advance(17)
+        whole = RecordLog(tmp_path_factory.mktemp("whole"))
+        write(
+            whole,
+            [row for i, row in enumerate(rows) if i not in late] + [row for i, row in enumerate(rows) if i in late],
+        )
+        at_once = run_statistics(whole, block_steps=block, timestep_scale=scale)
+        at_once.advance(17)
+        assert_same(figures(numbers), figures(at_once), rel=1e-7, absolute=1e-9)
+        numbers.advance(8)
+        at_once.advance(8)
+        assert_same(figures(numbers), figures(at_once), rel=1e-7, absolute=1e-9)
+        numbers.close()
+        at_once.close()
 
 
 def _walk(seed: int, steps: range) -> list[dict[str, Any]]:
@@ -358,55 +378,152 @@ def _curve(rows: list[dict[str, Any]], folder: Path, **options: Any) -> tuple[An
     return everything["summaries"]["None"]["loss_by_timestep"], everything, numbers.timestep_scale
 
 
-@pytest.mark.parametrize("decided", [True, False])
-def test_loss_by_timestep(tmp_path: Path, decided: bool) -> None:
-    """Means per twentieth of the scale are NumPy's; records without a timestep are in none; 1000 is the same as 1."""
+@pytest.mark.parametrize("stated", [True, False])
+def test_loss_by_timestep(tmp_path: Path, stated: bool) -> None:
+    """Means per bin are NumPy's; records without a timestep are in none; 1024 is the same as 1."""
     rng = np.random.default_rng(6)
-    timesteps = [None if rng.random() < 0.2 else float(t) for t in (rng.integers(0, 1000, 500) + 0.5) / 1000]
+    timesteps = [None if rng.random() < 0.2 else float(t) for t in (rng.integers(0, 1024, 500) + 0.5) / 1024]
     losses = rng.lognormal(size=500)
     rows = [
         record(path=str(i % 30), loss=float(loss), step=i // 9, timestep=t)
         for i, (loss, t) in enumerate(zip(losses, timesteps, strict=True))
     ]
-    curve, everything, scale = _curve(rows, tmp_path / "1", timestep_scale=1.0 if decided else None)
-    assert scale == 1.0
+    curve, everything, scale = _curve(rows, tmp_path / "1", timestep_scale=1.0 if stated else None)
+    assert scale == (1.0 if stated else None)
     known = np.array([t is not None for t in timesteps])
     places = np.array([t for t in timesteps if t is not None])
-    counts, edges = np.histogram(places, 20, (0, 1))
-    sums, _ = np.histogram(places, 20, (0, 1), weights=losses[known])
-    assert curve["counts"] == counts.tolist()
+    counts, edges = np.histogram(places, np.linspace(0, 1, 21) if stated else plain_edges(rows, 5))
+    sums, _ = np.histogram(places, edges, weights=losses[known])
+    assert len(counts) == 20
     assert curve["edges"] == pytest.approx(edges.tolist())
+    if not stated:  # the bins of the first 200 hold about as many each; a few later ones lie outside
+        counts[0] += (places < edges[0]).sum()
+        counts[-1] += (places > edges[-1]).sum()
+        sums[0] += losses[known][places < edges[0]].sum()
+        sums[-1] += losses[known][places > edges[-1]].sum()
+        assert max(curve["counts"]) < 3 * min(curve["counts"])
+    assert curve["counts"] == counts.tolist()
     assert curve["means"] == pytest.approx((sums / counts).tolist())
 
-    thousand = [row | {"timestep": None if row["timestep"] is None else row["timestep"] * 1000} for row in rows]
-    curve1000, everything1000, scale1000 = _curve(
-        thousand, tmp_path / "1000", timestep_scale=1000.0 if decided else None
-    )
-    assert scale1000 == 1000.0
-    assert curve1000["edges"] == pytest.approx((edges * 1000).tolist())
-    assert_same((curve1000["counts"], curve1000["means"]), (curve["counts"], curve["means"]))
-    assert_same(everything1000["items"], everything["items"])
+    many = [row | {"timestep": None if row["timestep"] is None else row["timestep"] * 1024} for row in rows]
+    other, everything_of_many, _ = _curve(many, tmp_path / "1024", timestep_scale=1024.0 if stated else None)
+    assert other["edges"] == pytest.approx((edges * 1024).tolist())
+    assert_same((other["counts"], other["means"]), (curve["counts"], curve["means"]))
+    assert_same(everything_of_many["items"], everything["items"])
 
 
-@pytest.mark.parametrize(
-    ("highest", "scale"), [(0.3, 1.0), (1.0, 1.0), (1.5, 1000.0), (999.0, 1000.0), (4000.0, 4000.0)]
-)
-def test_the_scale_is_decided_by_what_is_seen_first(tmp_path: Path, highest: float, scale: float) -> None:
-    """The scale fits the first timesteps, and does not change when later ones are beyond it."""
+TIMESTEPS: dict[str, Callable[[np.random.Generator, int], Any]] = {
+    "50 whole ones": lambda rng, n: rng.integers(0, 50, n),
+    "100 whole ones": lambda rng, n: rng.integers(1, 101, n),
+    "1000 whole ones": lambda rng, n: rng.integers(0, 1000, n),
+    "0 to 1": lambda rng, n: rng.random(n),
+    "1000 to 0, shifted": lambda rng, n: 1000 / (1 + (1 / rng.random(n) - 1) / 3),
+    "logit normal": lambda rng, n: 1 / (1 + np.exp(-rng.normal(size=n))),
+    "sigmas to 80": lambda rng, n: np.minimum(np.exp(rng.normal(-1.2, 1.2, n)), 80),
+    "sigmas of Karras": lambda rng, n: (80 ** (1 / 7) + rng.random(n) * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7,
+    "four": lambda rng, n: rng.choice([249, 499, 749, 999], n),
+    "mostly the last": lambda rng, n: np.where(rng.random(n) < 0.6, 1.0, rng.random(n)),
+    "below 0": lambda rng, n: rng.random(n) - 0.5,
+    "1e12 and more": lambda rng, n: 1e12 * (1 + rng.random(n)),
+}
+
+
+@pytest.mark.parametrize("kind", TIMESTEPS)
+def test_odd_images_are_found_on_any_scale(tmp_path: Path, kind: str) -> None:
+    """Where the loss says above all which timestep it was, `hard` finds the odd items, no scale being stated."""
+    rng = np.random.default_rng(7)
+    n = 8_000
+    timesteps = TIMESTEPS[kind](rng, n).astype(float)
+    ranks = np.searchsorted(np.sort(timesteps), timesteps) / n  # how easy it is, on whatever scale
+    items = np.concatenate([rng.permutation(400) for _ in range(n // 400)])
+    odd = set(range(20))
+    losses = np.exp(-4 * ranks) * np.exp(rng.normal(0, 0.2, n)) * np.where(items < 20, 1.3, 1.0)
+    columns = zip(items.tolist(), losses.tolist(), timesteps.tolist(), strict=True)
+    rows = [
+        record(path=str(item), loss=loss, step=1 + i // 8, timestep=timestep)
+        for i, (item, loss, timestep) in enumerate(columns)
+    ]
     log = RecordLog(tmp_path)
-    write(log, [record(step=1), record(step=2, timestep=highest)])
+    write(log, rows)
+    numbers = run_statistics(log, timestep_scale=None, block_steps=250)
+    numbers.advance(1000)
+    found = {int(item.path) for item in numbers.worst_hard(20)}
+    assert len(found & odd) >= 19
+    assert numbers.timesteps_outside() is None
+    # The same when it is looked at early, and from the records in memory.
+    early = run_statistics(log, timestep_scale=None, block_steps=250)
+    for step in (3, 40, 270, 700, 1000):
+        early.advance(step)
+    assert_same(figures(early), figures(numbers))
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.dictionaries(
+        st.floats(allow_nan=False, allow_infinity=False, width=16),
+        st.integers(1, 300),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_bins_hold_about_as_many_each(counts: dict[float, int]) -> None:
+    """Edges ascend and hold every value; each value is in one bin; plain Python makes the same ones of the timesteps;
+    no bin of several values holds more than a twentieth too many."""
+    values = sorted(counts)
+    rows = [{"timestep": value} for value in values for _ in range(counts[value])]
+    edges = timestep_bins.bins_of_timesteps(values, [counts[value] for value in values])
+    assert edges == pytest.approx(plain_edges(rows, 1, enough=10**9))
+    assert all(low < high for low, high in itertools.pairwise(edges))
+    assert edges[0] <= values[0] <= values[-1] <= edges[-1]
+    assert len(edges) <= 21
+    assert not {*edges[1:-1]} & {*values}
+    total = sum(counts.values())
+    for low, high in itertools.pairwise(edges):
+        inside = [value for value in values if low <= value <= high]
+        if len(inside) > 1:
+            assert sum(counts[value] for value in inside) < 2 * total / 20 + 2 * min(counts[value] for value in inside)
+
+
+def test_bins_stay_as_the_first_timesteps_made_them(tmp_path: Path) -> None:
+    """From the first block with enough on, bins stay; later timesteps elsewhere are in the nearest, and are counted."""
+    log = RecordLog(tmp_path)
+    rng = np.random.default_rng(12)
+    write(log, [record(path=str(i), step=1 + i // 60, timestep=float(t)) for i, t in enumerate(rng.random(300))])
     numbers = run_statistics(log, timestep_scale=None)
-    numbers.advance(1)
-    numbers.advance(2)
-    assert numbers.timestep_scale == scale
-    write(log, [record(step=3, timestep=scale * 7), record(step=3, timestep=-1.0)])
-    numbers.advance(3)
-    assert numbers.timestep_scale == scale
+    for step in range(1, 6):
+        numbers.advance(step)
     curve = numbers.summaries(0)[None].loss_by_timestep
     assert curve is not None
-    assert curve.counts[0] >= 1
-    assert curve.counts[-1] >= 1
-    assert sum(curve.counts) == 3
+    assert curve.counts == [15] * 20
+    write(log, [record(path=str(i), step=6, timestep=float(t)) for i, t in enumerate(rng.random(200))])
+    numbers.advance(6)
+    assert numbers.timesteps_outside() is None
+    write(log, [record(step=7, timestep=900.0)] * 40 + [record(step=7, timestep=-1.0)])
+    numbers.advance(7)
+    later = numbers.summaries(0)[None].loss_by_timestep
+    assert later is not None
+    assert later.edges == curve.edges
+    assert sum(later.counts) == 541
+    outside = numbers.timesteps_outside()
+    assert outside is not None
+    assert outside[0] >= 41
+    assert outside[1:] == (curve.edges[0], curve.edges[-1])
+
+
+def test_a_stated_scale_is_kept(tmp_path: Path) -> None:
+    """Its bins are equal, whatever the timesteps are, and one record outside is said to be."""
+    log = RecordLog(tmp_path)
+    write(log, [record(step=1, timestep=t) for t in (0.0, 0.15, 1.0)])
+    numbers = run_statistics(log)
+    numbers.advance(1)
+    assert numbers.timesteps_outside() is None
+    write(log, [record(step=2, timestep=1.5)])
+    numbers.advance(2)
+    curve = numbers.summaries(0)[None].loss_by_timestep
+    assert curve is not None
+    assert (curve.edges[0], curve.edges[3], curve.edges[-1]) == (0.0, 0.15, 1.0)
+    assert (curve.counts[0], curve.counts[3], curve.counts[-1]) == (1, 1, 2)
+    assert numbers.timesteps_outside() == (1, 0.0, 1.0)
 
 
 def test_no_timesteps_no_curve(tmp_path: Path) -> None:
@@ -470,6 +587,48 @@ def test_one_bin_where_timesteps_do_not_tell(tmp_path: Path, timestep: float | N
     hard = _hard(rows, tmp_path)
     z = (losses - losses.mean()) / losses.std()
     assert [hard[str(i)] for i in range(50)] == pytest.approx((z / 6).tolist())
+
+
+@pytest.mark.parametrize("size", [1e155, 1e200, 1e307])
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_losses_that_overflow_have_no_hard(tmp_path: Path, size: float, all_of_them: bool) -> None:
+    """Where the spread is more than a float holds, `hard` and the deviations are None, not 0 or infinite; other blocks
+    and timestep bins have theirs."""
+    rows = [
+        record(path=str(i % 5), loss=size * (1 + i % 7) if all_of_them or i == 3 else 1.0 + i % 3, step=1, timestep=0.1)
+        for i in range(40)
+    ]
+    other = [record(path=f"o{i}", loss=1.0 + i % 3, step=1, timestep=0.9) for i in range(40)]
+    later = [record(path=f"l{i}", loss=1.0 + i % 3, step=6) for i in range(40)]
+    log = RecordLog(tmp_path)
+    write(log, rows + other + later)
+    (numbers := run_statistics(log)).advance(6)
+    items = {row["path"]: row for row in item_rows(numbers)}
+    for path in "01234":
+        assert (items[path]["hard"], items[path]["std_z"]) == (None, None)
+    assert items["3"]["std_loss"] is None
+    z = np.array([1.0 + i % 3 for i in range(40)])
+    z = (z - z.mean()) / z.std()
+    for kind in "ol":
+        assert [items[f"{kind}{i}"]["hard"] for i in range(40)] == pytest.approx((z / 6).tolist())
+    assert {item.path[0] for item in numbers.worst_hard(999)} == {"o", "l"}
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.sampled_from([0.3, 0.1 + 0.2, 0.1 * 3, 0.30000000000000016]), min_size=8, max_size=40))
+def test_losses_equal_up_to_rounding_rank_nothing(
+    tmp_path_factory: pytest.TempPathFactory, losses: list[float]
+) -> None:
+    """What is left of equal losses, and of equal mismatches, when they were computed in another order is no spread."""
+    log = RecordLog(tmp_path_factory.mktemp("log"))
+    rows = [record(path="ab"[i % 2], loss=loss, loss_empty=loss / 1.5, step=i) for i, loss in enumerate(losses)]
+    write(log, rows)
+    (numbers := run_statistics(log)).advance(40)
+    assert numbers.worst_hard(3) == []
+    for item in numbers.worst_caption_mismatch(3):
+        assert item.score == pytest.approx(0.4)
+        assert (item.standard_error, item.t) == (0.0, None)
+    numbers.close()
 
 
 def test_an_item_seen_once_does_not_lead(tmp_path: Path) -> None:

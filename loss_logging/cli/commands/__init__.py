@@ -17,6 +17,7 @@ from loss_logging.cli.commands.evaluate import evaluate
 from loss_logging.cli.commands.export import export
 from loss_logging.cli.commands.html import html
 from loss_logging.cli.commands.push import push
+from loss_logging.cli.commands.report import report
 from loss_logging.cli.commands.show import show
 from loss_logging.cli.commands.upload import upload
 from loss_logging.cli.commands.view import view
@@ -47,5 +48,5 @@ def root(
 
 
 # In the order of --help.
-for command in (demo, evaluate, check_captions, show, compare, html, view, export, push, upload, doctor):
+for command in (demo, evaluate, check_captions, show, compare, html, view, export, report, push, upload, doctor):
     app.command()(command)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from loss_logging.cli.console import JobOption, JsonOption, print_json
 from loss_logging.errors import LossLoggingError
-from loss_logging.runs.locate import find_report, last_two
+from loss_logging.runs.locate import last_two
 from loss_logging.support.object_store import as_url
 
 __all__ = ["compare"]
@@ -57,8 +57,11 @@ def compare(
 
 
 def _both(before: Path, after: Path | None, job: str | None) -> tuple[Path, Path]:
+    from loss_logging.training.late_report import find_or_make_report
+
+    first = find_or_make_report(before, job)
     if after is not None:
-        return find_report(before, job), find_report(after, job)
+        return first, find_or_make_report(after, job)
     if not before.is_dir() and as_url(before) is None:
         raise LossLoggingError(f"what is {before} to be compared with? Give two reports, or the folder of a run")
     reports = last_two(before, job)

@@ -10,7 +10,6 @@ import msgspec
 import typer
 
 from loss_logging.cli.console import JobOption, JsonOption, hint, print_json
-from loss_logging.runs.locate import find_report
 
 __all__ = ["export"]
 
@@ -84,6 +83,7 @@ def export(
       loss-logging export runs/cats --to exclude-list --flagged error
     """
     from loss_logging.reports.export import ItemFilter, export_items
+    from loss_logging.training.late_report import find_or_make_report
 
     if to == "parquet" and out is None and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is nothing to look at; give a file with --out", param_hint="--to")
@@ -91,7 +91,7 @@ def export(
         raise typer.BadParameter("standard output is for the items then; give a file with --out", param_hint="--json")
     selection = ItemFilter(tuple(dataset or ()), flagged, min_caption_mismatch, _worst(worst) if worst else None)
     done = export_items(
-        find_report(path, job), out or sys.stdout.buffer, to, selection, formulas=keep_formulas, progress=True
+        find_or_make_report(path, job), out or sys.stdout.buffer, to, selection, formulas=keep_formulas, progress=True
     )
     for sentence in done.warnings:
         hint(f"warning: {sentence}", "yellow")

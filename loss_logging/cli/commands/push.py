@@ -41,12 +41,14 @@ def push(
     """
     from loss_logging.runs.locate import latest_reports
     from loss_logging.trackers.push import push_job
+    from loss_logging.training.late_report import make_missing_reports
 
     if (url := as_url(folder)) is not None:
         raise LossLoggingError(
             f"{url}: push notes in the run's folder what has arrived; give the folder that the run was written to "
             "(local_root of its configuration)"
         )
+    make_missing_reports(folder, job)
     jobs = latest_reports(folder)
     if job is not None and job not in jobs:
         raise LossLoggingError(f"{folder} holds no report of the job {job!r}; there are: {', '.join(jobs)}")

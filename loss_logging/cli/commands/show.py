@@ -10,7 +10,6 @@ from rich.console import Console
 
 from loss_logging.cli.console import JobOption, JsonOption, print_json
 from loss_logging.cli.tables.report import print_report
-from loss_logging.runs.locate import find_report
 
 __all__ = ["show"]
 
@@ -26,7 +25,8 @@ def show(
 ) -> None:
     """Print a report as tables: the losses of each dataset, the worst items, the flagged captions.
 
-    Of a folder, the report that was written last is shown.
+    Of a folder, the report that was written last is shown; where there is none, it is made
+    from the log.
     --json prints everything but the items, which loss-logging export has.
 
     \b
@@ -36,8 +36,9 @@ def show(
       loss-logging show runs/cats --json | jq .flagged_summary
     """
     from loss_logging.reports.artifact import read_without_items
+    from loss_logging.training.late_report import find_or_make_report
 
-    report = read_without_items(find_report(path, job), progress=True)
+    report = read_without_items(find_or_make_report(path, job), progress=True)
     if as_json:
         print_json(report)
     else:

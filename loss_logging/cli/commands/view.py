@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from loss_logging.cli.console import JobOption, JsonOption, print_json
+from loss_logging.errors import LossLoggingError
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.locate import place_of
 from loss_logging.support.extras import require
 
 __all__ = ["view"]
@@ -47,5 +49,7 @@ def view(
         if open_browser:
             webbrowser.open(address)
 
+    if place_of(folder).job is None and (step := place_of(folder).step) is not None:
+        raise LossLoggingError(f"view shows the whole log; for the page of step {step}: loss-logging html {folder}")
     config = TrainConfig.from_dict(find_run(folder, job).to_dict() | {"memory_limit": memory_limit, "threads": threads})
     serve(LiveRun(config, progress=True), port=port, images=images, announce=announce)

@@ -9,7 +9,7 @@ SELECT
     var_pop(loss) * count(loss) AS m2,
     min(loss) AS lowest,
     max(loss) AS highest,
-    count(*) FILTER (timestep < 0 OR timestep > getvariable('timestep_scale')) AS outside_scale
+    count(*) FILTER (outside_bins(timestep)) AS outside_bins
 FROM samples
 WHERE step > $after AND step <= $through
 GROUP BY dataset, timestep_bin

@@ -1,4 +1,4 @@
--- The records of the items in `wanted`, by step; of an item with many, $most spread evenly, and how many there are.
+-- The records of the items in `wanted` up to $through, by step; of an item with many, $most spread evenly, and how many there are.
 SELECT dataset, path, step, timestep, loss, loss_empty, of
 FROM (
     SELECT
@@ -12,6 +12,7 @@ FROM (
         row_number() OVER (PARTITION BY dataset, path ORDER BY step) AS place
     FROM records
     SEMI JOIN wanted USING (dataset, path)
+    WHERE step <= $through
 )
 WHERE (place - 1) * $most // of <> (place - 2) * $most // of OR place = 1
 ORDER BY dataset, path, step

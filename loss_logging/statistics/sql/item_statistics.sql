@@ -4,6 +4,7 @@
 -- caption_mismatch = mean((loss - loss_empty) / ((loss + loss_empty) / 2)): relative to each record's own losses, because
 -- timesteps of high loss would otherwise drown the others, where noise is predicted those that say least about the caption;
 -- and relative to both, because a share of a loss near zero would drown everything. Fewer than 4 paired records decide nothing.
+-- Of equal ones the standard error is 0, and not what their sum rounds to.
 --
 -- suspect: the losses, too, say that something is wrong with the item; a flag on its caption is to be looked at first.
 WITH
@@ -15,24 +16,27 @@ figures AS (
         dataset,
         path,
         count,
-        mean AS average_loss,
+        finite(mean) AS average_loss,
         lowest AS min_loss,
         highest AS max_loss,
-        sqrt(m2 / nullif(n, 0)) AS std_loss,
+        finite(sqrt(m2 / nullif(n, 0))) AS std_loss,
         last_loss,
-        CASE WHEN n_z > 0 THEN sum_z / (n_z + 5) END AS hard,
+        finite(CASE WHEN n_z > 0 THEN sum_z / (n_z + 5) END) AS hard,
         finite(CASE WHEN n_z > 0 THEN sqrt(m2_z / n_z) END) AS std_z,
         caption_mismatch,
         coalesce(caption, '') AS caption,
         count - n AS non_finite,
         n_paired,
         n_paired >= getvariable('decisive_pairs') AS decided,
-        CASE WHEN n_paired > 1 THEN sqrt(greatest(m2_mismatch, 0) / (n_paired - 1) / n_paired) END AS standard_error,
+        CASE
+            WHEN n_paired > 1
+                THEN coalesce(spread_of(sqrt(greatest(m2_mismatch, 0) / (n_paired - 1)), 1), 0) / sqrt(n_paired)
+        END AS standard_error,
         caption IS NOT NULL AND NOT is_reg AS checkable
     FROM mismatch
 )
 SELECT
     *,
-    coalesce(isfinite(hard) AND hard >= 1, false)
+    coalesce(hard >= 1, false)
     OR coalesce(decided AND caption_mismatch > 2 * standard_error, false) AS suspect
 FROM figures

@@ -1,5 +1,8 @@
 -- NULL for a figure that overflowed: losses near 1e308 are finite, the sum of two is not.
 CREATE OR REPLACE MACRO finite(value) AS CASE WHEN isfinite(value) THEN value END;
+-- A standard deviation, or NULL where there is none to speak of: it overflowed, or is what a sum of values of this mean that are
+-- equal rounds to.
+CREATE OR REPLACE MACRO spread_of(std, mean) AS CASE WHEN isfinite(std) AND std > 1e-9 * abs(mean) THEN std END;
 -- How far a value lies from the middle of its dataset, in standard deviations that outliers do not inflate: the modified
 -- z-score of Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993); 1.4826 * MAD estimates the standard deviation
 -- of normal values. A spread below 1e-9 is rounding: the values are equal, and none is far from the others.

@@ -9,6 +9,6 @@ SELECT
     merged_m2(a.n, a.mean, a.m2, b.n, b.mean, b.m2) AS m2,
     least(a.lowest, b.lowest) AS lowest,
     greatest(a.highest, b.highest) AS highest,
-    coalesce(a.outside_scale, 0) + coalesce(b.outside_scale, 0) AS outside_scale
+    coalesce(a.outside_bins, 0) + coalesce(b.outside_bins, 0) AS outside_bins
 FROM closed_cells AS a
 FULL JOIN new_cells AS b USING (dataset, timestep_bin)

@@ -10,6 +10,6 @@ SELECT
     NULL AS robust_z,
     std_z
 FROM item_statistics
-WHERE isfinite(hard)  -- losses near 1e308 overflow on the way
+WHERE hard IS NOT NULL  -- losses near 1e308 overflow on the way
 ORDER BY hard DESC, dataset, path
 LIMIT $k

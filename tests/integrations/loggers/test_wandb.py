@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -182,6 +183,61 @@ def test_own_run_beside_the_trainers(config: TrainConfig, trainers_run: Any, mak
     assert [(row["_step"], row["train/loss"]) for row in found.rows] == [(0, 1.0), (1, 2.0)]
     assert not found.rows_with(STEP)
     assert len(OfflineRun(Path(config.save_root) / "own").rows_with(LOSS)) == 1
+
+
+SWEPT = """
+import os, sys
+import wandb
+from loss_logging import LossLogger
+
+reporter, group = sys.argv[1:]
+own = {"name": "wandb", "project": "ours", "mode": "offline", "dir": "own"} | ({"group": group} if group else {})
+run = wandb.init(dir=".", mode="offline") if reporter == "inline" else None
+with LossLogger(job_name="cats", save_root="run", loggers=[own], reporter=reporter, save_every=1) as losses:
+    for step in (1, 2):
+        losses.log_batch(step, [0.5], paths=["1.png"], datasets="cats", captions=["a cat on a mat"])
+        losses.save_step(step).result()
+run = run or wandb.init(dir=".", mode="offline")
+run.log({"train/loss": 0.5})
+print(run.id, run.sweep_id, run.config["lr"])
+run.finish()
+assert os.environ["WANDB_RUN_ID"] == wandb.setup().settings.run_id == "trainers"
+"""
+
+
+@pytest.mark.parametrize(
+    ("reporter", "group", "launch"), [("process", "", False), ("inline", "", True), ("process", "g", True)]
+)
+def test_a_run_of_our_own_in_a_sweep(reporter: str, group: str, launch: bool, tmp_path: Path) -> None:
+    """With the environment that an agent, or Launch, makes for the trainer's run, ours is another, in our project, and
+    its group names the sweep; the trainer's is what it is without us."""
+    parameters = tmp_path / "config-trainers.yaml"
+    parameters.write_text("wandb_version: 1\nlr:\n  value: 0.125\n")
+    swept = {
+        "WANDB_SWEEP_ID": "s1w2e3e4",
+        "WANDB_SWEEP_PARAM_PATH": str(parameters),
+        "WANDB_RUN_ID": "trainers",
+        "WANDB_PROJECT": "theirs",
+        "WANDB_ENTITY": "team",
+    } | ({"WANDB_LAUNCH": "True", "WANDB_RESUME": "allow", "WANDB_NAME": "launched"} if launch else {})
+    done = subprocess.run(
+        [sys.executable, "-c", SWEPT, reporter, group],
+        cwd=tmp_path,
+        env=os.environ | swept,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "trainers s1w2e3e4 0.125"
+    ours = OfflineRun(tmp_path / "own")
+    assert ours.run.run_id != "trainers"
+    assert (ours.run.project, ours.run.sweep_id, ours.run.display_name) == ("ours", "", "cats")
+    assert ours.run.run_group == (group or "sweep-s1w2e3e4")
+    assert [row[STEP] for row in ours.rows_with(LOSS)] == [1, 2]
+    theirs = OfflineRun(tmp_path / "wandb")
+    assert (theirs.run.run_id, theirs.run.project, theirs.run.sweep_id) == ("trainers", "theirs", "s1w2e3e4")
+    assert [row["train/loss"] for row in theirs.rows] == [0.5]
 
 
 def test_hostile_captions_are_cut_and_keep_the_column_type(config: TrainConfig, make_report: MakeReport) -> None:

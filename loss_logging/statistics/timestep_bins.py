@@ -1,0 +1,88 @@
+"""Bins on the timestep axis: equal ones of a stated scale, or such as hold equally many of a run's first timesteps.
+
+A scale that is guessed from the highest timestep is wrong for schedules of 50 or 100 steps and for sigmas, and puts all
+records into one bin. Quantiles need no scale.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from loss_logging.statistics.queries import Queries
+
+__all__ = ["MOST_BINS", "bins_of_scale", "bins_of_timesteps", "first_timesteps"]
+
+MOST_BINS = 20
+_ENOUGH = 10 * MOST_BINS
+"""So many timesteps decide the bins of a run."""
+
+
+def bins_of_scale(scale: float) -> list[float]:
+    """The edges of 20 equal bins from 0 to ``scale``.
+
+    >>> bins_of_scale(1000)[:3], bins_of_scale(1000)[-1]
+    ([0.0, 50.0, 100.0], 1000.0)
+    """
+    return [i * scale / MOST_BINS for i in range(MOST_BINS + 1)]
+
+
+def bins_of_timesteps(values: npt.ArrayLike, counts: npt.ArrayLike) -> list[float]:
+    """Edges, ascending, of at most 20 bins that hold about as many timesteps each.
+
+    A value is in one bin only, so that one which is very frequent has a bin to itself. Up to 20 different values have a
+    bin each. Inner edges are halfway between two values; the outer ones are the lowest and the highest value.
+
+    Args:
+        values: the different timesteps, ascending, one at least.
+        counts: how many there are of each.
+
+    >>> bins_of_timesteps([249, 499, 749, 999], [5, 5, 5, 5])
+    [249.0, 374.0, 624.0, 874.0, 999.0]
+    >>> bins_of_timesteps([0.5], [9])
+    [0.25, 0.75]
+    """
+    at = np.asarray(values, dtype=np.float64)
+    if len(at) == 1:
+        margin = abs(float(at[0])) / 2 or 0.5
+        return [float(at[0]) - margin, float(at[0]) + margin]
+    starts = np.arange(1, len(at)) if len(at) <= MOST_BINS else _starts(np.cumsum(counts))
+    inner = at[starts - 1] / 2 + at[starts] / 2  # in halves: the sum of two may be more than the largest float
+    return [float(at[0]), *inner.tolist(), float(at[-1])]
+
+
+def _starts(through: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where the second and every later bin begins, ``through`` being how many there are up to and with each value."""
+    starts: list[int] = []
+    used = 0
+    for left in range(MOST_BINS, 1, -1):
+        goal = used + (through[-1] - used) / left
+        end = int(np.searchsorted(through, goal))  # the first value with which the bin is full
+        before = through[end - 1] if end > (starts[-1] if starts else 0) else used
+        if before > used and goal - before < through[end] - goal:
+            end -= 1
+        if end + 1 == len(through):
+            break
+        starts.append(end + 1)
+        used = int(through[end])
+    return np.array(starts, dtype=np.int64)
+
+
+def first_timesteps(queries: Queries, block_steps: int, after: int, through: int) -> tuple[list[float] | None, bool]:
+    """The edges that the timesteps up to step ``through`` give, None without any; and whether later ones change them.
+
+    The first blocks of ``block_steps`` steps that have 200 timesteps decide. A function of the records alone: a run
+    that was resumed, or is looked at later, has the same bins.
+
+    Args:
+        after: up to this step there are no timesteps.
+    """
+    blocks: list[tuple[int, int]] = queries.rows("timesteps_by_block", after=after, through=through)
+    seen = itertools.accumulate(n for _, n in blocks)
+    whole = (block * block_steps for (block, _), n in zip(blocks, seen, strict=True) if n >= _ENOUGH)
+    end = next((step for step in whole if step <= through), None)
+    found: list[tuple[Any, ...]] = queries.rows("timesteps", after=after, through=through if end is None else end)
+    return (bins_of_timesteps(*zip(*found, strict=True)) if found else None), end is not None

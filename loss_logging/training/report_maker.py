@@ -1,0 +1,140 @@
+"""ReportMaker: the report of a step of a run, from its log; in the reporter, or after the run has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+
+from loss_logging.captions.reason import DatasetCaptions, FlaggedCaption
+from loss_logging.records.log import RecordLog
+from loss_logging.reports.artifact import write_items, write_report
+from loss_logging.reports.names import items_path
+from loss_logging.reports.paired_warnings import paired_warnings
+from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, Worst
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.facts import RunFacts
+from loss_logging.statistics.run import RunStatistics
+
+__all__ = ["ReportMaker"]
+
+_MOST_ITEMS_IN_JSON = 1_000_000
+"""Half a gigabyte; what reads a JSON needs that much memory and more."""
+
+
+class ReportMaker:
+    """Makes reports of one run.
+
+    Args:
+        config: of the run, in the folder where it is.
+        log: the run's records.
+        facts: what the run began with, which reports show.
+    """
+
+    def __init__(self, config: TrainConfig, log: RecordLog, facts: RunFacts) -> None:
+        self._config = config
+        self._log = log
+        self._facts = facts
+        self.statistics = RunStatistics(
+            log,
+            block_steps=config.save_every,
+            timestep_scale=config.timestep_scale,
+            memory_limit=config.memory_limit,
+            threads=config.threads,
+            spill_folder=config.records_dir / ".spill",
+        )
+        self.captions = self.statistics.captions(config.captions)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.statistics.close()
+
+    def report(self, step: int, recent: dict[str, float], warnings: Iterable[str]) -> LossReport:
+        """The report of everything up to ``step``.
+
+        Args:
+            step: of the report.
+            recent: mean loss per dataset since the last time.
+            warnings: what a reader must know that the log does not tell.
+        """
+        config, statistics = self._config, self.statistics
+        statistics.advance(step)
+        summaries = statistics.summaries(config.top_k if config.log_per_example else 0)
+        if not config.log_per_dataset:
+            summaries = {name: _without_figures(summary) for name, summary in summaries.items()}
+        overall = summaries.pop(None)
+        paired = statistics.paired_items() if config.log_per_example else {}
+        distinct = statistics.distinct_captions() if config.log_per_example else {}
+        captions: dict[str, DatasetCaptions] = {}
+        flagged: list[FlaggedCaption] = []
+        flagged_summary: dict[str, int] = {}
+        if config.log_per_example:
+            self.captions.check()
+            captions = {name: self.captions.dataset(name) for name in paired}
+            flagged, flagged_summary = self.captions.flagged(config.max_table_rows)
+        return LossReport(
+            job=Job(
+                name=config.job_name,
+                step=step,
+                created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                world_size=self._facts.world_size,
+                resumed_from=self._facts.resumed_from,
+            ),
+            config=self._facts.config,
+            global_=overall,
+            datasets={
+                name: DatasetReport(summary, paired.get(name), captions.get(name))
+                for name, summary in ((str(name), summary) for name, summary in summaries.items())
+            },
+            flagged=flagged,
+            flagged_summary=flagged_summary,
+            worst=Worst(statistics.worst_hard(config.top_k), statistics.worst_caption_mismatch(config.top_k))
+            if config.log_per_example
+            else Worst(),
+            timestep_scale=statistics.timestep_scale,
+            recent=recent,
+            warnings=[*warnings, *self._warnings(), *paired_warnings(paired, distinct)],
+            json_path=str(config.report_path(step)),
+        )
+
+    def write(self, report: LossReport) -> Path:
+        """Write the report that was made last as JSON, and its items there or beside it; returns where it is.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written.
+        """
+        path = self._config.report_path(report.job.step)
+        places = self._places_of_items()
+        if "parquet" in places:
+            write_items(items_path(path), self.statistics.items())
+        write_report(path, report, self.statistics.items() if "json" in places else ())
+        return path
+
+    def items(self) -> Iterable[pa.RecordBatch]:
+        """The figures of every item in the report that was made last."""
+        return self.statistics.items() if self._config.log_per_example else ()
+
+    def _places_of_items(self) -> set[str]:
+        items = self._config.items
+        if not self._config.log_per_example:
+            return set()
+        if items == "auto":
+            return {"json" if self.statistics.count_items() <= _MOST_ITEMS_IN_JSON else "parquet"}
+        return {"json", "parquet"} if items == "both" else {items}
+
+    def _warnings(self) -> list[str]:
+        sentences = [f"{path.name} is left out of the log: {reason}" for path, reason in self._log.unreadable.items()]
+        if (outside := self.statistics.timesteps_outside()) is not None:
+            n, low, high = outside
+            sentences.append(
+                f"{n} timesteps lie outside {low:g} to {high:g} and count to the nearest bin; set timestep_scale in "
+                "the configuration"
+            )
+        return sentences + (self.captions.warnings if self._config.log_per_example else [])
+
+
+def _without_figures(summary: Summary) -> Summary:
+    return msgspec.structs.replace(summary, histogram=None, loss_by_timestep=None)

@@ -1,0 +1,183 @@
+"""loss_logging/late_report.py and ``loss-logging report``: reports of runs that ended without them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import assert_same, record, strict_json, write
+from typer.testing import CliRunner
+
+from loss_logging import LossLogger, read_report
+from loss_logging.cli.commands import app
+from loss_logging.errors import LossLoggingError
+from loss_logging.records.log import RecordLog
+from loss_logging.reports.items import read_items
+from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.facts import report_command
+from loss_logging.runs.locate import find_report
+from loss_logging.training.late_report import find_or_make_report, make_report
+
+STEPS = 130
+CONFIG: dict[str, Any] = {"save_every": 50, "log_every": 20, "top_k": 3, "captions": {"triggers": {"a": "zwx"}}}
+
+
+def train(root: Path, *saves: int, job: str = "cats", **options: Any) -> LossLogger:
+    """A run of 130 steps that saves at ``saves``, closed."""
+    given = {"job_name": job, "save_root": root, "loggers": [], "reporter": "inline"} | CONFIG | options
+    rng = np.random.default_rng(0)
+    with LossLogger(**given) as losses:
+        for step in range(1, STEPS + 1):
+            losses.log_batch(
+                step,
+                rng.lognormal(size=4),
+                paths=[f"{i}.png" for i in rng.integers(0, 20, 4)],
+                datasets=["a", "b", "a", "b"],
+                captions=["a zwx cat on a mat", "untitled", "a dog", ""],
+                timesteps=np.exp(rng.normal(size=4)),
+                losses_empty=rng.lognormal(size=4),
+            )
+            if step in saves:
+                losses.save_step(step).result()
+    return losses
+
+
+def call(*arguments: str | Path) -> str:
+    done = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.mark.parametrize("items", ["json", "parquet"])
+@pytest.mark.parametrize("options", [{}, {"log_per_dataset": False}, {"log_per_example": False}, {"keep_reports": 1}])
+def test_the_report_is_the_runs_own(items: str, options: dict[str, Any], tmp_path: Path) -> None:
+    """What is made from the log is what the save step would have made, up to when and where it was made; for any step,
+    in whatever order, with the configuration that the run had."""
+    train(tmp_path / "with", 100, STEPS, items=items, **options)
+    train(tmp_path / "without", items=items, **options)
+    root = tmp_path / "without"
+    assert not list((root / "loss_logging").glob("*.json"))
+    made = [Path(call("report", root).strip()), Path(call("report", f"{root}@100").strip())]
+    assert [path.name for path in made] == ["cats_000000130.json", "cats_000000100.json"]
+    assert Path(call("report", root, "--step", 100, "--json") and made[1]).exists()
+    for path in made:
+        own = tmp_path / "with" / "loss_logging" / path.name
+        if not own.exists():  # keep_reports=1
+            continue
+        found, expected = strict_json(path), strict_json(own)
+        for report in (found, expected):
+            del report["job"]["created"], report["config"]["save_root"]
+        assert_same(found, expected, rel=1e-12)
+        assert_same(*([row for batch in read_items(p) for row in batch.to_pylist()] for p in (path, own)), rel=1e-12)
+
+
+def test_a_run_without_any_report_is_shown(tmp_path: Path) -> None:
+    """show, html, export, compare and push make the last one themselves, once, and go on."""
+    expected = read_report(make_report(train(tmp_path / "expected").config))
+    calls: dict[str, list[str]] = {
+        "show": [],
+        "html": [],
+        "export": ["--to", "csv", "--out", str(tmp_path / "items.csv")],
+        "compare": [str(tmp_path / "expected")],
+        "push": ["--to", "tensorboard"],
+    }
+    for command, arguments in calls.items():
+        root = tmp_path / command
+        train(root)
+        output = call(command, root, *arguments)
+        (path,) = (root / "loss_logging").glob("cats_*.json")
+        assert path.name == "cats_000000130.json"
+        assert_same(read_report(path).global_.mean, expected.global_.mean)
+        written = path.stat().st_mtime_ns
+        call(command, root, *arguments)
+        assert path.stat().st_mtime_ns == written
+        if command == "push":
+            assert "1 report" in output
+    assert (tmp_path / "items.csv").read_text("utf-8").count("\n") == 1 + sum(
+        len(dataset.item_stats) for dataset in expected.datasets.values()
+    )
+    train(tmp_path / "step")
+    assert json.loads(call("show", f"{tmp_path / 'step'}@70", "--json"))["job"]["step"] == 70
+
+
+def test_only_what_is_missing_is_made(tmp_path: Path) -> None:
+    """A run that has reports keeps to them, and says how to get another; a job without any gets its own by name."""
+    train(tmp_path, 50, 100)
+    train(tmp_path, job="dogs")
+    assert find_or_make_report(tmp_path).name == "cats_000000100.json"
+    with pytest.raises(LossLoggingError, match=r"no report of step 70; the last ones are of: 50, 100. .* --step 70"):
+        find_or_make_report(f"{tmp_path}@70")
+    assert find_or_make_report(tmp_path, "dogs").name == "dogs_000000130.json"
+    with pytest.raises(LossLoggingError, match="there are: cats, dogs"):
+        find_or_make_report(tmp_path, "birds")
+    with pytest.raises(LossLoggingError, match="holds no report"):
+        find_or_make_report(tmp_path / "loss_logging" / "records")
+
+
+def test_what_cannot_be_made_is_said(tmp_path: Path) -> None:
+    """No folder, no records, another job, a step that is not in the log, or a run that goes on: one sentence each."""
+    (tmp_path / "empty").mkdir()
+    config = train(tmp_path / "run").config
+    for arguments, words in (
+        (["none"], "none is not there"),
+        (["empty"], "holds no records"),
+        (["run", "--job", "dogs"], "no records of the job 'dogs'; there are: cats"),
+        (["run", "--step", "131"], "ends at step 130; there is no step 131"),
+    ):
+        with pytest.raises(LossLoggingError, match=words):
+            call("report", tmp_path / arguments[0], *arguments[1:])
+    assert CliRunner().invoke(app, ["report", f"{tmp_path / 'run'}@70", "--step", "71"]).exit_code == 2
+    with LossLogger(job_name="cats", save_root=tmp_path / "run", loggers=[], reporter="inline") as losses:
+        losses.resume(100)
+        losses.log_records(101, [record()])
+        for make in (lambda: make_report(config), lambda: find_or_make_report(tmp_path / "run")):
+            with pytest.raises(LossLoggingError, match="goes on still"):
+                make()
+    assert not list((tmp_path / "run" / "loss_logging").glob("*.json"))
+
+
+def test_a_log_of_an_older_version(tmp_path: Path) -> None:
+    """Without a note of what the run began with, the last report's configuration counts, or else the default one."""
+    config = train(tmp_path).config
+    config.paths.facts.unlink()
+    assert read_report(make_report(config)).config["save_every"] == 250
+    train(tmp_path / "other", 100)
+    other = TrainConfig(job_name="cats", save_root=tmp_path / "other")
+    other.paths.facts.unlink()
+    assert read_report(make_report(other)).config["save_every"] == 50
+
+
+def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
+    """What can be read is reported, and the report says what is left out."""
+    log = RecordLog(tmp_path / "loss_logging" / "records" / "cats")
+    log.folder.mkdir(parents=True)
+    write(log, [record(step=1)] * 50)
+    damaged = write(log, [record(step=2)] * 50)
+    write(log, [record(step=3)] * 50)
+    data = bytearray(damaged.read_bytes())
+    data[4 : len(data) // 2] = bytes(len(data) // 2 - 4)
+    damaged.write_bytes(data)
+    report = read_report(make_report(TrainConfig(job_name="cats", save_root=tmp_path)))
+    assert report.global_.count == 100
+    assert damaged.name in report.warnings[0]
+
+
+def test_the_command_is_one_for_a_shell(tmp_path: Path) -> None:
+    """Whatever the folder and job are called, the sentence that closing gives can be pasted."""
+    root = tmp_path / "it's a [run]"
+    config = train(root, job="big cats").config
+    assert Path(call(*shlex.split(report_command(config, 70))[1:]).strip()) == config.report_path(70)
+
+
+@pytest.mark.usefixtures("empty_store")
+def test_a_run_in_an_object_store(tmp_path: Path) -> None:
+    """The log is copied, with what the run began with, and the report made of the copy."""
+    train(Path("x"), spool=tmp_path / "spool", save_root="memory://bucket/late")
+    path = find_or_make_report("memory://bucket/late@70")
+    assert (read_report(path).job.step, read_report(path).config["save_every"]) == (70, 50)
+    with pytest.raises(LossLoggingError):
+        find_report("memory://bucket/late")
