@@ -9,6 +9,7 @@ EXTRAS := demo$(if $(findstring wandb,$(LOGGERS)),$(comma)wandb)
 # The project's own folders, by name: whatever else lies in the root is the user's.
 FOLDERS := benchmarks examples integrations loss_logging tests
 
+MEASURED := $(if $(COVERAGE),--cov --cov-config=setup.cfg --cov-report=term:skip-covered)
 SIZE_OF_DEMO := 50 packages, 1 to 4 minutes, 0.4 GB to download, 1.5 GB
 SIZE_OF_DEV := 180 packages, 3 to 10 minutes, 0.8 GB to download, 3 GB
 
@@ -17,9 +18,10 @@ SIZE_OF_DEV := 180 packages, 3 to 10 minutes, 0.8 GB to download, 3 GB
 demo: $(VENV)/.installed-$(EXTRAS)
 	$(BIN)/loss-logging demo --out $(OUT) --loggers $(LOGGERS)
 
-# BROWSER=none leaves out the tests that look at pages in a browser, and says so at the end.
+# BROWSER=none leaves out the tests that look at pages in a browser, and says so at the end. COVERAGE=yes measures which
+# lines ran, in the processes that tests start too, and fails below the floor in setup.cfg; it makes the tests slower.
 test: lint browser
-	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadgroup $(MEASURED)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(FOLDERS)
@@ -51,7 +53,7 @@ screenshots: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --quiet tests/pages/test_screenshots.py --screenshots docs/images
 
 clean:
-	rm -rf $(VENV) build dist runs *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist runs .coverage* *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # A stamp per set of extras, so that a second call installs nothing. pip is not quiet: this takes minutes.
 $(VENV)/.installed-%: setup.cfg pyproject.toml constraints.txt | $(BIN)/python
