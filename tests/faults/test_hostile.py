@@ -24,7 +24,7 @@ from runs import finish, run_script
 from training_run import log
 
 import loss_logging
-from loss_logging import LossLogger, TrainConfig, read_report, reporter
+from loss_logging import LossLogger, TrainConfig, read_report, report_maker
 from loss_logging.artifacts import write_csv
 from loss_logging.columns import SCHEMA, table_from_records
 from loss_logging.errors import ConfigError, LossLoggingError
