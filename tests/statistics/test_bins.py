@@ -109,8 +109,8 @@ def test_binned_quantiles_are_within_a_bin(
 
 
 def test_quantiles_of_many_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Past the limit those of a dataset are binned, and within 1.1% of NumPy's; those of smaller ones are exact, also
-    of several that are larger together."""
+    """Past the limit those of a dataset are binned, and within 1.1% of NumPy's; those of smaller ones are exact, of
+    several that are larger together, too."""
     monkeypatch.setattr(statistics, "_EXACT_RECORDS", 1000)
     rng = np.random.default_rng(4)
     losses = {
