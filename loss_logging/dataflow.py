@@ -1,52 +1,47 @@
-"""Which scalars are means over the batch: what capture_per_example_loss knows about the tensors of its block.
+"""What is known of the tensors of a block: which hold the examples how, and which scalars are means over them.
 
-A Trace keeps one fact per tensor that matters: it is a mean over the batch with known per-example terms (Mean), it
-cannot be split into examples (Opaque), or its elements are in the order of the examples although the first dimension
-is not the batch (Flat). A fact follows the data: a mean stays one through casts, copies and multiplication by a number,
-and makes opaque whatever else is computed from it.
+A tensor that comes from outside holds one example per row where its first dimension is the batch, and none where it is
+not. From there each torch call is followed by the rules of torch_rules. What they do not know is opaque, and so is all
+that is computed from it.
 """
 
 from __future__ import annotations
 
 import functools
-import inspect
+import itertools
+import operator
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from loss_logging.example_layout import Layout, axis, rows
+from loss_logging.loss_functions import LOSSES, bound, shares, unreduced_layout
+from loss_logging.torch_names import FRESH, READS, RESHAPES
+from loss_logging.torch_rules import (
+    Call,
+    batch_first,
+    elementwise,
+    flat,
+    linear,
+    reshape,
+    rule_of,
+    rules,
+    spatial_dims,
+    view,
+    view_of,
+)
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["Mean", "Opaque", "Trace"]
 
-_PIECE_ELEMENTS = 1 << 24  # the unreduced loss is computed again in pieces of this size: 64 MiB of float32
-
-_LOSSES = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "cross_entropy")
-_SCALES = ("mul", "mul_", "multiply", "div", "div_", "divide", "true_divide", "add", "add_", "sub", "sub_", "neg")
+_SCALES = ("mul", "multiply", "div", "divide", "true_divide", "add", "sub", "neg", "__rmul__")
 _COPIES = (
-    "to",
-    "float",
-    "double",
-    "half",
-    "bfloat16",
-    "cpu",
-    "cuda",
-    "detach",
-    "clone",
-    "contiguous",
-    "requires_grad_",
-)
-_RESHAPES = ("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze")
-_VIEWS = ("transpose", "permute", "movedim", "moveaxis", "swapaxes", "swapdims", "t", "adjoint", "select", "unbind")
-_VIEW_PROPERTIES = ("T", "mT", "H", "mH")
-_ALONG = {  # calls that reduce or reorder the dimensions in the positional argument of this index
-    "mean": 1, "sum": 1, "amax": 1, "amin": 1, "std": 1, "var": 1, "prod": 1, "logsumexp": 1, "nanmean": 1, "nansum": 1,
-    "flip": 1, "sort": 1, "gather": 1, "index_select": 1, "roll": 2, "take_along_dim": 2,
-}  # fmt: skip
-_PRODUCTS = ("mul", "mul_", "multiply", "div", "div_", "divide", "true_divide")
-_REDUCTIONS = ("mean", "sum", "loss")
-_READS = ("item", "tolist", "__float__", "numpy")
+    "to", "float", "double", "half", "bfloat16", "cpu", "cuda", "detach", "clone", "contiguous", "requires_grad",
+    "type", "type_as", "squeeze", "unsqueeze", "__get__", "alias", "mean", "sum", "stack", "cat", "nanmean", "nansum",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,44 +50,25 @@ class Mean:
 
     rows: torch.Tensor  # (B,)
     factor: float | None = 1.0
-    adds_up: torch.Tensor | None = None  # () bool, on the device: whether the equality holds; None: it always does
+    conditions: tuple[tuple[torch.Tensor, str], ...] = ()  # () bool on the device; where one is false: why it is not
 
 
 @dataclass(frozen=True, eq=False)
 class Opaque:
-    """A tensor that is not a known mean. ``spreads``: what is computed from it is not one row per example either."""
+    """A tensor of which it is not known which example is where."""
 
     why: str
-    spreads: bool
-
-
-class Flat:
-    """(N, ...) with N a multiple of B, each example's elements next to each other, in the order of the batch."""
-
-
-Fact: TypeAlias = Mean | Opaque | Flat
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
-    """One torch call: the function's name, what kind it is, its arguments, and the facts known about them before it."""
+class Plain:
+    """A tensor that holds no examples. ``why`` it is not the loss, where it is a scalar; None: it is none of it."""
 
-    name: str
-    kind: str | None
-    func: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    known: list[Fact]
+    why: str | None = None
 
-    @property
-    def input(self) -> torch.Tensor:
-        tensor: torch.Tensor = self.args[0] if self.args else self.kwargs["input"]
-        return tensor
 
-    @property
-    def tainted_by(self) -> list[Mean | Opaque]:
-        """Facts about arguments which forbid to read the result as one row per example."""
-        return [fact for fact in self.known if isinstance(fact, Mean) or (isinstance(fact, Opaque) and fact.spreads)]
+Fact: TypeAlias = Mean | Opaque | Plain | Layout
+_PLAIN = Plain()
 
 
 class Trace:
@@ -100,231 +76,432 @@ class Trace:
 
     def __init__(self, batch_size: int) -> None:
         self.batch_size = batch_size
-        self.facts: dict[int, tuple[weakref.ref[torch.Tensor], int, Fact]] = {}  # by id; an entry dies with its tensor
+        self.facts: dict[int, _Entry] = {}  # by id; an entry dies with its tensor
+        self.overwritten: dict[int, int] = {}  # address of a storage whose examples were moved -> when
+        self.time = 0
         self.roots: list[Mean | Opaque] = []  # of scalars given to backward
         self.reads: list[Mean | Opaque] = []  # of scalars read as a Python number
+        self.broken: str | None = None  # why nothing is known of this block
         self.kinds = _kinds()
 
-    def fact(self, tensor: torch.Tensor) -> Fact | None:
+    def broke(self, error: Exception) -> None:
+        """Nothing is known any more. The training goes on."""
+        self.broken = f"what watches the block failed: {type(error).__name__}: {error}"
+
+    def is_usual(self, how: int, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, result: torch.Tensor) -> bool:
+        """Whether a call took tensors with a row per example to another one, of which nothing need be noted.
+
+        ``how`` is what :func:`keeps_the_first_dimension` says of the function. This is the way of nearly all calls of a
+        model: it has to be fast, and may say no.
+        """
+        facts, size = self.facts, self.batch_size
+        if not args or self.overwritten or not (ndim := result.dim()) or result.size(0) != size:
+            return False
+        first = args[0]
+        if type(first) is not _tensor_type() or (facts and id(first) in facts):
+            return False
+        of_first = first.dim()
+        if not of_first or first.size(0) != size:
+            return False
+        if how == _ELEMENTWISE:
+            if of_first != ndim:
+                return False
+        elif how == _VIEW:
+            strides = first.stride()
+            top = strides[0]
+            return bool(
+                top and top == result.stride(0) == max(strides) and strides.count(top) == 1 and result._base is not None
+            )
+        elif how == _RESHAPE:
+            return True
+        elif ndim < 2 or (how > 0 and of_first != how):
+            return False
+        others = args[1:] if not kwargs else (*args[1:], *kwargs.values())
+        for other in others:
+            kind = type(other)
+            if kind is _tensor_type():
+                of_other = other.dim()
+                if of_other and (of_other != ndim or how != _ELEMENTWISE) and other.size(0) == size:
+                    return False
+                if facts and id(other) in facts:
+                    return False
+            elif kind is list or kind is tuple:
+                return False
+        return True
+
+    def fact(self, tensor: torch.Tensor) -> Fact:
         entry = self.facts.get(id(tensor))
-        if entry is None or entry[0]() is not tensor:
+        if entry is not None and entry.of() is not tensor:
+            entry = None
+        if self.overwritten and self.overwritten.get(_address(tensor), -1) > (-1 if entry is None else entry.time):
+            return Opaque("the examples of a tensor were overwritten through another name")
+        if entry is None:
+            return self._of_outside(tensor)
+        if isinstance(entry.fact, Mean) and entry.version != _version(tensor):
+            return Opaque("the scalar was changed in place through another name")
+        return entry.fact
+
+    def _of_outside(self, tensor: torch.Tensor) -> Fact:
+        import torch
+
+        if tensor.layout is not torch.strided or tensor.is_nested:
+            return Opaque("a sparse or nested tensor")
+        if tensor.dim() and tensor.shape[0] == self.batch_size and tensor.numel() and not _is_parameter(tensor):
+            return rows(tensor.shape)
+        return _PLAIN
+
+    def layout_of(self, value: Any) -> Layout | None:
+        import torch
+
+        if not isinstance(value, torch.Tensor):
             return None
-        if entry[1] != _version(tensor):
-            return Opaque("the scalar was changed in place through another name", spreads=True)
-        return entry[2]
+        fact = self.fact(value)
+        return fact if isinstance(fact, Layout) else _of_one(value) if isinstance(fact, Mean) else None
 
-    def scalar(self, tensor: torch.Tensor) -> Mean | Opaque | None:
-        """What is known of a tensor that may be the loss."""
-        fact = self.fact(tensor)
-        return None if isinstance(fact, Flat) else fact
+    def facts_before(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[int, Fact]:
+        """What is known of a call's arguments before it changes one of them."""
+        import torch
 
-    def known(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Fact]:
-        """The facts about the tensors among a call's arguments."""
-        if not self.facts:
-            return []
-        return [
-            fact for value in _flat(args, kwargs) if id(value) in self.facts and (fact := self.fact(value)) is not None
-        ]
+        return {id(value): self.fact(value) for value in flat(args, kwargs) if isinstance(value, torch.Tensor)}
 
     def observe(
         self,
         func: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
-        known: list[Fact],
         result: Any,
+        before: dict[int, Fact] | None = None,
     ) -> None:
-        """Note what ``result = func(*args, **kwargs)`` means; ``known`` are the arguments' facts before the call."""
+        """Note what ``result = func(*args, **kwargs)`` means; ``before``: the facts before a call in place."""
         import torch
 
+        self.time += 1
         kind = self.kinds.get(func)
-        outputs = (result,) if isinstance(result, torch.Tensor) else result if isinstance(result, (tuple, list)) else ()
-        if kind is None and not known and not (outputs and outputs[0] is result and result.dim() == 0):
+        if kind == "fresh" and sum(isinstance(x, torch.Tensor) for x in flat(args, kwargs)) == 1:
             return
-        call = Call(getattr(func, "__name__", str(func)), kind, func, args, kwargs, known)
+        outs = [out for out in flat((result,), {}) if isinstance(out, torch.Tensor)]
+        if any(_is_transformed(out) for out in outs):
+            self._transformed(args, kwargs, outs)
+            return
+        known = self.facts_before(args, kwargs) if before is None else before
         if kind == "backward":
             self._differentiated(args[0] if args else kwargs.get("tensors", kwargs.get("outputs")))
-        elif kind == "read" and args[0].numel() == 1:
-            self.reads += [fact for fact in known if not isinstance(fact, Flat)]
-        elif kind == "setitem" and call.tainted_by:
-            self._remember(args[0], Opaque("a scalar of the whole batch was written into a tensor", spreads=True))
-        for out in outputs:
-            if isinstance(out, torch.Tensor) and (fact := self._infer(call, out)) is not None:
-                self._remember(out, fact)
-        if kind == "scale" and known and call.name in _PRODUCTS and outputs and result.dim() > 0:
+        elif kind == "read" and args and args[0].numel() == 1:
+            self.reads += [
+                self._as_scalar(fact, args[0]) for fact in known.values() if isinstance(fact, (Mean, Opaque))
+            ]
+        call = Call(_name(func), func, args, kwargs, outs, lambda value: self._layout(known, value))
+        if kind == "setitem":
+            self._written(call, known)
+            return
+        if kind == "setdata":
+            self._remember(args[0], Opaque("the data of a tensor was replaced"))
+            return
+        if known and not all(out.numel() == 0 for out in outs):  # what is made of no tensor comes from outside
+            self._note_results(call, known)
+
+    def _transformed(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], outs: Sequence[torch.Tensor]) -> None:
+        """Within torch.func: vmap keeps the examples apart along the dimension that it maps, where that is the batch."""
+        import torch
+
+        tensors = [x for x in flat(args, kwargs) if isinstance(x, torch.Tensor)]
+        if all(self._is_mapped(*_unwrapped(x)) for x in tensors):
+            return
+        for out in outs:
+            self.overwritten[_address(_unwrapped(out)[0])] = self.time
+
+    def _is_mapped(self, tensor: torch.Tensor, dim: int | None) -> bool:
+        """Whether a tensor within vmap holds an example per entry of the mapped dimension, or none."""
+        fact = self.fact(tensor)
+        if not isinstance(fact, Layout):
+            return isinstance(fact, Plain)
+        others = [carried for i, carried in enumerate(fact.dims) if i != dim]
+        return dim is not None and fact == rows(tensor.shape) and not any(step for d in others for _, step in d)
+
+    def _layout(self, known: dict[int, Fact], value: Any) -> Layout | None:
+        fact = known.get(id(value))
+        if fact is None:
+            return self.layout_of(value)
+        return fact if isinstance(fact, Layout) else _of_one(value) if isinstance(fact, Mean) else None
+
+    def _note_results(self, call: Call, known: dict[int, Fact]) -> None:
+        found = self._results(call, known)
+        if any(out.dim() for out in call.outs):
             self._forget_ingredients(call)
+        for out, fact in zip(call.outs, found, strict=True):
+            if id(out) in known and isinstance(fact, (Layout, Opaque)) and fact != known[id(out)]:  # in place
+                self.overwritten[_address(out)] = self.time
+            self._remember(out, fact)
 
-    def _infer(self, call: Call, out: torch.Tensor) -> Fact | None:
-        """The fact about ``out``, a result of the call."""
-        tainted_by = call.tainted_by
-        if len(tainted_by) == 1 and isinstance(tainted_by[0], Mean) and out.dim() == 0 and out.is_floating_point():
-            passed_on = self._passed_on(call, tainted_by[0])
-            if passed_on is not None:
-                return passed_on
-        if tainted_by:
-            opaque = next((fact for fact in tainted_by if isinstance(fact, Opaque)), None)
-            return opaque or Opaque(
-                f"{call.name} turned the mean into something that is no multiple of it", spreads=True
-            )
-        if call.kind in _REDUCTIONS and out.dim() == 0:
-            return self._reduced_loss(call) if call.kind == "loss" else self._reduced(call)
-        if (
-            call.kind in ("copy", "reshape")
-            and self._is_example_major(call.input)
-            and out.numel() == call.input.numel()
-        ):
-            return None if out.dim() == 0 or self._has_rows(out) else Flat()
-        if call.kind in ("view", "along", "mean", "sum") and self._moves_examples(call, out):
-            return Opaque(f"{call.name} moved, mixed or reordered the examples", spreads=True)
-        if out.dim() == 0 and out.is_floating_point():
-            return Opaque(
-                f"the scalar was made by {call.name}, which is not a reduction that is recognised", spreads=False
-            )
-        return None
+    def _results(self, call: Call, known: dict[int, Fact]) -> list[Fact]:
+        """The facts about the results of a call."""
+        given = list(known.values())
+        if self.batch_size > 1 and any(isinstance(fact, Mean) for fact in given):
+            means = [fact for fact in given if isinstance(fact, Mean)]
+            passed_on = [self._passed_on(call, means[0], known, out) if len(means) == 1 else None for out in call.outs]
+            spoilt = Opaque(f"{call.name} turned the mean into something that is no multiple of it")
+            return [spoilt if fact is None else fact for fact in passed_on]
+        opaque = next((fact for fact in given if isinstance(fact, Opaque)), None)
+        if opaque is not None:
+            return [opaque for _ in call.outs]
+        layouts = [layout for x in call.operands() if (layout := call.layout_of(x)) is not None]
+        if not layouts:
+            return [self._plain(call, out) for out in call.outs]
+        return self._of_examples(call, layouts)
 
-    def _passed_on(self, call: Call, mean: Mean) -> Mean | None:
+    def _of_examples(self, call: Call, layouts: Sequence[Layout]) -> list[Fact]:
+        first = layouts[0].first
+        if all(layout.first == first and not any(step for _, step in layout.flat) for layout in layouts):
+            return [self._finished(Layout(tuple(map(axis, out.shape)), first), out) for out in call.outs]  # one example
+        kind = self.kinds.get(call.func)
+        if kind == "loss":
+            return [self._loss(call)]
+        if kind in ("mean", "sum") and call.outs[0].numel() == 1 and (mean := self._mean(call, kind)) is not None:
+            return [mean]
+        rule = rule_of(call.func)
+        found: list[Layout | None] = rule(call) if rule is not None and "out" not in call.kwargs else []
+        if len(found) != len(call.outs):
+            found = [None] * len(call.outs)
+        size = self.batch_size
+        why = (
+            f"{call.name} moved, mixed or reordered the examples: the result is not known as rows of batch_size {size}"
+            if rule
+            else f"{call.name} is not known to keep the examples apart"
+        )
+        return [Opaque(why) if layout is None else layout for layout in found]
+
+    def _finished(self, layout: Layout, out: torch.Tensor) -> Fact:
+        """In a batch of one, a scalar of the example is its loss."""
+        if self.batch_size == 1 and out.numel() == 1 and out.is_floating_point():
+            return Mean(out.detach().reshape(1).clone())
+        return layout
+
+    def _plain(self, call: Call, out: torch.Tensor) -> Plain | Layout:
+        size = self.batch_size
+        if rule_of(call.func) is reshape and out.dim() and out.shape[0] == size and not _is_parameter(call.input):
+            if size in itertools.accumulate(call.input.shape, operator.mul):  # the batch came in two dimensions
+                return rows(out.shape)
+        if out.numel() != 1 or not out.is_floating_point():
+            return _PLAIN
+        return Plain(f"the scalar was made by {call.name} of tensors whose first dimension is not batch_size {size}")
+
+    def _mean(self, call: Call, kind: str) -> Fact | None:
+        """``mean`` or ``sum`` of everything."""
+        layout, values = call.input_layout, call.input.detach()
+        if layout is None or not layout.is_all_of(self.batch_size):
+            return None
+        if not call.outs[0].is_floating_point():
+            return Opaque(f"{call.name} of {values.dtype}, which is no loss")
+        per_example = layout.row_sums(values, self.batch_size) * (self.batch_size / values.numel())
+        return Mean(per_example, factor=1.0 if kind == "mean" else float(values.numel()))
+
+    def _loss(self, call: Call) -> Fact:
+        """A loss function of torch.nn.functional, reduced or not."""
+        layout = unreduced_layout(call)
+        if layout is None:
+            shapes = " and ".join(str(tuple(x.shape)) for x in call.operands())
+            return Opaque(f"{call.name} broadcasts or mixes different examples: {shapes}")
+        if call.outs[0].numel() > 1 or bound(call)["reduction"] == "none":
+            return layout
+        if not layout.is_all_of(self.batch_size):
+            return Opaque(f"{call.name} reduced some of the examples, or some more often than others")
+        share = shares(call, layout, self.batch_size)
+        if isinstance(share, str):
+            return Opaque(share)
+        return Mean(share.rows, conditions=() if share.holds is None else ((share.holds, share.unless),))
+
+    def _passed_on(self, call: Call, mean: Mean, known: dict[int, Fact], out: torch.Tensor) -> Mean | None:
         """What is known of a scalar made from ``mean``: a copy or multiple of it; None when it is something else."""
         import torch
 
-        is_mean = [
-            isinstance(arg, torch.Tensor) and self.facts.get(id(arg), (0, 0, None))[2] is mean for arg in call.args
-        ]
-        if call.kind in ("copy", "reshape", "mean", "sum"):
-            return mean if is_mean[:1] == [True] else None
-        if call.kind != "scale" or call.kwargs or not any(is_mean):
+        if (
+            out.numel() != 1
+            or not out.is_floating_point()
+            or any(isinstance(f, (Opaque, Layout)) for f in known.values())
+        ):
             return None
-        name = call.name.rstrip("_")
+        name = call.name.rstrip("_") if not call.name.startswith("__") else call.name
+        if name in _COPIES or name in RESHAPES:
+            return mean if sum(isinstance(x, torch.Tensor) for x in flat(call.args, call.kwargs)) == 1 else None
+        if name not in _SCALES or call.kwargs:
+            return None
         if name == "neg":
             return _scaled(mean, -1.0)
         if len(call.args) != 2:
             return None
-        other = call.args[1 if is_mean[0] else 0]
+        on_left = known.get(id(call.args[0])) is mean
+        other = call.args[1 if on_left else 0]
         if name in ("add", "sub"):  # sum([loss]) adds it to 0
-            return mean if isinstance(other, (int, float)) and other == 0 and (name == "add" or is_mean[0]) else None
-        if name in ("mul", "multiply"):
+            return _with_nothing_added(mean, other) if name == "add" or on_left else None
+        if name in ("mul", "multiply", "__rmul__"):
             return _scaled(mean, other)
-        return _scaled(mean, 1 / other if isinstance(other, (int, float)) and other else None) if is_mean[0] else None
+        return _scaled(mean, 1 / other if isinstance(other, (int, float)) and other else other) if on_left else None
 
-    def _reduced(self, call: Call) -> Fact:
-        """``mean`` or ``sum`` of a whole tensor."""
-        values = call.input.detach()
-        if not self._is_example_major(call.input) or values.numel() == 0:
-            return self._no_rows(call, values)
-        if not values.is_floating_point():
-            return Opaque(f"{call.name} of {values.dtype}, which is no loss", spreads=False)
-        rows = self._per_example(_row_sums(values)) * (self.batch_size / values.numel())
-        return Mean(rows, factor=1.0 if call.kind == "mean" else float(values.numel()))
-
-    def _reduced_loss(self, call: Call) -> Fact:
-        """A loss function of torch.nn.functional: compute it again without reducing it over the batch."""
-        options = _signature(call.func).bind(*call.args, **call.kwargs).arguments
-        values, target = options.pop("input"), options.pop("target")
-        reduction = options.pop("reduction", "mean")
-        if any(
-            option is not None for option in [options.pop(name, None) for name in ("size_average", "reduce", "weight")]
-        ):
-            return Opaque(f"{call.name} was given weight, size_average or reduce", spreads=False)
-        of_classes = call.name == "cross_entropy"
-        if not (self._is_example_major(values) or self._is_example_major(target)) or values.numel() == 0:
-            return self._no_rows(call, values)
-        if of_classes and (values.dim() < 2 or reduction != "mean"):
-            return Opaque(f"{call.name} of shape {tuple(values.shape)} with reduction={reduction!r}", spreads=False)
-        if not of_classes and values.shape != target.shape:
-            return Opaque(f"{call.name} broadcasts {tuple(values.shape)} and {tuple(target.shape)}", spreads=False)
-        values, target = values.detach(), target.detach()
-        rows_per_piece = max(1, _PIECE_ELEMENTS * len(values) // values.numel())
-        pieces = zip(values.split(rows_per_piece), target.split(rows_per_piece), strict=True)
-        sums = [_row_sums(call.func(_widened(x), _widened(y), reduction="none", **options)) for x, y in pieces]
-        per_example = self._per_example(*sums)
-        if not of_classes:
-            factor = 1.0 if reduction == "mean" else float(values.numel())
-            return Mean(per_example * (self.batch_size / values.numel()), factor)
-        if target.is_floating_point():  # class probabilities: nothing is ignored
-            return Mean(per_example * (self.batch_size * values.shape[1] / values.numel()))
-        counts = (target != options.get("ignore_index", -100)).reshape(self.batch_size, -1).sum(1)
-        return Mean(per_example / counts, adds_up=(counts == counts[0]).all() & (counts[0] > 0))
-
-    def _per_example(self, *row_sums: torch.Tensor) -> torch.Tensor:
-        import torch
-
-        sums = row_sums[0] if len(row_sums) == 1 else torch.cat(row_sums)
-        return sums.reshape(self.batch_size, -1).sum(1)
-
-    def _moves_examples(self, call: Call, out: torch.Tensor) -> bool:
-        """Whether ``out`` has B rows that are not the B rows of the input."""
-        if self.batch_size == 1 or not self._has_rows(out):
-            return False
-        values = call.input
-        if call.kind != "view":
-            return self._has_rows(values) and 0 in {dim % values.dim() for dim in _dims(call)}
-        if values._base is not None and self._has_rows(values._base):  # a view of a view: go back to the first
-            values = values._base
-        if not self._has_rows(values):
-            return False
-        if call.name == "__getitem__" and out._base is None:  # indexed with tensors: a copy, of any order
-            entries = call.args[1] if isinstance(call.args[1], tuple) else call.args[1:]
-            keeps = isinstance(entries[0], slice) or (entries[0] is Ellipsis and len(entries) <= call.input.dim())
-            return not keeps
-        return out.stride(0) != values.stride(0)
-
-    def _has_rows(self, tensor: torch.Tensor) -> bool:
-        import torch
-
-        is_dense = tensor.layout is torch.strided and not tensor.is_nested
-        return is_dense and tensor.dim() > 0 and tensor.shape[0] == self.batch_size
-
-    def _is_example_major(self, tensor: torch.Tensor) -> bool:
-        return self._has_rows(tensor) or isinstance(self.fact(tensor), Flat)
-
-    def _no_rows(self, call: Call, values: torch.Tensor) -> Opaque:
-        shape, size = tuple(values.shape), self.batch_size
-        return Opaque(
-            f"{call.name} reduced shape {shape}, whose first dimension is not batch_size {size}", spreads=False
+    def _written(self, call: Call, known: dict[int, Fact]) -> None:
+        """``x[key] = value``: it must be the same example's on both sides, or of none."""
+        x, key, value = call.args
+        fact, of_value = known[id(x)], known.get(id(value))
+        if of_value is None or isinstance(of_value, Plain):
+            if isinstance(fact, Layout) or not isinstance(fact, Mean):
+                return
+        elif isinstance(fact, Layout) and (layout := call.layout_of(value)) is not None:
+            place = Call("__getitem__", type(x).__getitem__, (x, key), {}, (), call.layout_of)
+            (target,) = view_of(place, fact) or [None]
+            if target is not None and layout.expanded(x[key].shape) == target:
+                return
+        why = (
+            of_value.why
+            if isinstance(of_value, Opaque)
+            else "a scalar of the whole batch, or another example, was written into a tensor"
         )
+        self.overwritten[_address(x)] = self.time
+        self._remember(x, Opaque(why))
 
     def _remember(self, tensor: torch.Tensor, fact: Fact) -> None:
         key, facts = id(tensor), self.facts
+        if not self.overwritten and not isinstance(fact, Mean):
+            outside = self._of_outside(tensor)
+            is_scalar = isinstance(fact, (Plain, Opaque)) and fact.why is not None
+            if fact == outside or (isinstance(fact, Plain) and isinstance(outside, Plain) and not is_scalar):
+                facts.pop(key, None)
+                return
 
         def forget(dead: weakref.ref[torch.Tensor]) -> None:
-            if key in facts and facts[key][0] is dead:
+            if key in facts and facts[key].of is dead:
                 del facts[key]
 
-        facts[key] = (weakref.ref(tensor, forget), _version(tensor), fact)
+        facts[key] = _Entry(weakref.ref(tensor, forget), fact, _version(tensor), self.time)
 
     def _forget_ingredients(self, call: Call) -> None:
-        """A scalar that scales a larger tensor, such as a learned gate, is no loss though the graph keeps it alive."""
-        for arg in call.args:
-            if (
-                isinstance(entry := self.facts.get(id(arg)), tuple)
-                and isinstance(entry[2], Opaque)
-                and not entry[2].spreads
-            ):
-                del self.facts[id(arg)]
+        """A scalar that goes into a larger tensor, such as a learned gate, is no loss though the graph keeps it alive."""
+        for x in call.operands():
+            entry = self.facts.get(id(x))
+            if entry is not None and x.numel() == 1:
+                entry.is_ingredient = isinstance(entry.fact, (Plain, Layout))
 
     def _differentiated(self, tensors: Any) -> None:
-        unseen = Opaque("backward was called on a scalar that no torch call in the block made", spreads=False)
-        self.roots += [self.scalar(tensor) or unseen for tensor in _flat((tensors,), {})]
+        self.roots += [self.scalar(tensor) for tensor in flat((tensors,), {})]
+
+    def scalar(self, tensor: torch.Tensor) -> Mean | Opaque:
+        """What is known of a tensor that may be the loss."""
+        return self._as_scalar(self.fact(tensor), tensor)
+
+    def checked(self, loss: Any) -> Mean | Opaque:
+        """What is known of what the user says is the loss."""
+        import torch
+
+        if self.broken is not None:
+            return Opaque(self.broken)
+        if not isinstance(loss, torch.Tensor) or id(loss) not in self.facts:
+            return Opaque("the scalar given to check() was not made by a torch call that was seen in the block")
+        return self.scalar(loss)
+
+    def _as_scalar(self, fact: Fact, tensor: torch.Tensor) -> Mean | Opaque:
+        if isinstance(fact, (Mean, Opaque)):
+            return fact
+        if isinstance(fact, Plain):
+            return Opaque(fact.why or "the scalar was not made by a torch call in the block")
+        if tensor.numel() == 1 and fact.is_all_of(self.batch_size):
+            return Mean(tensor.detach().reshape(1).float().clone())
+        return Opaque(f"it holds example {fact.first} alone" if tensor.numel() == 1 else "it is no scalar")
 
     def choose(self) -> Mean | Opaque:
         """The one scalar that the block was about, by what it left alive, or why that cannot be told."""
-        alive = [tensor for reference, _, _ in list(self.facts.values()) if (tensor := reference()) is not None]
-        scalars = [(t.requires_grad, fact) for t in alive if t.numel() == 1 and (fact := self.scalar(t)) is not None]
+        if self.broken is not None:
+            return Opaque(self.broken)
+        alive = [(entry, tensor) for entry in list(self.facts.values()) if (tensor := entry.of()) is not None]
+        scalars = [
+            (tensor.requires_grad, self.scalar(tensor))
+            for entry, tensor in alive
+            if tensor.numel() == 1
+            and tensor.is_floating_point()
+            and not entry.is_ingredient
+            and not (tensor.is_leaf and tensor.requires_grad)
+        ]
         candidates = [fact for requires_grad, fact in scalars if requires_grad]
+        if not candidates and self.roots:
+            others = [fact for _, fact in scalars] + self.reads
+            candidates = [fact for fact in others if _same_rows(fact, self.roots[0])] or self.roots
         if not candidates:
-            candidates = [fact for _, fact in scalars] + self.reads
-            if self.roots:
-                candidates = [fact for fact in candidates if _same_rows(fact, self.roots[0])] or self.roots
-        if not candidates:
-            why = "no scalar made in the block was alive at its end, and none was given to backward"
-            return Opaque(why, spreads=False)
+            return Opaque(
+                "no scalar made in the block requires a gradient and is alive at its end, and none was given to "
+                "backward; name the loss with captured.check(loss)"
+            )
         first = candidates[0]
         if isinstance(first, Opaque) and len(candidates) == 1:
             return first
         same = all(_same_rows(first, other) and _factor(first) == _factor(other) for other in candidates)
         if same and all(_same_rows(first, root) for root in self.roots):
             return first
-        why = "the block made several scalars that could be the loss; name it with captured.check(loss)"
-        return Opaque(why, spreads=False)
+        return Opaque("the block made several scalars that could be the loss; name it with captured.check(loss)")
+
+
+@dataclass(eq=False)
+class _Entry:
+    of: weakref.ref[torch.Tensor]
+    fact: Fact
+    version: int
+    time: int
+    is_ingredient: bool = False
+
+
+_ELEMENTWISE, _VIEW, _RESHAPE, _ANY_DIMENSIONS = -1, -2, -3, 0
+
+
+@functools.cache
+def keeps_the_first_dimension() -> dict[Callable[..., Any], int]:
+    """The functions that take a row per example to a row per example, mostly: how, or the dimensions they expect."""
+    import torch
+
+    found = {}
+    for function, rule in rules().items():
+        name = _name(function)
+        if rule is elementwise:
+            found[function] = _ELEMENTWISE
+        elif rule is reshape:
+            found[function] = _RESHAPE
+        elif rule is view or function is torch.Tensor.__getitem__:
+            found[function] = _VIEW
+        elif rule is linear:
+            found[function] = _ANY_DIMENSIONS
+        elif rule is batch_first:
+            spatial = spatial_dims(name)
+            found[function] = _ANY_DIMENSIONS if spatial is None else spatial + 2
+    return found
+
+
+@functools.cache
+def changes_in_place() -> frozenset[Callable[..., Any]]:
+    """The functions that change their first argument."""
+    import torch
+
+    names = [name for name in dir(torch.Tensor) if name.endswith("_") and not name.endswith("__")]
+    names += [name for name in dir(torch.Tensor) if name.startswith("__i") and name.strip("_")[1:] in _OPERATORS]
+    own = {getattr(torch.Tensor, name) for name in (*names, "__setitem__")}
+    return frozenset(own | {f for name in names if callable(f := getattr(torch, name, None))})
+
+
+@functools.cache
+def matters_without_result() -> frozenset[Callable[..., Any]]:
+    """The functions that give no tensor and are looked at all the same."""
+    return frozenset(
+        function for function, kind in _kinds().items() if kind in ("read", "backward", "setitem", "setdata")
+    )
+
+
+_OPERATORS = frozenset("add sub mul div truediv floordiv mod pow and or xor lshift rshift".split())
+
+
+@functools.cache
+def _tensor_type() -> type:
+    import torch
+
+    return torch.Tensor
+
+
+def _of_one(tensor: torch.Tensor) -> Layout:
+    """Of a scalar in a batch of one."""
+    return Layout(tuple(map(axis, tensor.shape)))
 
 
 def _scaled(mean: Mean, factor: Any) -> Mean | None:
@@ -338,67 +515,67 @@ def _scaled(mean: Mean, factor: Any) -> Mean | None:
     return replace(mean, factor=None if mean.factor is None else mean.factor * factor)
 
 
-def _dims(call: Call) -> list[int]:
-    """The dimensions that a call of kind "along", "mean" or "sum" works along."""
-    position = _ALONG[call.name]
-    given = next((call.kwargs[name] for name in ("dim", "dims", "axis") if name in call.kwargs), None)
-    if given is None and len(call.args) > position:
-        given = call.args[position:] if call.name == "flip" else call.args[position]
-    if given is None:
-        given = -1 if call.name == "sort" else 0  # the others work along all
-    return [dim for dims in _flat((given,), {}) for dim in _flat((dims,), {}) if isinstance(dim, int)]
+def _with_nothing_added(mean: Mean, other: Any) -> Mean | None:
+    """A mean plus zero, the number or a tensor: a total that begins with torch.zeros(())."""
+    import torch
+
+    if isinstance(other, torch.Tensor) and other.numel() == 1:
+        why = "add: a tensor that is not zero was added to the mean"
+        return replace(mean, conditions=(*mean.conditions, ((other.detach() == 0).reshape(()), why)))
+    return mean if isinstance(other, (int, float)) and other == 0 else None
 
 
-def _same_rows(one: Fact, other: Fact) -> bool:
+def _same_rows(one: Mean | Opaque, other: Mean | Opaque) -> bool:
     return isinstance(one, Mean) and isinstance(other, Mean) and one.rows is other.rows
 
 
-def _factor(fact: Fact) -> float | None:
+def _factor(fact: Mean | Opaque) -> float | None:
     return fact.factor if isinstance(fact, Mean) else None
-
-
-def _flat(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[Any]:
-    for value in (*args, *kwargs.values()):
-        if isinstance(value, (list, tuple)):
-            yield from value
-        else:
-            yield value
 
 
 def _version(tensor: torch.Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-def _widened(tensor: torch.Tensor) -> torch.Tensor:
-    """Half precision as float32, so that a per-example loss is not rounded twice."""
-    return tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor
+def _address(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
-def _row_sums(values: torch.Tensor) -> torch.Tensor:
-    """(N, ...) -> (N,), in float32 or better."""
+def _is_parameter(tensor: torch.Tensor) -> bool:
     import torch
 
-    accumulate = torch.float64 if values.dtype == torch.float64 else torch.float32
-    if values.dim() == 1:
-        return values.to(accumulate)
-    return values.sum(tuple(range(1, values.dim())), dtype=accumulate)
+    return isinstance(tensor, torch.nn.Parameter)
 
 
-@functools.cache
-def _signature(func: Callable[..., Any]) -> inspect.Signature:
-    return inspect.signature(func)
+def _is_transformed(tensor: torch.Tensor) -> bool:
+    import torch
+
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+
+
+def _unwrapped(tensor: torch.Tensor) -> tuple[torch.Tensor, int | None]:
+    """The tensor below torch.func's wrappers, and the dimension that vmap maps."""
+    import torch
+
+    functorch, dim = torch._C._functorch, None
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        if functorch.is_batchedtensor(tensor):
+            dim = functorch.maybe_get_bdim(tensor) if dim is None else -1  # mapped twice: of no use here
+        tensor = functorch.get_unwrapped(tensor)
+    return tensor, dim
+
+
+def _name(func: Callable[..., Any]) -> str:
+    return getattr(func, "__name__", str(func))
 
 
 @functools.cache
 def _kinds() -> dict[Callable[..., Any], str]:
-    """What each torch function that matters does, under every name that a mode sees it by."""
+    """The functions that are treated by themselves, under every name that a mode sees them by."""
     import torch
     from torch.nn import functional
 
-    names = {
-        "loss": _LOSSES, "scale": _SCALES, "copy": _COPIES, "reshape": _RESHAPES, "view": _VIEWS, "read": _READS,
-        "along": tuple(_ALONG), "mean": ("mean",), "sum": ("sum",),
-    }  # fmt: skip
+    names = {"mean": ("mean",), "sum": ("sum",), "read": READS, "fresh": FRESH, "loss": LOSSES}
     kinds: dict[Callable[..., Any], str] = {
         function: kind
         for kind, group in names.items()
@@ -406,9 +583,9 @@ def _kinds() -> dict[Callable[..., Any], str]:
         for space in ((functional,) if kind == "loss" else (torch, torch.Tensor))
         if (function := getattr(space, name, None)) is not None
     }
-    kinds |= {getattr(torch.Tensor, name).__get__: "view" for name in _VIEW_PROPERTIES}
-    kinds |= {torch.Tensor.__getitem__: "view", torch.Tensor.__setitem__: "setitem"}
     return kinds | {
+        torch.Tensor.__setitem__: "setitem",
+        torch.Tensor.data.__set__: "setdata",  # type: ignore[attr-defined]
         torch.Tensor.backward: "backward",
         torch.autograd.backward: "backward",
         torch.autograd.grad: "backward",

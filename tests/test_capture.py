@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -83,6 +84,14 @@ ADDS_UP: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, T
         lambda p, t: ((p - t) ** 2).transpose(0, 2)[0].T.mean(),
         lambda p, t: squared(p, t)[..., 0].mean(1),
     ),
+    "batch moved away": (
+        lambda p, t: F.mse_loss(p[:, :3].transpose(0, 1), t[:, :3].transpose(0, 1)),
+        lambda p, t: squared(p, t)[:, :3].mean((1, 2)),
+    ),
+    "moved in two steps": (
+        lambda p, t: ((p - t) ** 2)[:, :3].transpose(0, 2)[0].mean(),
+        lambda p, t: squared(p, t)[:, :3, 0].mean(1),
+    ),
     "batch moved by none of these": (
         lambda p, t: F.mse_loss(p.transpose(1, 2)[:, :, 1:], t.mT[..., 1:]),
         lambda p, t: squared(p, t)[:, 1:].mean((1, 2)),
@@ -133,12 +142,12 @@ def test_training_is_not_touched(name: str, backward_inside: bool) -> None:
     assert captured.losses is not None, captured.reason
 
 
-LOGITS = torch.randn(B, 6, 7, generator=torch.Generator().manual_seed(1))
+LOGITS = torch.randn(B, 6, 7, generator=torch.Generator().manual_seed(1), requires_grad=True)
 TOKENS = torch.randint(0, 7, (B, 6), generator=torch.Generator().manual_seed(2))
 
 
 def token_losses(labels: Tensor, **options: Any) -> Tensor:
-    return torch.stack([F.cross_entropy(LOGITS[i], labels[i], **options) for i in range(B)])
+    return torch.stack([F.cross_entropy(LOGITS[i].detach(), labels[i], **options) for i in range(B)])
 
 
 @pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"ignore_index": 3}])
@@ -153,7 +162,7 @@ def test_cross_entropy_of_equally_long_examples(options: dict[str, Any], flat: b
         else:
             loss = F.cross_entropy(LOGITS.transpose(1, 2), labels, **options)
     expected = (
-        torch.stack([F.cross_entropy(LOGITS[i, :-1], labels[i, :-1], **options) for i in range(B)])
+        torch.stack([F.cross_entropy(LOGITS[i, :-1].detach(), labels[i, :-1], **options) for i in range(B)])
         if flat
         else token_losses(labels, **options)
     )
@@ -206,9 +215,7 @@ NONE: dict[str, tuple[Callable[[Tensor, Tensor], Any], str]] = {
     "normalised mask": (lambda p, t: (((p - t) ** 2) * t.abs()).sum() / t.abs().sum(), "div"),
     "scaled by a tensor": (lambda p, t: F.mse_loss(p, t) * torch.tensor(2.0), "tensor"),
     "another batch size": (lambda p, t: F.mse_loss(torch.cat([p, p]), torch.cat([t, t])), "batch_size 3"),
-    "batch moved away": (lambda p, t: F.mse_loss(p[:, :3].transpose(0, 1), t[:, :3].transpose(0, 1)), "moved"),
-    "moved in two steps": (lambda p, t: ((p - t) ** 2)[:, :3].transpose(0, 2)[0].mean(), "moved"),
-    "one example": (lambda p, t: F.mse_loss(p[:, :3][1], t[:, :3][1]), "moved"),
+    "one example": (lambda p, t: F.mse_loss(p[:, :3][1], t[:, :3][1]), "example 1 alone"),
     "shuffled": (lambda p, t: F.mse_loss(p[torch.tensor([2, 0, 1])], t), "reordered"),
     "shuffled rows of numbers": (
         lambda p, t: ((p - t) ** 2).mean((1, 2))[..., torch.tensor([2, 0, 1])].mean(),
@@ -274,23 +281,23 @@ def test_statistics_for_logging() -> None:
     assert "check()" in str(captured.reason)
 
 
-def test_statistics_under_no_grad() -> None:
-    """Without gradients a second scalar that is alive, or was read as a number, leaves the choice to check()."""
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_without_gradients_the_loss_is_named(mode: Callable[[], Any]) -> None:
+    """Without gradients nothing tells the loss from a metric, so that check() has to."""
     prediction, target = example()
-    with torch.no_grad(), capture_per_example_loss(B) as captured:
+    with mode(), capture_per_example_loss(B) as captured:
         loss = F.mse_loss(prediction, target)
-        percent = loss * 100
     assert captured.losses is None
+    assert "check" in str(captured.reason)
     assert captured.check(loss)
-    with torch.no_grad(), capture_per_example_loss(B) as captured:
-        total = F.mse_loss(prediction, target).item()
-        statistic = prediction.mean()
-    assert captured.losses is None
-    assert total > 0
-    del percent, statistic
-    with torch.inference_mode(), capture_per_example_loss(B) as captured:
-        loss = F.mse_loss(prediction, target)
     assert captured.losses is not None
+    torch.testing.assert_close(captured.losses, squared(prediction, target).mean((1, 2)))
+    for read in (float, str, format, np.asarray, Tensor.item, Tensor.tolist):
+        with mode(), capture_per_example_loss(B) as captured:
+            read(F.mse_loss(prediction, target))
+            statistic = (prediction > 0).float().mean()
+        assert captured.losses is None
+    assert statistic > 0
 
 
 def test_backward_in_the_block() -> None:
@@ -335,6 +342,7 @@ def test_dtypes(dtype: torch.dtype) -> None:
     for code in (F.mse_loss, lambda p, t: ((p - t) ** 2).mean()):
         with capture_per_example_loss(B) as captured:
             loss = code(prediction, target)
+        assert captured.check(loss)
         assert captured.losses is not None
         assert captured.losses.dtype == torch.float32
         torch.testing.assert_close(captured.losses.mean(), loss.float(), rtol=8e-3, atol=0)
@@ -354,7 +362,7 @@ def test_large_losses_are_computed_in_pieces(monkeypatch: pytest.MonkeyPatch) ->
     prediction, target = example()
     expected = squared(prediction, target).mean((1, 2))
     for elements in (1, 2 * 20):
-        monkeypatch.setattr("loss_logging.dataflow._PIECE_ELEMENTS", elements)
+        monkeypatch.setattr("loss_logging.loss_functions._PIECE_ELEMENTS", elements)
         for rows in (lambda x: x, lambda x: x.view(-1, 5)):
             with capture_per_example_loss(B) as captured:
                 loss = F.mse_loss(rows(prediction), rows(target))
