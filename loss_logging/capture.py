@@ -9,14 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from loss_logging.dataflow import (
-    Mean,
-    Opaque,
-    Trace,
-    changes_in_place,
-    keeps_the_first_dimension,
-    matters_without_result,
-)
+from loss_logging.dataflow import Mean, Opaque, Trace
+from loss_logging.usual_calls import CHANGES_ARGUMENTS, usual_calls, ways, without_result
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +94,9 @@ def is_in_compiled_code(frame: types_.FrameType | None, func: Callable[..., Any]
     for _ in range(3):
         if frame is None:
             return False
-        if "extern_kernels" in frame.f_globals or frame.f_globals.get("__name__", "").startswith("torch._functorch"):
+        if "extern_kernels" in frame.f_globals or frame.f_globals.get("__name__", "").startswith(
+            "torch._functorch._aot"
+        ):
             return True
         if frame.f_code.co_filename.startswith("<eval_with_key") and hasattr(func, "overloadpacket"):
             return True
@@ -188,15 +184,14 @@ def _mode() -> Any:
     import torch
     from torch.overrides import TorchFunctionMode
 
-    tensor, sized = torch.Tensor, torch.Size
-    is_compiling = torch.compiler.is_compiling
-    keeps_rows, in_place, matters = keeps_the_first_dimension(), changes_in_place(), matters_without_result()
+    tensor, is_compiling, way_of, matters = torch.Tensor, torch.compiler.is_compiling, ways().get, without_result()
     l1_loss = torch.nn.functional.l1_loss
 
     class CaptureMode(TorchFunctionMode):
         def __init__(self, trace: Trace) -> None:
             super().__init__()
             self.trace = trace
+            self.is_usual = usual_calls(trace)
 
         def __torch_function__(
             self,
@@ -207,14 +202,14 @@ def _mode() -> Any:
         ) -> Any:
             if is_compiling():  # else the compiler traces the bookkeeping into the user's graph
                 return func(*args, **(kwargs or {}))
-            if func in in_place or func is l1_loss or (kwargs and "out" in kwargs):
+            way = way_of(func)
+            if way == CHANGES_ARGUMENTS or (kwargs and "out" in kwargs):
                 return self.with_care(func, types, args, kwargs or {})
             result = func(*args, **kwargs) if kwargs else func(*args)
-            kind = type(result)
-            if kind is tensor:
-                if func in keeps_rows and self.trace.is_usual(keeps_rows[func], args, kwargs, result):
+            if type(result) is tensor:
+                if way is not None and self.is_usual(way, args, kwargs, result):
                     return result
-            elif kind is sized or not (isinstance(result, (tuple, list, tensor)) or func in matters):
+            elif type(result) is torch.Size or not (isinstance(result, (tuple, list, tensor)) or func in matters):
                 return result
             self.look(func, args, kwargs or {}, result, None)
             return result

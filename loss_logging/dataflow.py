@@ -18,24 +18,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from loss_logging.example_layout import Layout, axis, rows
 from loss_logging.loss_functions import LOSSES, bound, shares, unreduced_layout
 from loss_logging.torch_names import FRESH, READS, RESHAPES
-from loss_logging.torch_rules import (
-    Call,
-    batch_first,
-    elementwise,
-    flat,
-    linear,
-    reshape,
-    rule_of,
-    rules,
-    spatial_dims,
-    view,
-    view_of,
-)
+from loss_logging.torch_rules import Call, flat, reshape, rule_of, view_of
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Mean", "Opaque", "Trace"]
+__all__ = ["Mean", "Opaque", "Trace", "kinds"]
 
 _SCALES = ("mul", "multiply", "div", "divide", "true_divide", "add", "sub", "neg", "__rmul__")
 _COPIES = (
@@ -82,52 +70,11 @@ class Trace:
         self.roots: list[Mean | Opaque] = []  # of scalars given to backward
         self.reads: list[Mean | Opaque] = []  # of scalars read as a Python number
         self.broken: str | None = None  # why nothing is known of this block
-        self.kinds = _kinds()
+        self.kinds = kinds()
 
     def broke(self, error: Exception) -> None:
         """Nothing is known any more. The training goes on."""
         self.broken = f"what watches the block failed: {type(error).__name__}: {error}"
-
-    def is_usual(self, how: int, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, result: torch.Tensor) -> bool:
-        """Whether a call took tensors with a row per example to another one, of which nothing need be noted.
-
-        ``how`` is what :func:`keeps_the_first_dimension` says of the function. This is the way of nearly all calls of a
-        model: it has to be fast, and may say no.
-        """
-        facts, size = self.facts, self.batch_size
-        if not args or self.overwritten or not (ndim := result.dim()) or result.size(0) != size:
-            return False
-        first = args[0]
-        if type(first) is not _tensor_type() or (facts and id(first) in facts):
-            return False
-        of_first = first.dim()
-        if not of_first or first.size(0) != size:
-            return False
-        if how == _ELEMENTWISE:
-            if of_first != ndim:
-                return False
-        elif how == _VIEW:
-            strides = first.stride()
-            top = strides[0]
-            return bool(
-                top and top == result.stride(0) == max(strides) and strides.count(top) == 1 and result._base is not None
-            )
-        elif how == _RESHAPE:
-            return True
-        elif ndim < 2 or (how > 0 and of_first != how):
-            return False
-        others = args[1:] if not kwargs else (*args[1:], *kwargs.values())
-        for other in others:
-            kind = type(other)
-            if kind is _tensor_type():
-                of_other = other.dim()
-                if of_other and (of_other != ndim or how != _ELEMENTWISE) and other.size(0) == size:
-                    return False
-                if facts and id(other) in facts:
-                    return False
-            elif kind is list or kind is tuple:
-                return False
-        return True
 
     def fact(self, tensor: torch.Tensor) -> Fact:
         entry = self.facts.get(id(tensor))
@@ -445,60 +392,6 @@ class _Entry:
     is_ingredient: bool = False
 
 
-_ELEMENTWISE, _VIEW, _RESHAPE, _ANY_DIMENSIONS = -1, -2, -3, 0
-
-
-@functools.cache
-def keeps_the_first_dimension() -> dict[Callable[..., Any], int]:
-    """The functions that take a row per example to a row per example, mostly: how, or the dimensions they expect."""
-    import torch
-
-    found = {}
-    for function, rule in rules().items():
-        name = _name(function)
-        if rule is elementwise:
-            found[function] = _ELEMENTWISE
-        elif rule is reshape:
-            found[function] = _RESHAPE
-        elif rule is view or function is torch.Tensor.__getitem__:
-            found[function] = _VIEW
-        elif rule is linear:
-            found[function] = _ANY_DIMENSIONS
-        elif rule is batch_first:
-            spatial = spatial_dims(name)
-            found[function] = _ANY_DIMENSIONS if spatial is None else spatial + 2
-    return found
-
-
-@functools.cache
-def changes_in_place() -> frozenset[Callable[..., Any]]:
-    """The functions that change their first argument."""
-    import torch
-
-    names = [name for name in dir(torch.Tensor) if name.endswith("_") and not name.endswith("__")]
-    names += [name for name in dir(torch.Tensor) if name.startswith("__i") and name.strip("_")[1:] in _OPERATORS]
-    own = {getattr(torch.Tensor, name) for name in (*names, "__setitem__")}
-    return frozenset(own | {f for name in names if callable(f := getattr(torch, name, None))})
-
-
-@functools.cache
-def matters_without_result() -> frozenset[Callable[..., Any]]:
-    """The functions that give no tensor and are looked at all the same."""
-    return frozenset(
-        function for function, kind in _kinds().items() if kind in ("read", "backward", "setitem", "setdata")
-    )
-
-
-_OPERATORS = frozenset("add sub mul div truediv floordiv mod pow and or xor lshift rshift".split())
-
-
-@functools.cache
-def _tensor_type() -> type:
-    import torch
-
-    return torch.Tensor
-
-
 def _of_one(tensor: torch.Tensor) -> Layout:
     """Of a scalar in a batch of one."""
     return Layout(tuple(map(axis, tensor.shape)))
@@ -570,20 +463,20 @@ def _name(func: Callable[..., Any]) -> str:
 
 
 @functools.cache
-def _kinds() -> dict[Callable[..., Any], str]:
+def kinds() -> dict[Callable[..., Any], str]:
     """The functions that are treated by themselves, under every name that a mode sees them by."""
     import torch
     from torch.nn import functional
 
     names = {"mean": ("mean",), "sum": ("sum",), "read": READS, "fresh": FRESH, "loss": LOSSES}
-    kinds: dict[Callable[..., Any], str] = {
+    found: dict[Callable[..., Any], str] = {
         function: kind
         for kind, group in names.items()
         for name in group
         for space in ((functional,) if kind == "loss" else (torch, torch.Tensor))
         if (function := getattr(space, name, None)) is not None
     }
-    return kinds | {
+    return found | {
         torch.Tensor.__setitem__: "setitem",
         torch.Tensor.data.__set__: "setdata",  # type: ignore[attr-defined]
         torch.Tensor.backward: "backward",

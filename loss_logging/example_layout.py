@@ -72,7 +72,10 @@ class Layout:
         if self.folded:
             return self if math.prod(shape) == math.prod(size for size, _ in self.flat) else None
         missing = len(shape) - len(self.dims)
-        if missing < 0:
+        if missing < 0 or any(
+            dim and math.prod(count for count, _ in dim) != size
+            for dim, size in zip(self.dims, shape[missing:], strict=True)
+        ):
             return None
         dims = tuple(dim or axis(size) for dim, size in zip(((),) * missing + self.dims, shape, strict=True))
         return Layout(dims, self.first)

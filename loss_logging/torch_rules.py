@@ -83,7 +83,7 @@ def carried_over(call: Call, shape: Sequence[int], operands: Sequence[torch.Tens
 
 
 def elementwise(call: Call) -> list[Layout | None]:
-    operands = list(call.operands())
+    operands = [call.input] if call.name in ("to", "type_as") else list(call.operands())
     return [carried_over(call, out.shape, operands) for out in call.outs]
 
 
@@ -264,6 +264,8 @@ def _attention(call: Call) -> list[Layout | None]:
     """softmax(query @ key.T + mask) @ value, over the last two dimensions."""
     query, key, value = (call.argument(i, name) for i, name in enumerate(("query", "key", "value")))
     mask = call.argument(3, "attn_mask")
+    if not query.dim() == key.dim() == value.dim():
+        return []
     batch: list[Hashable] = list(range(query.dim() - 2, 0, -1))
     operands: list[tuple[torch.Tensor, Sequence[Hashable]]] = [
         (query, [*batch, "query", "in"]),
@@ -376,7 +378,7 @@ def _index_select(call: Call) -> list[Layout | None]:
     return [layout.resized([dim], call.outs[0].shape)]
 
 
-def _getitem(call: Call) -> list[Layout | None]:
+def getitem(call: Call) -> list[Layout | None]:
     import torch
 
     x, key = call.args
@@ -528,5 +530,5 @@ def rules() -> dict[Callable[..., Any], Rule]:
                 rules |= {function: rule for name in names if callable(function := getattr(space, name, None))}
     rules |= {getattr(torch.Tensor, name).__get__: view for name in VIEW_PROPERTIES}
     rules |= {torch.Tensor.data.__get__: elementwise, torch.Tensor.real.__get__: elementwise}  # type: ignore[attr-defined]
-    rules[torch.Tensor.__getitem__] = _getitem
+    rules[torch.Tensor.__getitem__] = getitem
     return rules

@@ -1,0 +1,113 @@
+"""Which calls need no look: those that take a row per example to a row per example, as nearly all of a model do."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from loss_logging.dataflow import Trace, kinds
+from loss_logging.torch_rules import batch_first, elementwise, getitem, linear, reshape, rules, spatial_dims, view
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["CHANGES_ARGUMENTS", "usual_calls", "ways", "without_result"]
+
+# What a function does to the rows; or how many dimensions its input has, where its first is then the batch.
+ELEMENTWISE, VIEW, RESHAPE, CHANGES_ARGUMENTS, ANY_DIMENSIONS = -1, -2, -3, -4, 0
+_OPERATORS = ("add", "sub", "mul", "div", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift")
+
+IsUsual: TypeAlias = "Callable[[int, tuple[Any, ...], Mapping[str, Any] | None, torch.Tensor], bool]"
+
+
+def usual_calls(trace: Trace) -> IsUsual:
+    """A function that says whether a call left nothing to note. It has to be fast, and may say no."""
+    import torch
+
+    tensor, facts, overwritten, size = torch.Tensor, trace.facts, trace.overwritten, trace.batch_size
+
+    def is_usual(way: int, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, result: torch.Tensor) -> bool:
+        dims = result.dim()
+        if not dims or result.size(0) != size or overwritten or not args:
+            return False
+        first = args[0]
+        if type(first) is not tensor or (facts and id(first) in facts):
+            return False
+        if way == ELEMENTWISE:
+            if first.dim() != dims or first.size(0) != size:
+                return False
+        else:
+            of_first = first.dim()
+            if not of_first or first.size(0) != size:
+                return False
+            if way == RESHAPE:
+                return True
+            if way == VIEW:
+                return _is_view_of_rows(first, result)
+            if dims < 2 or (way and of_first != way):
+                return False
+        if len(args) > 1:
+            for other in args[1:]:
+                kind = type(other)
+                if kind is tensor:
+                    if (facts and id(other) in facts) or _may_be_rows(other, way, dims, size):
+                        return False
+                elif kind is list or kind is tuple:
+                    return False
+        if kwargs:
+            for other in kwargs.values():
+                if type(other) is tensor and ((facts and id(other) in facts) or _may_be_rows(other, way, dims, size)):
+                    return False
+        return True
+
+    return is_usual
+
+
+def _may_be_rows(other: torch.Tensor, way: int, dims: int, size: int) -> bool:
+    """Whether a further argument could hold the examples along another dimension of the result."""
+    own = other.dim()
+    return bool(own) and (own != dims or way != ELEMENTWISE) and other.size(0) == size
+
+
+def _is_view_of_rows(first: torch.Tensor, result: torch.Tensor) -> bool:
+    """Whether the first dimension is still the same: it has the largest stride, which no other dimension has."""
+    strides = first.stride()
+    top = strides[0]
+    return (
+        bool(top) and top == result.stride(0) == max(strides) and strides.count(top) == 1 and result._base is not None
+    )
+
+
+@functools.cache
+def ways() -> dict[Callable[..., Any], int]:
+    """The functions that :func:`usual_calls` knows, and those whose arguments have to be looked at before the call."""
+    import torch
+
+    found: dict[Callable[..., Any], int] = {}
+    of_rule = {elementwise: ELEMENTWISE, reshape: RESHAPE, view: VIEW, getitem: VIEW, linear: ANY_DIMENSIONS}
+    for function, rule in rules().items():
+        if rule is batch_first:
+            spatial = spatial_dims(getattr(function, "__name__", ""))
+            found[function] = ANY_DIMENSIONS if spatial is None else spatial + 2
+        elif rule in of_rule:
+            found[function] = of_rule[rule]
+    found |= dict.fromkeys(_in_place(), CHANGES_ARGUMENTS)
+    found[torch.nn.functional.l1_loss] = CHANGES_ARGUMENTS
+    return found
+
+
+def _in_place() -> set[Callable[..., Any]]:
+    import torch
+
+    names = [name for name in dir(torch.Tensor) if name.endswith("_") and not name.endswith("__")]
+    names += [name for name in dir(torch.Tensor) if name.startswith("__i") and name.strip("_")[1:] in _OPERATORS]
+    names.append("__setitem__")
+    found = {getattr(torch.Tensor, name) for name in names}
+    return found | {f for name in names if callable(f := getattr(torch, name, None))}
+
+
+@functools.cache
+def without_result() -> frozenset[Callable[..., Any]]:
+    """The functions that give no tensor and are looked at all the same."""
+    return frozenset(f for f, kind in kinds().items() if kind in ("read", "backward", "setitem", "setdata"))
