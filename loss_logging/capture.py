@@ -207,7 +207,7 @@ def _mode() -> Any:
                 return self.with_care(func, types, args, kwargs or {})
             result = func(*args, **kwargs) if kwargs else func(*args)
             if type(result) is tensor:
-                if way is not None and self.is_usual(way, args, kwargs, result):
+                if self.is_usual(way, args, kwargs, result):
                     return result
             elif type(result) is torch.Size or not (isinstance(result, (tuple, list, tensor)) or func in matters):
                 return result

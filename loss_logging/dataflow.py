@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from loss_logging.example_layout import Layout, axis, rows
 from loss_logging.loss_functions import LOSSES, bound, shares, unreduced_layout
 from loss_logging.torch_names import FRESH, READS, RESHAPES
-from loss_logging.torch_rules import Call, flat, reshape, rule_of, view_of
+from loss_logging.torch_rules import Call, carried_on, flat, reshape, rules, view_of
 
 if TYPE_CHECKING:
     import torch
@@ -97,14 +97,6 @@ class Trace:
             return rows(tensor.shape)
         return _PLAIN
 
-    def layout_of(self, value: Any) -> Layout | None:
-        import torch
-
-        if not isinstance(value, torch.Tensor):
-            return None
-        fact = self.fact(value)
-        return fact if isinstance(fact, Layout) else _of_one(value) if isinstance(fact, Mean) else None
-
     def facts_before(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[int, Fact]:
         """What is known of a call's arguments before it changes one of them."""
         import torch
@@ -137,15 +129,21 @@ class Trace:
             self.reads += [
                 self._as_scalar(fact, args[0]) for fact in known.values() if isinstance(fact, (Mean, Opaque))
             ]
-        call = Call(_name(func), func, args, kwargs, outs, lambda value: self._layout(known, value))
-        if kind == "setitem":
-            self._written(call, known)
-            return
         if kind == "setdata":
             self._remember(args[0], Opaque("the data of a tensor was replaced"))
-            return
-        if known and not all(out.numel() == 0 for out in outs):  # what is made of no tensor comes from outside
-            self._note_results(call, known)
+        elif kind == "setitem" or (known and any(out.numel() for out in outs)):  # of no tensor: it comes from outside
+            call = Call(func, args, kwargs, outs, self._layouts(args, kwargs, known))
+            if kind == "setitem":
+                self._written(call, known)
+            else:
+                self._note_results(call, known)
+
+    def _layouts(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], known: dict[int, Fact]) -> dict[int, Layout]:
+        """In a batch of one, a scalar of the example is of the example."""
+        layouts = {key: fact for key, fact in known.items() if isinstance(fact, Layout)}
+        if self.batch_size == 1:
+            layouts |= {id(x): _of_one(x) for x in flat(args, kwargs) if isinstance(known.get(id(x)), Mean)}
+        return layouts
 
     def _transformed(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], outs: Sequence[torch.Tensor]) -> None:
         """Within torch.func: vmap keeps the examples apart along the dimension that it maps, where that is the batch."""
@@ -164,12 +162,6 @@ class Trace:
             return isinstance(fact, Plain)
         others = [carried for i, carried in enumerate(fact.dims) if i != dim]
         return dim is not None and fact == rows(tensor.shape) and not any(step for d in others for _, step in d)
-
-    def _layout(self, known: dict[int, Fact], value: Any) -> Layout | None:
-        fact = known.get(id(value))
-        if fact is None:
-            return self.layout_of(value)
-        return fact if isinstance(fact, Layout) else _of_one(value) if isinstance(fact, Mean) else None
 
     def _note_results(self, call: Call, known: dict[int, Fact]) -> None:
         found = self._results(call, known)
@@ -191,31 +183,30 @@ class Trace:
         opaque = next((fact for fact in given if isinstance(fact, Opaque)), None)
         if opaque is not None:
             return [opaque for _ in call.outs]
-        layouts = [layout for x in call.operands() if (layout := call.layout_of(x)) is not None]
-        if not layouts:
+        if not call.layouts:
             return [self._plain(call, out) for out in call.outs]
-        return self._of_examples(call, layouts)
+        return self._of_examples(call)
 
-    def _of_examples(self, call: Call, layouts: Sequence[Layout]) -> list[Fact]:
-        first = layouts[0].first
-        if all(layout.first == first and not any(step for _, step in layout.flat) for layout in layouts):
+    def _of_examples(self, call: Call) -> list[Fact]:
+        layouts = call.layouts.values()
+        first = next(iter(layouts)).first
+        if all(layout.first == first and layout.is_of_one for layout in layouts):
             return [self._finished(Layout(tuple(map(axis, out.shape)), first), out) for out in call.outs]  # one example
         kind = self.kinds.get(call.func)
         if kind == "loss":
             return [self._loss(call)]
         if kind in ("mean", "sum") and call.outs[0].numel() == 1 and (mean := self._mean(call, kind)) is not None:
             return [mean]
-        rule = rule_of(call.func)
-        found: list[Layout | None] = rule(call) if rule is not None and "out" not in call.kwargs else []
-        if len(found) != len(call.outs):
-            found = [None] * len(call.outs)
-        size = self.batch_size
-        why = (
-            f"{call.name} moved, mixed or reordered the examples: the result is not known as rows of batch_size {size}"
-            if rule
-            else f"{call.name} is not known to keep the examples apart"
+        found, is_known = carried_on(call)
+        return [Opaque(self._mixed(call, is_known)) if layout is None else layout for layout in found]
+
+    def _mixed(self, call: Call, is_known: bool) -> str:
+        if not is_known:
+            return f"{call.name} is not known to keep the examples apart"
+        return (
+            f"{call.name} moved, mixed or reordered the examples: "
+            f"the result is not known as rows of batch_size {self.batch_size}"
         )
-        return [Opaque(why) if layout is None else layout for layout in found]
 
     def _finished(self, layout: Layout, out: torch.Tensor) -> Fact:
         """In a batch of one, a scalar of the example is its loss."""
@@ -225,7 +216,7 @@ class Trace:
 
     def _plain(self, call: Call, out: torch.Tensor) -> Plain | Layout:
         size = self.batch_size
-        if rule_of(call.func) is reshape and out.dim() and out.shape[0] == size and not _is_parameter(call.input):
+        if rules().get(call.func) is reshape and out.dim() and out.shape[0] == size and not _is_parameter(call.input):
             if size in itertools.accumulate(call.input.shape, operator.mul):  # the batch came in two dimensions
                 return rows(out.shape)
         if out.numel() != 1 or not out.is_floating_point():
@@ -244,15 +235,16 @@ class Trace:
 
     def _loss(self, call: Call) -> Fact:
         """A loss function of torch.nn.functional, reduced or not."""
-        layout = unreduced_layout(call)
+        options = bound(call)
+        layout = unreduced_layout(call, options)
         if layout is None:
-            shapes = " and ".join(str(tuple(x.shape)) for x in call.operands())
+            shapes = " and ".join(str(tuple(x.shape)) for x in call.operands)
             return Opaque(f"{call.name} broadcasts or mixes different examples: {shapes}")
-        if call.outs[0].numel() > 1 or bound(call)["reduction"] == "none":
+        if call.outs[0].numel() > 1 or options["reduction"] == "none":
             return layout
         if not layout.is_all_of(self.batch_size):
             return Opaque(f"{call.name} reduced some of the examples, or some more often than others")
-        share = shares(call, layout, self.batch_size)
+        share = shares(call, options, layout, self.batch_size)
         if isinstance(share, str):
             return Opaque(share)
         return Mean(share.rows, conditions=() if share.holds is None else ((share.holds, share.unless),))
@@ -292,7 +284,7 @@ class Trace:
             if isinstance(fact, Layout) or not isinstance(fact, Mean):
                 return
         elif isinstance(fact, Layout) and (layout := call.layout_of(value)) is not None:
-            place = Call("__getitem__", type(x).__getitem__, (x, key), {}, (), call.layout_of)
+            place = Call(type(x).__getitem__, (x, key), {}, (), call.layouts)
             (target,) = view_of(place, fact) or [None]
             if target is not None and layout.expanded(x[key].shape) == target:
                 return
@@ -321,7 +313,7 @@ class Trace:
 
     def _forget_ingredients(self, call: Call) -> None:
         """A scalar that goes into a larger tensor, such as a learned gate, is no loss though the graph keeps it alive."""
-        for x in call.operands():
+        for x in call.operands:
             entry = self.facts.get(id(x))
             if entry is not None and x.numel() == 1:
                 entry.is_ingredient = isinstance(entry.fact, (Plain, Layout))
@@ -456,10 +448,6 @@ def _unwrapped(tensor: torch.Tensor) -> tuple[torch.Tensor, int | None]:
             dim = functorch.maybe_get_bdim(tensor) if dim is None else -1  # mapped twice: of no use here
         tensor = functorch.get_unwrapped(tensor)
     return tensor, dim
-
-
-def _name(func: Callable[..., Any]) -> str:
-    return getattr(func, "__name__", str(func))
 
 
 @functools.cache

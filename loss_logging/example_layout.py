@@ -7,6 +7,8 @@ it stays within the example. A batch of 4 images (4, 3, 8, 8) has the dimensions
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,9 +34,14 @@ class Layout:
     first: int = 0
     folded: bool = False
 
-    @property
+    @functools.cached_property
     def flat(self) -> Dim:
         return _canonical(atom for dim in self.dims for atom in dim)
+
+    @functools.cached_property
+    def is_of_one(self) -> bool:
+        """Whether it holds one example alone."""
+        return not any(step for dim in self.dims for _, step in dim)
 
     def carries(self, dim: int) -> bool:
         """Whether several examples lie along this dimension, counted from the front or the back."""
@@ -98,6 +105,8 @@ class Layout:
         apart = values.reshape([size for size, _ in atoms])
         within = [i for i, (_, step) in enumerate(atoms) if not step]
         sums = apart.sum(within, dtype=accumulate) if within else apart.to(accumulate)
+        if sums.dim() == 1:
+            return sums
         steps = [step for _, step in atoms if step]
         order = sorted(range(len(steps)), key=lambda i: -steps[i])
         return sums.permute(order).reshape(batch_size)
@@ -108,6 +117,7 @@ def axis(size: int) -> Dim:
     return ((size, 0),) if size != 1 else ()
 
 
+@functools.lru_cache(4096)
 def rows(shape: Sequence[int]) -> Layout:
     """Of a tensor with one row per example."""
     return Layout((((shape[0], 1),) if shape[0] > 1 else (), *(axis(size) for size in shape[1:])))
@@ -144,7 +154,7 @@ def concatenated(layouts: Sequence[Layout], dim: int, shape: Sequence[int]) -> L
     together: Dim | None = parts[0] if len(parts) == 1 else None
     if len(parts) > 1 and all(part == parts[0] for part in parts):
         step = firsts[1] - firsts[0]
-        if step > 0 and all(b - a == step for a, b in zip(firsts, firsts[1:], strict=False)):
+        if step > 0 and all(b - a == step for a, b in itertools.pairwise(firsts)):
             together = ((len(parts), step), *parts[0])
     elif len(parts) > 1 and all(len(part) <= 1 for part in parts):  # unequal pieces, as split() makes of 10 in fours
         step = next(part[0][1] for part in parts if part and part[0][1])

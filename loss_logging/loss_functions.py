@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.example_layout import Layout
@@ -21,6 +21,7 @@ ELEMENT_LOSSES = (
     "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
     "kl_div", "poisson_nll_loss", "soft_margin_loss",
 )  # fmt: skip
+_TENSORS = ("input", "target", "weight", "pos_weight")
 CLASS_LOSSES = ("cross_entropy", "nll_loss")
 LOSSES = (*ELEMENT_LOSSES, *CLASS_LOSSES)
 
@@ -41,21 +42,17 @@ class Share:
 
 def bound(call: Call) -> dict[str, Any]:
     """The call's arguments by name, those left out too."""
-    arguments = _signature(call.func).bind(*call.args, **call.kwargs)
-    arguments.apply_defaults()
-    return dict(arguments.arguments)
+    defaults = _defaults(call.func)
+    return defaults | dict(zip(defaults, call.args, strict=False)) | dict(call.kwargs)
 
 
-def unreduced_layout(call: Call) -> Layout | None:
+def unreduced_layout(call: Call, options: Mapping[str, Any]) -> Layout | None:
     """Of the loss with reduction="none"; None: examples meet each other."""
-    import torch
-
-    options = bound(call)
     values, target = options["input"], options["target"]
     if call.name in ELEMENT_LOSSES:
         more = [options.get(name) for name in ("weight", "pos_weight")]
         tensors = [values, target, *(x for x in more if x is not None)]
-        return carried_over(call, torch.broadcast_shapes(*(x.shape for x in tensors)), tensors)
+        return carried_over(call, common_shape(tensors), tensors)
     if values.dim() < 2:
         return None
     of_values, of_target = call.layout_of(values), call.layout_of(target)
@@ -71,89 +68,59 @@ def unreduced_layout(call: Call) -> Layout | None:
     return found[0] if all(layout == found[0] for layout in found) else None
 
 
-def shares(call: Call, layout: Layout, batch_size: int) -> Share | str:
+def shares(call: Call, options: Mapping[str, Any], layout: Layout, batch_size: int) -> Share | str:
     """Each example's share in a loss that was reduced to a scalar, or why it is not known."""
-    options = bound(call)
-    if options.pop("size_average", None) is not None or options.pop("reduce", None) is not None:
+    more = dict(options)
+    if more.pop("size_average", None) is not None or more.pop("reduce", None) is not None:
         return f"{call.name} was given size_average or reduce"
-    reduction = options.pop("reduction", "mean")
-    values, target = options.pop("input"), options.pop("target")
+    reduction = more.pop("reduction")
     if call.name in CLASS_LOSSES:
-        if options.get("weight") is not None or reduction != "mean":
+        if more.pop("weight", None) is not None or reduction != "mean":
             return f"{call.name} was given class weights, or reduction={reduction!r}"
-        return _of_classes(call, layout, batch_size, values.detach(), target.detach(), options)
-    weight = options.pop("weight", None)
-    total = (
-        values.shape[0]
-        if reduction == "batchmean"
-        else 1
-        if reduction == "sum"
-        else max(values.numel(), target.numel())
-    )
-    sums = _example_sums(call.func, layout, batch_size, _broadcast(values, target, weight), options)
-    if weight is not None and reduction == "mean" and call.name in ("mse_loss", "l1_loss"):
-        return Share(sums * (batch_size / weight.detach().sum()))
+        return _of_classes(call, layout, batch_size, more)
+    tensors = {name: more.pop(name).detach() for name in _TENSORS if more.get(name) is not None}
+    shape = common_shape(list(tensors.values()))
+    sums = _example_sums(call.func, layout, batch_size, {name: x.expand(shape) for name, x in tensors.items()}, more)
+    if reduction == "mean" and "weight" in tensors and call.name in ("mse_loss", "l1_loss"):
+        return Share(sums * (batch_size / tensors["weight"].sum()))
+    total = {"mean": shape.numel(), "batchmean": tensors["input"].shape[0], "sum": 1}[reduction]
     return Share(sums * (batch_size / total))
 
 
-def _broadcast(values: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None) -> dict[str, torch.Tensor]:
+def common_shape(tensors: Sequence[torch.Tensor]) -> torch.Size:
+    """That tensors are broadcast to."""
     import torch
 
-    given = {"input": values, "target": target} | ({} if weight is None else {"weight": weight})
-    together = torch.broadcast_tensors(*(x.detach() for x in given.values()))
-    return dict(zip(given, together, strict=True))
+    shape = tensors[0].shape
+    return shape if all(x.shape == shape for x in tensors) else torch.broadcast_shapes(*(x.shape for x in tensors))
 
 
-def _of_classes(
-    call: Call,
-    layout: Layout,
-    batch_size: int,
-    values: torch.Tensor,
-    target: torch.Tensor,
-    options: dict[str, Any],
-) -> Share:
-    sums = _example_sums(call.func, layout, batch_size, {"input": values, "target": target}, options)
+def _of_classes(call: Call, layout: Layout, batch_size: int, more: dict[str, Any]) -> Share:
+    values, target = more.pop("input").detach(), more.pop("target").detach()
+    sums = _example_sums(call.func, layout, batch_size, {"input": values, "target": target}, more)
     if target.is_floating_point():  # class probabilities: nothing is ignored
         return Share(sums * (batch_size * values.shape[1] / values.numel()))
-    counted = (target != options.get("ignore_index", -100)).float()
-    counts = layout.row_sums(counted, batch_size)
+    counts = layout.row_sums((target != more["ignore_index"]).float(), batch_size)
     return Share(sums / counts, holds=(counts == counts[0]).all() & (counts[0] > 0))
 
 
 def _example_sums(
-    func: Callable[..., Any], layout: Layout, batch_size: int, tensors: dict[str, torch.Tensor], options: dict[str, Any]
+    func: Callable[..., Any], layout: Layout, batch_size: int, tensors: dict[str, torch.Tensor], more: dict[str, Any]
 ) -> torch.Tensor:
-    """(B,) sums of the unreduced loss, computed in pieces where the examples lie along the first dimension."""
+    """(B,) sums of the unreduced loss; of a large one in pieces, where the examples lie along the first dimension."""
     import torch
 
     values = tensors["input"]
-    in_front = not layout.folded and not any(layout.carries(i) for i in range(1, len(layout.dims)))
-    length = max(1, _PIECE_ELEMENTS * len(values) // max(1, values.numel())) if in_front else len(values)
-    options = {
-        name: value.expand(values.shape) if name == "pos_weight" and value is not None else value
-        for name, value in options.items()
-    }
+    if values.numel() <= _PIECE_ELEMENTS or layout.folded or any(map(layout.carries, range(1, len(layout.dims)))):
+        whole = {name: _widened(x) for name, x in tensors.items()}
+        return layout.row_sums(func(**whole, **more, reduction="none"), batch_size)
+    length = max(1, _PIECE_ELEMENTS * len(values) // values.numel())
     sums = []
     for start in range(0, len(values), length):
         piece = {name: _widened(x[start : start + length]) for name, x in tensors.items()}
-        more = {
-            name: x[start : start + length] if name == "pos_weight" and x is not None else x
-            for name, x in options.items()
-        }
         unreduced = func(**piece, **more, reduction="none")
-        if not in_front:
-            return layout.row_sums(unreduced, batch_size)
-        sums.append(row_sums(unreduced))
-    first = Layout(layout.dims[:1], layout.first)
-    return first.row_sums(torch.cat(sums) if len(sums) > 1 else sums[0], batch_size)
-
-
-def row_sums(values: torch.Tensor) -> torch.Tensor:
-    """(N, ...) -> (N,), in float32 or better."""
-    import torch
-
-    accumulate = torch.float64 if values.dtype == torch.float64 else torch.float32
-    return values.to(accumulate) if values.dim() == 1 else values.sum(tuple(range(1, values.dim())), dtype=accumulate)
+        sums.append(unreduced.reshape(len(unreduced), -1).sum(1))
+    return Layout(layout.dims[:1], layout.first).row_sums(torch.cat(sums), batch_size)
 
 
 def _widened(tensor: torch.Tensor) -> torch.Tensor:
@@ -162,5 +129,5 @@ def _widened(tensor: torch.Tensor) -> torch.Tensor:
 
 
 @functools.cache
-def _signature(func: Callable[..., Any]) -> inspect.Signature:
-    return inspect.signature(func)
+def _defaults(func: Callable[..., Any]) -> dict[str, Any]:
+    return {name: parameter.default for name, parameter in inspect.signature(func).parameters.items()}

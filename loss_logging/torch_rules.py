@@ -26,27 +26,30 @@ from loss_logging.torch_names import (
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Call", "Rule", "carried_over", "flat", "rule_of", "view_of"]
+__all__ = ["Call", "carried_on", "carried_over", "flat", "rules", "view_of"]
 
 Rule: TypeAlias = "Callable[[Call], list[Layout | None]]"
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """A torch call whose arguments hold examples. ``layout_of``: of an argument; None: it holds none."""
+    """A torch call. ``layouts``: of those of its tensors that hold examples, by id."""
 
-    name: str
     func: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     outs: Sequence[torch.Tensor]
-    layout_of: Callable[[Any], Layout | None]
+    layouts: Mapping[int, Layout]
 
-    def argument(self, position: int, *names: str, default: Any = None) -> Any:
-        given = next((self.kwargs[name] for name in names if self.kwargs.get(name) is not None), None)
-        if given is None and len(self.args) > position:
-            given = self.args[position]
-        return default if given is None else given
+    @functools.cached_property
+    def name(self) -> str:
+        return getattr(self.func, "__name__", str(self.func))
+
+    @functools.cached_property
+    def operands(self) -> list[torch.Tensor]:
+        import torch
+
+        return [value for value in flat(self.args, self.kwargs) if isinstance(value, torch.Tensor)]
 
     @property
     def input(self) -> torch.Tensor:
@@ -57,10 +60,14 @@ class Call:
     def input_layout(self) -> Layout | None:
         return self.layout_of(self.input)
 
-    def operands(self) -> Iterator[torch.Tensor]:
-        import torch
+    def layout_of(self, value: Any) -> Layout | None:
+        return self.layouts.get(id(value))
 
-        return (value for value in flat(self.args, self.kwargs) if isinstance(value, torch.Tensor))
+    def argument(self, position: int, *names: str, default: Any = None) -> Any:
+        given = next((self.kwargs[name] for name in names if self.kwargs.get(name) is not None), None)
+        if given is None and len(self.args) > position:
+            given = self.args[position]
+        return default if given is None else given
 
 
 def flat(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[Any]:
@@ -72,18 +79,73 @@ def flat(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[Any]:
             yield value
 
 
-def rule_of(func: Callable[..., Any]) -> Rule | None:
-    return rules().get(func)
+def carried_on(call: Call) -> tuple[list[Layout | None], bool]:
+    """The layouts of a call's results, None where they are not known, and whether the function is known at all.
+
+    They depend on shapes and layouts alone, which are the same in every step of a training: known answers are kept.
+    """
+    rule = rules().get(call.func)
+    if rule is None or "out" in call.kwargs:
+        return [None] * len(call.outs), rule is not None
+    key = _key(call)
+    found = None if key is None else _answers.get(key)
+    if found is None:
+        found = rule(call)
+        if len(found) != len(call.outs):
+            found = [None] * len(call.outs)
+        if key is not None:
+            if len(_answers) >= _MAX_ANSWERS:
+                _answers.clear()
+            _answers[key] = found
+    return found, True
+
+
+_MAX_ANSWERS = 10_000
+_answers: dict[Hashable, list[Layout | None]] = {}
+
+
+def _key(call: Call) -> Hashable | None:
+    """Whatever a rule looks at; None: at the values of an index, or at something else that cannot be told."""
+    try:
+        outs = tuple(out.shape for out in call.outs)
+        key = call.func, _described(call, call.args), _described(call, tuple(call.kwargs.items())), outs
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+def _described(call: Call, values: Sequence[Any]) -> Hashable:
+    import torch
+
+    found: list[Hashable] = []
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            found.append((call.layouts.get(id(value)), value.shape, value.grad_fn is None))
+        elif isinstance(value, (list, tuple)):
+            if call.func is torch.Tensor.__getitem__ and not isinstance(value, tuple):
+                raise TypeError("a list of places is an index by values")
+            found.append(_described(call, value))
+        elif isinstance(value, slice):
+            found.append((slice, value.start, value.stop, value.step))
+        else:
+            found.append((type(value), value))
+    if call.func is torch.Tensor.__getitem__ and any(isinstance(x, torch.Tensor) for x in flat(call.args[1:], {})):
+        raise TypeError("an index by values")
+    return tuple(found)
 
 
 def carried_over(call: Call, shape: Sequence[int], operands: Sequence[torch.Tensor]) -> Layout | None:
     """Of an elementwise result of operands that are broadcast to ``shape``; None: examples meet each other."""
+    own = [call.layouts.get(id(x)) for x in operands]
+    if own and own[0] is not None and all(x.shape == shape for x in operands) and all(one == own[0] for one in own):
+        return own[0]
     layouts = [layout.expanded(shape) for x in operands if (layout := call.layout_of(x)) is not None]
     return layouts[0] if all(layout == layouts[0] for layout in layouts) else None
 
 
 def elementwise(call: Call) -> list[Layout | None]:
-    operands = [call.input] if call.name in ("to", "type_as") else list(call.operands())
+    operands = [call.input] if call.name in ("to", "type_as") else list(call.operands)
     return [carried_over(call, out.shape, operands) for out in call.outs]
 
 
@@ -123,7 +185,7 @@ def _along(call: Call) -> list[Layout | None]:
     dims = _dims(call)
     if dims is None or any(layout.carries(dim) for dim in dims):
         return []
-    if sum(call.layout_of(value) is not None for value in call.operands()) > 1:
+    if sum(call.layout_of(value) is not None for value in call.operands) > 1:
         return []
     return [_without_or_resized(layout, dims, x.dim(), out.shape) for out in call.outs]
 
@@ -162,7 +224,7 @@ def batch_first(call: Call) -> list[Layout | None]:
     spatial = spatial_dims(call.name)
     if spatial is not None and x.dim() != spatial + 2:  # a single image: its first dimension are channels
         return []
-    if any(_is_of_others(call, layout, other) for other in call.operands() if other is not x):
+    if any(_is_of_others(call, layout, other) for other in call.operands if other is not x):
         return []
     return [
         Layout((layout.dims[0], *map(axis, out.shape[1:])), layout.first)
@@ -205,7 +267,7 @@ def _contraction(
     return [Layout(tuple(dims[label] for label in result), first)]
 
 
-def _matmul(call: Call) -> list[Layout | None]:
+def matmul(call: Call) -> list[Layout | None]:
     left, right = call.input, call.argument(1, "other", "mat2", "vec", "tensor2")
     rows, columns = (["row"] if left.dim() > 1 else []), (["column"] if right.dim() > 1 else [])
     batch = list(range(max(left.dim(), right.dim()) - 2, 0, -1))
@@ -260,7 +322,7 @@ def _letters(term: str, ndim: int) -> list[Hashable]:
     return [*before, *range(rest, 0, -1), *after]
 
 
-def _attention(call: Call) -> list[Layout | None]:
+def attention(call: Call) -> list[Layout | None]:
     """softmax(query @ key.T + mask) @ value, over the last two dimensions."""
     query, key, value = (call.argument(i, name) for i, name in enumerate(("query", "key", "value")))
     mask = call.argument(3, "attn_mask")
@@ -275,12 +337,12 @@ def _attention(call: Call) -> list[Layout | None]:
     if mask is not None:
         labels = [*batch, "query", "key"]
         operands.append((mask, labels[len(labels) - mask.dim() :]))
-    if call.argument(-1, "enable_gqa", default=False) is True:  # the heads differ: compare the first dimension alone
+    if call.kwargs.get("enable_gqa"):  # the heads differ: compare the first dimension alone
         return batch_first(call)
     return _contraction(call, operands, [*batch, "query", "out"])
 
 
-def _concatenation(call: Call) -> list[Layout | None]:
+def concatenation(call: Call) -> list[Layout | None]:
     tensors = call.args[0] if call.args else call.kwargs["tensors"]
     out = call.outs[0]
     dim = call.argument(1, "dim", "axis", default=0) % out.dim()
@@ -348,8 +410,8 @@ def _picked(call: Call) -> list[Layout | None]:
     x, dim = call.input, call.argument(1, "dim")
     if not isinstance(dim, int):
         return []
-    tensors = [value for value in call.operands() if value.dim() == x.dim()]
-    if len(tensors) != sum(value.dim() > 0 for value in call.operands()):
+    tensors = [value for value in call.operands if value.dim() == x.dim()]
+    if len(tensors) != sum(value.dim() > 0 for value in call.operands):
         return []
     dim %= x.dim()
     labels: list[list[Hashable]] = [
@@ -505,10 +567,10 @@ def rules() -> dict[Callable[..., Any], Rule]:
     named = {
         elementwise: ELEMENTWISE, reshape: RESHAPES, view: VIEWS, _along: tuple(ALONG),
         batch_first: BATCH_FIRST,
-        _matmul: ("matmul", "bmm", "mm", "mv", "dot", "inner_product", "__matmul__"),
+        matmul: ("matmul", "bmm", "mm", "mv", "dot", "inner_product", "__matmul__"),
         linear: ("linear",), _addmm: ("addmm", "baddbmm"), _einsum: ("einsum",),
-        _attention: ("scaled_dot_product_attention",),
-        _concatenation: ("cat", "concat", "concatenate", "stack"), _repeat: ("repeat", "tile"),
+        attention: ("scaled_dot_product_attention",),
+        concatenation: ("cat", "concat", "concatenate", "stack"), _repeat: ("repeat", "tile"),
         _repeat_interleave: ("repeat_interleave",), _lookup: ("embedding", "one_hot"),
         _picked: ("gather", "take_along_dim", "scatter", "scatter_add", "scatter_", "scatter_add_"),
         _index_select: ("index_select",), _pairwise: ("cosine_similarity", "pairwise_distance"),
@@ -526,7 +588,7 @@ def rules() -> dict[Callable[..., Any], Rule]:
                         rules[function] = rule
     for space, prefix in ((torch.special, "special"), (torch.linalg, "linalg"), (torch.fft, "fft")):
         for rule, names in named.items():
-            if rule in (elementwise, _along, _matmul):
+            if rule in (elementwise, _along, matmul):
                 rules |= {function: rule for name in names if callable(function := getattr(space, name, None))}
     rules |= {getattr(torch.Tensor, name).__get__: view for name in VIEW_PROPERTIES}
     rules |= {torch.Tensor.data.__get__: elementwise, torch.Tensor.real.__get__: elementwise}  # type: ignore[attr-defined]
