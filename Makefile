@@ -25,6 +25,7 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.import_time
 	$(BIN)/python -m benchmarks.log_batch
+	$(BIN)/python -m benchmarks.capture
 	$(BIN)/python -m benchmarks.aggregate
 	$(BIN)/python -m benchmarks.captions
 	$(BIN)/python -m benchmarks.training_loop

@@ -65,7 +65,7 @@ class CapturedLosses:
                 return None, "the block has not ended, or it raised"
             try:
                 self._verdict = _verdict(self._chosen)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
                 self._trace.broke(error)
                 self._verdict = None, self._trace.broken
         return self._verdict
@@ -73,7 +73,7 @@ class CapturedLosses:
     def _guarded(self, choose: Callable[[], Mean | Opaque]) -> Mean | Opaque:
         try:
             return choose()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
             self._trace.broke(error)
             return Opaque(str(self._trace.broken))
 
@@ -114,7 +114,7 @@ def with_weight(l1_loss: Callable[..., Any], types: Any, kwargs: Mapping[str, An
 
     if "weight" in kwargs or any(kind not in (torch.Tensor, torch.nn.Parameter) for kind in types):
         return kwargs
-    if not all(isinstance(mode, _mode()) for mode in modes()):
+    if not all(isinstance(mode, _mode()) for mode in modes()):  # type: ignore[no-untyped-call]
         return kwargs
     frame: types_.FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code is not l1_loss.__code__:
@@ -203,7 +203,7 @@ def _mode() -> Any:
             if is_compiling():  # else the compiler traces the bookkeeping into the user's graph
                 return func(*args, **(kwargs or {}))
             way = way_of(func)
-            if way == CHANGES_ARGUMENTS or (kwargs and "out" in kwargs):
+            if way == CHANGES_ARGUMENTS or (kwargs and kwargs.get("out") is not None):
                 return self.with_care(func, types, args, kwargs or {})
             result = func(*args, **kwargs) if kwargs else func(*args)
             if type(result) is tensor:
@@ -223,8 +223,9 @@ def _mode() -> Any:
                 if func is l1_loss:
                     kwargs = with_weight(func, types, kwargs)
                 if self.trace.broken is None:
-                    before = self.trace.facts_before(args, kwargs)
-            except Exception as error:
+                    with torch._C.DisableTorchFunction():
+                        before = self.trace.before_change(args, kwargs)
+            except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
                 self.trace.broke(error)
             result = func(*args, **kwargs)
             self.look(func, args, kwargs, result, before)
@@ -245,7 +246,7 @@ def _mode() -> Any:
                     return
                 with torch._C.DisableTorchFunction():
                     self.trace.observe(func, args, kwargs, result, before)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
                 self.trace.broke(error)
 
     return CaptureMode

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from loss_logging.example_layout import Layout, axis, rows
 from loss_logging.loss_functions import LOSSES, bound, shares, unreduced_layout
-from loss_logging.torch_names import FRESH, READS, RESHAPES
+from loss_logging.torch_names import FRESH, READS, RESHAPES, VIEWS
 from loss_logging.torch_rules import Call, carried_on, flat, reshape, rules, view_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["Mean", "Opaque", "Trace", "kinds"]
 _SCALES = ("mul", "multiply", "div", "divide", "true_divide", "add", "sub", "neg", "__rmul__")
 _COPIES = (
     "to", "float", "double", "half", "bfloat16", "cpu", "cuda", "detach", "clone", "contiguous", "requires_grad",
-    "type", "type_as", "squeeze", "unsqueeze", "__get__", "alias", "mean", "sum", "stack", "cat", "nanmean", "nansum",
+    "type", "type_as", "__get__", "__getitem__", "alias", "mean", "sum", "stack", "cat", "nanmean", "nansum",
 )  # fmt: skip
 
 
@@ -69,6 +69,7 @@ class Trace:
         self.time = 0
         self.roots: list[Mean | Opaque] = []  # of scalars given to backward
         self.reads: list[Mean | Opaque] = []  # of scalars read as a Python number
+        self.zero: torch.Tensor | None = None  # what the scalar was before something was added to it in place
         self.broken: str | None = None  # why nothing is known of this block
         self.kinds = kinds()
 
@@ -102,6 +103,14 @@ class Trace:
         import torch
 
         return {id(value): self.fact(value) for value in flat(args, kwargs) if isinstance(value, torch.Tensor)}
+
+    def before_change(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[int, Fact]:
+        """What is known of the arguments of a call that changes the first of them."""
+        import torch
+
+        if args and isinstance(args[0], torch.Tensor) and args[0].numel() == 1 and len(args) == 2:
+            self.zero = args[0].detach().clone()
+        return self.facts_before(args, kwargs)
 
     def observe(
         self,
@@ -146,7 +155,7 @@ class Trace:
         return layouts
 
     def _transformed(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], outs: Sequence[torch.Tensor]) -> None:
-        """Within torch.func: vmap keeps the examples apart along the dimension that it maps, where that is the batch."""
+        """Within torch.func: vmap keeps apart what lies along the dimension that it maps."""
         import torch
 
         tensors = [x for x in flat(args, kwargs) if isinstance(x, torch.Tensor)]
@@ -216,9 +225,9 @@ class Trace:
 
     def _plain(self, call: Call, out: torch.Tensor) -> Plain | Layout:
         size = self.batch_size
-        if rules().get(call.func) is reshape and out.dim() and out.shape[0] == size and not _is_parameter(call.input):
-            if size in itertools.accumulate(call.input.shape, operator.mul):  # the batch came in two dimensions
-                return rows(out.shape)
+        is_rows = rules().get(call.func) is reshape and out.dim() and out.shape[0] == size
+        if is_rows and not _is_parameter(call.input) and size in itertools.accumulate(call.input.shape, operator.mul):
+            return rows(out.shape)  # the batch came in two dimensions
         if out.numel() != 1 or not out.is_floating_point():
             return _PLAIN
         return Plain(f"the scalar was made by {call.name} of tensors whose first dimension is not batch_size {size}")
@@ -260,7 +269,7 @@ class Trace:
         ):
             return None
         name = call.name.rstrip("_") if not call.name.startswith("__") else call.name
-        if name in _COPIES or name in RESHAPES:
+        if name in _COPIES or name in RESHAPES or name in VIEWS:
             return mean if sum(isinstance(x, torch.Tensor) for x in flat(call.args, call.kwargs)) == 1 else None
         if name not in _SCALES or call.kwargs:
             return None
@@ -271,6 +280,7 @@ class Trace:
         on_left = known.get(id(call.args[0])) is mean
         other = call.args[1 if on_left else 0]
         if name in ("add", "sub"):  # sum([loss]) adds it to 0
+            other = self.zero if call.name == "add_" and not on_left else other
             return _with_nothing_added(mean, other) if name == "add" or on_left else None
         if name in ("mul", "multiply", "__rmul__"):
             return _scaled(mean, other)
@@ -312,7 +322,7 @@ class Trace:
         facts[key] = _Entry(weakref.ref(tensor, forget), fact, _version(tensor), self.time)
 
     def _forget_ingredients(self, call: Call) -> None:
-        """A scalar that goes into a larger tensor, such as a learned gate, is no loss though the graph keeps it alive."""
+        """A scalar that goes into a larger tensor, as a learned gate, is no loss though the graph keeps it alive."""
         for x in call.operands:
             entry = self.facts.get(id(x))
             if entry is not None and x.numel() == 1:

@@ -1,7 +1,7 @@
 """Which element of a tensor belongs to which example of the batch, and how that moves with the tensor's dimensions.
 
-Each dimension is a row-major product of atoms ``(size, step)``: along an atom the example's number grows by ``step``; 0:
-it stays within the example. A batch of 4 images (4, 3, 8, 8) has the dimensions ((4, 1),), ((3, 0),), ((8, 0),),
+Each dimension is a row-major product of atoms ``(size, step)``: along an atom the example's number grows by ``step``,
+or stays where that is 0. A batch of 4 images (4, 3, 8, 8) has the dimensions ((4, 1),), ((3, 0),), ((8, 0),),
 ((8, 0),); flattened it is ((4, 1), (192, 0)); two copies beside each other, (8, 3, 8, 8), begin with ((2, 0), (4, 1)).
 """
 
@@ -183,9 +183,9 @@ def viewed(layout: Layout, shape: Sequence[int], view: Callable[[torch.Tensor], 
 
 
 def _read_off(layout: Layout, twin: torch.Tensor, out: torch.Tensor) -> Layout | None:
-    if out is not twin and out._base is not twin:
+    if out.numel() == 0 or (out is not twin and out._base is not twin):
         return None
-    starts = _digits(out.storage_offset(), twin)
+    starts = _digits(int(out.storage_offset()), twin)
     left = set(range(twin.dim()))
     dims: list[Dim] = []
     first = layout.first

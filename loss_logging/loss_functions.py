@@ -92,7 +92,9 @@ def common_shape(tensors: Sequence[torch.Tensor]) -> torch.Size:
     import torch
 
     shape = tensors[0].shape
-    return shape if all(x.shape == shape for x in tensors) else torch.broadcast_shapes(*(x.shape for x in tensors))
+    if all(x.shape == shape for x in tensors):
+        return shape
+    return torch.broadcast_shapes(*(x.shape for x in tensors))  # type: ignore[no-untyped-call, no-any-return]
 
 
 def _of_classes(call: Call, layout: Layout, batch_size: int, more: dict[str, Any]) -> Share:

@@ -24,19 +24,19 @@ def _words(text: str) -> tuple[str, ...]:
 # Each element of the result comes from the elements at the same place of the arguments, broadcast. In place too.
 ELEMENTWISE = _words(
     """
-    abs absolute acos acosh add addcdiv addcmul angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh
-    atan atan2 atanh bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor bool
-    bfloat16 byte ceil celu cfloat char clamp clamp_max clamp_min clip clone complex conj conj_physical contiguous copy
-    copysign cos cosh cpu cuda deg2rad detach digamma div divide double dropout elu eq erf erfc erfinv exp exp2 expit expm1
-    fill fix float float_power full_like floor floor_divide fmax fmin fmod frac gammaln gelu ge greater greater_equal gt
-    half hardshrink hardsigmoid hardswish hardtanh heaviside hypot i0 igamma igammac imag int isclose isfinite
-    isinf isnan isneginf isposinf isreal le ldexp leaky_relu lerp less less_equal lgamma log log10 log1p log2 log_ndtr
-    logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit log_sigmoid logsigmoid long lt
-    masked_fill maximum minimum mish mul multiply mvlgamma nan_to_num ndtr ndtri ne neg negative nextafter not_equal
-    polar polygamma positive pow rad2deg real reciprocal relu relu6 remainder requires_grad resolve_conj resolve_neg
-    round rrelu rsqrt rsub selu sgn short sigmoid sign signbit silu sin sinc sinh softplus softshrink softsign sqrt
-    square sub subtract tan tanh tanhshrink threshold to tril triu true_divide trunc type type_as where xlog1py xlogy
-    zero alpha_dropout bernoulli alias pin_memory
+    abs absolute acos acosh add addcdiv addcmul angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin
+    asinh atan atan2 atanh bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor
+    bool bfloat16 byte ceil celu cfloat char clamp clamp_max clamp_min clip clone complex conj conj_physical
+    contiguous copy copysign cos cosh cpu cuda deg2rad detach digamma div divide double dropout elu eq erf erfc
+    erfinv exp exp2 expit expm1 fill fix float float_power full_like floor floor_divide fmax fmin fmod frac gammaln
+    gelu ge greater greater_equal gt half hardshrink hardsigmoid hardswish hardtanh heaviside hypot i0 igamma
+    igammac imag int isclose isfinite isinf isnan isneginf isposinf isreal le ldexp leaky_relu lerp less less_equal
+    lgamma log log10 log1p log2 log_ndtr logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit
+    log_sigmoid logsigmoid long lt masked_fill maximum minimum mish mul multiply mvlgamma nan_to_num ndtr ndtri ne
+    neg negative nextafter not_equal polar polygamma positive pow rad2deg real reciprocal relu relu6 remainder
+    requires_grad resolve_conj resolve_neg round rrelu rsqrt rsub selu sgn short sigmoid sign signbit silu sin sinc
+    sinh softplus softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold to tril triu
+    true_divide trunc type type_as where xlog1py xlogy zero alpha_dropout bernoulli alias pin_memory
     __add__ __sub__ __mul__ __truediv__ __div__ __radd__ __rsub__ __rmul__ __rdiv__ __rtruediv__ __floordiv__
     __rfloordiv__ __mod__ __rmod__ __pow__ __rpow__ __neg__ __pos__ __abs__ __invert__ __and__ __or__ __xor__ __rand__
     __ror__ __rxor__ __lt__ __le__ __gt__ __ge__ __eq__ __ne__ __iadd__ __isub__ __imul__ __idiv__ __itruediv__

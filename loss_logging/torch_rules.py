@@ -85,7 +85,7 @@ def carried_on(call: Call) -> tuple[list[Layout | None], bool]:
     They depend on shapes and layouts alone, which are the same in every step of a training: known answers are kept.
     """
     rule = rules().get(call.func)
-    if rule is None or "out" in call.kwargs:
+    if rule is None or call.kwargs.get("out") is not None:
         return [None] * len(call.outs), rule is not None
     key = _key(call)
     found = None if key is None else _answers.get(key)
@@ -301,18 +301,12 @@ def _einsum(call: Call) -> list[Layout | None]:
     if not isinstance(equation, str) or not all(hasattr(x, "dim") for x in operands):
         return []
     inputs, arrow, output = equation.replace(" ", "").partition("->")
-    terms = [_letters(term, x.dim()) for term, x in zip(inputs.split(","), operands, strict=True)]
     if not arrow:
-        every = [letter for term in terms for letter in term]
-        dots = sorted({letter for letter in every if isinstance(letter, int)}, reverse=True)
-        output_letters: list[Hashable] = [
-            *dots,
-            *sorted(x for x in set(every) if every.count(x) == 1 and x not in dots),
-        ]
-    else:
-        longest = max((sum(isinstance(letter, int) for letter in term) for term in terms), default=0)
-        output_letters = _letters(output, longest + len(output.replace("...", "")))
-    return _contraction(call, list(zip(operands, terms, strict=True)), output_letters)
+        return []
+    terms = [_letters(term, x.dim()) for term, x in zip(inputs.split(","), operands, strict=True)]
+    dots = max(sum(isinstance(letter, int) for letter in term) for term in terms)
+    of_output = _letters(output, dots + len(output.replace("...", "")))
+    return _contraction(call, list(zip(operands, terms, strict=True)), of_output)
 
 
 def _letters(term: str, ndim: int) -> list[Hashable]:
@@ -466,7 +460,7 @@ def _advanced(call: Call, x: torch.Tensor, layout: Layout | None, entries: list[
     tensors = {i: torch.as_tensor(entry) for i, entry in indices.items()}
     if any(index.dtype in (torch.bool, torch.uint8) for index in tensors.values()):
         return []
-    shape = torch.broadcast_shapes(*(index.shape for index in tensors.values()))
+    shape = torch.broadcast_shapes(*(i.shape for i in tensors.values()))  # type: ignore[no-untyped-call]
     own = layout is not None and (layout.folded or any(layout.carries(i) for i in places))
     if own and not _is_each_row(layout, x.shape[0], tensors):
         return []
@@ -586,7 +580,7 @@ def rules() -> dict[Callable[..., Any], Rule]:
                 for variant in (name, f"{name}_") if rule in (elementwise, _along) else (name,):
                     if callable(function := getattr(space, variant, None)):
                         rules[function] = rule
-    for space, prefix in ((torch.special, "special"), (torch.linalg, "linalg"), (torch.fft, "fft")):
+    for space in (torch.special, torch.linalg, torch.fft):
         for rule, names in named.items():
             if rule in (elementwise, _along, matmul):
                 rules |= {function: rule for name in names if callable(function := getattr(space, name, None))}
