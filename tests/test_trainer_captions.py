@@ -15,6 +15,7 @@ from test_captioned_folder import PNG, kinds, read, write
 from test_check_captions import image, loss_logging
 
 from loss_logging.captions import CaptionConfig
+from loss_logging.captions.token_limits import FAMILIES, caption_tokens
 from loss_logging.captions.trainers import TRAINERS, Trainer
 from loss_logging.check_captions import check_folder
 from loss_logging.commands.as_trained import as_trained
@@ -441,6 +442,42 @@ def test_files_that_are_no_configuration(tmp_path: Path, name: str, content: str
     """Another file is named, with what is allowed."""
     with pytest.raises(ConfigError, match=name):
         settings_from_file(write(tmp_path, {name: content}) / name)
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parent.parent / "docs" / "trainer_captions.md").read_text("utf-8")
+
+
+def test_the_page_has_the_limits_of_every_family() -> None:
+    """The table of tokens is that of the code."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")
+    ]
+    by_name = {row[0]: row[1:] for row in rows}
+    for name, family in FAMILIES.items():
+        others = ", ".join(f"{trainer} {caption_tokens(name, trainer):,}" for trainer in family.trainers)
+        tokens = f"{'about ' if family.template else ''}{caption_tokens(name):,}"
+        assert by_name[name] == [family.encoder, tokens, others or "-"]
+
+
+def test_the_page_names_the_commits() -> None:
+    """What was run, as the code says."""
+    for trainer in TRAINERS.values():
+        for version in trainer.version.replace("diffusers ", "").split(", "):
+            assert version.removeprefix("datasets ") in " ".join(PAGE.split()), version
+
+
+def test_the_page_shows_what_is_printed(tmp_path: Path) -> None:
+    """The example is what the command prints."""
+    folder = tmp_path / "photos"
+    write(
+        folder,
+        {"10_sks dog/1.png": PNG, "10_sks dog/1.txt": "a dog asleep on a red sofa\nN/A", "10_sks dog/2.png": PNG},
+    )
+    write(folder, {"notes/3.png": PNG})
+    done = loss_logging("check-captions", "photos", "--trainer", "kohya", "--as-trained", cwd=tmp_path)
+    assert done.stdout in PAGE
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
