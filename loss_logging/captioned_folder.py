@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from loss_logging.caption_files import CaptionFiles
-from loss_logging.caption_tables import TABLES, Columns
+from loss_logging.caption_tables import TABLES
 from loss_logging.captioned_file import CaptionedFile
 from loss_logging.captions.caption import quote
 from loss_logging.captions.trainers import TRAINERS, Trainer
@@ -21,6 +21,7 @@ from loss_logging.folder_listing import Listing, is_companion, stem, suffix
 from loss_logging.folder_problems import FolderProblems
 from loss_logging.image_suffixes import IMAGES, TEXTS
 from loss_logging.imagefolder import Imagefolder
+from loss_logging.table_columns import Columns
 from loss_logging.table_reader import ReadTable, TableReader
 from loss_logging.trained_images import TrainedImages, class_tokens, numbered, reads_table, tell_usual_suffix
 from loss_logging.trainer_settings import TrainerSettings, as_settings

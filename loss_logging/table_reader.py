@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from loss_logging.caption_tables import Columns, NoColumnsError, Row, decode_json, read_table
+from loss_logging.caption_tables import Row, decode_json, read_table
 from loss_logging.captioned_file import CaptionedFile
 from loss_logging.captions.trainers import TRAINERS, Trainer
 from loss_logging.decoding import BinaryDataError, TextDecoder
@@ -20,6 +20,7 @@ from loss_logging.folder_listing import JSON_TABLES, stem, suffix
 from loss_logging.folder_names import ImageNames
 from loss_logging.folder_problems import FolderProblems
 from loss_logging.image_suffixes import IMAGES
+from loss_logging.table_columns import Columns, NoColumnsError
 
 __all__ = ["ReadTable", "TableReader"]
 
