@@ -433,6 +433,24 @@ def test_folders_of_one_configuration_differ(tmp_path: Path) -> None:
     settings = settings_from_file(write(tmp_path, files | {"data.toml": KOHYA}) / "data.toml")
     assert trained(tmp_path / "cats", settings) == {"1.png": "sks, x, long hair, y"}
     assert trained(tmp_path / "dogs", settings) == {"1.png": f"photo, {text}"}
+    write(tmp_path, {"dogs/inner/2.png": PNG, "others/3.png": PNG, "4.png": PNG})
+    reasons = {Path(one["path"]).name: one["not_trained"] for one in as_trained(tmp_path, settings)}
+    assert reasons == {
+        "1.png": None,
+        "2.png": "kohya reads no folders inside",
+        "3.png": "kohya's configuration does not name its folder",
+        "4.png": "kohya's configuration does not name its folder",
+    }
+
+
+def test_a_folder_of_kohya_whose_name_is_a_number(tmp_path: Path) -> None:
+    """It has no words for what has no caption; as a name in a configuration, train_data_dir is such a folder's."""
+    write(
+        tmp_path, {"data/10/1.png": PNG, "data/2_/2.png": PNG, "data/a/3.png": PNG, "t.toml": 'train_data_dir = "data"'}
+    )
+    for settings in ("kohya", settings_from_file(tmp_path / "t.toml")):
+        assert trained(tmp_path / "data", settings) == {"1.png": "", "2.png": ""}
+    assert trained(tmp_path, settings_from_file(tmp_path / "t.toml")) == {"1.png": "", "2.png": ""}
 
 
 @pytest.mark.parametrize(
