@@ -22,13 +22,13 @@ from loss_logging.commands.as_trained import as_trained
 from loss_logging.errors import ConfigError
 from loss_logging.trainer_settings import TrainerSettings, as_settings, settings_from_file
 
-SKIP, FAILS = "skip", "fails"
+SKIP, FAILS, NONE = "skip", "fails", "none"
 WILDCARDS = msgspec.structs.replace(TRAINERS["kohya"], lines="each", lines_of_tables="each", resolves=("choices",))
 READERS: dict[str, Trainer] = {"wildcards": WILDCARDS, **TRAINERS}
 
 
 def trained(folder: Path, trainer: str | TrainerSettings | Trainer) -> dict[str, Any]:
-    """Name of the image -> what it is trained with: a text, several, SKIP or FAILS; images that are not read lack."""
+    """Name of the image -> what it is trained with: a text, several, SKIP, FAILS or NONE; what is not read lacks."""
     settings = as_settings(READERS[trainer] if isinstance(trainer, str) else trainer)
     result: dict[str, Any] = {}
     for one in as_trained(folder, settings):
@@ -39,6 +39,8 @@ def trained(folder: Path, trainer: str | TrainerSettings | Trainer) -> dict[str,
             result[Path(one["path"]).name] = SKIP
         elif "training ends" in one["not_trained"]:
             result[Path(one["path"]).name] = FAILS
+        elif "blank" in one["not_trained"]:
+            result[Path(one["path"]).name] = NONE
     return result
 
 
@@ -66,7 +68,19 @@ TEXTS: dict[str, tuple[str, tuple[Any, ...]]] = {
         "x, long_hair ||| y",
         (*["x, long_hair ||| y"] * 3, "x,  long_hair ||| y", *["x, long_hair ||| y"] * 3),
     ),
-    "blank": (" \n", ("", "", "", " \n", "", "", FAILS)),
+    "blank": (" \n", ("", "", "", " \n", "", "", NONE)),
+    "white space": (
+        "  a cat \r\n \r\n\tb\r\n",
+        (
+            "a cat",
+            ["a cat", "b"],
+            "a cat \n \n\tb",
+            "  a cat \n \n\tb\n",
+            ["a cat", "b"],
+            "a cat \n \n\tb",
+            ["a cat", "b"],
+        ),
+    ),
     "placeholders": (
         "[trigger] on a beach, 1,000 shells",
         (
@@ -420,7 +434,7 @@ def test_configuration_files(tmp_path: Path, trainer: str) -> None:
     settings = settings_from_file(tmp_path / name)
     assert settings.trainer.name == trainer
     if trainer == "kohya":
-        first = [*first, "photo, more"]
+        first = [*first, "more"]
     assert trained(tmp_path / "dogs", settings) == {"1.png": first, "2.png": second}
     with pytest.raises(ConfigError, match=rf"is a configuration of {trainer}, and trainer is 'diffusers'"):
         settings_from_file(tmp_path / name, "diffusers")
@@ -519,6 +533,6 @@ def test_as_trained(tmp_path: Path) -> None:
     write(tmp_path, {"data.toml": KOHYA.replace('"dogs"', '"10_dog"')})
     config = ("--trainer-config", tmp_path / "data.toml")
     done = loss_logging("check-captions", tmp_path / "10_dog", "--as-trained", *config)
-    assert done.stdout.splitlines() == ['1.png: "photo, a cat" | "photo, more"', '2.png: "photo, sks dog"']
+    assert done.stdout.splitlines() == ['1.png: "photo, a cat" | "more"', '2.png: "photo, sks dog"']
     done = loss_logging("check-captions", tmp_path, "--trainer", "onetrainr")
     assert done.returncode == 2
