@@ -477,7 +477,7 @@ def test_files_that_are_no_configuration(tmp_path: Path, name: str, content: str
 
 # --- the page ---------------------------------------------------------------------------------------------------------
 
-PAGE = (Path(__file__).parent.parent / "docs" / "trainer_captions.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "trainer_captions.md").read_text("utf-8")
 
 
 def test_the_page_has_the_limits_of_every_family() -> None:

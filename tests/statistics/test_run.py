@@ -23,7 +23,8 @@ from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
 from loss_logging.records.record import SampleRecord
 from loss_logging.reports.report import Summary
-from loss_logging.statistics.run import RunStatistics, timestep_bins
+from loss_logging.statistics import timestep_bins
+from loss_logging.statistics.run import RunStatistics
 
 QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
 ORDINARY = st.floats(0.0625, 8, width=16)
