@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from loss_logging import LossLogger
+from loss_logging.version import __version__
 
 pytestmark = pytest.mark.xdist_group("wheels")  # which are built once
 
@@ -109,6 +110,13 @@ def test_extras_are_complete() -> None:
     inside = set(re.findall(r"[a-z0-9_]+", extras["all"].split("[")[1]))
     assert inside == set(extras) - {"all", "dev"} - OLD_EXTRAS
     assert "loss-logging[all]" in extras["dev"]
+
+
+def test_the_version_stands_in_one_place() -> None:
+    """What is cited is what is installed."""
+    cited = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text("utf-8"), re.MULTILINE)
+    assert cited
+    assert cited[1] == __version__
 
 
 def test_extras_are_documented() -> None:
