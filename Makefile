@@ -36,6 +36,7 @@ browser: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.import_time
 	$(BIN)/python -m benchmarks.log_batch
+	$(BIN)/python -m benchmarks.capture
 	$(BIN)/python -m benchmarks.aggregate
 	$(BIN)/python -m benchmarks.captions
 	$(BIN)/python -m benchmarks.training_loop

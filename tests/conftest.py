@@ -28,8 +28,12 @@ os.environ.pop("FORCE_COLOR", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--screenshots docs/images`` keeps what the browser saw, of a full demo: `make screenshots`."""
+    """``--screenshots docs/images`` keeps what the browser saw, of a full demo: `make screenshots`.
+
+    ``-m real --trainers DIR`` runs the trainers that are checked out there: see `tests/real_trainers/checkouts.py`.
+    """
     parser.addoption("--screenshots", type=Path, metavar="DIR", help="write the documents' pictures to DIR")
+    parser.addoption("--trainers", type=Path, metavar="DIR", help="folder with checkouts of the trainers, for -m real")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -171,21 +171,21 @@ def plain_edges(
 
 def _plain_z(records: Sequence[Mapping[str, Any]], block_steps: int, scale: float | None) -> list[float | None]:
     cells: defaultdict[Any, list[float]] = defaultdict(list)
-    blocks: defaultdict[int, list[float]] = defaultdict(list)
     places = []
     edges = plain_edges(records, block_steps) if scale is None else [i * scale / 20 for i in range(21)]
     for one in records:
         block = -(-one.get("step", 0) // block_steps)
         timestep = one.get("timestep")
         place = None if timestep is None else sum(timestep >= edge for edge in edges[1:-1])
-        places.append((block, place))
+        joined = [(block, width, None if place is None else place // width) for width in (1, 2, 5, 10)]
+        places.append([*joined, (block, "all", None)])
         if math.isfinite(one["loss"]):
-            cells[block, place].append(one["loss"])
-            blocks[block].append(one["loss"])
+            for cell in places[-1]:
+                cells[cell].append(one["loss"])
     result: list[float | None] = []
-    for one, (block, place) in zip(records, places, strict=True):
-        cell = cells[block, place]
-        baseline = cell if len(cell) >= 8 and statistics.pstdev(cell) > 0 else blocks[block]
+    for one, around in zip(records, places, strict=True):
+        enough = [cells[cell] for cell in around if len(cells[cell]) >= 8 and statistics.pstdev(cells[cell]) > 0]
+        baseline = enough[0] if enough else cells[around[-1]]
         if not math.isfinite(one["loss"]) or statistics.pstdev(baseline) == 0:
             result.append(None)
         else:

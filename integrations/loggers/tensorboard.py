@@ -198,7 +198,7 @@ def _add_gallery(writer: SummaryWriter, name: str, gallery: Sequence[Picture | N
 
 def narrow(table: Table) -> Table:
     """The table in few and short columns, as TensorBoard breaks words where there are many: a score with its standard
-    error in one, of a path its end, and what is for the curious left out; it is in the report's JSON.
+    error in one, and what is for the curious left out; it is in the report's JSON.
 
     >>> narrow(Table(["path", "caption_mismatch", "standard_error", "t"], [["a/1.png", 0.25, 0.012, 20.0]]))
     Table(columns=['path', 'mismatch'], rows=[['a/1.png', '0.25 ± 0.012']])
@@ -209,8 +209,6 @@ def narrow(table: Table) -> Table:
 
     def shown(row: list[Any], place: int) -> Any:
         value, name = row[place], table.columns[place]
-        if name == "path" and isinstance(value, str) and len(value) > _PATH:
-            return f"…{value[1 - _PATH :]}"
         if not isinstance(value, float):
             return value
         uncertain = name == "caption_mismatch" and error is not None and row[error] is not None
@@ -219,34 +217,59 @@ def narrow(table: Table) -> Table:
     return Table(names, [[shown(row, place) for place in kept] for row in table.rows])
 
 
-_CURIOUS = {"standard_error", "t", "robust_z", "std_z", "mad"}
+_CURIOUS = {"standard_error", "t", "robust_z", "std_z", "mad", "score"}
 _SHORT_NAMES = {"caption_mismatch": "mismatch", "average_loss": "loss", "count": "n"}
-_PATH = 36
 
 
 def markdown_table(table: Table, max_rows: int) -> str:
-    """The table as markdown in which no cell is markup: text shows as it is, long text is cut.
+    """The table as markdown in which no cell is markup: text shows as it is, long text is cut. One with messages is a
+    list, whose lines wrap between words.
 
     >>> print(markdown_table(Table(["path", "score"], [["a_b.png", 0.25]]), max_rows=10))
     | path | score |
     | --- | --- |
     | a&#95;b&#46;png | 0.25 |
     """
-    lines = [_line(map(_cell, table.columns)), _line("---" for _ in table.columns)]
-    lines += [_line(map(_cell, row)) for row in table.rows[:max_rows]]
-    return "\n".join(lines)
+    rows = table.rows[:max_rows]
+    if table.columns[-1] == "message":
+        return "\n".join(
+            f"- {' · '.join(_cell(value, _MESSAGE) for value in row if value is not None)}" for row in rows
+        )
+    cells = [list(row) for row in (table.columns, *rows)]
+    widths = _widths([max(len(_text(row[place])) for row in cells) for place in range(len(table.columns))])
+    for row in cells[1:]:
+        for place, (name, width) in enumerate(zip(table.columns, widths, strict=True)):
+            if name == "path" and len(row[place]) > width:  # its end tells it from others
+                row[place] = f"…{row[place][1 - width :]}"
+    lines = [_line([_cell(value, width) for value, width in zip(row, widths, strict=True)]) for row in cells]
+    return "\n".join([lines[0], _line(["---"] * len(widths)), *lines[1:]])
+
+
+def _widths(longest: Sequence[int]) -> list[int]:
+    """How many characters of each column are shown, so that all of them fit side by side: TensorBoard breaks words in
+    the middle where they do not. What is longest is cut.
+
+    >>> _widths([5, 20, 6]), _widths([5, 500, 6])
+    ([5, 20, 6], [5, 85, 6])
+    """
+    room = _LINE - _PADDING * len(longest)
+    most = next((n for n in range(room, 8, -1) if sum(min(n, width) for width in longest) <= room), 8)
+    return [min(most, width) for width in longest]
+
+
+_LINE, _PADDING = 108, 4  # characters in the width of a card, and around a cell
+_MESSAGE = 300
 
 
 def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-_SHOWN = 120  # TensorBoard squeezes the other columns beside one that is longer
+def _cell(value: Any, most: int) -> str:
+    return markdown_text(value, max(1, most)) if isinstance(value, str) else _text(value)
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return markdown_text(value, _SHOWN)
+def _text(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -61,11 +61,15 @@ def _without_ending(path: PurePath) -> PurePath:
 
 def name_sd_scripts(train_util: Any) -> None:
     """Have the batches of sd-scripts carry their names: ``library.train_util``, in this process and in workers."""
-    _name_subsets(
-        train_util.DatasetGroup,
-        lambda dataset: [(subset, _sd_source(dataset, subset)) for subset in dataset.subsets],
-    )
+    _name_subsets(train_util.DatasetGroup, functools.partial(_sd_subsets, train_util.BaseDataset))
     _name_batches(train_util.BaseDataset, _sd_names, name_sd_scripts)
+
+
+def _sd_subsets(kind: type, dataset: Any) -> list[tuple[Any, Source]]:
+    """Of a dataset and of one inside of it: where masks are in a folder, that has the images, and its own subsets."""
+    inner = [value for value in vars(dataset).values() if isinstance(value, kind)]
+    own = [(subset, _sd_source(dataset, subset)) for subset in getattr(dataset, "subsets", ())]
+    return own + [pair for one in inner for pair in _sd_subsets(kind, one)]
 
 
 def _sd_source(dataset: Any, subset: Any) -> Source:
@@ -82,11 +86,16 @@ def _sd_names(dataset: Any, index: int, batch: dict[str, Any]) -> _Names | None:
     captions = list(batch["captions"])
     return {
         "paths": [str(image.absolute_path) for image in images],
-        "datasets": [getattr(dataset.image_to_subset[key], KEY, "") for key in keys],
+        "datasets": [_sd_name(dataset, dataset.image_to_subset[key]) for key in keys],
         "captions": captions,
         "is_reg": [bool(image.is_reg) for image in images],
         "caption_dropped": [not used and bool(i.caption) for used, i in zip(captions, images, strict=True)],
     }
+
+
+def _sd_name(dataset: Any, subset: Any) -> str:
+    """That of the subset; where it was in no group when that was made, its folder's."""
+    return getattr(subset, KEY, None) or names_of([_sd_source(dataset, subset)])[0]
 
 
 # --- musubi-tuner -------------------------------------------------------------------------------------------------

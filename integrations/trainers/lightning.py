@@ -109,10 +109,16 @@ class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
 def _by_key(batch: Any) -> dict[str, Sequence[Any] | str]:
     found: dict[str, Sequence[Any] | str] = {"datasets": "train", "captions": ()}
     if isinstance(batch, Mapping):
-        texts = {key: value for key, value in batch.items() if not hasattr(value, "detach")}  # tokens are no names
-        found |= {name: texts[key] for name, keys in _KEYS.items() for key in keys if key in texts}
+        # A loader makes a tensor of numbers: names, but for captions, where they are tokens.
+        found |= {
+            name: batch[key]
+            for name, keys in _KEYS.items()
+            for key in keys
+            if key in batch and not (name == "captions" and hasattr(batch[key], "detach"))
+        }
     if "paths" not in found:
         raise LossLoggingError(
-            'LossLoggingCallback: the batch has no "paths"; give identify=lambda batch: {"paths": ..., "captions": ...}'
+            'LossLoggingCallback: the batch has no "path" and no "paths"; give '
+            'identify=lambda batch: {"paths": ..., "captions": ...}'
         )
     return found if len(found["captions"]) else found | {"captions": [""] * len(found["paths"])}

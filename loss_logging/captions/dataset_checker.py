@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -152,8 +152,19 @@ class DatasetChecker:
             datasets={name: self._dataset(name, summaries[name], about[name]) for name in self._counts},
             ignored=ignored,
             warnings=self._comparison.warnings
+            + self._estimates(summaries)
             + [f"the ignore list's line {line!r} leaves nothing out" for one in self._ignore for line in one.unused()],
         )
+
+    def _estimates(self, summaries: Mapping[str, Counter[str]]) -> list[str]:
+        """That tokens were estimated, where something follows from it."""
+        encoder = self._checker.encoder
+        if not encoder.estimated or not any(summary["truncated"] for summary in summaries.values()):
+            return []
+        what = f"{encoder.name}'s tokens" if encoder.name else "tokens"
+        return [
+            f"{what} are estimated by words, within about a fifth: set tokenizer to its tokenizer.json to count them"
+        ]
 
     def _decide(self, dataset: str) -> None:
         """Settle what the captions of a dataset are, and check those that waited for it."""

@@ -44,12 +44,14 @@ class TextEncoder(msgspec.Struct, frozen=True):
         count: the number of tokens of a text.
         estimated: whether ``count`` is an estimate by words.
         assumed: whether nobody said which model it is; it is CLIP then, which reads least.
+        name: of the text encoder.
     """
 
     limit: int
     count: Callable[[str], int]
     estimated: bool
     assumed: bool
+    name: str = ""
 
     @classmethod
     def of(cls, config: CaptionConfig, tokenizer: Tokenizer | None = None) -> TextEncoder:
@@ -70,6 +72,7 @@ class TextEncoder(msgspec.Struct, frozen=True):
             count=_estimate if tokenizer is None else _counter(tokenizer),
             estimated=tokenizer is None,
             assumed=family is None and config.max_tokens is None,
+            name=FAMILIES[family].encoder if family else "",
         )
 
     def read(self, text: str) -> tuple[int, int] | None:

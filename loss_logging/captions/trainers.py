@@ -7,6 +7,7 @@ was read); ``docs/trainer_captions.md`` shows the results, and a test holds each
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import islice, product
 from typing import Literal
 
@@ -56,6 +57,7 @@ class Trainer(msgspec.Struct, frozen=True, kw_only=True):
         comma: what stands for a comma.
         file_name_blank: what stands for ``_`` in a file name that is a caption.
         resolves: what it resolves in a caption; see ``CaptionConfig.syntax``.
+        affixes_once: whether prefix and suffix are put around all lines of a file together, rather than around each.
         prefix, suffix: put before and behind each caption.
         trigger: stands for ``[trigger]`` and ``[name]``, and is put before a caption without it.
         default_caption: for blank captions and images without one.
@@ -92,6 +94,7 @@ class Trainer(msgspec.Struct, frozen=True, kw_only=True):
     comma: str = ","
     file_name_blank: str = "_"
     resolves: tuple[str, ...] = ()
+    affixes_once: bool = False
     prefix: str = ""
     suffix: str = ""
     trigger: str | None = None
@@ -128,13 +131,29 @@ class Trainer(msgspec.Struct, frozen=True, kw_only=True):
     def texts(self, text: str) -> list[str]:
         """What is trained on where a file says ``text``: one, or one of several."""
         pieces = [piece for _, piece in self.pieces(text)] or [""]
-        return list(dict.fromkeys(variant for piece in pieces for variant in self.variants(piece)))
+        return list(dict.fromkeys(one for variants in self.variants_of(pieces) for one in variants))
 
-    def variants(self, caption: str) -> list[str]:
-        """What a caption is trained as; of choices that the trainer makes, up to `MOST_VARIANTS`."""
+    def variants_of(self, pieces: Sequence[str]) -> list[list[str]]:
+        """The same of each caption of an image, in its order."""
+        last = len(pieces) - 1
+        once = self.affixes_once
+        return [
+            self.variants(
+                piece,
+                prefix=self.prefix if not once or number == 0 else "",
+                suffix=self.suffix if not once or number == last else "",
+            )
+            for number, piece in enumerate(pieces)
+        ]
+
+    def variants(self, caption: str, *, prefix: str | None = None, suffix: str | None = None) -> list[str]:
+        """What a caption is trained as; of choices that the trainer makes, up to `MOST_VARIANTS`.
+
+        ``prefix`` and ``suffix`` stand for the trainer's own where they are given.
+        """
         if not caption.strip() and self.default_caption is not None:
             caption = self.default_caption
-        text = f"{self.prefix}{caption}{self.suffix}"
+        text = f"{self.prefix if prefix is None else prefix}{caption}{self.suffix if suffix is None else suffix}"
         chosen = self._chosen(text) if "choices" in self.resolves else [text]
         return [self._ordered(self._with_trigger(one.replace(",", self.comma))) for one in chosen]
 
@@ -187,6 +206,7 @@ TRAINERS: dict[str, Trainer] = {
             tables=("*.json",),
             folders="numbered",
             joins_tags=True,
+            affixes_once=True,
             crops=True,
             empty_file_fails=True,
         ),
@@ -225,7 +245,6 @@ TRAINERS: dict[str, Trainer] = {
             name="simpletuner",
             version="SimpleTuner bc8e6ab",
             lines="each",
-            strips=False,
             without="fails",
             without_any="file_name",
             tables=("*.parquet", "*.csv"),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import sys
+import types as types_
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from loss_logging.records.trace import Mean, Opaque, Trace
+from loss_logging.records.dataflow.trace import Mean, Opaque, Trace
+from loss_logging.records.dataflow.usual_calls import CHANGES_ARGUMENTS, usual_calls, ways, without_result
 
 if TYPE_CHECKING:
     import torch
@@ -39,27 +42,40 @@ class CapturedLosses:
         return self._judge()[1]
 
     def check(self, loss: torch.Tensor) -> bool:
-        """Say which scalar the code returned, where several could be meant; ``losses`` is then about that one.
+        """Say which scalar the code returned; ``losses`` is then about that one.
+
+        Needed wherever the block may make other scalars than the loss, or the loss where no torch call is seen: see
+        :func:`capture_per_example_loss`.
 
         Returns:
             True when the per-example losses of exactly this scalar are known.
         """
-        unseen = Opaque("the scalar given to check() was not made by a torch call in the block", spreads=False)
-        self._chosen = self._trace.scalar(loss) or unseen
+        self._chosen = self._guarded(lambda: self._trace.checked(loss))
         self._verdict = None
         return self.losses is not None
 
     def _end(self) -> None:
         """Choose the scalar while the block's tensors are as it left them."""
         if self._chosen is None:
-            self._chosen = self._trace.choose()
+            self._chosen = self._guarded(self._trace.choose)
 
     def _judge(self) -> tuple[torch.Tensor | None, str | None]:
         if self._verdict is None:
             if self._chosen is None:
                 return None, "the block has not ended, or it raised"
-            self._verdict = _verdict(self._chosen)
+            try:
+                self._verdict = _verdict(self._chosen)
+            except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
+                self._trace.broke(error)
+                self._verdict = None, self._trace.broken
         return self._verdict
+
+    def _guarded(self, choose: Callable[[], Mean | Opaque]) -> Mean | Opaque:
+        try:
+            return choose()
+        except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
+            self._trace.broke(error)
+            return Opaque(str(self._trace.broken))
 
 
 def _verdict(chosen: Mean | Opaque) -> tuple[torch.Tensor | None, str | None]:
@@ -67,12 +83,44 @@ def _verdict(chosen: Mean | Opaque) -> tuple[torch.Tensor | None, str | None]:
         return None, chosen.why
     if chosen.factor is None:
         return None, "the mean was multiplied or divided by a tensor; capture it before that, or use check(mean)"
-    if chosen.adds_up is not None and not bool(chosen.adds_up):
-        return None, (
-            "the examples have different numbers of targets that are not ignored, so the mean over all targets is not "
-            'the mean of the examples\' losses; use reduction="none" and average per example'
-        )
+    for holds, otherwise in chosen.conditions:
+        if not bool(holds):
+            return None, otherwise
     return (chosen.rows if chosen.factor == 1.0 else chosen.rows * chosen.factor).float(), None
+
+
+def is_in_compiled_code(frame: types_.FrameType | None, func: Callable[..., Any]) -> bool:
+    """Whether code that torch.compile has generated makes the call: it writes into buffers that are used again."""
+    for _ in range(3):
+        if frame is None:
+            return False
+        if "extern_kernels" in frame.f_globals or frame.f_globals.get("__name__", "").startswith(
+            "torch._functorch._aot"
+        ):
+            return True
+        if frame.f_code.co_filename.startswith("<eval_with_key") and hasattr(func, "overloadpacket"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def with_weight(l1_loss: Callable[..., Any], types: Any, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments as the user gave them: torch 2.13 itself leaves l1_loss's weight out where a mode is active.
+
+    Where it would do so without us, because of other modes or tensor types, it is left out.
+    """
+    import torch
+    from torch.overrides import _get_current_function_mode_stack as modes
+
+    if "weight" in kwargs or any(kind not in (torch.Tensor, torch.nn.Parameter) for kind in types):
+        return kwargs
+    if not all(isinstance(mode, _mode()) for mode in modes()):  # type: ignore[no-untyped-call]
+        return kwargs
+    frame: types_.FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code is not l1_loss.__code__:
+        frame = frame.f_back
+    weight = None if frame is None else frame.f_locals.get("weight")
+    return kwargs if weight is None else {**kwargs, "weight": weight}
 
 
 @contextmanager
@@ -117,11 +165,11 @@ def capture_per_example_loss(batch_size: int) -> Iterator[CapturedLosses]:
     Example:
         >>> import torch
         >>> import torch.nn.functional as F
-        >>> prediction, target = torch.tensor([[1.0, 3.0], [0.0, 1.0]]), torch.zeros(2, 2)
+        >>> prediction, target = torch.tensor([[1.0, 3.0], [0.0, 1.0]], requires_grad=True), torch.zeros(2, 2)
         >>> with capture_per_example_loss(batch_size=2) as captured:
         ...     loss = F.mse_loss(prediction, target)
-        >>> loss, captured.losses
-        (tensor(2.7500), tensor([5.0000, 0.5000]))
+        >>> loss.item(), captured.losses
+        (2.75, tensor([5.0000, 0.5000]))
     """
     if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
         raise ValueError(f"batch_size is {batch_size!r}; expected the number of examples, an integer of 1 or more")
@@ -132,14 +180,18 @@ def capture_per_example_loss(batch_size: int) -> Iterator[CapturedLosses]:
 
 
 @functools.cache
-def _mode() -> Callable[[Trace], Any]:
+def _mode() -> Any:
     import torch
     from torch.overrides import TorchFunctionMode
+
+    tensor, is_compiling, way_of, matters = torch.Tensor, torch.compiler.is_compiling, ways().get, without_result()
+    l1_loss = torch.nn.functional.l1_loss
 
     class CaptureMode(TorchFunctionMode):
         def __init__(self, trace: Trace) -> None:
             super().__init__()
             self.trace = trace
+            self.is_usual = usual_calls(trace)
 
         def __torch_function__(
             self,
@@ -148,12 +200,53 @@ def _mode() -> Callable[[Trace], Any]:
             args: tuple[Any, ...] = (),
             kwargs: Mapping[str, Any] | None = None,
         ) -> Any:
-            kwargs = kwargs or {}
-            if torch.compiler.is_compiling():  # else the compiler traces the bookkeeping into the user's graph
-                return func(*args, **kwargs)
-            known = self.trace.known(args, kwargs)  # before the call: it may change its input in place
-            result = func(*args, **kwargs)
-            self.trace.observe(func, args, kwargs, known, result)
+            if is_compiling():  # else the compiler traces the bookkeeping into the user's graph
+                return func(*args, **(kwargs or {}))
+            way = way_of(func)
+            if way == CHANGES_ARGUMENTS or (kwargs and kwargs.get("out") is not None):
+                return self.with_care(func, types, args, kwargs or {})
+            result = func(*args, **kwargs) if kwargs else func(*args)
+            if type(result) is tensor:
+                if self.is_usual(way, args, kwargs, result):
+                    return result
+            elif type(result) is torch.Size or not (isinstance(result, (tuple, list, tensor)) or func in matters):
+                return result
+            self.look(func, args, kwargs or {}, result, None)
             return result
+
+        def with_care(
+            self, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        ) -> Any:
+            """A call that may change its arguments, so that they are looked at first."""
+            before = None
+            try:
+                if func is l1_loss:
+                    kwargs = with_weight(func, types, kwargs)
+                if self.trace.broken is None:
+                    with torch._C.DisableTorchFunction():
+                        before = self.trace.before_change(args, kwargs)
+            except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
+                self.trace.broke(error)
+            result = func(*args, **kwargs)
+            self.look(func, args, kwargs, result, before)
+            return result
+
+        def look(
+            self,
+            func: Callable[..., Any],
+            args: tuple[Any, ...],
+            kwargs: Mapping[str, Any],
+            result: Any,
+            before: dict[int, Any] | None,
+        ) -> None:
+            if self.trace.broken is not None:
+                return
+            try:
+                if is_in_compiled_code(sys._getframe(2), func):
+                    return
+                with torch._C.DisableTorchFunction():
+                    self.trace.observe(func, args, kwargs, result, before)
+            except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
+                self.trace.broke(error)
 
     return CaptureMode

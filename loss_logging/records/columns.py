@@ -21,6 +21,7 @@ from loss_logging.records.record import RecordLike, SampleRecord, as_records
 __all__ = [
     "LAST_STEP",
     "SCHEMA",
+    "as_text",
     "caption_array",
     "dataset_array",
     "float_array",
@@ -164,7 +165,7 @@ def _flag(value: Any) -> bool:
 
 
 def _named_numbers(components: Any) -> list[tuple[str, float]]:
-    return [(_text(name), float(value)) for name, value in dict(components).items()]  # Arrow has pairs
+    return [(as_text(name), float(value)) for name, value in dict(components).items()]  # Arrow has pairs
 
 
 def float_array(values: Any) -> pa.Array:
@@ -182,7 +183,7 @@ def text_array(values: Sequence[object]) -> pa.Array:
     try:
         return pc.fill_null(pa.array(values, pa.string(), from_pandas=True), "")
     except (pa.ArrowException, UnicodeError, TypeError):
-        return pa.array([_text(value) for value in values], pa.string())
+        return pa.array([as_text(value) for value in values], pa.string())
 
 
 def dataset_array(values: Sequence[object] | pa.ChunkedArray) -> pa.Array:
@@ -196,7 +197,7 @@ def caption_array(values: Sequence[object]) -> pa.Array:
     return text_array(values)
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
     """The value as text that UTF-8 can hold; what it cannot hold stays visible as a backslash escape."""
     value = _plain(value)
     if is_missing(value):

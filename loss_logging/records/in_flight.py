@@ -34,13 +34,7 @@ class Pinned(NamedTuple):
 
 
 def hold(values: Any) -> Any:
-    """A private copy that later in-place changes by the trainer do not reach, made without waiting for the device.
-
-    Args:
-        values: a tensor, or what :func:`numbers` has made, which is a copy already.
-    """
-    if not hasattr(values, "detach"):
-        return values
+    """A private copy of a tensor, which later in-place changes do not reach, made without waiting for the device."""
     if values.requires_grad:
         values = values.detach()
     return _hold_cuda(values) if values.is_cuda else values.clone()
@@ -62,11 +56,13 @@ def hold_sized(name: str, values: Any, size: int) -> Any:
     Raises:
         ValueError: there are others.
     """
-    held = hold(values if hasattr(values, "detach") else numbers(name, values))
-    shape = tuple((held.host if isinstance(held, Pinned) else held).shape)
-    if shape == (size,):
-        return held
-    raise ValueError(f"{name} has shape {shape} but the batch has {size} losses; expected shape ({size},)")
+    is_tensor = hasattr(values, "detach")
+    if not is_tensor:
+        values = numbers(name, values)
+    if values.shape != (size,):
+        shape = tuple(values.shape)
+        raise ValueError(f"{name} has shape {shape} but the batch has {size} losses; expected shape ({size},)")
+    return hold(values) if is_tensor else values
 
 
 def hold_components(components: Mapping[str, Any], size: int) -> dict[str, Any]:

@@ -36,7 +36,8 @@ def no_trace(*modules: torch.nn.Module) -> Iterator[None]:
             for module in {module: None for root in modules for module in root.modules()}:
                 stack.callback(_attributes_of(module))
             for buffer in {buffer: None for module in modules for buffer in module.buffers()}:
-                stack.callback(_contents_of(buffer))
+                if not torch.nn.parameter.is_lazy(buffer):  # one that is made by its first forward has nothing yet
+                    stack.callback(_contents_of(buffer))
             # Older torch keeps weights that autocast converted under no_grad for the forward that trains, where
             # they get no gradient.
             stack.callback(torch.clear_autocast_cache)
@@ -65,15 +66,16 @@ def _restorers() -> Iterator[Callable[[], Any]]:
 def _attributes_of(module: torch.nn.Module) -> Callable[[], None]:
     """What has the module refer to what it does now."""
     attributes = vars(module)
-    containers = {name: attributes[name] for name in ("_buffers", "_non_persistent_buffers_set") if name in attributes}
+    # The wrappers of torch's own (of compiled, parallel and sharded modules) keep their books in attributes.
+    is_torchs = type(module).__module__.partition(".")[0] == "torch"
+    plain = {"training": module.training} if is_torchs else dict(attributes)
+    inside = ("_buffers", "_non_persistent_buffers_set", *(() if is_torchs else ("_parameters", "_modules")))
+    containers = {name: attributes[name] for name in inside if name in attributes}
     contents = {name: container.copy() for name, container in containers.items()}
-    # The wrappers of torch's own (of compiled, parallel and sharded modules) keep their books in them.
-    plain = {"training": module.training} if _is_torchs(module) else dict(attributes)
 
     def restore() -> None:
-        if not _is_torchs(module):
-            for name in attributes.keys() - plain.keys():
-                del attributes[name]
+        for name in () if is_torchs else attributes.keys() - plain.keys():
+            del attributes[name]
         attributes.update(plain)
         for name, container in containers.items():
             container.clear()
@@ -82,17 +84,18 @@ def _attributes_of(module: torch.nn.Module) -> Callable[[], None]:
     return restore
 
 
-def _is_torchs(module: torch.nn.Module) -> bool:
-    return type(module).__module__.partition(".")[0] == "torch"
-
-
 def _contents_of(buffer: torch.Tensor) -> Callable[[], None]:
     """What gives the buffer the memory, the shape and the numbers that it has now."""
+    torch = sys.modules["torch"]
     memory, kept = buffer.detach(), buffer.detach().clone()
+    is_plain = type(buffer) is torch.Tensor and buffer.layout == torch.strided
+    is_written = not (is_plain and 0 in buffer.stride() and buffer.numel() > 1)  # an expanded one cannot be
 
     def restore() -> None:
-        if buffer.data_ptr() != memory.data_ptr() or buffer.shape != memory.shape or buffer.dtype != memory.dtype:
+        if is_plain and not (buffer.dtype == memory.dtype and buffer.is_set_to(memory)):
             buffer.data = memory
-        buffer.detach().copy_(kept)
+        if is_written:
+            with torch.no_grad():
+                buffer.copy_(kept)
 
     return restore

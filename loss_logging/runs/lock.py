@@ -61,6 +61,11 @@ class RunLock:
         """Whether this object holds it."""
         return self._lock.is_locked
 
+    @property
+    def is_held_beside(self) -> bool:
+        """Whether another object of this process holds it."""
+        return _held.get(self._key, self) is not self
+
     def acquire(self) -> None:
         """Take it; again is fine.
 
@@ -69,8 +74,8 @@ class RunLock:
         """
         if self.is_held:
             return
-        holder = _held.get(self._key)
-        if holder is not None and holder is not self and self._give_way is not None and holder._give_way is not None:
+        holder = _held.get(self._key, self)
+        if holder is not self and holder._give_way is not None and self._give_way is not None:
             holder._give_way()
         try:
             self._lock.acquire(timeout=_PATIENCE_SECONDS)

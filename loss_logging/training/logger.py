@@ -272,7 +272,7 @@ class LossLogger:
             ['12 examples are not logged: the batch has no names']
         """
         if examples > 0:
-            self._unlogged[reason] += examples
+            self._unlogged[reason] += int(examples)
 
     def save_step(self, step: int) -> Future[Path | None]:
         """Have everything up to ``step`` reported: the JSON first, then the loggers. Returns at once.
@@ -289,7 +289,8 @@ class LossLogger:
         """
         if not 0 <= (step := index(step)) <= LAST_STEP:
             raise ValueError(f"step is {step}; expected 0 or more, up to 2**62")
-        recorder = self._recorder or self._open()
+        # One that logged nothing takes no run over from one that does.
+        recorder = None if self._is_idle() else self._recorder or self._open()
         if recorder is None:
             nothing: Future[Path | None] = Future()
             nothing.set_result(None)
@@ -350,6 +351,9 @@ class LossLogger:
                 self._undo_sigterm = on_sigterm(self.close)
                 self._recorder = recorder
             return self._recorder
+
+    def _is_idle(self) -> bool:
+        return self._recorder is None and self._folder is not None and self._folder.is_held_beside
 
     def _notes(self) -> list[str]:
         """What every report from here on must say."""

@@ -139,8 +139,9 @@ class LossRecorder:
         caption_dropped: Any,
     ) -> None:
         """Take one batch of (B,) figures and B names. The tensors are copied without synchronising their device."""
-        if not hasattr(losses, "detach"):
-            losses = numbers("per_example", losses)
+        is_tensor = hasattr(losses, "detach")
+        if not is_tensor:
+            losses = numbers("per_example", losses)  # a copy already
         shape = losses.shape
         size = shape[0] if len(shape) == 1 else _not_per_example(shape)
         if not (type(paths) in _PLAIN and len(paths) == size):
@@ -158,7 +159,7 @@ class LossRecorder:
         self._pending.append(
             (  # a _Batch in all but name: the plain tuple costs a tenth
                 step,
-                hold(losses),
+                hold(losses) if is_tensor else losses,
                 tuple(paths) if type(paths) is list else paths,
                 tuple(datasets) if type(datasets) is list else datasets,
                 tuple(captions) if type(captions) is list else captions,

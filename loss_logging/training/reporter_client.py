@@ -65,8 +65,7 @@ class ReporterClient(Protocol):
 class _Replies:
     """Resolves Futures and feeds the backends that live in the trainer's process."""
 
-    def __init__(self, start: Start, backends: Dispatcher) -> None:
-        self._config = TrainConfig.from_dict(start.config | {"loggers": []})
+    def __init__(self, backends: Dispatcher) -> None:
         self._backends = backends
         self._missing: int | None = None  # the last step whose report there is not
         self.futures: dict[int, Future[Path | None]] = {}  # by the serial of their save step
@@ -100,18 +99,18 @@ class _Replies:
     def fail(self, step: int, serial: int, reason: str) -> None:
         self._missing = step
         message = (
-            f"no report for step {step}: {reason}. The records are in the log; the next save step covers them. Where "
-            f"there is none, this makes the report: {report_command(self._config, step)}"
+            f"no report for step {step}: {reason}. The records are in the log; the next save step covers them, or "
+            f"loss-logging report --step {step} when training has ended."
         )
         warn_once(f"no report: {reason}", message)
         if (future := self.futures.pop(serial, None)) is not None:
             future.set_exception(ReporterError(message))
 
-    def no_report(self) -> list[str]:
+    def no_report(self, start: Start) -> list[str]:
         """A sentence on the report that the run ends without, and how to get it."""
         if self._missing is None:
             return []
-        command = report_command(self._config, self._missing)
+        command = report_command(TrainConfig.from_dict(start.config | {"loggers": []}), self._missing)
         return [f"there is no report of step {self._missing}; this makes it from the log: {command}"]
 
 
@@ -123,7 +122,8 @@ class InlineReporter:
             Reporter,  # pulls in DuckDB, which a reporter process keeps out of the trainer
         )
 
-        self._replies = _Replies(start, backends)
+        self._start = start
+        self._replies = _Replies(backends)
         self._reporter = Reporter(start, self._replies)
 
     def notice(self, step: int) -> None:
@@ -137,7 +137,7 @@ class InlineReporter:
 
     def close(self, step: int, timeout: float) -> list[str]:
         self._reporter.handle(Close(step, timeout))
-        return [*self._replies.undelivered, *self._replies.no_report()]
+        return [*self._replies.undelivered, *self._replies.no_report(self._start)]
 
 
 class _Ended(msgspec.Struct, frozen=True):
@@ -155,7 +155,7 @@ class ReporterProcess:
 
     def __init__(self, start: Start, backends: Dispatcher) -> None:
         self._start = start
-        self._replies = _Replies(start, backends)
+        self._replies = _Replies(backends)
         self._replies.scalars_through = start.scalars_through
         self._owed: dict[int, Save] = {}
         self._closing: Close | None = None
@@ -181,11 +181,11 @@ class ReporterProcess:
                 self._process.kill()
             self._fail_owed(f"the reporter did not finish within {timeout:.3g} s")
             ended = f"the reporter process did not finish within {timeout:.3g} s and was ended"
-            return [ended, *self._replies.no_report()]
+            return [ended, *self._replies.no_report(self._start)]
         if not self._replies.closed:
             ended = "the reporter process died while it was closing; loggers may lack the last reports and scalars"
-            return [ended, *self._replies.no_report()]
-        return [*self._replies.undelivered, *self._replies.no_report()]
+            return [ended, *self._replies.no_report(self._start)]
+        return [*self._replies.undelivered, *self._replies.no_report(self._start)]
 
     # --- the thread that owns the process -------------------------------------------------------------------------
 

@@ -118,6 +118,11 @@ class RunFolder:
         write_facts(self._config, RunFacts(self._config.to_dict(), self._world_size, self.resumed_from))
         return self.meeting.open()
 
+    @property
+    def is_held_beside(self) -> bool:
+        """Whether another logger of this process writes it."""
+        return self._lock.is_held_beside
+
     def release(self) -> None:
         """Let another process have it."""
         self._lock.release()

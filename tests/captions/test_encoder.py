@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,8 +10,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from loss_logging.captions.checker import CaptionChecker
 from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.dataset_checker import DatasetChecker
 from loss_logging.captions.encoder import TextEncoder, clip_tokenizer
 from loss_logging.captions.reason import Reason
+from loss_logging.captions.token_limits import FAMILIES
+from loss_logging.captions.trainers import TRAINERS
 from loss_logging.errors import ConfigError
 
 LONG = "a red fox walks through deep snow under tall pines while two crows watch from a fallen log, " * 6
@@ -55,6 +59,53 @@ def test_limits_by_family() -> None:
         config = msgspec.convert({"model": model}, CaptionConfig)
         assert TextEncoder.of(config).limit == limit
         assert TextEncoder.of(msgspec.structs.replace(config, max_tokens=225)).limit == 225
+
+
+# What a family reads by itself and with trainers that set another number; CLIP's two tokens and T5's end are taken off.
+SHORTENED = [
+    *(("sd3", trainer, limit) for trainer, limit in ((None, 255), ("diffusers", 76), ("onetrainer", 76))),
+    *(("sd3", trainer, limit) for trainer, limit in (("simpletuner", 153), ("kohya", 255), ("ai-toolkit", 255))),
+    *(("flux", trainer, limit) for trainer, limit in (("onetrainer", 76), ("kohya", 511), ("simpletuner", 511))),
+    *(("flux-schnell", None, 255), ("chroma", None, 511), ("wan", "musubi", 511), ("hunyuan-video", "onetrainer", 77)),
+    *(("qwen-image", None, 512), ("qwen-image", "musubi", 1024), ("qwen-image", "onetrainer", 512)),
+    *(("ltx-video", None, 127), ("ltx-video", "simpletuner", 225), ("ltx-2", None, 1023), ("cogvideox", None, 225)),
+    *(("cogview4", None, 1024), ("cogview4", "diffusers", 128), ("sana", None, 299), ("pixart-alpha", None, 119)),
+    *(("pixart-sigma", None, 299), ("pixart-sigma", "onetrainer", 119), ("auraflow", "simpletuner", 119)),
+    *(("hidream", None, 127), ("kolors", None, 256), ("omnigen2", None, 256), ("ideogram4", "ai-toolkit", 3072)),
+    *(("hunyuan-image", "kohya", 1024), ("hunyuan-video-1.5", None, 1000), ("kandinsky5", "musubi", 256)),
+]
+
+
+@pytest.mark.parametrize(("model", "trainer", "limit"), SHORTENED)
+def test_how_trainers_shorten_a_family(model: str, trainer: Any, limit: int) -> None:
+    """One model reads another number of tokens with each trainer."""
+    assert TextEncoder.of(CaptionConfig(model=model, trainer=trainer)).limit == limit
+
+
+def test_templates_take_tokens() -> None:
+    """A system message or chat template is in the number that the pipeline gives, so that less is left."""
+    for model in ("flux2", "z-image", "lumina2"):
+        assert FAMILIES[model].tokens - 60 <= TextEncoder.of(CaptionConfig(model=model)).limit < FAMILIES[model].tokens
+
+
+def test_families() -> None:
+    """Every family of the table is known, names a trainer that is known, and leaves something to read."""
+    assert len(FAMILIES) >= 25
+    for name, family in FAMILIES.items():
+        assert set(family.trainers) <= set(TRAINERS)
+        assert all(TextEncoder.of(CaptionConfig(model=name, trainer=one)).limit > 70 for one in TRAINERS)
+    with pytest.raises(ConfigError, match=r"model is 'qwen_image'; allowed: .*did you mean 'qwen-image'"):
+        CaptionConfig(model="qwen_image")
+    with pytest.raises(ConfigError, match=r"trainer is 'onetrainr'; allowed: kohya.*did you mean 'onetrainer'"):
+        CaptionConfig(trainer="onetrainr")  # type: ignore[arg-type]
+
+
+def test_an_estimate_says_that_it_is_one() -> None:
+    """Where tokens were estimated and something was found by that, a warning says so; where they were counted, none."""
+    for model, warned in (("sdxl", 0), ("sd3", 1)):
+        checker = DatasetChecker(CaptionConfig(model=model, max_words=2_000))
+        checker.add("1.png", "d", LONG * 4)
+        assert sum("estimated" in warning for warning in checker.finish().warnings) == warned
 
 
 @pytest.mark.parametrize("text", [LONG, "一只黑猫睡在蓝色的沙发上" * 9, "แมวนั่งบนโซฟา" * 9, "x" * 3_000, "é " * 400])

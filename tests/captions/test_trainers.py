@@ -11,23 +11,23 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_captioned_folder import PNG, kinds, read, write
-from test_check_captions import image, loss_logging
+from captioned_folders import PNG, image, kinds, loss_logging, read, write
 
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.folder.check import check_folder
 from loss_logging.captions.folder.trainer_settings import TrainerSettings, as_settings, settings_from_file
+from loss_logging.captions.token_limits import FAMILIES, caption_tokens
 from loss_logging.captions.trainers import TRAINERS, Trainer
 from loss_logging.cli.commands.as_trained import as_trained
 from loss_logging.errors import ConfigError
 
-SKIP, FAILS = "skip", "fails"
+SKIP, FAILS, NONE = "skip", "fails", "none"
 WILDCARDS = msgspec.structs.replace(TRAINERS["kohya"], lines="each", lines_of_tables="each", resolves=("choices",))
 READERS: dict[str, Trainer] = {"wildcards": WILDCARDS, **TRAINERS}
 
 
 def trained(folder: Path, trainer: str | TrainerSettings | Trainer) -> dict[str, Any]:
-    """Name of the image -> what it is trained with: a text, several, SKIP or FAILS; images that are not read lack."""
+    """Name of the image -> what it is trained with: a text, several, SKIP, FAILS or NONE; what is not read lacks."""
     settings = as_settings(READERS[trainer] if isinstance(trainer, str) else trainer)
     result: dict[str, Any] = {}
     for one in as_trained(folder, settings):
@@ -38,6 +38,8 @@ def trained(folder: Path, trainer: str | TrainerSettings | Trainer) -> dict[str,
             result[Path(one["path"]).name] = SKIP
         elif "training ends" in one["not_trained"]:
             result[Path(one["path"]).name] = FAILS
+        elif "blank" in one["not_trained"]:
+            result[Path(one["path"]).name] = NONE
     return result
 
 
@@ -65,7 +67,19 @@ TEXTS: dict[str, tuple[str, tuple[Any, ...]]] = {
         "x, long_hair ||| y",
         (*["x, long_hair ||| y"] * 3, "x,  long_hair ||| y", *["x, long_hair ||| y"] * 3),
     ),
-    "blank": (" \n", ("", "", "", " \n", "", "", FAILS)),
+    "blank": (" \n", ("", "", "", " \n", "", "", NONE)),
+    "white space": (
+        "  a cat \r\n \r\n\tb\r\n",
+        (
+            "a cat",
+            ["a cat", "b"],
+            "a cat \n \n\tb",
+            "  a cat \n \n\tb\n",
+            ["a cat", "b"],
+            "a cat \n \n\tb",
+            ["a cat", "b"],
+        ),
+    ),
     "placeholders": (
         "[trigger] on a beach, 1,000 shells",
         (
@@ -419,7 +433,7 @@ def test_configuration_files(tmp_path: Path, trainer: str) -> None:
     settings = settings_from_file(tmp_path / name)
     assert settings.trainer.name == trainer
     if trainer == "kohya":
-        first = [*first, "photo, more"]
+        first = [*first, "more"]
     assert trained(tmp_path / "dogs", settings) == {"1.png": first, "2.png": second}
     with pytest.raises(ConfigError, match=rf"is a configuration of {trainer}, and trainer is 'diffusers'"):
         settings_from_file(tmp_path / name, "diffusers")
@@ -432,6 +446,24 @@ def test_folders_of_one_configuration_differ(tmp_path: Path) -> None:
     settings = settings_from_file(write(tmp_path, files | {"data.toml": KOHYA}) / "data.toml")
     assert trained(tmp_path / "cats", settings) == {"1.png": "sks, x, long hair, y"}
     assert trained(tmp_path / "dogs", settings) == {"1.png": f"photo, {text}"}
+    write(tmp_path, {"dogs/inner/2.png": PNG, "others/3.png": PNG, "4.png": PNG})
+    reasons = {Path(one["path"]).name: one["not_trained"] for one in as_trained(tmp_path, settings)}
+    assert reasons == {
+        "1.png": None,
+        "2.png": "kohya reads no folders inside",
+        "3.png": "kohya's configuration does not name its folder",
+        "4.png": "kohya's configuration does not name its folder",
+    }
+
+
+def test_a_folder_of_kohya_whose_name_is_a_number(tmp_path: Path) -> None:
+    """It has no words for what has no caption; as a name in a configuration, train_data_dir is such a folder's."""
+    write(
+        tmp_path, {"data/10/1.png": PNG, "data/2_/2.png": PNG, "data/a/3.png": PNG, "t.toml": 'train_data_dir = "data"'}
+    )
+    for settings in ("kohya", settings_from_file(tmp_path / "t.toml")):
+        assert trained(tmp_path / "data", settings) == {"1.png": "", "2.png": ""}
+    assert trained(tmp_path, settings_from_file(tmp_path / "t.toml")) == {"1.png": "", "2.png": ""}
 
 
 @pytest.mark.parametrize(
@@ -441,6 +473,42 @@ def test_files_that_are_no_configuration(tmp_path: Path, name: str, content: str
     """Another file is named, with what is allowed."""
     with pytest.raises(ConfigError, match=name):
         settings_from_file(write(tmp_path, {name: content}) / name)
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parent.parent / "docs" / "trainer_captions.md").read_text("utf-8")
+
+
+def test_the_page_has_the_limits_of_every_family() -> None:
+    """The table of tokens is that of the code."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")
+    ]
+    by_name = {row[0]: row[1:] for row in rows}
+    for name, family in FAMILIES.items():
+        others = ", ".join(f"{trainer} {caption_tokens(name, trainer):,}" for trainer in family.trainers)
+        tokens = f"{'about ' if family.template else ''}{caption_tokens(name):,}"
+        assert by_name[name] == [family.encoder, tokens, others or "-"]
+
+
+def test_the_page_names_the_commits() -> None:
+    """What was run, as the code says."""
+    for trainer in TRAINERS.values():
+        for version in trainer.version.replace("diffusers ", "").split(", "):
+            assert version.removeprefix("datasets ") in " ".join(PAGE.split()), version
+
+
+def test_the_page_shows_what_is_printed(tmp_path: Path) -> None:
+    """The example is what the command prints."""
+    folder = tmp_path / "photos"
+    write(
+        folder,
+        {"10_sks dog/1.png": PNG, "10_sks dog/1.txt": "a dog asleep on a red sofa\nN/A", "10_sks dog/2.png": PNG},
+    )
+    write(folder, {"notes/3.png": PNG})
+    done = loss_logging("check-captions", "photos", "--trainer", "kohya", "--as-trained", cwd=tmp_path)
+    assert done.stdout in PAGE
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
@@ -464,6 +532,6 @@ def test_as_trained(tmp_path: Path) -> None:
     write(tmp_path, {"data.toml": KOHYA.replace('"dogs"', '"10_dog"')})
     config = ("--trainer-config", tmp_path / "data.toml")
     done = loss_logging("check-captions", tmp_path / "10_dog", "--as-trained", *config)
-    assert done.stdout.splitlines() == ['1.png: "photo, a cat" | "photo, more"', '2.png: "photo, sks dog"']
+    assert done.stdout.splitlines() == ['1.png: "photo, a cat" | "more"', '2.png: "photo, sks dog"']
     done = loss_logging("check-captions", tmp_path, "--trainer", "onetrainr")
     assert done.returncode == 2

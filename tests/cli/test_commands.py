@@ -290,6 +290,45 @@ def test_ctrl_c_exits_with_130(tmp_path: Path) -> None:
     assert b"Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("becomes", "code"),
+    [
+        ("raise", 130),
+        ("raise RuntimeError('a worker was lost')", 130),
+        ("raise OSError(4, 'interrupted')", 130),
+        ("raise LossLoggingError('no images')", 130),
+        ("sys.exit(1)", 130),
+        ("sys.exit('Aborted!')", 130),
+        ("sys.exit(0)", 0),
+        ("pass", 0),
+    ],
+)
+@pytest.mark.parametrize("when", ["import loss_logging.cli.commands", "running"])
+def test_ctrl_c_exits_with_130_whatever_becomes_of_it(becomes: str, code: int, when: str) -> None:
+    """Also while modules are imported, and where a library makes another error of it; what is done is done."""
+    source = f"""
+import os, signal, sys, types
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from loss_logging import cli
+from loss_logging.errors import LossLoggingError
+def app():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+    except KeyboardInterrupt:
+        {becomes}
+if {when == "running"}:
+    sys.modules["loss_logging.cli.commands"] = types.SimpleNamespace(app=app)
+else:
+    cli.require = lambda *_: app()
+    sys.modules["loss_logging.cli.commands"] = types.SimpleNamespace(app=lambda: None)
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_failures_exit_with_1_and_one_line(tmp_path: Path) -> None:
     """A missing file, an empty folder and a file that is no report end with 1 and a sentence, not with a traceback."""
     (tmp_path / "bad.json").write_text("{}", encoding="utf-8")

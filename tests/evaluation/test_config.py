@@ -195,6 +195,32 @@ def test_each_caption_of_a_list(photos: Path, pipeline: Path, tmp_path: Path) ->
     assert any("an image of masks" in sentence for sentence in report.warnings)
 
 
+def test_captions_as_a_trainer_reads_them(photos: Path, pipeline: Path, tmp_path: Path) -> None:
+    """The captions are those that the trainer trains on, of the images that it takes; `--trainer` says which."""
+    root = tmp_path / "images"
+    (folder := root / "10_sks cat").mkdir(parents=True)
+    (root / "other").mkdir()
+    for i, place in enumerate((folder, folder, root / "other")):
+        shutil.copy(photos / "cats" / f"{i}.png", place / f"{i}.png")
+    (folder / "0.txt").write_text("a first, line\nanother one", "utf-8")
+    captions = {}
+    for trainer in ("kohya", "ai-toolkit"):
+        out = tmp_path / trainer
+        file = tmp_path / f"{trainer}.yaml"
+        values = {"data": str(root), "pipeline": str(pipeline), "save_root": str(out), "resolution": 16, "draws": 1}
+        file.write_text(yaml.safe_dump(values), "utf-8")
+        done = CliRunner().invoke(app, ["evaluate", str(file), "--trainer", trainer])
+        assert done.exit_code == 0, done.output
+        report = read_report(next((out / "loss_logging").glob("*.json")))
+        captions[trainer] = {
+            path: item.caption for dataset in report.datasets.values() for path, item in dataset.item_stats.items()
+        }
+    assert captions == {
+        "kohya": {"10_sks cat/0.png": "a first, line", "10_sks cat/1.png": "sks cat"},
+        "ai-toolkit": {"10_sks cat/0.png": "a first,  line\nanother one", "10_sks cat/1.png": "", "other/2.png": ""},
+    }
+
+
 def test_command(photos: Path, pipeline: Path, tmp_path: Path) -> None:
     """`loss-logging evaluate` prints the tables and the warnings, and shows its progress on standard error."""
     file = tmp_path / "evaluate.yaml"

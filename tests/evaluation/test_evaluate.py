@@ -333,7 +333,8 @@ def test_negative_timesteps_are_said_to_be(tmp_path: Path) -> None:
     def negative(batch: list[str]) -> Any:
         return [row | {"timestep": -1.0} for row in plain(batch)]
 
-    report = evaluate_dataset(negative, [["a", "b"]], progress=False)
+    config = TrainConfig(job_name="run", save_root=tmp_path, loggers=[], timestep_scale=1)
+    report = evaluate_dataset(negative, [["a", "b"]], progress=False, config=config)
     assert report.warnings == [
         "2 timesteps lie outside 0 to 1 and count to the nearest bin; set timestep_scale in the configuration"
     ]

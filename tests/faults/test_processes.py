@@ -353,6 +353,17 @@ def test_the_same_folder_by_another_path(tmp_path: Path) -> None:
     assert paths(tmp_path / "real") == ["b"]
 
 
+def test_one_that_logged_nothing_takes_nothing_over(tmp_path: Path) -> None:
+    """A report that a second logger is asked for, which has nothing to report, does not end the first one."""
+    with make(tmp_path) as first, make(tmp_path) as second:
+        log(first, 1)
+        assert second.save_step(1).result(10) is None
+        log(first, 2)
+        path = first.save_step(2).result(10)
+    assert path is not None
+    assert read_report(path).global_.count == 2
+
+
 def test_an_evaluation_does_not_end_a_training(tmp_path: Path) -> None:
     """Under the name of a training that runs in this process it is refused, and the training goes on."""
     with make(tmp_path) as training:

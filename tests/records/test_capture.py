@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -16,6 +19,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from loss_logging import capture_per_example_loss
+from loss_logging.records.dataflow.trace import Trace
 
 B = 3
 SHAPE = (B, 4, 5)
@@ -83,6 +87,90 @@ ADDS_UP: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, T
         lambda p, t: ((p - t) ** 2).transpose(0, 2)[0].T.mean(),
         lambda p, t: squared(p, t)[..., 0].mean(1),
     ),
+    "one dimension more": (
+        lambda p, t: F.mse_loss(p, t, reduction="none").mean([1, 2]).unsqueeze(0).mean(),
+        lambda p, t: squared(p, t).mean((1, 2)),
+    ),
+    "in one row": (lambda p, t: ((p - t) ** 2).reshape(1, -1).mean(), lambda p, t: squared(p, t).mean((1, 2))),
+    "cut through examples": (lambda p, t: ((p - t) ** 2).view(10, 6).mean(), lambda p, t: squared(p, t).mean((1, 2))),
+    "an empty index": (lambda p, t: ((p - t) ** 2).mean()[()], lambda p, t: squared(p, t).mean((1, 2))),
+    "frames in the batch": (
+        lambda p, t: F.mse_loss(
+            p.reshape(B, 2, 2, 5).transpose(1, 2).flatten(0, 1),
+            t.view(B, 2, 2, 5).mT.mT.reshape(B, 2, 2, 5).transpose(1, 2).flatten(0, 1),
+        ),
+        lambda p, t: squared(p, t).mean((1, 2)),
+    ),
+    "transposed by einsum": (
+        lambda p, t: torch.einsum("bcd->cdb", (p - t) ** 2).mean((0, 1)).mean(),
+        lambda p, t: squared(p, t).mean((1, 2)),
+    ),
+    "taken apart and put together": (
+        lambda p, t: torch.cat(((p - t) ** 2).split([1, 2])).mean(),
+        lambda p, t: squared(p, t).mean((1, 2)),
+    ),
+    "a loop over the examples": (
+        lambda p, t: torch.stack([torch.linalg.vector_norm(p[i] - t[i]) for i in range(B)]).mean(),
+        lambda p, t: squared(p, t).sum((1, 2)).sqrt(),
+    ),
+    "written example by example": (lambda p, t: _filled(p, t).mean(), lambda p, t: squared(p, t).mean((1, 2))),
+    "a total that begins with zeros": (
+        lambda p, t: torch.zeros(()) + F.mse_loss(p, t),
+        lambda p, t: squared(p, t).mean((1, 2)),
+    ),
+    "a total in place": (lambda p, t: torch.zeros(()).add_(F.mse_loss(p, t)), lambda p, t: squared(p, t).mean((1, 2))),
+    "binary cross entropy": (
+        lambda p, t: F.binary_cross_entropy(p.sigmoid(), t.sigmoid()),
+        lambda p, t: F.binary_cross_entropy(p.detach().sigmoid(), t.sigmoid(), reduction="none").mean((1, 2)),
+    ),
+    "binary cross entropy with logits, weighted": (
+        lambda p, t: F.binary_cross_entropy_with_logits(
+            p, t.sigmoid(), WEIGHTS[:, None, None], pos_weight=torch.arange(5.0)
+        ),
+        lambda p, t: F.binary_cross_entropy_with_logits(
+            p.detach(), t.sigmoid(), WEIGHTS[:, None, None], pos_weight=torch.arange(5.0), reduction="none"
+        ).mean((1, 2)),
+    ),
+    "kl_div, batchmean": (
+        lambda p, t: F.kl_div(p.log_softmax(-1), t.softmax(-1), reduction="batchmean"),
+        lambda p, t: F.kl_div(p.detach().log_softmax(-1), t.softmax(-1), reduction="none").sum((1, 2)),
+    ),
+    "kl_div of tokens, batchmean": (
+        lambda p, t: F.kl_div(p.flatten(0, 1).log_softmax(-1), t.view(-1, 5).softmax(-1), reduction="batchmean"),
+        lambda p, t: F.kl_div(p.detach().log_softmax(-1), t.softmax(-1), reduction="none").sum(2).mean(1),
+    ),
+    "nll_loss": (
+        lambda p, t: F.nll_loss(p.log_softmax(1), t.argmax(1)),
+        lambda p, t: F.cross_entropy(p.detach(), t.argmax(1), reduction="none").mean(1),
+    ),
+    "mse_loss, weighted": (
+        lambda p, t: F.mse_loss(p, t, weight=t.abs()),
+        lambda p, t: B * (squared(p, t) * t.abs()).sum((1, 2)) / t.abs().sum(),
+    ),
+    "l1_loss, weighted": (
+        lambda p, t: F.l1_loss(p, t, weight=t.abs()),
+        lambda p, t: B * ((p.detach() - t).abs() * t.abs()).sum((1, 2)) / t.abs().sum(),
+    ),
+    "huber_loss, weighted": (
+        lambda p, t: F.huber_loss(p, t, weight=t.abs()),
+        lambda p, t: F.huber_loss(p.detach(), t, weight=t.abs(), reduction="none").mean((1, 2)),
+    ),
+    "picked by label": (
+        lambda p, t: -p[:, :, 0].log_softmax(1)[torch.arange(B), t[:, :, 0].argmax(1)].mean(),
+        lambda p, t: F.cross_entropy(p.detach()[:, :, 0], t[:, :, 0].argmax(1), reduction="none"),
+    ),
+    "per example by vmap": (
+        lambda p, t: torch.vmap(lambda a, b: (a - b).square().mean())(p, t).mean(),
+        lambda p, t: squared(p, t).mean((1, 2)),
+    ),
+    "batch moved away": (
+        lambda p, t: F.mse_loss(p[:, :3].transpose(0, 1), t[:, :3].transpose(0, 1)),
+        lambda p, t: squared(p, t)[:, :3].mean((1, 2)),
+    ),
+    "moved in two steps": (
+        lambda p, t: ((p - t) ** 2)[:, :3].transpose(0, 2)[0].mean(),
+        lambda p, t: squared(p, t)[:, :3, 0].mean(1),
+    ),
     "batch moved by none of these": (
         lambda p, t: F.mse_loss(p.transpose(1, 2)[:, :, 1:], t.mT[..., 1:]),
         lambda p, t: squared(p, t)[:, 1:].mean((1, 2)),
@@ -133,12 +221,12 @@ def test_training_is_not_touched(name: str, backward_inside: bool) -> None:
     assert captured.losses is not None, captured.reason
 
 
-LOGITS = torch.randn(B, 6, 7, generator=torch.Generator().manual_seed(1))
+LOGITS = torch.randn(B, 6, 7, generator=torch.Generator().manual_seed(1), requires_grad=True)
 TOKENS = torch.randint(0, 7, (B, 6), generator=torch.Generator().manual_seed(2))
 
 
 def token_losses(labels: Tensor, **options: Any) -> Tensor:
-    return torch.stack([F.cross_entropy(LOGITS[i], labels[i], **options) for i in range(B)])
+    return torch.stack([F.cross_entropy(LOGITS[i].detach(), labels[i], **options) for i in range(B)])
 
 
 @pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"ignore_index": 3}])
@@ -153,7 +241,7 @@ def test_cross_entropy_of_equally_long_examples(options: dict[str, Any], flat: b
         else:
             loss = F.cross_entropy(LOGITS.transpose(1, 2), labels, **options)
     expected = (
-        torch.stack([F.cross_entropy(LOGITS[i, :-1], labels[i, :-1], **options) for i in range(B)])
+        torch.stack([F.cross_entropy(LOGITS[i, :-1].detach(), labels[i, :-1], **options) for i in range(B)])
         if flat
         else token_losses(labels, **options)
     )
@@ -206,9 +294,7 @@ NONE: dict[str, tuple[Callable[[Tensor, Tensor], Any], str]] = {
     "normalised mask": (lambda p, t: (((p - t) ** 2) * t.abs()).sum() / t.abs().sum(), "div"),
     "scaled by a tensor": (lambda p, t: F.mse_loss(p, t) * torch.tensor(2.0), "tensor"),
     "another batch size": (lambda p, t: F.mse_loss(torch.cat([p, p]), torch.cat([t, t])), "batch_size 3"),
-    "batch moved away": (lambda p, t: F.mse_loss(p[:, :3].transpose(0, 1), t[:, :3].transpose(0, 1)), "moved"),
-    "moved in two steps": (lambda p, t: ((p - t) ** 2)[:, :3].transpose(0, 2)[0].mean(), "moved"),
-    "one example": (lambda p, t: F.mse_loss(p[:, :3][1], t[:, :3][1]), "moved"),
+    "one example": (lambda p, t: F.mse_loss(p[:, :3][1], t[:, :3][1]), "example 1 alone"),
     "shuffled": (lambda p, t: F.mse_loss(p[torch.tensor([2, 0, 1])], t), "reordered"),
     "shuffled rows of numbers": (
         lambda p, t: ((p - t) ** 2).mean((1, 2))[..., torch.tensor([2, 0, 1])].mean(),
@@ -220,15 +306,64 @@ NONE: dict[str, tuple[Callable[[Tensor, Tensor], Any], str]] = {
     "mean written to a batch": (lambda p, t: _written(F.mse_loss(p, t)), "written"),
     "changed under another name": (lambda p, t: _changed(F.mse_loss(p, t)), "in place"),
     "unknown reduction": (lambda p, t: torch.linalg.vector_norm(p - t), "vector_norm"),
+    "weighted after the mean": (lambda p, t: (F.mse_loss(p, t) * WEIGHTS).mean(), "mul"),
+    "unknown scalars side by side": (
+        lambda p, t: torch.stack(
+            [F.cross_entropy(p[:, :, i], t[:, :, i].argmax(1), torch.rand(4)) for i in range(B)]
+        ).mean(),
+        "class weights",
+    ),
+    "terms side by side": (lambda p, t: torch.stack([F.mse_loss(p, t), F.l1_loss(p, t), p.mean()]).mean(), "stack"),
+    "not zero at first": (lambda p, t: torch.ones(()) + F.mse_loss(p, t), "add"),
+    "upside down": (lambda p, t: torch.flipud((p - t) ** 2).mean(), "flipud"),
+    "sorted": (lambda p, t: torch.msort((p - t) ** 2).mean(), "msort"),
+    "taken": (lambda p, t: squares_of(p, t).take(torch.tensor([2, 0, 1])).mean(), "take"),
+    "put together in another order": (lambda p, t: torch.cat([p[1:], p[:1]]).square().mean(), "cat"),
+    "stacked in another order": (lambda p, t: torch.stack([p[2], p[0], p[1]]).square().mean(), "stack"),
+    "the largest": (lambda p, t: squares_of(p, t).topk(B)[0].mean(), "topk"),
+    "as many as examples": (lambda p, t: p.flatten(1)[p.flatten(1) > 9.0 - p.numel()][:B].mean(), "__getitem__"),
+    "summed up along the batch": (lambda p, t: squares_of(p, t).cumsum(0).mean(), "cumsum"),
+    "squeezed": (lambda p, t: p[:1, :B].squeeze(0).square().mean(), "example 0 alone"),
+    "merged the other way": (lambda p, t: (p[:, :B, 0] @ t[:, :B, 0].T).mean(), "matmul"),
+    "weights of the other dimension": (lambda p, t: (p[:, :B, 0] * WEIGHTS).mean(), "mul"),
+    "written through a view": (lambda p, t: _through_a_view(p, t), "another name"),
+    "written through data": (lambda p, t: _through_data(p, t), "another name"),
+    "mapped along another dimension": (
+        lambda p, t: torch.vmap(lambda column: column.square().mean(), in_dims=1)(p[:, :B]).mean(),
+        "another name",
+    ),
     "only a number returned": (lambda p, t: 3.0, "no scalar"),
     "broadcast": (lambda p, t: F.mse_loss(p.mean((1, 2)), t[:, :1, 0].squeeze(1)[:, None][:, 0].T[:1]), "broadcast"),
 }
+
+
+def _filled(prediction: Tensor, target: Tensor) -> Tensor:
+    losses = torch.zeros(B)
+    for i in range(B):
+        losses[i] = F.mse_loss(prediction[i], target[i])
+    return losses
 
 
 def _written(mean: Tensor) -> Tensor:
     buffer = torch.zeros(B)
     buffer[1:] = mean
     return buffer.mean()
+
+
+def squares_of(prediction: Tensor, target: Tensor) -> Tensor:
+    return (prediction - target).square().mean((1, 2))
+
+
+def _through_a_view(prediction: Tensor, target: Tensor) -> Tensor:
+    losses = squares_of(prediction, target) * 1
+    losses[:1].copy_(losses[1:2])
+    return losses.mean()
+
+
+def _through_data(prediction: Tensor, target: Tensor) -> Tensor:
+    losses = squares_of(prediction, target)
+    losses.data[0] = losses.data[1]
+    return losses.mean()
 
 
 def _changed(mean: Tensor) -> Tensor:
@@ -274,23 +409,23 @@ def test_statistics_for_logging() -> None:
     assert "check()" in str(captured.reason)
 
 
-def test_statistics_under_no_grad() -> None:
-    """Without gradients a second scalar that is alive, or was read as a number, leaves the choice to check()."""
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_without_gradients_the_loss_is_named(mode: Callable[[], Any]) -> None:
+    """Without gradients nothing tells the loss from a metric, so that check() has to."""
     prediction, target = example()
-    with torch.no_grad(), capture_per_example_loss(B) as captured:
+    with mode(), capture_per_example_loss(B) as captured:
         loss = F.mse_loss(prediction, target)
-        percent = loss * 100
     assert captured.losses is None
+    assert "check" in str(captured.reason)
     assert captured.check(loss)
-    with torch.no_grad(), capture_per_example_loss(B) as captured:
-        total = F.mse_loss(prediction, target).item()
-        statistic = prediction.mean()
-    assert captured.losses is None
-    assert total > 0
-    del percent, statistic
-    with torch.inference_mode(), capture_per_example_loss(B) as captured:
-        loss = F.mse_loss(prediction, target)
     assert captured.losses is not None
+    torch.testing.assert_close(captured.losses, squared(prediction, target).mean((1, 2)))
+    for read in (float, str, format, np.asarray, Tensor.item, Tensor.tolist):
+        with mode(), capture_per_example_loss(B) as captured:
+            read(F.mse_loss(prediction, target))
+            statistic = (prediction > 0).float().mean()
+        assert captured.losses is None
+    assert statistic > 0
 
 
 def test_backward_in_the_block() -> None:
@@ -335,6 +470,7 @@ def test_dtypes(dtype: torch.dtype) -> None:
     for code in (F.mse_loss, lambda p, t: ((p - t) ** 2).mean()):
         with capture_per_example_loss(B) as captured:
             loss = code(prediction, target)
+        assert captured.check(loss)
         assert captured.losses is not None
         assert captured.losses.dtype == torch.float32
         torch.testing.assert_close(captured.losses.mean(), loss.float(), rtol=8e-3, atol=0)
@@ -354,7 +490,7 @@ def test_large_losses_are_computed_in_pieces(monkeypatch: pytest.MonkeyPatch) ->
     prediction, target = example()
     expected = squared(prediction, target).mean((1, 2))
     for elements in (1, 2 * 20):
-        monkeypatch.setattr("loss_logging.records.trace._PIECE_ELEMENTS", elements)
+        monkeypatch.setattr("loss_logging.records.dataflow.loss_functions._PIECE_ELEMENTS", elements)
         for rows in (lambda x: x, lambda x: x.view(-1, 5)):
             with capture_per_example_loss(B) as captured:
                 loss = F.mse_loss(rows(prediction), rows(target))
@@ -563,3 +699,278 @@ def test_random_programs_attribute_losses_to_examples(program: Program, changed:
     if found[0] is not None and found[1] is not None:
         others = [i for i in range(B) if i != changed]
         torch.testing.assert_close(found[0][others], found[1][others], equal_nan=True)
+
+
+# Random chains of torch calls, against the truth by perturbation: row i changes with example i alone.
+Step = Callable[[Tensor, Tensor], Tensor]
+CHAIN: dict[str, Step] = {
+    "square": lambda a, b: a.square(),
+    "sum of two": lambda a, b: a + b,
+    "product of two": lambda a, b: a * b,
+    "product with a column": lambda a, b: a * b.unsqueeze(-1),
+    "sigmoid": lambda a, b: a.sigmoid(),
+    "flipud": lambda a, b: torch.flipud(a),
+    "flip": lambda a, b: a.flip(-1),
+    "msort": lambda a, b: torch.msort(a),
+    "sort": lambda a, b: a.sort(-1)[0],
+    "take": lambda a, b: a.take(torch.arange(a.numel() - 1, -1, -1)),
+    "transpose": lambda a, b: a.transpose(0, -1),
+    "permute": lambda a, b: a.permute(*reversed(range(a.dim()))),
+    "flatten": lambda a, b: a.flatten(),
+    "flatten two": lambda a, b: a.flatten(0, 1),
+    "rows of two": lambda a, b: a.reshape(2, -1),
+    "rows of three": lambda a, b: a.reshape(3, -1),
+    "columns": lambda a, b: a.reshape(-1, 3),
+    "unsqueeze": lambda a, b: a.unsqueeze(0),
+    "squeeze": lambda a, b: a[:1].squeeze(0),
+    "first": lambda a, b: a[0],
+    "first column": lambda a, b: a[:, 0],
+    "every second": lambda a, b: a[::2],
+    "reversed": lambda a, b: a[torch.arange(a.shape[0] - 1, -1, -1)],
+    "a list": lambda a, b: a[[1, 0]],
+    "in their place": lambda a, b: a[torch.arange(a.shape[0]), 0],
+    "mask": lambda a, b: a[a > 0],
+    "topk": lambda a, b: a.flatten().topk(3)[0],
+    "cumsum": lambda a, b: a.cumsum(0),
+    "mean": lambda a, b: a.mean(),
+    "sum": lambda a, b: a.sum(),
+    "mean of the batch": lambda a, b: a.mean(0),
+    "mean of the last": lambda a, b: a.mean(-1),
+    "largest": lambda a, b: a.amax(),
+    "norm": lambda a, b: a.norm(dim=-1),
+    "cat": lambda a, b: torch.cat([a, b]),
+    "cat of the last": lambda a, b: torch.cat([a, b], -1),
+    "cat in another order": lambda a, b: torch.cat([a[1:], a[:1]]),
+    "cat in this order": lambda a, b: torch.cat([a[:1], a[1:]]),
+    "stack": lambda a, b: torch.stack([a, b]),
+    "stack of the last": lambda a, b: torch.stack([a, b], -1),
+    "stack of means": lambda a, b: torch.stack([row.mean() for row in a]),
+    "stack of norms": lambda a, b: torch.stack([(x - y).norm() for x, y in zip(a, b, strict=False)]),
+    "stack of means, reversed": lambda a, b: torch.stack([row.mean() for row in a.flip(0)]),
+    "stack of two scalars": lambda a, b: torch.stack([a.mean(), b.norm()]),
+    "repeat": lambda a, b: a.repeat(2, *[1] * (a.dim() - 1)),
+    "repeat_interleave": lambda a, b: a.repeat_interleave(2, 0),
+    "chunk": lambda a, b: a.chunk(2)[1],
+    "expand": lambda a, b: a.expand(3, *a.shape),
+    "softmax": lambda a, b: a.softmax(-1),
+    "softmax of the batch": lambda a, b: a.softmax(0),
+    "layer_norm": lambda a, b: F.layer_norm(a, a.shape[-1:]),
+    "roll": lambda a, b: a.roll(1, 0),
+    "roll within": lambda a, b: a.roll(1, -1),
+    "diagonal": lambda a, b: a.diagonal(),
+    "einsum": lambda a, b: torch.einsum("ab->ba", a),
+    "einsum of two": lambda a, b: torch.einsum("ab,ab->a", a, b),
+    "similarities": lambda a, b: a @ b.T,
+    "linear": lambda a, b: F.linear(a, torch.ones(3, a.shape[-1])),
+    "conv1d": lambda a, b: F.conv1d(a, torch.ones(3, a.shape[1], 1)),
+    "attention": lambda a, b: F.scaled_dot_product_attention(a, a, a),
+    "gru": lambda a, b: a.cumsum(-1) + a.logcumsumexp(-1),
+    "vmap": lambda a, b: torch.vmap(lambda row: row.square().sum())(a),
+    "vmap along the last": lambda a, b: torch.vmap(lambda row: row.sum(), in_dims=-1)(a),
+    "gather": lambda a, b: a.gather(-1, torch.zeros_like(a[..., :1], dtype=torch.long)),
+    "index_select": lambda a, b: a.index_select(0, torch.tensor([1, 0])),
+    "mse": lambda a, b: F.mse_loss(a, b),
+    "l1, unreduced": lambda a, b: F.l1_loss(a, b, reduction="none"),
+    "binary": lambda a, b: F.binary_cross_entropy_with_logits(a, b.sigmoid()),
+    "cross entropy": lambda a, b: F.cross_entropy(a, b.softmax(1)),
+    "detach": lambda a, b: a.detach(),
+    "copy into": lambda a, b: torch.zeros_like(a).copy_(b),
+    "copy into a view": lambda a, b: _copied_into_a_view(a, b),
+    "zeros and": lambda a, b: torch.zeros(()) + a,
+    "times its mean": lambda a, b: a * a.mean(),
+    "quantile": lambda a, b: a.quantile(0.5, dim=-1),
+    "as_strided": lambda a, b: a.as_strided((3,), (1,)),
+    "triangle": lambda a, b: a.tril(),
+    "fft": lambda a, b: torch.fft.rfft(a).abs(),
+    "unique": lambda a, b: a.unique(),
+    "where": lambda a, b: torch.where(a > 0, a, b),
+}
+
+
+def _copied_into_a_view(a: Tensor, b: Tensor) -> Tensor:
+    copy = a.clone()
+    copy[0].copy_(b[-1])
+    return copy
+
+
+def chain(names: list[tuple[str, int, int]], start: Values) -> Tensor:
+    """Each step on two of the last values; one that torch refuses is left out."""
+    values = list(start)
+    for name, first, second in names:
+        try:
+            result = CHAIN[name](values[-1 - first % len(values)], values[-1 - second % len(values)])
+        except (RuntimeError, IndexError, ValueError, TypeError):
+            continue
+        if result.is_floating_point() and 0 < result.numel() < 5000:
+            values.append(result)
+    return values[-1] if values[-1].dim() == 0 else values[-1].mean()
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(sorted(CHAIN)), st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=6),
+    st.sampled_from([1, 2, 3]),
+    st.integers(0, 2),
+)
+@pytest.mark.filterwarnings("ignore")
+def test_random_chains_against_perturbation(names: list[tuple[str, int, int]], size: int, example_: int) -> None:
+    """Whatever torch calls follow each other: the scalar is untouched, and rows add up and are of one example each."""
+    shapes = [(size, size), (size, 4), (size, 2, size), (size,)]
+    start = [torch.randn(s, generator=torch.Generator().manual_seed(i)) for i, s in enumerate(shapes)]
+    other = [tensor.clone() for tensor in start]
+    for tensor in other:
+        tensor[example_ % size] *= 1.3
+    found = []
+    for inputs in (start, other):
+        plain = chain(names, [tensor.clone().requires_grad_() for tensor in inputs])
+        with capture_per_example_loss(size) as captured:
+            scalar = chain(names, [tensor.clone().requires_grad_() for tensor in inputs])
+        assert torch.equal(plain, scalar) or plain.isnan()
+        captured.check(scalar)
+        assert "failed" not in str(captured.reason)
+        if captured.losses is None:
+            return
+        torch.testing.assert_close(
+            captured.losses.mean(), scalar.detach(), rtol=1e-3, atol=1e-4, equal_nan=True, check_dtype=False
+        )
+        found.append(captured.losses)
+    same = [i for i in range(size) if i != example_ % size]
+    torch.testing.assert_close(found[0][same], found[1][same], rtol=1e-3, atol=1e-5, equal_nan=True)
+
+
+def test_a_broken_observer_never_reaches_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever fails in what watches: the step is as ever, and the answer is None with a reason."""
+    prediction, target = example()
+    plain = F.mse_loss(prediction, target)
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    for name in ("fact", "observe", "facts_before", "before_change", "_remember", "_loss", "choose"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Trace, name, broken)
+            with capture_per_example_loss(B) as captured:
+                loss = F.mse_loss(prediction, target).mul_(1)
+                loss.backward()
+            assert captured.losses is None, name
+            assert "out of memory" in str(captured.reason)
+            assert not captured.check(loss)
+        assert torch.equal(loss, plain)
+    with capture_per_example_loss(B) as captured:
+        loss = F.mse_loss(prediction, target)
+    monkeypatch.setattr("loss_logging.records.capture._verdict", broken)
+    assert captured.losses is None
+    assert "out of memory" in str(captured.reason)
+
+
+def test_check_takes_anything() -> None:
+    """What is no scalar of the block is not known, whatever it is."""
+    prediction, target = example()
+    with capture_per_example_loss(B) as captured:
+        loss = F.mse_loss(prediction, target)
+    for other in (loss.item(), None, "loss", {"loss": loss}, prediction, torch.tensor(1.0)):
+        assert not captured.check(other)  # type: ignore[arg-type]
+        assert "check()" in str(captured.reason)
+    assert captured.check(loss)
+
+
+class Halved(torch.autograd.Function):
+    """A loss that no mode sees: it is made by NumPy."""
+
+    @staticmethod
+    def forward(ctx: Any, prediction: Tensor, target: Tensor) -> Tensor:
+        ctx.save_for_backward(prediction, target)
+        with torch._C.DisableTorchFunction():
+            return ((prediction - target) ** 2).mean() / 2
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        prediction, target = ctx.saved_tensors
+        return gradient * (prediction - target) / prediction.numel(), None
+
+
+def of_a_script(prediction: Tensor, target: Tensor) -> Tensor:
+    return ((prediction - target) ** 2).mean()
+
+
+def scripted(prediction: Tensor, target: Tensor) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.script(of_a_script)(prediction, target)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def compiled(prediction: Tensor, target: Tensor) -> Tensor:
+    return torch.compile(F.mse_loss, backend="aot_eager")(prediction, target)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("unseen", [Halved.apply, scripted, compiled])
+@pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad])
+def test_a_metric_is_not_taken_for_a_loss_that_is_not_seen(unseen: Callable[..., Tensor], mode: Any) -> None:
+    """The loss is made where no call is seen, and an accuracy beside it: None, also when it is named."""
+    prediction, target = example()
+    with mode(), capture_per_example_loss(B) as captured:
+        loss = unseen(prediction, target)
+        accuracy = (prediction.argmax(1) == target.argmax(1)).float().mean()
+    assert captured.losses is None
+    assert "check" in str(captured.reason)
+    assert not captured.check(loss)
+    assert captured.check(accuracy)
+    with mode(), capture_per_example_loss(B) as captured:
+        accuracy = (prediction.argmax(1) == target.argmax(1)).float().mean()
+        if loss.requires_grad:
+            unseen(prediction, target).backward()
+    assert captured.losses is None
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_a_compiled_net_that_makes_its_loss(backend: str) -> None:
+    """A net that returns its loss beside its output leaves None, whatever is computed from the output."""
+    net = torch.nn.Linear(5, 5)
+
+    @torch.compile(backend=backend)
+    def step(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        z = net(x)
+        return z, F.mse_loss(z, y)
+
+    inputs, target = example()
+    with capture_per_example_loss(B) as captured:
+        z, loss = step(inputs, target)
+        accuracy = (z.argmax(1) == target.argmax(1)).float().mean()
+    assert captured.losses is None or torch.allclose(captured.losses.mean(), loss.detach())
+    assert accuracy >= 0
+
+
+@pytest.mark.parametrize("around", [None, "cpu"])
+@pytest.mark.parametrize("within", [False, True])
+def test_l1_loss_keeps_its_weight(around: str | None, within: bool) -> None:
+    """The block changes no l1_loss with weights; where another mode of torch's makes it another one, that stays."""
+    prediction, target = example()
+    weight = torch.rand(SHAPE)
+
+    def run(block: bool) -> tuple[Tensor, Tensor]:
+        contexts: list[Any] = [torch.device(around)] if around else []
+        if block:
+            contexts.insert(len(contexts) if within else 0, capture_per_example_loss(B))
+        leaf = prediction.detach().clone().requires_grad_()
+        with contextlib.ExitStack() as stack:
+            for context in contexts:
+                stack.enter_context(context)
+            loss = F.l1_loss(leaf, target, weight=weight)
+            also = torch.nn.L1Loss()(leaf, target)
+        (loss + also).backward()
+        assert leaf.grad is not None
+        return loss.detach(), leaf.grad
+
+    assert all(torch.equal(a, b) for a, b in zip(run(block=False), run(block=True), strict=True))
+
+
+def test_l1_loss_keeps_its_weight_in_blocks_within_blocks() -> None:
+    """Both blocks see the weighted loss."""
+    prediction, target = example()
+    weight = torch.rand(SHAPE)
+    with capture_per_example_loss(B) as outer, capture_per_example_loss(B) as inner:
+        loss = F.l1_loss(prediction, target, weight=weight)
+    assert torch.equal(loss, F.l1_loss(prediction, target, weight=weight))
+    assert outer.losses is not None
+    assert inner.losses is not None
+    assert torch.equal(outer.losses, inner.losses)

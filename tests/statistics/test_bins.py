@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.report import Histogram
-from loss_logging.statistics.run import bins
-from loss_logging.statistics.run import run as statistics
+from loss_logging.statistics import bins
+from loss_logging.statistics import run as statistics
 
 LARGEST = float(np.finfo(np.float64).max)
 SMALLEST = 5e-324
@@ -109,8 +109,8 @@ def test_binned_quantiles_are_within_a_bin(
 
 
 def test_quantiles_of_many_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Past the limit those of a dataset are binned, and within 1.1% of NumPy's; those of smaller ones are exact, also
-    of several that are larger together."""
+    """Past the limit those of a dataset are binned, and within 1.1% of NumPy's; those of smaller ones are exact, of
+    several that are larger together, too."""
     monkeypatch.setattr(statistics, "_EXACT_RECORDS", 1000)
     rng = np.random.default_rng(4)
     losses = {

@@ -23,7 +23,7 @@ from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
 from loss_logging.records.record import SampleRecord
 from loss_logging.reports.report import Summary
-from loss_logging.statistics import timestep_bins
+from loss_logging.statistics.run import RunStatistics, timestep_bins
 
 QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
 ORDINARY = st.floats(0.0625, 8, width=16)
@@ -428,33 +428,48 @@ TIMESTEPS: dict[str, Callable[[np.random.Generator, int], Any]] = {
 }
 
 
+def _trained_with_odd_ones(timesteps: Any, batch: int, items: int = 400) -> list[dict[str, Any]]:
+    """Records of 20 passes in which the loss says above all which timestep it was, and items 0 to 19 are odd."""
+    rng = np.random.default_rng(7)
+    n = len(timesteps)
+    ranks = np.searchsorted(np.sort(timesteps), timesteps) / n  # how easy it is, on whatever scale
+    paths = np.concatenate([rng.permutation(items) for _ in range(n // items)])
+    losses = np.exp(-4 * ranks) * np.exp(rng.normal(0, 0.2, n)) * np.where(paths < 20, 1.3, 1.0)
+    columns = zip(paths.tolist(), losses.tolist(), timesteps.tolist(), strict=True)
+    return [
+        record(path=str(path), loss=loss, step=1 + i // batch, timestep=timestep)
+        for i, (path, loss, timestep) in enumerate(columns)
+    ]
+
+
+def _odd_ones_found(numbers: RunStatistics) -> int:
+    return sum(int(item.path) < 20 for item in numbers.worst_hard(20))
+
+
 @pytest.mark.parametrize("kind", TIMESTEPS)
 def test_odd_images_are_found_on_any_scale(tmp_path: Path, kind: str) -> None:
     """Where the loss says above all which timestep it was, `hard` finds the odd items, no scale being stated."""
-    rng = np.random.default_rng(7)
-    n = 8_000
-    timesteps = TIMESTEPS[kind](rng, n).astype(float)
-    ranks = np.searchsorted(np.sort(timesteps), timesteps) / n  # how easy it is, on whatever scale
-    items = np.concatenate([rng.permutation(400) for _ in range(n // 400)])
-    odd = set(range(20))
-    losses = np.exp(-4 * ranks) * np.exp(rng.normal(0, 0.2, n)) * np.where(items < 20, 1.3, 1.0)
-    columns = zip(items.tolist(), losses.tolist(), timesteps.tolist(), strict=True)
-    rows = [
-        record(path=str(item), loss=loss, step=1 + i // 8, timestep=timestep)
-        for i, (item, loss, timestep) in enumerate(columns)
-    ]
     log = RecordLog(tmp_path)
-    write(log, rows)
+    write(log, _trained_with_odd_ones(TIMESTEPS[kind](np.random.default_rng(7), 8_000).astype(float), batch=8))
     numbers = run_statistics(log, timestep_scale=None, block_steps=250)
     numbers.advance(1000)
-    found = {int(item.path) for item in numbers.worst_hard(20)}
-    assert len(found & odd) >= 19
+    assert _odd_ones_found(numbers) >= 19
     assert numbers.timesteps_outside() is None
     # The same when it is looked at early, and from the records in memory.
     early = run_statistics(log, timestep_scale=None, block_steps=250)
     for step in (3, 40, 270, 700, 1000):
         early.advance(step)
     assert_same(figures(early), figures(numbers))
+
+
+@pytest.mark.parametrize(("batch", "block"), [(2, 50), (1, 100), (4, 10)])
+def test_odd_images_are_found_in_small_blocks(tmp_path: Path, batch: int, block: int) -> None:
+    """With too few records between two save steps for 20 bins, `hard` does not rank by timestep either."""
+    log = RecordLog(tmp_path)
+    write(log, _trained_with_odd_ones(np.random.default_rng(7).random(8_000) * 1000, batch))
+    numbers = run_statistics(log, timestep_scale=None, block_steps=block)
+    numbers.advance(8_000)
+    assert _odd_ones_found(numbers) >= 15
 
 
 @settings(deadline=None, max_examples=200)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -304,9 +305,19 @@ def test_a_stopped_reporter_does_not_hold_up_the_end(tmp_path: Path) -> None:
     process.suspend()
     log(losses, 2)
     future = losses.save_step(2)
-    assert "did not finish within" in losses.close()[0]
+    ended, command = losses.close()
+    assert "did not finish within" in ended
     with pytest.raises(ReporterError, match="did not finish within"):
         future.result(10)
+    # And closing names what makes it.
+    assert command.startswith("there is no report of step 2; this makes it from the log: loss-logging report ")
+    words = shlex.split(command.partition("the log: ")[2])
+    done = subprocess.run(
+        [sys.executable, "-c", "from loss_logging.cli import main; main()", *words[1:]], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_report(done.stdout.strip()).job.step == 2
+    assert Path(done.stdout.strip()) == losses.config.report_path(2)
 
 
 # --- deaths of the trainer ------------------------------------------------------------------------------------------

@@ -30,13 +30,16 @@ _OURS = ("loss", "lr", "learning_rate")  # ai-toolkit's own names, which a datas
 Result = TypeVar("Result")
 
 
-def _harmless(give_up: str) -> Callable[[Callable[..., Result]], Callable[..., Result | None]]:
-    """Whatever goes wrong in the method is told to the method ``give_up``, and training goes on."""
+def _harmless(give_up: str, *, always: bool = False) -> Callable[[Callable[..., Result]], Callable[..., Result | None]]:
+    """Whatever goes wrong in the method is told to the method ``give_up``, and training goes on.
+
+    When losses are logged no more, it is called only where it is for ``always``.
+    """
 
     def decorate(method: Callable[..., Result]) -> Callable[..., Result | None]:
         @functools.wraps(method)
         def guarded(self: Observer, *args: Any, **kwargs: Any) -> Result | None:
-            if self._stopped:
+            if self._stopped is not None and not always:
                 return None
             try:
                 return method(self, *args, **kwargs)
@@ -84,7 +87,8 @@ class Observer:
         self._latest: dict[str, deque[float]] = {}
         self._empty: EmptyCaption | None = None
         self._steps = 0
-        self._has_logged = self._stopped = self._ended = False
+        self._has_logged = self._ended = False
+        self._stopped: str | None = None
 
     @classmethod
     def of(cls, trainer: Any, base: Any) -> Observer | None:
@@ -131,7 +135,8 @@ class Observer:
     def calculate_loss(self, calculate: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """What ``calculate`` returns, and on the side the losses of the rows."""
         arguments = self._arguments(args, kwargs)
-        if arguments is None:
+        if arguments is None or self._stopped is not None:
+            self._count(arguments)
             return calculate(*args, **kwargs)
         losses_empty = self._losses_empty(calculate, arguments)
         with RowLosses(len(arguments["noise_pred"])) as seen:
@@ -139,9 +144,15 @@ class Observer:
         self._keep(arguments, seen, losses_empty, loss)
         return loss
 
-    @_harmless("_stop")
+    @_harmless("_stop", always=True)
     def _arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         return self._signature.bind(*args, **kwargs).arguments
+
+    @_harmless("_stop", always=True)
+    def _count(self, arguments: Mapping[str, Any] | None) -> None:
+        """A batch after the stop: reports say how many rows of theirs are missing."""
+        if arguments is not None:
+            self._losses.count_unlogged(len(arguments["noise_pred"]), str(self._stopped))
 
     @_harmless("_stop_pairs")
     def _losses_empty(self, calculate: Callable[..., Any], arguments: Mapping[str, Any]) -> torch.Tensor | None:
@@ -150,19 +161,25 @@ class Observer:
     @_harmless("_stop")
     def _keep(self, arguments: Mapping[str, Any], seen: RowLosses, losses_empty: Any, loss: torch.Tensor) -> None:
         if seen.losses is None or seen.weighted is None:
-            self._watch.cannot("calculate_loss took no mean over (B, C, H, W) or (B, C, T, H, W), and then over (B,)")
+            self._cannot(
+                arguments, "calculate_loss took no mean over (B, C, H, W) or (B, C, T, H, W), and then over (B,)"
+            )
             return
         trainer = self._trainer
         has_refiner = trainer.model_config.refiner_name_or_path is not None and trainer.train_config.train_unet
         try:
             items = items_of(arguments["batch"], len(seen.losses), self._names, has_refiner=has_refiner)
         except LookupError as error:
-            self._watch.cannot(str(error))
+            self._cannot(arguments, str(error))
             return
         if not self._has_logged:
             self._compare(float(seen.weighted.mean()), float(loss.detach()))
         self._has_logged = True
         self._pending.append(_Rows(seen.losses, items, arguments["timesteps"], losses_empty, seen.weighted))
+
+    def _cannot(self, arguments: Mapping[str, Any], reason: str) -> None:
+        self._watch.cannot(reason)
+        self._losses.count_unlogged(len(arguments["noise_pred"]), reason)
 
     def _compare(self, mean: float, scalar: float) -> None:
         """Once: a reader of the report must know of terms that no image has, and a loss that we misread shows here."""
@@ -181,7 +198,9 @@ class Observer:
         Args:
             figures: what the step returns: it goes to the progress bar, TensorBoard, W&B and the UI.
         """
-        for rows in self._pending:
+        shown = self._pending[:]
+        while self._pending:  # what is left when one of them fails is counted
+            rows = self._pending[0]
             self._losses.log_batch(
                 self._trainer.step_num,
                 rows.losses,
@@ -191,16 +210,16 @@ class Observer:
                 **rows.items._asdict(),
             )
             self._watch.logged()
-        if self._pending and self._trainer.accelerator.is_main_process:
-            self._show(figures)
-        self._pending.clear()
+            del self._pending[0]
+        if shown and self._trainer.accelerator.is_main_process:
+            self._show(shown, figures)
         self._steps += 1
         self._watch.step_ended(self._steps)
 
-    def _show(self, figures: MutableMapping[str, float]) -> None:
+    def _show(self, shown: list[_Rows], figures: MutableMapping[str, float]) -> None:
         """ai-toolkit has just waited for the device to read its own loss, so that reading ours costs a copy."""
-        losses = torch.cat([rows.losses for rows in self._pending]).tolist()
-        datasets = [name for rows in self._pending for name in rows.items.datasets]
+        losses = torch.cat([rows.losses for rows in shown]).tolist()
+        datasets = [name for rows in shown for name in rows.items.datasets]
         for name, loss in zip(datasets, losses, strict=True):
             if math.isfinite(loss):
                 self._latest.setdefault(name, deque(maxlen=_LATEST)).append(loss)
@@ -213,7 +232,7 @@ class Observer:
         else:
             self._trainer.additional_logs.update({f"loss/{name}": mean for name, mean in means.items()})
 
-    @_harmless("_stop")
+    @_harmless("_stop", always=True)
     def saved(self, step: int | None = None) -> None:
         """Report on what a checkpoint was trained with. The last one has no step."""
         if step is None:
@@ -228,7 +247,7 @@ class Observer:
             self._last_report()
             self._losses.close()
 
-    @_harmless("_stop")
+    @_harmless("_stop", always=True)
     def _last_report(self) -> None:
         if self._has_logged:
             self._losses.save_step(self._trainer.step_num)
@@ -238,7 +257,10 @@ class Observer:
     # --- when something is not as expected --------------------------------------------------------------------------
 
     def _stop(self, reason: str) -> None:
-        self._stopped = True
+        if self._stopped is None:
+            self._stopped = reason
+            self._losses.count_unlogged(sum(len(rows.losses) for rows in self._pending), reason)
+            self._pending.clear()
         LOGGER.warning("ai-toolkit: losses are logged no more: %s. Training goes on.", reason)
 
     def _stop_pairs(self, reason: str) -> None:

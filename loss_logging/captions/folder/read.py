@@ -18,8 +18,9 @@ from loss_logging.captions.folder.folder_listing import Listing, is_companion, s
 from loss_logging.captions.folder.image_suffixes import IMAGES, TEXTS
 from loss_logging.captions.folder.imagefolder import Imagefolder
 from loss_logging.captions.folder.problems import FolderProblems
+from loss_logging.captions.folder.table_columns import Columns
 from loss_logging.captions.folder.table_reader import ReadTable, TableReader
-from loss_logging.captions.folder.tables import TABLES, Columns
+from loss_logging.captions.folder.tables import TABLES
 from loss_logging.captions.folder.trained_images import (
     TrainedImages,
     class_tokens,
@@ -117,8 +118,6 @@ class _Reader:
                 continue
             if self._settings is None or self._settings.trainer.name == "diffusers":
                 imagefolder.see(relative, listing)
-            if not relative:
-                self._any_numbered = any(map(_is_numbered, listing.folders))
             for file in self._folder(path, relative, listing, tables):
                 if isinstance(file, ReadTable):
                     tables = (*tables, file)
@@ -138,7 +137,7 @@ class _Reader:
         """What one folder holds: the tables in it that name images, each after what it says, and the files."""
         dataset = self._dataset(relative)
         trainer = self._settings.of(path) if self._settings else None
-        if trainer is not None and (reason := self._not_read(trainer, relative)):
+        if trainer is not None and (reason := self._not_read(trainer, path, listing)):
             yield from (CaptionedFile(image.path, dataset, None, not_trained=reason) for image in listing.images)
             return
         for entry in listing.tables:
@@ -156,13 +155,19 @@ class _Reader:
         else:
             yield from self._pairs(listing, relative, dataset, tables, name)
 
-    def _not_read(self, trainer: Trainer, relative: str) -> str | None:
+    def _not_read(self, trainer: Trainer, path: str, listing: Listing) -> str | None:
         """Why a trainer does not look into a folder."""
-        if trainer.folders == "all" or (not relative and not self._any_numbered):
+        assert self._settings is not None
+        below = self._settings.below(path, self._root)
+        if below is None:
+            return f"{trainer.name}'s configuration does not name its folder"
+        if not below:
+            self._any_numbered = any(numbered(folder.name) for folder in listing.folders)
+        if trainer.folders == "all" or (not below and not (trainer.folders == "numbered" and self._any_numbered)):
             return None
         if trainer.folders == "top":
-            return f"{trainer.name} reads no folders inside" if relative else None
-        found = numbered(relative) if self._any_numbered and "/" not in relative else None
+            return f"{trainer.name} reads no folders inside"
+        found = numbered(below) if self._any_numbered and os.sep not in below else None
         return None if found is not None and found[0] > 0 else "kohya reads only folders named N_name, and none inside"
 
     def _list(self, path: str, visited: set[tuple[int, int]]) -> Listing | None:

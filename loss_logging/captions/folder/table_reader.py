@@ -17,7 +17,8 @@ from loss_logging.captions.folder.folder_listing import JSON_TABLES, stem, suffi
 from loss_logging.captions.folder.folder_names import ImageNames
 from loss_logging.captions.folder.image_suffixes import IMAGES
 from loss_logging.captions.folder.problems import FolderProblems
-from loss_logging.captions.folder.tables import Columns, NoColumnsError, Row, decode_json, read_table
+from loss_logging.captions.folder.table_columns import Columns, NoColumnsError
+from loss_logging.captions.folder.tables import Row, decode_json, read_table
 from loss_logging.captions.trainers import TRAINERS, Trainer
 from loss_logging.errors import LossLoggingError
 
@@ -92,10 +93,9 @@ class TableReader:
                 if row.others and not told:
                     told = True
                     self._tell_columns(row, path)
-                for caption in _captions(row, trainer):
+                for caption, trained in _captions(row, trainer):
                     if row.name is None or self._is_new(image, caption, table, others):
-                        trained = () if caption is None or trainer is None else tuple(trainer.variants(caption))
-                        yield CaptionedFile(image, dataset, caption, path, row.line, trained=trained)
+                        yield CaptionedFile(image, dataset, caption, path, row.line, trained=tuple(trained))
         except NoColumnsError as error:
             self._no_columns(path, str(error), meant)
         except BinaryDataError as error:
@@ -158,13 +158,18 @@ class TableReader:
             self.not_understood.append((path, columns))
 
 
-def _captions(row: Row, trainer: Trainer | None) -> list[str | None]:
-    """Of a row: one, unless the trainer takes each line. Tags are joined to it as kohya does, whose they are."""
+def _captions(row: Row, trainer: Trainer | None) -> list[tuple[str | None, list[str]]]:
+    """Of a row: one, unless the trainer takes each line; and what it is trained as, where a trainer is known.
+
+    Tags are joined to it as kohya does, whose they are.
+    """
     if row.caption is None and not row.tags:
-        return [None]
+        return [(None, [])]
     if trainer is None and not row.tags:
-        return [row.caption]
-    return list((trainer or TRAINERS["kohya"]).pieces_of_row(row.caption, row.tags))
+        return [(row.caption, [])]
+    pieces = (trainer or TRAINERS["kohya"]).pieces_of_row(row.caption, row.tags)
+    variants = trainer.variants_of(pieces) if trainer is not None else [[] for _ in pieces]
+    return list(zip(pieces, variants, strict=True))
 
 
 def _names_images(path: str) -> bool:

@@ -109,10 +109,13 @@ class TrainedImages:
             self._problems.add("empty_file", text.path, "has no byte")
         raw = raw.replace("\r\n", "\n").replace("\r", "\n")
         pieces = self._trainer.pieces(raw)
-        for line, piece in pieces or [(None, "")]:
-            trained = () if not pieces and self._without == "fails" else tuple(self._trainer.variants(piece))
+        variants = self._trainer.variants_of([piece for _, piece in pieces])
+        for (line, piece), trained in zip(pieces, variants, strict=True):
             self._tell_commas(piece)
-            yield CaptionedFile(image.path, self._dataset, piece, text.path, line, trained=trained)
+            yield CaptionedFile(image.path, self._dataset, piece, text.path, line, trained=tuple(trained))
+        if not pieces:  # a blank file
+            trained = [] if self._without == "fails" else self._trainer.variants("")
+            yield CaptionedFile(image.path, self._dataset, "", text.path, trained=tuple(trained))
         self._tell_lost(raw, text)
 
     def without(self, path: str, text: os.DirEntry[str] | None = None) -> CaptionedFile:

@@ -34,11 +34,24 @@ class TrainerSettings(msgspec.Struct, frozen=True):
 
     def of(self, folder: str) -> Trainer:
         """What holds in a folder: what the nearest folder above it was given."""
-        if not self.folders:
-            return self.trainer
+        above = self._above(folder)
+        return self.trainer if above is None else self.folders[above]
+
+    def below(self, folder: str, root: str) -> str | None:
+        """The path of a folder below the one that the trainer is told of, "" for itself; None where it is told of none.
+
+        Where no folder in ``root`` is named, that is told of.
+        """
+        path, top = os.path.realpath(folder), os.path.realpath(root)
+        above = self._above(folder)
+        if above is None and any(os.path.commonpath([top, named]) == top for named in self.folders):
+            return None
+        below = os.path.relpath(path, above or top)
+        return "" if below == os.curdir else below
+
+    def _above(self, folder: str) -> str | None:
         path = os.path.realpath(folder)
-        found = [above for above in (path, *map(str, Path(path).parents)) if above in self.folders]
-        return self.folders[found[0]] if found else self.trainer
+        return next((above for above in (path, *map(str, Path(path).parents)) if above in self.folders), None)
 
 
 def as_settings(trainer: str | Trainer | TrainerSettings) -> TrainerSettings:

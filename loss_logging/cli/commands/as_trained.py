@@ -22,7 +22,7 @@ from loss_logging.cli.tables.report import cell
 
 __all__ = ["as_trained", "print_as_trained", "trainer_of"]
 
-_NOTHING = "the training ends: it has no caption"
+_NOTHING, _MISSING = "its caption is blank, and taken for none", "the training ends: it has no caption"
 
 
 def trainer_of(path: Path, name: str | None, file: Path | None, lines: Lines | None) -> TrainerSettings | None:
@@ -57,7 +57,8 @@ def as_trained(path: Path, settings: TrainerSettings) -> Iterator[dict[str, Any]
     for image, found in groupby(files, key=attrgetter("path")):
         those: list[CaptionedFile] = list(found)
         captions = list(dict.fromkeys(text for file in those for text in file.trained))
-        left_out = those[0].not_trained or (None if captions else _NOTHING)
+        nothing = _NOTHING if those[0].source else _MISSING
+        left_out = those[0].not_trained or (None if captions else nothing)
         yield {"path": image, "dataset": those[0].dataset, "captions": captions, "not_trained": left_out}
 
 

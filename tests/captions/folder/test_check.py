@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from captioned_folders import NOISE, image, loss_logging
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -30,13 +30,7 @@ from loss_logging.captions.ignore import IgnoreList
 from loss_logging.cli.tables.check import print_check, print_repairs
 from loss_logging.runs.config import caption_config_from_file
 
-NOISE = random.Random(0)
 HOSTILE = "=cmd|' /C calc'!A0 [bold]a[/] \x1b]0;t\x07 \u202e ::error::x\n%0A, \ud800 <unk>"
-
-
-def image() -> bytes:
-    """The bytes of an image that is like no other."""
-    return bytes.fromhex("89504e470d0a1a0a") + NOISE.randbytes(200)
 
 
 def write(folder: Path, files: Mapping[str, str | bytes]) -> Path:
@@ -60,20 +54,6 @@ def written(check: FolderCheck, output: str) -> str:
     out = io.StringIO()
     WRITERS[output](check, out)
     return out.getvalue()
-
-
-def loss_logging(
-    *arguments: str | Path, cwd: Path | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """The installed console script, as a user runs it."""
-    script = Path(sys.executable).with_name("loss-logging")
-    return subprocess.run(
-        [str(script), *map(str, arguments)],
-        capture_output=True,
-        encoding="utf-8",
-        cwd=cwd,
-        env=os.environ | {"COLUMNS": "160"} | environment,
-    )
 
 
 @pytest.fixture

@@ -8,51 +8,20 @@ import json
 import os
 import random
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from captioned_folders import PNG, captions, kinds, read, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loss_logging.captions.folder.decoding import BinaryDataError, TextDecoder
 from loss_logging.captions.folder.problems import PROBLEMS, FolderProblems
-from loss_logging.captions.folder.read import CaptionedFile, class_tokens, read_captioned_folder
+from loss_logging.captions.folder.read import class_tokens
 from loss_logging.errors import LossLoggingError
-
-PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452") + random.Random(0).randbytes(2_000)
-
-
-def write(folder: Path, files: Mapping[str, str | bytes]) -> Path:
-    """Write the files, and the folders that they are in."""
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return folder
-
-
-def read(path: Path, **options: Any) -> tuple[list[CaptionedFile], FolderProblems]:
-    """Everything in the folder, and what is wrong with it."""
-    problems = FolderProblems()
-    return list(read_captioned_folder(path, problems=problems, **options)), problems
-
-
-def captions(path: Path, *, expected: Mapping[str, int] = {}, **options: Any) -> dict[str, str | None]:
-    """Path below the folder -> caption, of a folder without problems but for the expected ones."""
-    files, problems = read(path, **options)
-    assert kinds(problems) == expected
-    below = path if path.is_dir() else path.parent
-    return {Path(file.path).relative_to(below).as_posix(): file.caption for file in files}
-
-
-def kinds(problems: FolderProblems) -> dict[str, int]:
-    """Kind -> count."""
-    return dict(problems.counts)
-
 
 # --- layouts ------------------------------------------------------------------------------------------------------
 

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from captioned_folders import PNG, captions, image, kinds, loss_logging, read, write
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from test_captioned_folder import PNG, captions, kinds, read, write
-from test_check_captions import image, loss_logging
 
 from loss_logging.captions.checker import CaptionChecker
 from loss_logging.captions.config import CaptionConfig

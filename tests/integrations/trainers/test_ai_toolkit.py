@@ -276,6 +276,36 @@ def test_terms_of_the_whole_batch_are_named(tmp_path: Path, caplog: pytest.LogCa
     assert sentence in warnings_in(caplog)
 
 
+@pytest.mark.parametrize("fault", ["unknown rows", "stop"])
+def test_rows_that_could_not_be_logged_are_counted(tmp_path: Path, fault: str) -> None:
+    """Every report after a fault says how many rows of the training are missing in it, also where all are."""
+    process = trainer(tmp_path, save={"save_every": 2})
+    calculate, log_batch = process.calculate_loss, process._loss_logging._losses.log_batch
+
+    def with_fault(noise_pred: Any, noise: Any, noisy_latents: Any, timesteps: Any, batch: Any, **rest: Any) -> Any:
+        if process.step_num == 2:
+            batch.file_items = batch.file_items * 3  # rows that cannot be told apart
+        return calculate(noise_pred, noise, noisy_latents, timesteps, batch, **rest)
+
+    def refused(step: int, *args: Any, **kwargs: Any) -> None:
+        if step >= 2:
+            raise ValueError("no such thing")
+        log_batch(step, *args, **kwargs)
+
+    if fault == "stop":
+        process._loss_logging._losses.log_batch = refused
+    else:
+        process.calculate_loss = with_fault
+    process.run()
+    reports = sorted((tmp_path / "run" / "loss_logging").glob("*.json"))
+    warnings = {int(path.stem[-9:]): read_report(path).warnings for path in reports}
+    reason = "2 losses for 6 items" if fault == "unknown rows" else "ValueError: no such thing"
+    missing = {step: sum(int(w.split()[0]) for w in said if reason in w) for step, said in warnings.items()}
+    rows = {path: read_report(path).global_.count for path in reports}
+    assert missing[max(missing)] == 12 - rows[reports[-1]] > 0
+    assert [*missing.values()] == sorted(missing.values())
+
+
 @pytest.mark.parametrize(
     ("section", "expected"),
     [

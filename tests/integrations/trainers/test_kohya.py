@@ -17,7 +17,7 @@ import torch
 from records import by_step, component
 
 from loss_logging import read_report
-from loss_logging.integrations.trainers import kohya
+from loss_logging.integrations.trainers import kohya, kohya_items
 
 pytest.importorskip("accelerate")
 
@@ -63,7 +63,7 @@ def arguments(images: Path, out: Path, *options: object) -> list[str]:
 BOTH = """
 import runpy, sys
 from pathlib import Path
-from loss_logging.integrations.trainers import kohya
+from loss_logging.integrations.trainers import kohya, kohya_items
 for script, arguments, logged in eval(sys.argv[1]):
     if logged:
         kohya.main([script, *arguments])
@@ -166,6 +166,25 @@ def test_sd_scripts_states_know_where_the_log_is(runs: Path) -> None:
     states = {"lora-00000005-state": 5, "lora-00000010-state": 10, "lora-state": 12}
     found = {path.parent.name: json.loads(path.read_text()) for path in (runs / "sd").glob("*/loss_logging.json")}
     assert found == {name: {"step": step} for name, step in states.items()}
+
+
+def test_sd_scripts_with_masks_in_a_folder_knows_its_datasets(images: Path, tmp_path: Path) -> None:
+    """Where the images are those of a dataset inside of the dataset, each row is of its folder, also from workers."""
+    for workers, method in ((0, "fork"), (1, "spawn")):
+        out = tmp_path / method
+        options = ("--conditioning_data_dir", images, "--masked_loss", "--max_data_loader_n_workers", workers)
+        python(*LAUNCHER, SD_SCRIPTS, *arguments(images, out, *options, "--start_method", method))
+        rows = [row for of_step in by_step(out).values() for row in of_step]
+        assert rows
+        assert {row["dataset"] for row in rows} == {"10_cats", "5_dogs_reg"}
+        assert all(row["dataset"] == Path(row["path"]).parent.name for row in rows)
+
+
+def test_a_subset_of_no_group_has_its_folders_name() -> None:
+    """A dataset of the user's own, which is in no group, is not one of unknown datasets."""
+    subset = SimpleNamespace(image_dir="/data/10_cats", metadata_file=None)
+    dataset = SimpleNamespace(width=512, height=512)
+    assert kohya_items._sd_name(dataset, subset) == "10_cats"
 
 
 def test_musubi_trains_bit_for_bit_as_without_and_its_batches_know_their_images(runs: Path) -> None:

@@ -167,6 +167,18 @@ def test_tokens_are_not_captions(tokens: str, strings: str, tmp_path: Path) -> N
     assert [row["caption"] for row in by_step(tmp_path)[1]] == [f"image {i}" for i in range(4)]
 
 
+def test_numbers_are_names(tmp_path: Path) -> None:
+    """Paths and datasets that are numbers, of which a loader makes tensors, name the items and their datasets."""
+
+    class Numbered(Images):
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            return super().__getitem__(index) | {"path": 100 + index, "dataset": index % 2}
+
+    fit(tmp_path, Module("scalar"), [LossLoggingCallback(config_of(tmp_path))], Numbered())
+    rows = [row for of_step in by_step(tmp_path).values() for row in of_step]
+    assert [(row["path"], row["dataset"]) for row in rows] == [(f"{100 + i}", f"{i % 2}") for i in range(24)]
+
+
 def test_a_loss_of_two_terms_is_not_guessed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Where the losses are not known nothing is logged, training goes on, and the warning names the way out."""
     module = Module("two terms")

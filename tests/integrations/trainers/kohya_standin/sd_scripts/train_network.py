@@ -171,13 +171,24 @@ def _datasets(args: argparse.Namespace) -> list[train_util.BaseDataset]:
         )
         for folder in sorted(Path(args.train_data_dir).iterdir())
     ]
-    return [train_util.DreamBoothDataset(subsets, args.train_batch_size, args.prior_loss_weight)]
+    kind = train_util.ControlNetDataset if args.conditioning_data_dir else train_util.DreamBoothDataset
+    for subset in subsets if args.conditioning_data_dir else ():
+        subset.conditioning_data_dir = args.conditioning_data_dir
+    return [kind(subsets, args.train_batch_size, args.prior_loss_weight)]
 
 
 def setup_parser() -> argparse.ArgumentParser:
     """The arguments, of which nothing may be unknown."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    for name in ("train_data_dir", "output_dir", "output_name", "resume", "log_with", "start_method"):
+    for name in (
+        "train_data_dir",
+        "output_dir",
+        "output_name",
+        "resume",
+        "log_with",
+        "start_method",
+        "conditioning_data_dir",
+    ):
         parser.add_argument(f"--{name}")
     for name, default in (("train_batch_size", 3), ("max_train_steps", 12), ("save_every_n_steps", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)

@@ -81,6 +81,29 @@ class DreamBoothDataset(BaseDataset):
     """What sd-scripts makes of folders."""
 
 
+class ControlNetDataset(BaseDataset):
+    """What sd-scripts makes of folders with masks beside them: the images are those of a dataset inside of it."""
+
+    def __init__(self, subsets: list[SimpleNamespace], batch_size: int, prior_loss_weight: float) -> None:
+        super().__init__([], batch_size, prior_loss_weight)
+        self.subsets = subsets
+        inside = [SimpleNamespace(**vars(subset)) for subset in subsets]
+        for subset in inside:
+            del subset.conditioning_data_dir
+        self.dreambooth_dataset_delegate = DreamBoothDataset(inside, batch_size, prior_loss_weight)
+        self.image_data = self.dreambooth_dataset_delegate.image_data
+        self.bucket_manager = self.dreambooth_dataset_delegate.bucket_manager
+        self.buckets_indices = self.dreambooth_dataset_delegate.buckets_indices
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        example = self.dreambooth_dataset_delegate[index]
+        place = self.buckets_indices[index]
+        start = place.batch_index * place.bucket_batch_size
+        keys = self.bucket_manager.buckets[place.bucket_index][start : start + place.bucket_batch_size]
+        example["conditioning_images"] = torch.stack([_mask(Path(key).name) for key in keys])
+        return example
+
+
 class DatasetGroup(ConcatDataset[Any]):
     """All datasets."""
 

@@ -18,9 +18,9 @@ class ImageDirectoryDatasource:
     def __init__(self, folder: str) -> None:
         self.image_paths = sorted(map(str, Path(folder).glob("*.png")))
 
-    def get_caption(self, index: int) -> tuple[str, str]:
+    def get_caption(self, idx: int) -> tuple[str, str]:
         """The path and the caption."""
-        path = self.image_paths[index]
+        path = self.image_paths[idx]
         return path, Path(path).with_suffix(".txt").read_text()
 
 
@@ -57,7 +57,7 @@ class BaseDataset(Dataset[Any]):
         self.current_epoch = 0
         self.batch_manager: Any = None
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, idx: int) -> Any:
         if self.shared_epoch.value > self.current_epoch:
             self.current_epoch = self.shared_epoch.value
             random.seed(self.current_epoch)
@@ -81,9 +81,9 @@ class ImageDataset(BaseDataset):
     def __len__(self) -> int:
         return len(self.batch_manager)
 
-    def __getitem__(self, index: int) -> Any:
-        super().__getitem__(index)
-        return self.batch_manager[index]
+    def __getitem__(self, idx: int) -> Any:
+        super().__getitem__(idx)
+        return self.batch_manager[idx]
 
 
 class VideoDataset(BaseDataset):

@@ -1,0 +1,155 @@
+"""Which calls need no look: those that take a row per example to a row per example, as nearly all of a model do."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from loss_logging.records.dataflow.torch_rules import (
+    attention,
+    batch_first,
+    concatenation,
+    elementwise,
+    getitem,
+    linear,
+    matmul,
+    reshape,
+    rules,
+    spatial_dims,
+    view,
+)
+from loss_logging.records.dataflow.trace import Trace, kinds
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["CHANGES_ARGUMENTS", "usual_calls", "ways", "without_result"]
+
+# What a function does to the rows; or how many dimensions its input has, where its first is then the batch.
+ELEMENTWISE, VIEW, RESHAPE, CHANGES_ARGUMENTS, MATRICES, CONCATENATION, LAST, ANY_DIMENSIONS = *range(-7, 0), 0
+_OPERATORS = ("add", "sub", "mul", "div", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift")
+
+IsUsual: TypeAlias = "Callable[[int | None, tuple[Any, ...], Mapping[str, Any] | None, torch.Tensor], bool]"
+
+
+def usual_calls(trace: Trace) -> IsUsual:
+    """A function that says whether a call left nothing to note. It has to be fast, and may say no."""
+    import torch
+
+    tensor, facts, overwritten, size = torch.Tensor, trace.facts, trace.overwritten, trace.batch_size
+
+    def holds_no_examples(values: Iterable[Any]) -> bool:
+        for value in values:
+            kind = type(value)
+            if kind is tensor:
+                if id(value) in facts or (value.dim() and value.size(0) == size):
+                    return False
+            elif kind is list or (kind is tuple and not holds_no_examples(value)):
+                return False
+        return True
+
+    def is_usual(
+        way: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, result: torch.Tensor
+    ) -> bool:
+        dims = result.dim()
+        if not dims or overwritten or not args:
+            return False
+        if result.size(0) != size:
+            return holds_no_examples(args) and (not kwargs or holds_no_examples(kwargs.values()))
+        if way is None:
+            return False
+        first = args[0]
+        if way == CONCATENATION:
+            return isinstance(first, (list, tuple)) and all(
+                type(x) is tensor and id(x) not in facts and x.dim() == dims and x.size(0) == size for x in first
+            )
+        if type(first) is not tensor or (facts and id(first) in facts):
+            return False
+        if way == ELEMENTWISE:
+            if first.dim() != dims or first.size(0) != size:
+                return False
+        else:
+            of_first = first.dim()
+            if not of_first or first.size(0) != size:
+                return False
+            if way == RESHAPE:
+                return True
+            if way == VIEW:
+                return _is_view_of_rows(first, result)
+            if dims < 2 or (way > 0 and of_first != way) or (way < 0 and not _is_within_rows(way, args, kwargs, dims)):
+                return False
+        for other in args[1:] if not kwargs else (*args[1:], *kwargs.values()):
+            if type(other) is tensor and ((facts and id(other) in facts) or _may_be_rows(other, way, dims, size)):
+                return False
+        return True
+
+    return is_usual
+
+
+def _may_be_rows(other: torch.Tensor, way: int, dims: int, size: int) -> bool:
+    """Whether a further argument could hold the examples along another dimension of the result."""
+    own = other.dim()
+    return bool(own) and (own != dims or way != ELEMENTWISE) and other.size(0) == size
+
+
+def _is_within_rows(way: int, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, dims: int) -> bool:
+    """Whether products of matrices, and what goes along the last dimensions, leave the first one alone."""
+    if way == MATRICES:
+        return dims > 2 and args[0].dim() == dims
+    along = args[1] if len(args) > 1 else (kwargs or {}).get("dim")
+    return along == -1 if isinstance(along, int) else isinstance(along, tuple) and len(along) < dims
+
+
+def _is_view_of_rows(first: torch.Tensor, result: torch.Tensor) -> bool:
+    """Whether the first dimension is still the same: it has the largest stride, which no other dimension has."""
+    strides = first.stride()
+    top = strides[0]
+    return (
+        bool(top) and top == result.stride(0) == max(strides) and strides.count(top) == 1 and result._base is not None
+    )
+
+
+@functools.cache
+def ways() -> dict[Callable[..., Any], int]:
+    """The functions that :func:`usual_calls` knows, and those whose arguments have to be looked at before the call."""
+    import torch
+
+    found: dict[Callable[..., Any], int] = {}
+    of_rule = {
+        elementwise: ELEMENTWISE,
+        reshape: RESHAPE,
+        view: VIEW,
+        getitem: VIEW,
+        linear: ANY_DIMENSIONS,
+        attention: MATRICES,
+        matmul: MATRICES,
+        concatenation: CONCATENATION,
+    }
+    for function, rule in rules().items():
+        if rule is batch_first:
+            spatial = spatial_dims(getattr(function, "__name__", ""))
+            found[function] = ANY_DIMENSIONS if spatial is None else spatial + 2
+        elif getattr(function, "__name__", "") in ("softmax", "log_softmax", "layer_norm", "rms_norm"):
+            found[function] = LAST
+        elif rule in of_rule:
+            found[function] = of_rule[rule]
+    found |= dict.fromkeys(_in_place(), CHANGES_ARGUMENTS)
+    found[torch.nn.functional.l1_loss] = CHANGES_ARGUMENTS
+    return found
+
+
+def _in_place() -> set[Callable[..., Any]]:
+    import torch
+
+    names = [name for name in dir(torch.Tensor) if name.endswith("_") and not name.endswith("__")]
+    names += [name for name in dir(torch.Tensor) if name.startswith("__i") and name.strip("_")[1:] in _OPERATORS]
+    names.append("__setitem__")
+    found = {getattr(torch.Tensor, name) for name in names}
+    return found | {f for name in names if callable(f := getattr(torch, name, None))}
+
+
+@functools.cache
+def without_result() -> frozenset[Callable[..., Any]]:
+    """The functions that give no tensor and are looked at all the same."""
+    return frozenset(f for f, kind in kinds().items() if kind in ("read", "backward", "setitem", "setdata"))

@@ -1,0 +1,37 @@
+"""Starts sd_scripts_tiny.py with the launcher or without it.
+
+python sd_scripts.py CHECKOUT OUT plain|logged IMAGES [options of train_network.py]
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).with_name("sd_scripts_tiny.py")
+
+
+def main() -> None:
+    """In this process."""
+    checkout, out, mode, images, *options = sys.argv[1:]
+    os.environ |= {"REAL_CHECKOUT": checkout, "REAL_FOUND": f"{out}/found.json"}
+    given = {"train_data_dir": images, "output_dir": f"{out}/run", "output_name": "lora", "resolution": "128,128"}
+    given |= {"train_batch_size": 2, "max_train_steps": 6, "save_every_n_steps": 3, "seed": 1, "learning_rate": 1e-3}
+    given |= {"network_module": "networks.lora", "network_dim": 2, "caption_extension": ".txt"}
+    given |= {"mixed_precision": "no", "max_data_loader_n_workers": 0, "pretrained_model_name_or_path": "tiny"}
+    given |= {"min_bucket_reso": 64, "bucket_reso_steps": 64, "max_bucket_reso": 256}
+    arguments = [part for name, value in given.items() for part in (f"--{name}", str(value))]
+    arguments += ["--enable_bucket", *options]
+    if mode == "logged":
+        from loss_logging.integrations.trainers import kohya
+
+        kohya.main([str(SCRIPT), *arguments])
+    else:
+        sys.argv = [str(SCRIPT), *arguments]
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""musubi-tuner: its Wan trainer, caches, datasets and loop, with the launcher and without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from checkouts import checkout, same_files
+from pictures import paint, value_of
+from records import by_step, component
+
+from loss_logging import read_report
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("options", [(), ("--weighting_scheme", "sigma_sqrt", "--max_data_loader_n_workers", "1")])
+def test_it_trains_as_without_us_and_every_row_is_of_its_image(
+    options: tuple[str, ...], tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """Weights to the bit, parity of the scalar, and the file of each row by the latents that were trained on."""
+    trainer = checkout(pytestconfig, "musubi-tuner")
+    paths = paint(tmp_path / "images", {"cats": 5, "dogs": 3})
+    plain, logged = (
+        trainer.run("musubi", tmp_path / mode, mode, tmp_path / "images", *options) for mode in ("plain", "logged")
+    )
+    assert logged == plain
+    same_files(tmp_path / "plain" / "run", tmp_path / "logged" / "run")
+    steps = by_step(tmp_path / "logged" / "run")
+    assert sorted(steps) == [*range(1, 7)]
+    for step, batch in enumerate(logged["batches"], 1):
+        rows = steps[step]
+        weighted = sum(component(row, "weighted") for row in rows) / len(rows)
+        assert weighted == pytest.approx(batch["loss"], rel=1e-5)
+        assert [value_of(Path(row["path"])) for row in rows] == pytest.approx(batch["pixels"], abs=0.01)
+        for row in rows:
+            path = Path(row["path"])
+            assert path in paths
+            assert (row["dataset"], row["caption"]) == (path.parent.name, path.with_suffix(".txt").read_text())
+            assert options or row["loss"] == pytest.approx(component(row, "weighted"), rel=1e-5)
+    reports = sorted((tmp_path / "logged" / "run" / "loss_logging").glob("*.json"))
+    assert [read_report(path).job.step for path in reports] == [3, 6]
+    assert read_report(reports[-1]).warnings == []

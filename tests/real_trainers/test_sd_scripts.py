@@ -1,0 +1,51 @@
+"""kohya's sd-scripts: its own LoRA trainer, datasets and loop, with the launcher and without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkouts import checkout, same_files
+from pictures import paint, value_of
+from records import by_step, component
+
+from loss_logging import read_report
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--min_snr_gamma", "5", "--caption_dropout_rate", "0.4", "--max_data_loader_n_workers", "1"),
+        ("--cache_latents", "--gradient_accumulation_steps", "2", "--loss_type", "huber"),
+    ],
+)
+def test_it_trains_as_without_us_and_every_row_is_of_its_image(
+    options: tuple[str, ...], tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """Weights to the bit, parity of the scalar, and the file of each row by the pixels that were trained on."""
+    trainer = checkout(pytestconfig, "sd-scripts")
+    paths = paint(tmp_path / "images", {"2_cats": 5, "1_dogs": 3})
+    plain, logged = (
+        trainer.run("sd_scripts", tmp_path / mode, mode, tmp_path / "images", *options) for mode in ("plain", "logged")
+    )
+    assert logged == plain
+    same_files(tmp_path / "plain" / "run", tmp_path / "logged" / "run")
+    rows = iter([row for _, rows in sorted(by_step(tmp_path / "logged" / "run").items()) for row in rows])
+    for batch in logged["batches"]:
+        mine: list[dict[str, Any]] = [next(rows) for _ in batch["captions"]]
+        weighted = sum(component(row, "weighted") for row in mine) / len(mine)
+        assert weighted == pytest.approx(batch["loss"], rel=1e-5)
+        assert [row["caption"] for row in mine] == batch["captions"]
+        for row, pixels in zip(mine, batch["pixels"] or [None] * len(mine), strict=True):
+            path = Path(row["path"])
+            assert path in paths
+            assert row["dataset"] == path.parent.name
+            assert row["caption_dropped"] or row["caption"] == path.with_suffix(".txt").read_text()
+            assert pixels is None or pixels == pytest.approx(value_of(path), abs=0.01)
+    assert next(rows, None) is None
+    reports = sorted((tmp_path / "logged" / "run" / "loss_logging").glob("*.json"))
+    assert [read_report(path).job.step for path in reports] == [3, 6]
+    assert read_report(reports[-1]).warnings == []
