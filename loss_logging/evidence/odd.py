@@ -75,7 +75,7 @@ def odd_images(hard: Any) -> OddImages:
         side = side[np.argsort(-sign * values[side], kind="stable")]
         expected = len(known) * t.sf(sign * (values[side] - middle) / unit, _FREEDOM)
         ordinary = np.minimum(1, expected / np.arange(1, len(side) + 1))
-        found.p_odd[side] = 1 - np.maximum.accumulate(ordinary)
+        found.p_odd[side] = 1 - np.minimum.accumulate(ordinary[::-1])[::-1]
         for item in side[found.p_odd[side] >= _ODD]:
             found.end[item] = name
     return found
