@@ -32,8 +32,8 @@ TRAINED = 16
 @dataclass(frozen=True)
 class CaptionedSet:
     """N captioned pictures. ``trained``: (N, D) float32 in [-1, 1], what a model is trained on; ``word``: the word of
-    each wrong caption that is wrong, and ``right`` what stood there, "" where that is not one word; ``labels``: what peers
-    are given, which take labels: of digits what the caption says, without its other words; else the caption."""
+    each wrong caption that is wrong, and ``right`` what stood there, "" where that is not one word; ``labels``: what
+    peers are given, which take labels: of digits the word for the digit alone; else the caption."""
 
     name: str
     pictures: list[np.ndarray[Any, Any]]
