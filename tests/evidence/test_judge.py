@@ -97,6 +97,14 @@ def test_losses_add_to_what_the_pictures_say() -> None:
     np.testing.assert_allclose(1 / (1 + np.exp(-odds)), both.p_wrong, atol=1e-6)
 
 
+def test_what_hurts_is_worth_a_look_where_its_picture_agrees_with_it() -> None:
+    """The chance stays the pictures'; the verdict is not that there is no sign of anything."""
+    hurting = np.arange(1797) < 20
+    found = judge(digits.evidence(0.0), empty=losses(hurting, 1.0))
+    assert found.verdict[:20] == [LOOK] * 20
+    assert found.verdict[20:].count(LOOK) <= 5
+
+
 def test_losses_that_know_nothing_take_nothing_away() -> None:
     """Beside the pictures, noise changes few verdicts."""
     wrong = digits.said(0.1)[1]
