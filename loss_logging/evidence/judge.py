@@ -33,7 +33,9 @@ _NOTHING = 0.75
 """Share from which pictures tell a set's own captions no better from planted ones than chance does."""
 _FEWEST = 100
 """Captions that a probability is calibrated on."""
-_ROUNDS = 25
+_ROUNDS = 3
+_WEIGHT = 0.5
+"""Of what the losses say beside the pictures: odd pictures look wrong to both, so the two are not independent."""
 
 
 @dataclass(frozen=True)
@@ -233,8 +235,8 @@ def _cannot_tell(share: float) -> str:
 def _loss_odds(losses: LossEvidence, p_wrong: Floats) -> Floats:
     """Log odds of wrong against right that the losses add to ``p_wrong``, 0 where they are undecided.
 
-    Expectation and maximisation: which captions are wrong is not known, only likely; in turn the losses are told apart
-    by how likely that is, and that is said anew by the losses.
+    A few rounds of expectation and maximisation: which captions are wrong is not known, only likely; in turn the losses
+    are told apart by how likely that is, and that is said anew by the losses. More rounds would teach themselves.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -256,7 +258,7 @@ def _loss_odds(losses: LossEvidence, p_wrong: Floats) -> Floats:
         wrong = 1 / (1 + np.exp(-(start + odds)))
         if not 0 < wrong.sum() <= 2 * total + 1:
             return added
-    added[used] = odds
+    added[used] = _WEIGHT * odds
     return added
 
 
