@@ -8,6 +8,9 @@
     odd         images unlike the others           `odd_images`, `near_duplicates`
     judge       all of it -> one verdict           `judge` -> `Judgement`
 
+``p_wrong`` is about the whole caption: that it is another picture's. A caption with one wrong word keeps a low one; for
+those there is ``word_score``, a ranking. A caption whose words stand in no other caption is undecided.
+
 ``ridge`` and ``planted`` are what ``pictures`` and ``judge`` compute with. Items are rows 0 to N - 1, in one order for
 every kind of evidence; who calls knows their names. Needs the extra ``evidence``: scikit-learn, scipy and Pillow.
 
@@ -42,6 +45,6 @@ as well, with its standard error and the number of records:
     >>> mean = np.where(np.arange(1000) < 100, 0.3, -0.3) + rng.normal(0, 0.1, 1000)
     >>> rival = LossEvidence(mean, n=np.full(1000, 8), error=np.full(1000, 0.1))
     >>> found = judge(seen, rival=rival)
-    >>> sorted(found.contributions), set(found.verdict[:100]), set(found.verdict[100:])
-    (['losses', 'pictures', 'share'], {'very likely wrong'}, {'no sign of it'})
+    >>> sorted(found.contributions), found.verdict[:100].count("very likely wrong") > 80, set(found.verdict[100:])
+    (['losses', 'pictures', 'share'], True, {'no sign of it'})
 """
