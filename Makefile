@@ -48,6 +48,8 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.ray_engine
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.detection
+	$(BIN)/python -m benchmarks.detection.verdicts
+	$(BIN)/python -m benchmarks.evidence
 
 # The pictures in README and docs, as a browser sees the demo.
 screenshots: $(VENV)/.installed-dev
