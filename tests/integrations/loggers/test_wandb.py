@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -377,7 +378,9 @@ def test_loss_by_timestep_is_a_chart(config: TrainConfig, make_report: MakeRepor
 
 def test_a_view_with_the_panels_that_a_person_would_make() -> None:
     """The losses of all datasets share a panel; the tables, the flags and what may be wrong have theirs."""
-    pytest.importorskip("wandb_workspaces", reason="pip install loss-logging[dev]")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # its own use of pydantic
+        pytest.importorskip("wandb_workspaces.workspaces", reason="pip install loss-logging[dev]")
     from loss_logging.integrations.loggers.wandb_workspace import view_of
 
     view = view_of("mine", "team", "project")
