@@ -249,7 +249,8 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
 
         if not is_installed("pandas"):
             raise missing_package("pandas", "pandas", subject="to_pandas()")
-        return item_table(self).to_pandas()
+        frame: pd.DataFrame = item_table(self).to_pandas()
+        return frame
 
     def to_polars(self) -> pl.DataFrame:
         """One row for each item: its dataset, its path and the figures of `ItemStats`.
