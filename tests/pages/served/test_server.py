@@ -320,7 +320,7 @@ def test_all_figures_are_of_one_moment(tmp_path: Path, watched: Watched) -> None
             captions = ["a cat on a sofa"] * 31
             losses.log_batch(step, values, paths=names, datasets="cats", captions=captions)
 
-        batch(1, 2.0)
+        batch(1, 4.0)
         losses.save_step(1).result(60)
         server = Server(tmp_path)
         try:
