@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from sample_report import HOSTILE
 from waiting import wait_until
 from wandb_file import OfflineRun, history
 
+from loss_logging import LossLogger
 from loss_logging.integrations.loggers.wandb import WandbBackend
 from loss_logging.integrations.loggers.wandb_media import coarsen
 from loss_logging.reports.report import Histogram, LossReport
@@ -426,7 +428,9 @@ def test_loss_by_timestep_is_a_chart(config: TrainConfig, make_report: MakeRepor
 
 def test_a_view_with_the_panels_that_a_person_would_make() -> None:
     """The losses of all datasets share a panel; the tables, the flags and what may be wrong have theirs."""
-    pytest.importorskip("wandb_workspaces", reason="pip install wandb-workspaces")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # its own use of pydantic
+        pytest.importorskip("wandb_workspaces.workspaces", reason="pip install wandb-workspaces")
     from loss_logging.integrations.loggers.wandb_workspace import view_of
 
     view = view_of("mine", "team", "project")
@@ -448,3 +452,20 @@ def test_a_dashboard_needs_a_run_of_our_own() -> None:
     with pytest.raises(ValueError, match="dashboard: only for a run of our own, which needs the option project"):
         WandbBackend.requirements(dashboard=True)
     assert "wandb_workspaces" in WandbBackend.requirements(project="p", dashboard=True).packages
+
+
+def test_push_without_a_login_says_so_once(tmp_path: Path) -> None:
+    """One sentence for all that was not delivered, and not one for each step; nothing is noted as delivered."""
+    options: dict[str, Any] = {"log_every": 1, "save_every": 4, "reporter": "inline"}
+    with LossLogger(job_name="cats", save_root=tmp_path, loggers=[], **options) as losses:
+        for step in range(1, 9):
+            losses.log_batch(step, [0.5], paths=["1.png"], datasets="cats", captions=["a cat on a sofa"])
+            if step % 4 == 0:
+                losses.save_step(step).result(60)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    code = "from loss_logging.cli import main; main()"
+    command = [sys.executable, "-c", code, "push", str(tmp_path), "--to", "wandb", "--project", "p"]
+    done = subprocess.run(command, capture_output=True, text=True, env=kept | {"HOME": str(tmp_path), "COLUMNS": "500"})
+    assert done.returncode == 1
+    (sentence,) = (line for line in done.stdout.splitlines() if "not delivered" in line)
+    assert re.match(r"the (scalars|report) of step \d and 7 more were not delivered: \w+: ", sentence), sentence
