@@ -5,8 +5,11 @@ python ai_toolkit.py CHECKOUT OUT plain|logged IMAGES TYPE [JSON of the train se
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,20 @@ def job(out: Path, images: Path, kind: str, train: dict[str, Any], *, logged: bo
     return {"job": "extension", "config": {"name": "tiny", "process": [process]}}
 
 
+@contextlib.contextmanager
+def installed(extension: Path) -> Iterator[None]:
+    """Our extension, in the checkout as long as the job runs; one that the user has put there stays."""
+    if extension.exists():
+        yield
+        return
+    extension.mkdir()
+    (extension / "__init__.py").write_text(LINE)
+    try:
+        yield
+    finally:
+        shutil.rmtree(extension)
+
+
 def main() -> None:
     """Train, and write what the trainer's own loss was given and returned."""
     checkout, given, mode, images, kind, *train = sys.argv[1:]
@@ -48,10 +65,6 @@ def main() -> None:
 
     tiny_pipelines.stable_diffusion(tiny_pipelines.ddpm()).save_pretrained(out / "model")
     clip_tokenizer(out / "model" / "tokenizer")
-    extension = Path(checkout) / "extensions" / "loss_logging"
-    if mode == "logged":
-        extension.mkdir(exist_ok=True)
-        (extension / "__init__.py").write_text(LINE)
     from extensions_built_in.sd_trainer.SDTrainer import SDTrainer
     from toolkit.job import get_job
 
@@ -69,9 +82,10 @@ def main() -> None:
     torch.manual_seed(0)
     config = job(out, Path(images), kind, json.loads(train[0]) if train else {}, logged=mode == "logged")
     (out / "job.json").write_text(json.dumps(config))
-    running = get_job(str(out / "job.json"))
-    running.run()
-    running.cleanup()
+    with installed(Path(checkout) / "extensions" / "loss_logging"):
+        running = get_job(str(out / "job.json"))
+        running.run()
+        running.cleanup()
     (out / "found.json").write_text(json.dumps({"batches": found}))
 
 
