@@ -34,7 +34,7 @@ def test_it_trains_as_without_us_and_every_row_is_of_its_image(
     paired = 0
     for batch in logged["batches"]:
         mine = [next(rows) for _ in batch["pixels"]]
-        weighted = sum(component(row, "weighted") for row in mine) / len(mine)
+        weighted = sum(component(row, "weighted_loss") for row in mine) / len(mine)
         assert weighted == pytest.approx(batch["loss"], rel=1e-5)
         assert [value_of(Path(row["path"])) for row in mine] == pytest.approx(batch["pixels"], abs=0.01)
         for row in mine:

@@ -73,6 +73,8 @@ def main() -> None:
 
     def seen(self: Any, *args: Any, **kwargs: Any) -> Any:
         loss = calculate_loss(self, *args, **kwargs)
+        if not loss.requires_grad:  # the loss with the empty caption
+            return loss
         batch = kwargs["batch"] if "batch" in kwargs else args[4]
         pixels = batch.tensor.float().mean((1, 2, 3)).tolist() if batch.tensor is not None else None
         found.append({"loss": loss.item(), "pixels": pixels})
