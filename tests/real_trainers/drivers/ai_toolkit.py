@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import shutil
 import sys
 from collections.abc import Iterator
@@ -59,6 +60,7 @@ def main() -> None:
     checkout, given, mode, images, kind, *train = sys.argv[1:]
     out = Path(given)
     sys.path[:0] = [checkout, str(ROOT / "tests" / "integrations" / "trainers"), str(Path(__file__).parent)]
+    import numpy as np
     import tiny_pipelines
     import torch
     from diffusers_script import clip_tokenizer
@@ -81,6 +83,8 @@ def main() -> None:
         return loss
 
     SDTrainer.calculate_loss = seen
+    random.seed(0)  # by which ai-toolkit shuffles
+    np.random.seed(0)
     torch.manual_seed(0)
     config = job(out, Path(images), kind, json.loads(train[0]) if train else {}, logged=mode == "logged")
     (out / "job.json").write_text(json.dumps(config))
