@@ -6,6 +6,7 @@ python ai_toolkit.py CHECKOUT OUT plain|logged IMAGES TYPE [JSON of the train se
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import random
 import shutil
@@ -73,6 +74,7 @@ def main() -> None:
     found: list[Any] = []
     calculate_loss = SDTrainer.calculate_loss
 
+    @functools.wraps(calculate_loss)
     def seen(self: Any, *args: Any, **kwargs: Any) -> Any:
         loss = calculate_loss(self, *args, **kwargs)
         if not loss.requires_grad:  # the loss with the empty caption
