@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from loss_logging.dataflow import Mean, Opaque, Trace
+from loss_logging.dataflow import Trace
+from loss_logging.facts import Mean, Opaque
 from loss_logging.usual_calls import CHANGES_ARGUMENTS, usual_calls, ways, without_result
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _mode() -> Any:
         def __init__(self, trace: Trace) -> None:
             super().__init__()
             self.trace = trace
-            self.is_usual = usual_calls(trace)
+            self.passes = usual_calls(trace)
 
         def __torch_function__(
             self,
@@ -207,7 +208,7 @@ def _mode() -> Any:
                 return self.with_care(func, types, args, kwargs or {})
             result = func(*args, **kwargs) if kwargs else func(*args)
             if type(result) is tensor:
-                if self.is_usual(way, args, kwargs, result):
+                if self.passes(way, args, kwargs, result):
                     return result
             elif type(result) is torch.Size or not (isinstance(result, (tuple, list, tensor)) or func in matters):
                 return result
@@ -224,7 +225,7 @@ def _mode() -> Any:
                     kwargs = with_weight(func, types, kwargs)
                 if self.trace.broken is None:
                     with torch._C.DisableTorchFunction():
-                        before = self.trace.before_change(args, kwargs)
+                        before = self.trace.before_change(func, args, kwargs)
             except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
                 self.trace.broke(error)
             result = func(*args, **kwargs)

@@ -846,7 +846,7 @@ def test_a_broken_observer_never_reaches_the_training(monkeypatch: pytest.Monkey
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("out of memory")
 
-    for name in ("fact", "observe", "facts_before", "before_change", "_remember", "_loss", "choose"):
+    for name in ("fact", "observe", "facts_before", "before_change", "_remember", "choose"):
         with monkeypatch.context() as patch:
             patch.setattr(Trace, name, broken)
             with capture_per_example_loss(B) as captured:
@@ -974,3 +974,22 @@ def test_l1_loss_keeps_its_weight_in_blocks_within_blocks() -> None:
     assert outer.losses is not None
     assert inner.losses is not None
     assert torch.equal(outer.losses, inner.losses)
+
+
+def test_a_compiled_net_beside_a_metric_with_a_gradient() -> None:
+    """Nor is a metric that has a gradient taken for the loss that the net has made."""
+    net = torch.nn.Linear(5, 5)
+
+    @torch.compile(backend="aot_eager")
+    def step(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        z = net(x)
+        return z, F.mse_loss(z, y)
+
+    inputs, target = example()
+    with capture_per_example_loss(B) as captured:
+        z, loss = step(inputs, target)
+        distance = F.l1_loss(z, target)
+    assert captured.losses is None
+    assert "check" in str(captured.reason)
+    assert captured.check(distance)
+    assert not captured.check(loss)
