@@ -162,6 +162,7 @@ def kinds() -> dict[Callable[..., Any], str]:
     }
     return found | {
         torch.Tensor.grad.__get__: "fresh",  # type: ignore[union-attr]
+        **dict.fromkeys((torch.tensor, torch.as_tensor, torch.asarray), "from outside"),
         torch.Tensor.__setitem__: "setitem",
         torch.Tensor.data.__set__: "setdata",  # type: ignore[attr-defined]
         torch.Tensor.backward: "backward",

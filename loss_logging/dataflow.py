@@ -35,6 +35,7 @@ class Trace:
         self.time = 0
         self.roots: list[Mean | Opaque] = []  # of scalars given to backward
         self.reads: list[Mean | Opaque] = []  # of scalars read as a Python number
+        self.taken_out = False  # whether numbers of several examples were read
         self.zero: torch.Tensor | None = None  # what the scalar was before something was added to it in place
         self.broken: str | None = None  # why nothing is known of this block
         self.results = Results(batch_size)
@@ -102,11 +103,12 @@ class Trace:
         known = self.facts_before(args, kwargs) if before is None else before
         if kind == "backward":
             self._differentiated(args[0] if args else kwargs.get("tensors", kwargs.get("outputs")))
-        elif kind == "read" and args and args[0].numel() == 1:
-            self.reads += [
-                self._as_scalar(fact, args[0]) for fact in known.values() if isinstance(fact, (Mean, Opaque))
-            ]
-        if kind == "setdata":
+        elif kind == "read" and args:
+            self._read(args[0], known[id(args[0])])
+        if kind == "from outside" and self.taken_out:
+            for out in outs:
+                self._remember(out, Opaque("examples were taken out of torch, and something was made outside"))
+        elif kind == "setdata":
             self._remember(args[0], Opaque("the data of a tensor was replaced"))
         elif kind == "setitem" or (known and any(out.numel() for out in outs)):  # of no tensor: it comes from outside
             call = Call(func, args, kwargs, outs, self._layouts(args, kwargs, known))
@@ -114,6 +116,13 @@ class Trace:
                 self._written(call, known)
             else:
                 self._note_results(call, known)
+
+    def _read(self, tensor: torch.Tensor, fact: Fact) -> None:
+        """Numbers are taken out of torch: a scalar, perhaps the loss, or examples."""
+        if tensor.numel() > 1:
+            self.taken_out |= not isinstance(fact, Plain)
+        elif isinstance(fact, (Mean, Opaque)):
+            self.reads.append(self._as_scalar(fact, tensor))
 
     def _layouts(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], known: dict[int, Fact]) -> dict[int, Layout]:
         """In a batch of one, a scalar of the example is of the example."""

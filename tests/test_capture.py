@@ -159,6 +159,10 @@ ADDS_UP: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, T
         lambda p, t: -p[:, :, 0].log_softmax(1)[torch.arange(B), t[:, :, 0].argmax(1)].mean(),
         lambda p, t: F.cross_entropy(p.detach()[:, :, 0], t[:, :, 0].argmax(1), reduction="none"),
     ),
+    "a distribution": (
+        lambda p, t: -torch.distributions.Normal(p, 1.0).log_prob(t).mean(),
+        lambda p, t: squared(p, t).mean((1, 2)) / 2 + 0.5 * np.log(2 * np.pi),
+    ),
     "per example by vmap": (
         lambda p, t: torch.vmap(lambda a, b: (a - b).square().mean())(p, t).mean(),
         lambda p, t: squared(p, t).mean((1, 2)),
@@ -326,6 +330,11 @@ NONE: dict[str, tuple[Callable[[Tensor, Tensor], Any], str]] = {
     "squeezed": (lambda p, t: p[:1, :B].squeeze(0).square().mean(), "example 0 alone"),
     "merged the other way": (lambda p, t: (p[:, :B, 0] @ t[:, :B, 0].T).mean(), "matmul"),
     "weights of the other dimension": (lambda p, t: (p[:, :B, 0] * WEIGHTS).mean(), "mul"),
+    "reversed outside": (lambda p, t: (p * torch.tensor(t.tolist()[::-1])).mean(), "outside"),
+    "moved by a list of places": (lambda p, t: _moved(p).mean(), "written"),
+    "replaced": (lambda p, t: _replaced(p, t).mean(), "replaced"),
+    "two halves against each other": (lambda p, t: (p[:1] - p[1:2]).square().mean(), "sub"),
+    "an implicit softmax": (lambda p, t: F.softmax(p).mean(), "softmax"),
     "written through a view": (lambda p, t: _through_a_view(p, t), "another name"),
     "written through data": (lambda p, t: _through_data(p, t), "another name"),
     "mapped along another dimension": (
@@ -354,6 +363,18 @@ def squares_of(prediction: Tensor, target: Tensor) -> Tensor:
     return (prediction - target).square().mean((1, 2))
 
 
+def _moved(prediction: Tensor) -> Tensor:
+    moved = torch.zeros(SHAPE)
+    moved[torch.tensor([1, 2, 0])] = prediction
+    return moved
+
+
+def _replaced(prediction: Tensor, target: Tensor) -> Tensor:
+    copy = prediction * 1
+    copy.data = target.flip(0)
+    return copy
+
+
 def _through_a_view(prediction: Tensor, target: Tensor) -> Tensor:
     losses = squares_of(prediction, target) * 1
     losses[:1].copy_(losses[1:2])
@@ -372,7 +393,7 @@ def _changed(mean: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", NONE)
-@pytest.mark.filterwarnings("ignore:Using a target size", "ignore:The use of `x.T`")
+@pytest.mark.filterwarnings("ignore:Using a target size", "ignore:The use of `x.T`", "ignore:Implicit dimension choice")
 def test_none_rather_than_wrong(name: str) -> None:
     """Where the scalar is not known to be the mean of per-example losses, losses is None and a reason is given."""
     code, reason = NONE[name]
@@ -806,7 +827,7 @@ def chain(names: list[tuple[str, int, int]], start: Values) -> Tensor:
     return values[-1] if values[-1].dim() == 0 else values[-1].mean()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(sorted(CHAIN)), st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=6),
     st.sampled_from([1, 2, 3]),
