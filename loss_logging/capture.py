@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from loss_logging.dataflow import Trace
 from loss_logging.facts import Mean, Opaque
-from loss_logging.usual_calls import CHANGES_ARGUMENTS, usual_calls, ways, without_result
+from loss_logging.usual_calls import CHANGES_ARGUMENTS, safely, usual_calls, ways, without_result
 
 if TYPE_CHECKING:
     import torch
@@ -198,13 +198,12 @@ def _mode() -> Any:
     from torch.overrides import TorchFunctionMode
 
     tensor, is_compiling, way_of, matters = torch.Tensor, torch.compiler.is_compiling, ways().get, without_result()
-    l1_loss = torch.nn.functional.l1_loss
 
     class CaptureMode(TorchFunctionMode):
         def __init__(self, trace: Trace) -> None:
             super().__init__()
             self.trace = trace
-            self.passes = usual_calls(trace)
+            self.passes = safely(usual_calls(trace), trace)
 
         def __torch_function__(
             self,
@@ -217,49 +216,48 @@ def _mode() -> Any:
                 return func(*args, **(kwargs or {}))
             way = way_of(func)
             if way == CHANGES_ARGUMENTS or (kwargs and kwargs.get("out") is not None):
-                return self.with_care(func, types, args, kwargs or {})
+                return _with_care(self.trace, func, types, args, kwargs or {})
             result = func(*args, **kwargs) if kwargs else func(*args)
             if type(result) is tensor:
                 if self.passes(way, args, kwargs, result):
                     return result
             elif type(result) is torch.Size or not (isinstance(result, (tuple, list, tensor)) or func in matters):
                 return result
-            self.look(func, args, kwargs or {}, result, None)
+            _look(self.trace, sys._getframe(1), (func, args, kwargs or {}, result))
             return result
-
-        def with_care(
-            self, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-        ) -> Any:
-            """A call that may change its arguments, so that they are looked at first."""
-            before = None
-            try:
-                if func is l1_loss:
-                    kwargs = with_weight(func, types, kwargs)
-                if self.trace.broken is None:
-                    with torch._C.DisableTorchFunction():
-                        before = self.trace.before_change(func, args, kwargs)
-            except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
-                self.trace.broke(error)
-            result = func(*args, **kwargs)
-            self.look(func, args, kwargs, result, before)
-            return result
-
-        def look(
-            self,
-            func: Callable[..., Any],
-            args: tuple[Any, ...],
-            kwargs: Mapping[str, Any],
-            result: Any,
-            before: dict[int, Any] | None,
-        ) -> None:
-            if self.trace.broken is not None:
-                return
-            try:
-                if is_in_compiled_code(sys._getframe(2), func):
-                    return
-                with torch._C.DisableTorchFunction():
-                    self.trace.observe(func, args, kwargs, result, before)
-            except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
-                self.trace.broke(error)
 
     return CaptureMode
+
+
+def _with_care(
+    trace: Trace, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Any:
+    """A call that may change its arguments, so that they are looked at first."""
+    import torch
+
+    before = None
+    try:
+        if func is torch.nn.functional.l1_loss:
+            kwargs = with_weight(func, types, kwargs)
+        if trace.broken is None:
+            with torch._C.DisableTorchFunction():
+                before = trace.before_change(func, args, kwargs)
+    except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
+        trace.broke(error)
+    result = func(*args, **kwargs)
+    _look(trace, sys._getframe(2), (func, args, kwargs, result, before))
+    return result
+
+
+def _look(trace: Trace, caller: types_.FrameType, seen: tuple[Any, ...]) -> None:
+    """Tell the trace what was called, where it is the user's code that calls."""
+    import torch
+
+    if trace.broken is not None:
+        return
+    try:
+        if not is_in_compiled_code(caller, seen[0]):
+            with torch._C.DisableTorchFunction():
+                trace.observe(*seen)
+    except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
+        trace.broke(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.example_layout import Layout, axis, viewed
@@ -94,15 +94,7 @@ def _advanced(call: Call, x: torch.Tensor, layout: Layout | None, entries: list[
         return []
     if own:
         of_index, layout = Layout((layout.dims[0],), layout.first) if layout else None, None
-    sliced = (
-        None
-        if layout is None
-        else viewed(
-            layout,
-            x.shape,
-            lambda twin: twin[tuple(slice(None) if i in places else entry for i, entry in enumerate(entries))],
-        )[0]
-    )
+    sliced = None if layout is None else _cut(layout, x.shape, entries, places)
     if layout is not None and sliced is None:
         return []
     at = places[0] if places == list(range(places[0], places[-1] + 1)) else 0
@@ -113,6 +105,12 @@ def _advanced(call: Call, x: torch.Tensor, layout: Layout | None, entries: list[
         rest = [dim for i, dim in enumerate(sliced.dims) if i not in places]
         found.append(Layout((*rest[:at], *map(axis, shape), *rest[at:]), sliced.first))
     return [found[0] if found and all(one == found[0] for one in found) else None]
+
+
+def _cut(layout: Layout, shape: Sequence[int], entries: Sequence[Any], places: Sequence[int]) -> Layout | None:
+    """After the slices alone of a mixed index."""
+    slices = tuple(slice(None) if i in places else entry for i, entry in enumerate(entries))
+    return viewed(layout, shape, lambda twin: twin[slices])[0]
 
 
 def _is_each_row(layout: Layout | None, batch: int, tensors: Mapping[int, torch.Tensor]) -> bool:

@@ -17,7 +17,7 @@ from loss_logging.torch_shapes import batch_first, concatenation, reshape, spati
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["CHANGES_ARGUMENTS", "usual_calls", "ways", "without_result"]
+__all__ = ["CHANGES_ARGUMENTS", "safely", "usual_calls", "ways", "without_result"]
 
 # What a function does to the rows; or how many dimensions its input has, where its first is then the batch.
 ELEMENTWISE, VIEW, RESHAPE, CHANGES_ARGUMENTS, MATRICES, CONCATENATION, LAST, ANY_DIMENSIONS = *range(-7, 0), 0
@@ -77,6 +77,12 @@ def usual_calls(trace: Trace) -> IsUsual:
             if type(other) is tensor and ((facts and id(other) in facts) or _may_be_rows(other, way, dims, size)):
                 return False
         return True
+
+    return is_usual
+
+
+def safely(is_usual: IsUsual, trace: Trace) -> IsUsual:
+    """The same, where an error is the end of the trace and not of the training."""
 
     def passes(way: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, result: torch.Tensor) -> bool:
         try:
