@@ -276,6 +276,8 @@ class _Reader:
 
     def _tell_several(self, image: os.DirEntry[str], found: list[CaptionedFile], told: list[ReadTable]) -> None:
         """Note where an image has captions in several places, unless they say the same."""
+        if len(found) + len(told) < 2:
+            return
         places = dict.fromkeys(Path(file.source or "").name for file in found)
         key = self._tables.names.key(image.path) if told else ""
         captions = {hash(file.caption) for file in found}.union(*(table.captions[key] for table in told))
