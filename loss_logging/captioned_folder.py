@@ -222,17 +222,14 @@ class _Reader:
         self, images: TrainedImages, listing: Listing, relative: str, tables: tuple[ReadTable, ...]
     ) -> Iterator[CaptionedFile]:
         """Each image as the trainer takes it, unless a table has said so."""
-        stems, companions = listing.stems(), []
+        companions = []
+        folder = relative.rpartition("/")[2]
         for image in listing.images:
             key = self._tables.names.key(image.path) if tables or self._tables.companions else ""
-            if any(key in table.captions for table in tables):
-                continue
-            found = list(images.captions(image)) if not tables else [images.without(image.path)]
-            alone = all(file.source is None for file in found)
-            if images.is_left_out(image.name) or (alone and self._goes_with_another(image, key, relative, stems)):
+            if key in self._tables.companions or images.leaves_out(image.name, folder):
                 companions.append(image)
-            else:
-                yield from found
+            elif not any(key in table.captions for table in tables):
+                yield from images.captions(image) if not tables else [images.without(image.path)]
         self._tell_companions(companions)
 
     def _pairs(

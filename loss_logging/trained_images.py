@@ -137,9 +137,9 @@ class TrainedImages:
     def _made_up(self, path: str, caption: str) -> CaptionedFile:
         return CaptionedFile(path, self._dataset, caption, trained=tuple(self._trainer.variants(caption)))
 
-    def is_left_out(self, name: str) -> bool:
-        """Whether the trainer knows the image for a mask or a control image."""
-        return stem(name).endswith(self._trainer.left_out) if self._trainer.left_out else False
+    def leaves_out(self, name: str, folder: str) -> bool:
+        """Whether the trainer takes an image in a folder for a mask or a control image."""
+        return stem(name).endswith(self._trainer.left_out or ("/",)) or folder in self._trainer.left_out_folders
 
     def _text_of(self, image: os.DirEntry[str]) -> os.DirEntry[str] | None:
         """The file of the image's caption, by its name to the letter."""

@@ -162,8 +162,10 @@ def test_subfolders_of_onetrainer(tmp_path: Path) -> None:
 def test_masks_and_controls(tmp_path: Path) -> None:
     """OneTrainer's masks and ai-toolkit's control images are no images of their own."""
     write(tmp_path, {"1.png": PNG, "1.txt": "a cat", "1-masklabel.png": PNG, "_controls/1.png": PNG})
-    for trainer in ("onetrainer", "ai-toolkit"):
-        assert trained(tmp_path, trainer) == {"1.png": "a cat"}
+    assert trained(tmp_path, "onetrainer") == {"1.png": "a cat"}
+    assert trained(tmp_path, "ai-toolkit") == {"1.png": "a cat", "1-masklabel.png": ""}
+    write(tmp_path, {"10_cat/1-masklabel.png": PNG})
+    assert trained(tmp_path, "kohya") == {"1-masklabel.png": "cat"}
 
 
 def test_file_names_as_captions(tmp_path: Path) -> None:
