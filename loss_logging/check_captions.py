@@ -230,11 +230,7 @@ def _with_syntax(config: CaptionConfig, settings: TrainerSettings | None) -> Cap
         return config
     trainers = [settings.trainer, *settings.folders.values()]
     resolved = dict.fromkeys([*config.syntax, *(name for trainer in trainers for name in trainer.resolves)])
-    return msgspec.convert(
-        {name: getattr(config, name) for name in config.__struct_fields__}
-        | {"syntax": list(resolved), "trainer": settings.trainer.name},
-        CaptionConfig,
-    )
+    return msgspec.structs.replace(config, syntax=tuple(resolved), trainer=settings.trainer.name)
 
 
 class _NotTrained:

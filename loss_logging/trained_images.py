@@ -70,7 +70,7 @@ class TrainedImages:
         listing: what is in it.
         dataset: the name for its captions.
         problems: takes what cannot be read and what is lost.
-        in_table: whether captions are in a table.
+        in_table: whether captions are in a table, which a trainer reads instead of files where it takes tables first.
     """
 
     def __init__(
@@ -89,6 +89,8 @@ class TrainedImages:
         self._problems = problems
         self._files = CaptionFiles(problems)
         self._suffix = tell_usual_suffix(trainer, listing, problems)
+        if in_table and trainer.tables_first:
+            self._suffix = None
         any_captions = self._suffix is not None or in_table
         self._without = trainer.without if any_captions else trainer.without_any or trainer.without
         words = numbered(folder) if trainer.folders == "numbered" else None

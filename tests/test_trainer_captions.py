@@ -199,6 +199,15 @@ def test_metadata_of_kohya(tmp_path: Path) -> None:
     assert not problems.kept
 
 
+def test_tables_beside_files(tmp_path: Path) -> None:
+    """Kohya takes the files of its folders, and not a table above them; a row without a caption is one of none."""
+    write(tmp_path, {"10_dog/1.png": PNG, "10_dog/1.txt": "file", "10_dog/2.png": PNG})
+    write(tmp_path, {"meta_cap.json": json.dumps({"10_dog/1": {"caption": "table"}})})
+    assert trained(tmp_path, "kohya") == {"1.png": "file", "2.png": "dog"}
+    folder = write(tmp_path / "other", {"1.png": PNG, "m.json": json.dumps({"1.png": {"caption": None}})})
+    assert trained(folder, "kohya") == {"1.png": ""}
+
+
 def test_tables_of_other_trainers(tmp_path: Path) -> None:
     """musubi's JSONL, ai-toolkit's JSON, diffusion-pipe's captions.json with lists, SimpleTuner's Parquet."""
     names = ["1.png", "2.png"]
