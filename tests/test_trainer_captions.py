@@ -11,6 +11,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from test_captioned_folder import PNG, kinds, read, write
 from test_check_captions import image, loss_logging
 
@@ -485,6 +488,61 @@ def test_files_that_are_no_configuration(tmp_path: Path, name: str, content: str
     """Another file is named, with what is allowed."""
     with pytest.raises(ConfigError, match=name):
         settings_from_file(write(tmp_path, {name: content}) / name)
+
+
+KEYS = [
+    *(
+        "datasets",
+        "subsets",
+        "general",
+        "image_dir",
+        "metadata_file",
+        "caption_prefix",
+        "enable_wildcard",
+        "train_data_dir",
+    ),
+    *(
+        "caption_extension",
+        "shuffle_caption",
+        "class_tokens",
+        "image_directory",
+        "image_jsonl_file",
+        "config",
+        "process",
+    ),
+    *("folder_path", "dataset_path", "trigger_word", "default_caption", "caption_ext", "directory", "path", "dataset"),
+    *(
+        "model",
+        "skip_empty_caption",
+        "instance_data_dir",
+        "caption_strategy",
+        "instance_prompt",
+        "dataset_type",
+        "text",
+    ),
+    *("prompt_source", "prompt_path", "include_subdirectories", "enabled", "concepts", "concept_file_name"),
+    *("prepend_instance_prompt", "keep_tokens_separator"),
+]
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 9)
+    | st.sampled_from(["", "a", "textfile", "instanceprompt", "concept", "x\0"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
+    max_leaves=30,
+)
+
+
+@hypothesis_settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(VALUES)
+def test_any_configuration_is_read_or_refused(tmp_path: Path, content: Any) -> None:
+    """Whatever a file holds, what comes is settings that can be used, or a sentence."""
+    write(tmp_path, {"a.json": json.dumps(content), "a/1.png": PNG, "a/1.txt": "a, b"})
+    try:
+        found_ = settings_from_file(tmp_path / "a.json")
+    except (ConfigError, OSError):
+        return
+    assert isinstance(trained(tmp_path, found_), dict)
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
