@@ -154,9 +154,7 @@ def _kohya_row(values: Mapping[str, Any]) -> tuple[str, Trainer]:
     row = _changed(
         "kohya",
         **_ending(values.get("caption_extension")),
-        lines="each" if wildcards else None,
-        lines_of_tables="each" if wildcards else None,
-        resolves=("choices",) * wildcards + ("separator",) * bool(shuffled and separator),
+        resolves=("separator",) * bool(shuffled and separator),
         prefix=f"{prefix} " if prefix else None,
         suffix=f" {suffix}" if suffix else None,
         class_tokens=values.get("class_tokens") or ("" if folder else None),
@@ -165,7 +163,9 @@ def _kohya_row(values: Mapping[str, Any]) -> tuple[str, Trainer]:
         folders="top" if folder else None,
         **_table(table),
     )
-    return str(folder or values.get("train_data_dir") or (Path(str(table)).parent if table else "")), row
+    return str(folder or values.get("train_data_dir") or (Path(str(table)).parent if table else "")), (
+        row.with_lines("each") if wildcards else row
+    )
 
 
 def _table(path: Any) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -26,7 +25,7 @@ from loss_logging.errors import ConfigError
 from loss_logging.trainer_settings import TrainerSettings, as_settings, settings_from_file
 
 SKIP, FAILS, NONE = "skip", "fails", "none"
-WILDCARDS = msgspec.structs.replace(TRAINERS["kohya"], lines="each", lines_of_tables="each", resolves=("choices",))
+WILDCARDS = TRAINERS["kohya"].with_lines("each")
 READERS: dict[str, Trainer] = {"wildcards": WILDCARDS, **TRAINERS}
 
 
@@ -342,6 +341,13 @@ def test_what_no_trainer_reads(tmp_path: Path) -> None:
     assert found(tmp_path) == {"no_trainer_reads_json": 1, "suffix_in_capitals": 1}
 
 
+def test_class_tokens_are_of_kohya(tmp_path: Path) -> None:
+    """Where another trainer has nothing, that is an error in a folder of kohya's shape, too."""
+    write(tmp_path / "10_sks dog", {"1.png": image(), "2.png": image(), "2.txt": "a dog runs on a beach"})
+    assert found(tmp_path, trainer="kohya") == {"class_tokens": 1, "usual_suffix": 1, "short": 1}
+    assert found(tmp_path, trainer="ai-toolkit") == {"empty": 1}
+
+
 def test_kohya_wants_to_be_told_of_txt(tmp_path: Path) -> None:
     """Its own suffix is .caption; that folders of .txt need an option is said, once."""
     write(
@@ -603,5 +609,8 @@ def test_as_trained(tmp_path: Path) -> None:
     config = ("--trainer-config", tmp_path / "data.toml")
     done = loss_logging("check-captions", tmp_path / "10_dog", "--as-trained", *config)
     assert done.stdout.splitlines() == ['1.png: "photo, a cat" | "more"', '2.png: "photo, sks dog"']
+    done = loss_logging("check-captions", tmp_path, "--as-trained", "--lines", "each")
+    assert done.stdout.splitlines()[0] == '10_dog/1.png: "a cat" | "more"'
+    assert loss_logging("check-captions", tmp_path / "x", "--lines", "each").returncode == 2
     done = loss_logging("check-captions", tmp_path, "--trainer", "onetrainr")
     assert done.returncode == 2
