@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.records.dataflow.facts import Mean, Opaque
-from loss_logging.records.dataflow.trace import Mean, Opaque, Trace
+from loss_logging.records.dataflow.trace import Trace
 from loss_logging.records.dataflow.usual_calls import CHANGES_ARGUMENTS, safely, usual_calls, ways, without_result
 
 if TYPE_CHECKING:

@@ -24,7 +24,6 @@ from loss_logging.records.dataflow.tensor_state import (
     version,
 )
 from loss_logging.records.dataflow.torch_call import Call, flat
-from loss_logging.records.dataflow.torch_rules import Call, flat, view_of
 from loss_logging.records.dataflow.torch_shapes import view_of
 
 if TYPE_CHECKING:

@@ -10,21 +10,9 @@ from loss_logging.records.dataflow.call_results import kinds
 from loss_logging.records.dataflow.torch_call import elementwise
 from loss_logging.records.dataflow.torch_indexing import getitem
 from loss_logging.records.dataflow.torch_products import attention, linear, matmul
-from loss_logging.records.dataflow.torch_rules import (
-    attention,
-    batch_first,
-    concatenation,
-    elementwise,
-    getitem,
-    linear,
-    matmul,
-    reshape,
-    rules,
-    spatial_dims,
-    view,
-)
+from loss_logging.records.dataflow.torch_rules import rules
 from loss_logging.records.dataflow.torch_shapes import batch_first, concatenation, reshape, spatial_dims, view
-from loss_logging.records.dataflow.trace import Trace, kinds
+from loss_logging.records.dataflow.trace import Trace
 
 if TYPE_CHECKING:
     import torch
