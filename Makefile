@@ -13,7 +13,7 @@ MEASURED := $(if $(COVERAGE),--cov --cov-config=setup.cfg --cov-report=term:skip
 SIZE_OF_DEMO := 50 packages, 1 to 4 minutes, 0.4 GB to download, 1.5 GB
 SIZE_OF_DEV := 180 packages, 3 to 10 minutes, 0.8 GB to download, 3 GB
 
-.PHONY: demo test lint browser bench screenshots clean
+.PHONY: demo test lint browser bench findings screenshots clean
 
 demo: $(VENV)/.installed-$(EXTRAS)
 	$(BIN)/loss-logging demo --out $(OUT) --loggers $(LOGGERS)
@@ -50,6 +50,10 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.detection
 	$(BIN)/python -m benchmarks.detection.verdicts
 	$(BIN)/python -m benchmarks.evidence
+
+# What surprised us in the libraries and formats that we build on: each installs its own packages, and takes a minute.
+findings:
+	@for finding in findings/*.sh; do echo "== $$finding"; $$finding || exit 1; done
 
 # The pictures in README and docs, as a browser sees the demo.
 screenshots: $(VENV)/.installed-dev
