@@ -14,9 +14,9 @@ import msgspec
 import pyarrow as pa
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.pages.answer import ItemCounts
 from loss_logging.pages.charts import most_points
 from loss_logging.pages.content import listed_items
+from loss_logging.pages.item_counts import ItemCounts
 from loss_logging.pages.run_reports import RunReports
 from loss_logging.pages.served.item_query import Filter, ItemQuery, columns_in, matching, page_of, rows_of
 from loss_logging.pages.served.now import brought_up_to_date, counts_of
