@@ -14,7 +14,7 @@ __all__ = ["WrongCaptions", "against_planted"]
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 _FOLDS = 5
-_FITTED = 40_000
+_FITTED = 20_000
 """Captions that a fit is made on."""
 _KNOTS = (0.05, 0.25, 0.5, 0.75, 0.95)
 _TAILS = (0.5, 0.2)
