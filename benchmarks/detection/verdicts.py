@@ -4,7 +4,7 @@
                                             [--objective flow|epsilon] [--no-training] [--json FILE]
 
 Digits (scikit-learn's) and two sets of icons, whose pictures npm brings; see ``SETS`` in ``sets.py``. The features, how
-the share is estimated and how much the losses count were chosen on digits and lucide; fluent emoji were not looked at.
+the share is estimated and how much the losses count were chosen on digits and lucide, none of it by fluent emoji.
 Training pairs each step's captions with the empty one and with the rival's: those figures are made up from the records
 of one run, not read from a report.
 """
