@@ -3,10 +3,10 @@
     python -m benchmarks.detection.verdicts [--sets NAME ...] [--seeds N] [--epochs N] [--wrong SHARE ...]
                                             [--objective flow|epsilon] [--no-training] [--json FILE]
 
-Digits (scikit-learn's) and two sets of icons, whose pictures npm brings; see ``SETS`` in ``sets.py``. The kernel's
-width, the features and how the share is estimated were chosen on digits and lucide; fluent emoji were not looked at
-before. Training pairs each step's captions with the empty one and with the rival's: those figures are made up from the
-records of one run, not read from a report.
+Digits (scikit-learn's) and two sets of icons, whose pictures npm brings; see ``SETS`` in ``sets.py``. The features, how
+the share is estimated and how much the losses count were chosen on digits and lucide, none of it by fluent emoji.
+Training pairs each step's captions with the empty one and with the rival's: those figures are made up from the records
+of one run, not read from a report.
 """
 
 from __future__ import annotations

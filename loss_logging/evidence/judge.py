@@ -87,7 +87,8 @@ def judge(
 
     Args:
         pictures: what the pictures say.
-        empty, rival: losses with the caption beside those with the empty caption, and with the rival's.
+        empty, rival: losses with the caption beside those with the empty caption, and with the rival's. A right caption
+            may do a little worse than a rival in other words, so that a rival's say alone is no verdict.
         dropped: unpaired evidence; used where there are no pairs.
         hard: (N,) standardised loss of each item, for ``p_odd``; NaN where there is none.
         seed: of the folds.
@@ -111,7 +112,8 @@ def judge(
         said = ", ".join(f"{name} {length:,}" for name, length in lengths.items()) or "nothing"
         raise ConfigError(f"judge was given {said}; allowed: one kind of evidence or more, on equally many items")
     (count,) = set(lengths.values())
-    case = _Case(count, pictures, _losses(empty, rival, dropped=dropped), seed)
+    hurting = next((each for each in (empty, dropped) if each is not None and each.decided.any()), None)
+    case = _Case(count, pictures, _losses(empty, rival, dropped=dropped), hurting, seed)
     odd = OddImages.unknown(count) if hard is None else odd_images(hard)
     return case.judgement(odd, _word_score(pictures, rival, count))
 
@@ -149,10 +151,18 @@ def _ranks(values: Floats) -> Floats:
 class _Case:
     """The evidence on N captions, on its way to a verdict."""
 
-    def __init__(self, count: int, pictures: PictureEvidence | None, losses: LossEvidence | None, seed: int) -> None:
+    def __init__(
+        self,
+        count: int,
+        pictures: PictureEvidence | None,
+        losses: LossEvidence | None,
+        hurting: LossEvidence | None,
+        seed: int,
+    ) -> None:
         self.count = count
         self.pictures = pictures
         self.losses = losses
+        self.hurting = hurting
         self.seed = seed
         self.notes: list[str] = []
         self.share: float | None = None
@@ -206,9 +216,9 @@ class _Case:
 
     def _or_hurting(self, verdict: list[Verdict | None]) -> list[Verdict | None]:
         """What hurts beyond its error is worth a look, whatever its picture says: one word may be wrong."""
-        if self.losses is None:
+        if self.hurting is None:
             return verdict
-        hurts = _hurting(*self.losses.moderated())
+        hurts = _hurting(*self.hurting.moderated())
         return [
             VERDICTS[1] if loss == VERDICTS[0] and own in (None, VERDICTS[2]) else own
             for own, loss in zip(verdict, hurts, strict=True)
@@ -216,9 +226,9 @@ class _Case:
 
     def _by_losses(self) -> tuple[Floats, Floats, list[Verdict | None]] | None:
         """Without a probability: captions that hurt beyond their error."""
-        if self.losses is None or not self.losses.decided.any():
+        if self.hurting is None:
             return None
-        statistic, freedom = self.losses.moderated()
+        statistic, freedom = self.hurting.moderated()
         verdict = _hurting(statistic, freedom)
         first = sum(each == VERDICTS[0] for each in verdict)
         if first >= _HALF * np.isfinite(statistic).sum():

@@ -90,7 +90,7 @@ def test_losses_add_to_what_the_pictures_say() -> None:
     noise = np.random.default_rng(1).normal(0, 0.35, (1797, 8, 8))
     rows = picture_features(list(np.array(digits.pictures()) + noise), progress=False).features
     noisy = picture_evidence(rows, caption_words(digits.captions(digits.said(0.1)[0])), progress=False)
-    alone, both = judge(noisy), judge(noisy, rival=losses(wrong, 0.15, n=8))
+    alone, both = judge(noisy), judge(noisy, rival=losses(wrong, 0.3, n=8))
     assert (first(both) & wrong).sum() > 1.1 * (first(alone) & wrong).sum()
     assert wrong[first(both)].mean() > 0.85
     odds = sum(both.contributions.values())
@@ -103,6 +103,13 @@ def test_what_hurts_is_worth_a_look_where_its_picture_agrees_with_it() -> None:
     found = judge(digits.evidence(0.0), empty=losses(hurting, 1.0))
     assert found.verdict[:20] == [LOOK] * 20
     assert found.verdict[20:].count(LOOK) <= 5
+
+
+def test_a_rival_that_does_a_little_better_is_no_sign_of_anything() -> None:
+    """It may say the same in other words: alone, and beside pictures that see nothing wrong."""
+    better = LossEvidence(np.full(1797, 0.05), np.full(1797, 16), np.full(1797, 0.001))
+    assert judge(digits.evidence(0.0), rival=better).count(NONE) == 1797
+    assert set(judge(rival=better).verdict) == {None}
 
 
 def test_losses_that_know_nothing_take_nothing_away() -> None:
