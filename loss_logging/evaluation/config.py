@@ -118,7 +118,12 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
 
     @classmethod
     def _checks(cls) -> Mapping[str, Check]:
-        return {"job_name": check_job_name, "save_root": check_save_root, "ray": check_section}
+        return {
+            "job_name": check_job_name,
+            "save_root": check_save_root,
+            "captions": check_captions,
+            "ray": check_section,
+        }
 
     captions: CaptionConfig = msgspec.field(default_factory=CaptionConfig)
     top_k: Count = 10
