@@ -25,7 +25,7 @@ from loss_logging.evaluation.image_batches import ImageBatches, image_row, open_
 from loss_logging.evaluation.ray_config import RayConfig
 from loss_logging.records.record import SampleRecord
 from loss_logging.reports.report import LossReport
-from loss_logging.runs.config import TrainConfig, check_job_name, check_save_root
+from loss_logging.runs.config import TrainConfig, check_captions, check_job_name, check_save_root
 from loss_logging.support.chance import uniform
 from loss_logging.support.checked_config import Check, CheckedConfig, Count, Fraction, JobName, Seed, check_section
 from loss_logging.support.extras import require
