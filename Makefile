@@ -19,7 +19,7 @@ demo: $(VENV)/.installed-$(EXTRAS)
 	$(BIN)/loss-logging demo --out $(OUT) --loggers $(LOGGERS)
 
 # BROWSER=none leaves out the tests that look at pages in a browser, and says so at the end. COVERAGE=yes measures which
-# lines ran, in the processes that tests start too, and fails below the floor in setup.cfg; it makes the tests slower.
+# lines ran, in the processes that tests start too; it makes the tests slower.
 test: lint browser
 	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadgroup $(MEASURED)
 
