@@ -31,7 +31,7 @@ _DUCKDB_SHARE = 0.75
 @cache
 def sql(name: str) -> str:
     """The text of ``sql/{name}.sql``."""
-    return files("loss_logging.statistics.run").joinpath(f"sql/{name}.sql").read_text("utf-8")
+    return files("loss_logging.statistics").joinpath(f"sql/{name}.sql").read_text("utf-8")
 
 
 def parts_of(rows: int) -> int:
