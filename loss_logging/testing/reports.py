@@ -41,7 +41,7 @@ def sample_report(
 ) -> LossReport:
     """The report of a step, with its JSON in ``folder``. A row per caption in each table; figures differ by step."""
     json_path = folder / f"conformance_{step:09d}.json"
-    json_path.write_text('{"schema": "loss_logging/report/1"}')
+    json_path.write_text('{"schema": "loss_logging/report/2"}')
     summary = Summary(
         count=10,
         mean=0.5,
