@@ -205,10 +205,12 @@ class _Case:
         if self.losses is None or not self.losses.decided.any():
             return None
         statistic, freedom = self.losses.moderated()
+        if not (known := int(np.isfinite(statistic).sum())):
+            return None  # losses that do not vary tell no error
         verdict = _hurting(statistic, freedom)
         first = sum(each == VERDICTS[0] for each in verdict)
-        if first >= _HALF * np.isfinite(statistic).sum():
-            self.notes.append(_cannot_tell(first / np.isfinite(statistic).sum()))
+        if first >= _HALF * known:
+            self.notes.append(_cannot_tell(first / known))
             return self._undecided()
         self.notes.append("Nothing was planted that could calibrate a chance: captions are judged by losses alone.")
         return np.full(self.count, np.nan), statistic, verdict

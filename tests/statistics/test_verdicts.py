@@ -106,6 +106,12 @@ def test_too_few_pairs_are_undecided(tmp_path: Path) -> None:
     assert (numbers.verdicts(), numbers.unjudged, bins(numbers)) == ({}, [], {"a.png": None})
 
 
+def test_pairs_that_do_not_vary_tell_nothing(tmp_path: Path) -> None:
+    """Mismatches that are all equal have no error, and no verdict either."""
+    numbers = judged(tmp_path, {("d", f"{i}"): 0.5 for i in range(40)}, noise=0)
+    assert (numbers.verdicts(), numbers.unjudged) == ({"d": Verdicts(undecided=40)}, [])
+
+
 def test_nothing_is_logged(tmp_path: Path) -> None:
     """A log without a record has no verdicts, and no trouble."""
     (numbers := run_statistics(RecordLog(tmp_path))).advance(5)
@@ -159,7 +165,8 @@ def test_memory_for_each_item_is_small() -> None:
         queries.table(
             "item_statistics",
             "SELECT 'd' AS dataset, format('{}.png', range) AS path, 8 AS n_paired, true AS decided, "
-            f"hash(range) / 2.0**64 - 0.7 AS caption_mismatch, 0.1 AS standard_error, hash(-range) / 2.0**63 AS hard FROM range({items})",
+            "hash(range) / 2.0**64 - 0.7 AS caption_mismatch, 0.1 AS standard_error, hash(-range) / 2.0**63 AS hard "
+            f"FROM range({items})",
         )
         judge_items(queries)
         tracemalloc.start()
