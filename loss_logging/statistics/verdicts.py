@@ -15,22 +15,27 @@ __all__ = ["judge_items"]
 
 _FEWEST = 30
 """Items that tell what an ordinary image is, in a dataset or in all."""
+_MOST = 4_000_000
+"""Items that are judged at a time: 800 MB. Of more, memory would grow beyond what a run allows."""
 
 
 def judge_items(queries: Queries) -> list[str]:
     """Make the view ``judged``: `item_statistics` with ``p_wrong``, ``p_odd``, ``verdict`` and its ``bin`` (0 to 2).
 
     All captions are judged together: of a hundred small datasets that were judged each by itself, chance would fill the
-    first bin. Images are compared within their dataset, where that is large enough. Takes about 70 bytes an item, and
-    no Python object for each but a reference.
+    first bin. Images are compared within their dataset, where that is large enough. Takes about 200 bytes an item, and
+    no Python object for each.
 
     Returns:
         Sentences on what could not be told; none where there is nothing to tell.
     """
-    items = queries.arrow("judged_by", enough=_FEWEST)
+    count = int(queries.value("SELECT count(*) FROM item_statistics"))
+    items = queries.arrow("judged_by", enough=_FEWEST, most=_MOST if count <= _MOST else 0)
     columns, notes = _verdicts(items)
     queries.replace("verdicts", pa.table({"item_hash": items["item_hash"], **columns}))
     queries.view("judged", sql("judged"))
+    if count > _MOST:
+        return [f"captions have no verdict: of {count:,} items at most {_MOST:,} can be judged together"]
     return notes
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.report import Verdicts
+from loss_logging.statistics import verdicts
 from loss_logging.statistics.queries import Queries
 from loss_logging.statistics.run import RunStatistics
 from loss_logging.statistics.verdicts import judge_items
@@ -175,3 +176,12 @@ def test_memory_for_each_item_is_small() -> None:
         tracemalloc.stop()
         assert queries.value("SELECT count(verdict) FROM judged") == items
     assert peak < 150 * items
+
+
+def test_more_items_than_fit_are_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond what memory allows nothing is judged, which a sentence says; every other figure is there."""
+    monkeypatch.setattr(verdicts, "_MOST", 30)
+    numbers = judged(tmp_path, {("d", f"{i:03}"): 0.5 if i < 5 else -0.2 for i in range(31)})
+    assert numbers.unjudged == ["captions have no verdict: of 31 items at most 30 can be judged together"]
+    assert numbers.verdicts() == {"d": Verdicts(undecided=31)}
+    assert len(numbers.worst_caption_mismatch(40)) == 31

@@ -1,5 +1,5 @@
--- What every item is judged by. `hard` is from the middle of its dataset, where $enough items tell that: a whole dataset that is
--- harder than the others is no odd image.
+-- What every item is judged by; of 0 items ($most) where there are too many. `hard` is from the middle of its dataset, where
+-- $enough items tell that: a whole dataset that is harder than the others is no odd image.
 SELECT
     hash(dataset, path) AS item_hash,
     n_paired,
@@ -10,3 +10,4 @@ FROM item_statistics
 LEFT JOIN (
     SELECT dataset, median(hard) AS middle FROM item_statistics GROUP BY dataset HAVING count(hard) >= $enough
 ) USING (dataset)
+LIMIT $most
