@@ -13,13 +13,13 @@ MEASURED := $(if $(COVERAGE),--cov --cov-config=setup.cfg --cov-report=term:skip
 SIZE_OF_DEMO := 50 packages, 1 to 4 minutes, 0.4 GB to download, 1.5 GB
 SIZE_OF_DEV := 180 packages, 3 to 10 minutes, 0.8 GB to download, 3 GB
 
-.PHONY: demo test lint browser bench screenshots clean
+.PHONY: demo test lint browser bench findings screenshots clean
 
 demo: $(VENV)/.installed-$(EXTRAS)
 	$(BIN)/loss-logging demo --out $(OUT) --loggers $(LOGGERS)
 
 # BROWSER=none leaves out the tests that look at pages in a browser, and says so at the end. COVERAGE=yes measures which
-# lines ran, in the processes that tests start too, and fails below the floor in setup.cfg; it makes the tests slower.
+# lines ran, in the processes that tests start too; it makes the tests slower.
 test: lint browser
 	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadgroup $(MEASURED)
 
@@ -48,6 +48,12 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.ray_engine
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.detection
+	$(BIN)/python -m benchmarks.detection.verdicts
+	$(BIN)/python -m benchmarks.evidence
+
+# What surprised us in the libraries and formats that we build on: each installs its own packages, and takes a minute.
+findings:
+	@for finding in findings/*.sh; do echo "== $$finding"; $$finding || exit 1; done
 
 # The pictures in README and docs, as a browser sees the demo.
 screenshots: $(VENV)/.installed-dev

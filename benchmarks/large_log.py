@@ -67,7 +67,7 @@ def report(root: Path, records: int) -> dict[str, Any]:
     """One save step over the whole log."""
     config = _config(root)
     spilled = _Spilled(config.records_dir)
-    start = Start(config.to_dict(), [], 1, Meeting("large", config.records_dir).open(), None, records, forward=False)
+    start = Start(config.to_dict(), [], 1, Meeting(config.paths).open(), None, records, forward=False)
     began, cpu = time.perf_counter(), time.process_time()
     replies: list[Any] = []
     reporter = Reporter(start, replies.append)

@@ -98,7 +98,7 @@ def _batches(rng: np.random.Generator, first: int, end: int, step: int) -> Itera
 def save(config: TrainConfig, step: int) -> None:
     """The report of one save step, as the reporter makes it."""
     replies: list[Any] = []
-    run = Meeting(config.job_name, config.records_dir).open()
+    run = Meeting(config.paths).open()
     Reporter(Start(config.to_dict(), [], 1, run, None, -1, forward=False), replies.append).handle(Save(step))
     assert any(isinstance(reply, Saved) for reply in replies), replies
 

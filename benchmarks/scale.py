@@ -88,7 +88,7 @@ def ours(root: Path, steps: list[int]) -> dict[str, Any]:
     """The reporter's save steps, one after the other."""
     config = _config(root, keep_reports=1)
     replies: list[Reply] = []
-    run = Meeting(JOB, config.records_dir).open()
+    run = Meeting(config.paths).open()
     start = Start(config.to_dict(), [], 1, run, None, -1, forward=False)
     reporter = Reporter(start, replies.append)
     seconds = []

@@ -9,14 +9,17 @@ import subprocess
 import sys
 import zipfile
 from configparser import ConfigParser
-from importlib.metadata import distribution, requires
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution, metadata, requires
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from loss_logging import LossLogger
+from loss_logging.version import __version__
 
 pytestmark = pytest.mark.xdist_group("wheels")  # which are built once
 
@@ -109,6 +112,27 @@ def test_extras_are_complete() -> None:
     inside = set(re.findall(r"[a-z0-9_]+", extras["all"].split("[")[1]))
     assert inside == set(extras) - {"all", "dev"} - OLD_EXTRAS
     assert "loss-logging[all]" in extras["dev"]
+
+
+def test_the_version_stands_in_one_place() -> None:
+    """What is cited is what is installed."""
+    cited = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text("utf-8"), re.MULTILINE)
+    assert cited
+    assert cited[1] == __version__
+
+
+def test_pins_take_the_oldest_python() -> None:
+    """A pinned version that needs a newer Python than the package says so: `make demo` works on the oldest one, too."""
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    oldest = setup["options"]["python_requires"].removeprefix(">=")
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    for pin in pins:
+        with suppress(PackageNotFoundError):
+            needed = metadata(pin.name).get("Requires-Python")
+            if pin.marker is None or pin.marker.evaluate({"python_version": oldest}):
+                assert SpecifierSet(needed or "").contains(oldest), pin
 
 
 def test_extras_are_documented() -> None:

@@ -14,7 +14,7 @@ from loss_logging.integrations.loggers.cells import clean
 from loss_logging.integrations.loggers.wandb_media import media
 from loss_logging.integrations.loggers.wandb_rows import FLUSH_SETTING, OwnRows, Row, RowNumbers, Rows, TrainersRows
 from loss_logging.reports.report import LossReport
-from loss_logging.support.warn import LOGGER
+from loss_logging.support.warn import LOGGER, warn_once
 from loss_logging.trackers.backends import Requirements
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class WandbBackend:
         run_file: where the identifier is kept, so that another process continues the run; None keeps it nowhere.
         prefix: first part of every name in the tracker.
         max_table_rows: most rows of a table.
+        dashboard: save a view of the project with the panels that a person would make by hand, once for a run of our
+            own that is online. Needs wandb-workspaces.
 
     Raises:
         ValueError: options that exclude or need one another; names them.
@@ -77,8 +79,10 @@ class WandbBackend:
         run_file: Path | None = None,
         prefix: str = "loss_logging",
         max_table_rows: int = 500,
+        dashboard: bool = False,
     ) -> None:
-        self.requirements(run=run, project=project, mode=mode)
+        self.requirements(run=run, project=project, mode=mode, dashboard=dashboard)
+        self._dashboard = dashboard
         self._run = run
         self._init: dict[str, Any] = {"project": project, "entity": entity, "name": run_name, "group": group}
         self._init |= {"tags": list(tags), "mode": mode}
@@ -103,6 +107,7 @@ class WandbBackend:
         mode: Mode | None = None,
         id: str | None = None,  # noqa: A002
         dir: str | Path | None = None,  # noqa: A002
+        dashboard: bool = False,
     ) -> WandbBackend:
         """``run_name`` defaults to the job's name, ``dir`` to ``{save_root}/loss_logging``."""
         return cls(
@@ -118,21 +123,29 @@ class WandbBackend:
             run_file=config.paths.delivered / f"wandb-{quote(project or '', safe=' ')[:200]}.json",
             prefix=config.prefix,
             max_table_rows=config.max_table_rows,
+            dashboard=dashboard,
         )
 
     @classmethod
     def requirements(
-        cls, *, run: Any = None, project: str | None = None, mode: str | None = None, **of_own_run: Any
+        cls,
+        *,
+        run: Any = None,
+        project: str | None = None,
+        mode: str | None = None,
+        dashboard: bool = False,
+        **of_own_run: Any,
     ) -> Requirements:
         """The wandb package, and the trainer's process for the trainer's run."""
         if mode is not None and mode not in get_args(Mode):
             raise ValueError(f"mode: got {mode!r}; allowed: {', '.join(get_args(Mode))}")
         if run is not None and project is not None:
             raise ValueError("give either run (the trainer's) or project (for a run of our own)")
-        if project is None and (mode is not None or of_own_run):
-            options = sorted(of_own_run) + ["mode"] * (mode is not None)
+        if project is None and (mode is not None or dashboard or of_own_run):
+            options = sorted(of_own_run) + ["mode"] * (mode is not None) + ["dashboard"] * dashboard
             raise ValueError(f"{', '.join(options)}: only for a run of our own, which needs the option project")
-        return Requirements({"wandb": "loss-logging[wandb]"}, trainer_process=project is None)
+        packages = {"wandb": "loss-logging[wandb]"} | ({"wandb_workspaces": "wandb-workspaces"} if dashboard else {})
+        return Requirements(packages, trainer_process=project is None)
 
     def write(self, report: LossReport) -> None:
         """Log the JSON as an artifact, and one row with everything else."""
@@ -223,7 +236,17 @@ class WandbBackend:
                 settings=settings,
             )
         LOGGER.info("W&B run: %s", run.dir if run.offline else run.url)
+        if self._dashboard and not run.offline and not run.disabled and self._numbers.is_new:
+            self._save_dashboard(run)
         return run
+
+    def _save_dashboard(self, run: Any) -> None:
+        from loss_logging.integrations.loggers.wandb_workspace import save_view
+
+        try:
+            LOGGER.info("W&B view: %s", save_view(run, self._prefix))
+        except Exception as error:  # noqa: BLE001 a view is no reason to lose what it would show
+            warn_once("W&B view", f"the view of the W&B project was not saved: {type(error).__name__}: {error}")
 
 
 @contextmanager

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from loss_logging.integrations.loggers.cells import clean, shorten
-from loss_logging.reports.report import Histogram, LossReport, Picture, Table
+from loss_logging.reports.report import Histogram, LossReport, Picture, Table, TimestepCurve
 
 __all__ = ["coarsen", "media"]
 
@@ -20,7 +21,9 @@ MAX_BINS = 512
 def media(report: LossReport, max_rows: int) -> dict[str, Any]:
     """Histograms, curves (drawn as histograms) and tables as W&B objects."""
     histograms = {name: coarsen(histogram, MAX_BINS) for name, histogram in report.histograms.items()}
+    lines = _curves(report)
     return {
+        **({f"{report.prefix}/loss_by_timestep_of_all": lines} if lines is not None else {}),
         **{clean(name): _bars(histogram.counts, histogram.edges) for name, histogram in histograms.items()},
         **{clean(name): _bars([m or 0.0 for m in curve.means], curve.edges) for name, curve in report.curves.items()},
         **{
@@ -28,6 +31,32 @@ def media(report: LossReport, max_rows: int) -> dict[str, Any]:
             for name, table in report.tables.items()
         },
     }
+
+
+_MOST_LINES = 20
+
+
+def _curves(report: LossReport) -> Any:
+    """Mean loss by timestep as a chart with a line for each dataset, those with the most records; None without one."""
+    import wandb
+
+    curves = {name: d.summary.loss_by_timestep for name, d in report.datasets.items()}
+    most = sorted(curves, key=lambda name: -report.datasets[name].summary.count)[:_MOST_LINES]
+    xs, ys, names = [], [], []
+    for name in most:
+        curve = curves[name]
+        points = [] if curve is None else _points(curve)
+        if points:
+            xs.append([x for x, _ in points])
+            ys.append([y for _, y in points])
+            names.append(shorten(name, 60))
+    return wandb.plot.line_series(xs, ys, keys=names, title="Loss by timestep", xname="timestep") if names else None
+
+
+def _points(curve: TimestepCurve) -> list[tuple[float, float]]:
+    """Middle of each bin that has records, and the mean loss there."""
+    bins = zip(itertools.pairwise(curve.edges), curve.means, strict=True)
+    return [((left + right) / 2, mean) for (left, right), mean in bins if mean is not None]
 
 
 def _bars(heights: Sequence[float], edges: Sequence[float]) -> Any:

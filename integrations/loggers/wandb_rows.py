@@ -57,16 +57,24 @@ class RowNumbers:
         self._path = path
         self._run_id = run_id
         self._kept: _Kept | None = None
+        self._is_new = True
         self._next = 0
 
     @property
     def run_id(self) -> str:
         """The identifier of the run, chosen when there is none."""
         if self._kept is None:
-            self._kept = self._read() or _Kept(self._run_id or secrets.token_hex(8))
+            found = self._read()
+            self._is_new = found is None
+            self._kept = found or _Kept(self._run_id or secrets.token_hex(8))
             self._next = self._kept.next_row
             self._reserve()
         return self._kept.id
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no process before this one had the run."""
+        return self._is_new
 
     def begin(self, at_least: int) -> None:
         """W&B knows of rows up to there."""

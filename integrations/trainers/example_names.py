@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.records.columns import as_text
 
 __all__ = ["KEY", "Batch", "Collator", "Name", "Names", "Span", "named"]
 
@@ -131,8 +132,8 @@ class Names(NamedTuple):
         except LossLoggingError as error:  # its columns were not known before: training goes on
             return _Item([], None, str(error))
         lengths = _documents(item)
-        path = str(index) if self.path is None else str(item[self.path])
-        dataset = "train" if self.dataset is None else str(item[self.dataset])
+        path = str(index) if self.path is None else as_text(item[self.path])
+        dataset = "train" if self.dataset is None else as_text(item[self.dataset])
         if lengths is None:
             return _Item([Name(path, dataset, self._caption(item, self._tokens(item)))], None, "")
         tokens = item["input_ids"]
@@ -144,7 +145,7 @@ class Names(NamedTuple):
 
     def _caption(self, item: Mapping[str, Any], tokens: Any) -> str:
         if self.caption is not None:
-            return str(item[self.caption])
+            return as_text(item[self.caption])
         if not len(tokens) or not hasattr(self.tokenizer, "decode"):
             return ""
         text: str = self.tokenizer.decode(tokens, skip_special_tokens=True)

@@ -30,7 +30,8 @@ def forwards_of(model: Any) -> Iterator[list[Forward]]:
         if torch.is_grad_enabled():
             seen.append(Forward(outputs, kwargs.get("labels")))
 
-    undo = _watch(model, see) if isinstance(model, torch.nn.Module) else lambda: None
+    has_hooks = isinstance(model, torch.nn.Module) and not isinstance(model, torch.jit.ScriptModule)
+    undo = _watch(model, see) if has_hooks else lambda: None
     try:
         yield seen
     finally:

@@ -57,6 +57,7 @@ class Trainer(msgspec.Struct, frozen=True, kw_only=True):
         comma: what stands for a comma.
         file_name_blank: what stands for ``_`` in a file name that is a caption.
         resolves: what it resolves in a caption; see ``CaptionConfig.syntax``.
+        resolves_in_each: the same, where it is told to take each line for a caption.
         affixes_once: whether prefix and suffix are put around all lines of a file together, rather than around each.
         prefix, suffix: put before and behind each caption.
         trigger: stands for ``[trigger]`` and ``[name]``, and is put before a caption without it.
@@ -94,6 +95,7 @@ class Trainer(msgspec.Struct, frozen=True, kw_only=True):
     comma: str = ","
     file_name_blank: str = "_"
     resolves: tuple[str, ...] = ()
+    resolves_in_each: tuple[str, ...] = ()
     affixes_once: bool = False
     prefix: str = ""
     suffix: str = ""
@@ -103,6 +105,17 @@ class Trainer(msgspec.Struct, frozen=True, kw_only=True):
     class_tokens: str | None = None
     shuffled: bool = False
     separator: str | None = None
+
+    def with_lines(self, lines: Lines) -> Trainer:
+        """The trainer, told which lines of a file are a caption.
+
+        >>> TRAINERS["kohya"].with_lines("each").texts("a {red|blue} ball")
+        ['a red ball', 'a blue ball']
+        """
+        more = self.resolves_in_each if lines == "each" else ()
+        tables = lines if self.lines_of_tables != "whole" else "whole"
+        resolves = tuple(dict.fromkeys(self.resolves + more))
+        return msgspec.structs.replace(self, lines=lines, lines_of_tables=tables, resolves=resolves)
 
     def pieces(self, text: str) -> list[tuple[int | None, str]]:
         r"""The captions in the text of a file, each with its line, from 1, where a line is one; none in a blank file.
@@ -209,6 +222,7 @@ TRAINERS: dict[str, Trainer] = {
             affixes_once=True,
             crops=True,
             empty_file_fails=True,
+            resolves_in_each=("choices",),  # both are its enable_wildcard
         ),
         Trainer(
             name="musubi",

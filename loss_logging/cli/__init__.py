@@ -28,8 +28,10 @@ def main() -> None:
             from loss_logging.cli.commands import app
 
             app()
-        except (LossLoggingError, OSError) as error:
+        except LossLoggingError as error:
             sys.exit(f"loss-logging: {error}")
+        except OSError as error:
+            sys.exit(f"loss-logging: {_in_words(error)}")
 
 
 @contextmanager
@@ -62,3 +64,16 @@ def _ctrl_c() -> Iterator[None]:
     finally:
         if ours:
             signal.signal(signal.SIGINT, before)
+
+
+def _in_words(error: OSError) -> str:
+    """What went wrong with which file, without the number that the system gives it.
+
+    >>> _in_words(FileNotFoundError(2, "No such file or directory", "runs/cats"))
+    'runs/cats: no such file or directory'
+    """
+    if error.strerror is None:
+        return str(error)
+    reason = f"{error.strerror[:1].lower()}{error.strerror[1:]}"
+    files = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    return f"{files}: {reason}" if files else reason

@@ -25,7 +25,7 @@ from loss_logging.evaluation.image_batches import ImageBatches, image_row, open_
 from loss_logging.evaluation.ray_config import RayConfig
 from loss_logging.records.record import SampleRecord
 from loss_logging.reports.report import LossReport
-from loss_logging.runs.config import TrainConfig, check_job_name, check_save_root
+from loss_logging.runs.config import TrainConfig, check_captions, check_job_name, check_save_root
 from loss_logging.support.chance import uniform
 from loss_logging.support.checked_config import Check, CheckedConfig, Count, Fraction, JobName, Seed, check_section
 from loss_logging.support.extras import require
@@ -118,7 +118,12 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
 
     @classmethod
     def _checks(cls) -> Mapping[str, Check]:
-        return {"job_name": check_job_name, "save_root": check_save_root, "ray": check_section}
+        return {
+            "job_name": check_job_name,
+            "save_root": check_save_root,
+            "captions": check_captions,
+            "ray": check_section,
+        }
 
     captions: CaptionConfig = msgspec.field(default_factory=CaptionConfig)
     top_k: Count = 10

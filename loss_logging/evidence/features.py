@@ -260,8 +260,8 @@ def _small(image: Any) -> Floats:
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     method = Image.Resampling.BOX if min(image.size) > SIDE else Image.Resampling.BILINEAR
     resized = image.convert("RGB").resize((SIDE, SIDE), method)
-    scaled: np.ndarray[Any, np.dtype[np.float32]] = np.asarray(resized, np.float32) / np.float32(255)
-    return scaled
+    small: Floats = np.asarray(resized, np.float32) / np.float32(255)
+    return small
 
 
 def _unreadable() -> tuple[type[Exception], ...]:

@@ -32,7 +32,9 @@ _NOTHING = 0.75
 """Share from which pictures tell a set's own captions no better from planted ones than chance does."""
 _FEWEST = 100
 """Captions that a probability is calibrated on."""
-_ROUNDS = 25
+_ROUNDS = 3
+_WEIGHT = 0.5
+"""Of what the losses say beside the pictures: odd pictures look wrong to both, so the two are not independent."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,14 @@ def judge(
     """Combine any of the kinds of evidence on the same N items, in the same order.
 
     With pictures, ``p_wrong`` is calibrated against captions that were planted, and the losses add to it what they are
-    found to know. Without, nothing was planted that could calibrate: then captions that hurt beyond their error are
-    named (Benjamini and Yekutieli, 2001), and there is no probability.
+    found to know; a caption that hurts beyond its error is at least worth a look. Without, nothing was planted that
+    could calibrate: then captions that hurt beyond their error are named (Benjamini and Yekutieli, 2001), and there is
+    no probability.
 
     Args:
         pictures: what the pictures say.
-        empty, rival: losses with the caption beside those with the empty caption, and with the rival's.
+        empty, rival: losses with the caption beside those with the empty caption, and with the rival's. A right caption
+            may do a little worse than a rival in other words, so that a rival's say alone is no verdict.
         dropped: unpaired evidence; used where there are no pairs.
         hard: (N,) standardised loss of each item, for ``p_odd``; NaN where there is none.
         seed: of the folds.
@@ -107,7 +111,8 @@ def judge(
         said = ", ".join(f"{name} {length:,}" for name, length in lengths.items()) or "nothing"
         raise ConfigError(f"judge was given {said}; allowed: one kind of evidence or more, on equally many items")
     (count,) = set(lengths.values())
-    case = _Case(count, pictures, _losses(empty, rival, dropped=dropped), seed)
+    hurting = next((each for each in (empty, dropped) if each is not None and each.decided.any()), None)
+    case = _Case(count, pictures, _losses(empty, rival, dropped=dropped), hurting, seed)
     odd = OddImages.unknown(count) if hard is None else odd_images(hard)
     return case.judgement(odd, _word_score(pictures, rival, count))
 
@@ -145,10 +150,18 @@ def _ranks(values: Floats) -> Floats:
 class _Case:
     """The evidence on N captions, on its way to a verdict."""
 
-    def __init__(self, count: int, pictures: PictureEvidence | None, losses: LossEvidence | None, seed: int) -> None:
+    def __init__(
+        self,
+        count: int,
+        pictures: PictureEvidence | None,
+        losses: LossEvidence | None,
+        hurting: LossEvidence | None,
+        seed: int,
+    ) -> None:
         self.count = count
         self.pictures = pictures
         self.losses = losses
+        self.hurting = hurting
         self.seed = seed
         self.notes: list[str] = []
         self.share: float | None = None
@@ -198,13 +211,23 @@ class _Case:
         odds = sum(np.where(np.isfinite(part), part, 0) for part in self.contributions.values())
         odds = np.where(np.isfinite(found.score), odds, np.nan)
         p_wrong = 1 / (1 + np.exp(-odds))
-        return p_wrong, odds + 1e-3 * found.score, _bins(p_wrong)
+        return p_wrong, odds + 1e-3 * found.score, self._or_hurting(_bins(p_wrong))
+
+    def _or_hurting(self, verdict: list[Verdict | None]) -> list[Verdict | None]:
+        """What hurts beyond its error is worth a look, whatever its picture says: one word may be wrong."""
+        if self.hurting is None:
+            return verdict
+        hurts = _hurting(*self.hurting.moderated())
+        return [
+            VERDICTS[1] if loss == VERDICTS[0] and own in (None, VERDICTS[2]) else own
+            for own, loss in zip(verdict, hurts, strict=True)
+        ]
 
     def _by_losses(self) -> tuple[Floats, Floats, list[Verdict | None]] | None:
         """Without a probability: captions that hurt beyond their error."""
-        if self.losses is None or not self.losses.decided.any():
+        if self.hurting is None:
             return None
-        statistic, freedom = self.losses.moderated()
+        statistic, freedom = self.hurting.moderated()
         if not (known := int(np.isfinite(statistic).sum())):
             return None  # losses that do not vary tell no error
         verdict = _hurting(statistic, freedom)
@@ -223,8 +246,8 @@ def _cannot_tell(share: float) -> str:
 def _loss_odds(losses: LossEvidence, p_wrong: Floats) -> Floats:
     """Log odds of wrong against right that the losses add to ``p_wrong``, 0 where they are undecided.
 
-    Expectation and maximisation: which captions are wrong is not known, only likely; in turn the losses are told apart
-    by how likely that is, and that is said anew by the losses.
+    A few rounds of expectation and maximisation: which captions are wrong is not known, only likely; in turn the losses
+    are told apart by how likely that is, and that is said anew by the losses. More rounds would teach themselves.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -246,7 +269,7 @@ def _loss_odds(losses: LossEvidence, p_wrong: Floats) -> Floats:
         wrong = 1 / (1 + np.exp(-(start + odds)))
         if not 0 < wrong.sum() <= 2 * total + 1:
             return added
-    added[used] = odds
+    added[used] = _WEIGHT * odds
     return added
 
 

@@ -17,6 +17,8 @@ Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 _FEWEST = 30
 _FREEDOM = 5
 """Degrees of freedom of the t distribution that ordinary images follow: tails heavier than the normal one's."""
+_QUARTILE = 0.6745
+"""The upper quartile of a normal distribution of standard deviation 1."""
 _ODD = 0.9
 _COMPONENTS = 16
 _NEAR = 0.15
@@ -64,15 +66,16 @@ def odd_images(hard: Any) -> OddImages:
         raise ConfigError(f"hard has the shape {values.shape}; allowed: (N,), one number for each item")
     found = OddImages.unknown(len(values))
     known = np.flatnonzero(np.isfinite(values))
-    low, middle, high = np.quantile(values[known], (0.16, 0.5, 0.84)) if len(known) >= _FEWEST else (0, 0, 0)
+    low, middle, high = np.quantile(values[known], (0.25, 0.5, 0.75)) if len(known) >= _FEWEST else (0, 0, 0)
     for sign, spread, name in ((1, high - middle, "unusually hard"), (-1, middle - low, "unusually easy")):
         if spread <= 0:
             continue
+        unit = spread / _QUARTILE
         side = known[sign * (values[known] - middle) >= 0]
         side = side[np.argsort(-sign * values[side], kind="stable")]
-        expected = len(known) * t.sf(sign * (values[side] - middle) / spread, _FREEDOM)
+        expected = len(known) * t.sf(sign * (values[side] - middle) / unit, _FREEDOM)
         ordinary = np.minimum(1, expected / np.arange(1, len(side) + 1))
-        found.p_odd[side] = 1 - np.maximum.accumulate(ordinary)
+        found.p_odd[side] = 1 - np.minimum.accumulate(ordinary[::-1])[::-1]
         for item in side[found.p_odd[side] >= _ODD]:
             found.end[item] = name
     return found

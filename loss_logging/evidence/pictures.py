@@ -99,10 +99,13 @@ def picture_evidence(features: Any, words: CaptionWords, *, seed: int = 0, progr
     if rows.ndim != 2 or len(rows) != len(words):
         raise ConfigError(f"features has the shape {rows.shape}; allowed: ({len(words)}, D), a row for each caption")
     told = np.flatnonzero(~words.blank)
-    if reason := _nothing_to_learn(rows[told], words, len(told)):
+    rows = rows if len(told) == len(rows) else rows[told]  # no copy where none is needed
+    if reason := _nothing_to_learn(rows, words):
         return _nothing(len(words), reason)
-    model = _Model(rows[told], words.matrix[told], seed)
-    found = _Found(len(words), words.words, told)
+    model = _Model(rows, words.matrix[told], seed)
+    if not len(model.known):
+        return _nothing(len(words), "no word can be told from the pictures better than by how often it stands")
+    found = _Found(len(words), [words.words[word] for word in model.known], told)
     with progress_bar("Comparing pictures with captions", total=len(told), unit=" items", shown=progress) as bar:
         for part in model.blocks():
             found.add(model, part)
@@ -110,9 +113,9 @@ def picture_evidence(features: Any, words: CaptionWords, *, seed: int = 0, progr
     return found.finish()
 
 
-def _nothing_to_learn(rows: Any, words: CaptionWords, count: int) -> str:
-    if count < _FEWEST:
-        return f"{count} captioned pictures are too few to learn from; it takes {_FEWEST}"
+def _nothing_to_learn(rows: Any, words: CaptionWords) -> str:
+    if len(rows) < _FEWEST:
+        return f"{len(rows)} captioned pictures are too few to learn from; it takes {_FEWEST}"
     if not words.words:
         return "no word stands in two captions or more and not in all: nothing can be learnt from one for another"
     if (rows == rows[0]).all():
@@ -130,19 +133,22 @@ def _nothing(count: int, reason: str) -> PictureEvidence:
 
 
 class _Model:
-    """The fit of the words, and what it says of a block of items."""
+    """The fit of the words that pictures can tell, and what it says of a block of items."""
 
     def __init__(self, features: Any, matrix: Any, seed: int) -> None:
-        self.matrix = matrix
-        self.count, self.words = matrix.shape
+        self.count = matrix.shape[0]
         self.floor = np.float32(1 / self.count)
-        self.means = (np.asarray(matrix.sum(0)) / self.count).astype(np.float32).clip(self.floor, 1 - self.floor)
+        means = (np.asarray(matrix.sum(0)) / self.count).astype(np.float32).clip(self.floor, 1 - self.floor)
+        fit = smoother(features).fit(matrix, means)
+        self.known = np.flatnonzero(fit.penalty >= 0)
+        self.words = len(self.known)
+        self.matrix, self.means = matrix[:, self.known], means[self.known]
+        self.fit = Fit(fit.smoother, fit.weights[:, self.known], fit.penalty[self.known])
         self.usual = _logit(self.means)
-        self.fit: Fit = smoother(features).fit(matrix, self.means)
         self.rng = np.random.default_rng(seed)
         self.planted = int(np.clip(_PLANTED // self.count, 1, 4))
         self.candidates = self._candidates()
-        self.texts = matrix[self.candidates]
+        self.texts = self.matrix[self.candidates]
         self.lengths = self.texts.sum(1)
 
     def blocks(self) -> list[Ints]:

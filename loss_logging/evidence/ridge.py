@@ -93,17 +93,24 @@ def smoother(features: Floats, *, exact: int = _EXACT, landmarks: int = _LANDMAR
         from sklearn.metrics.pairwise import rbf_kernel
 
         spectrum, vectors = np.linalg.eigh(rbf_kernel(features, gamma=gamma))
-        basis = vectors
+        used = _used(spectrum)
+        basis = np.ascontiguousarray(vectors[:, used], np.float32)
     else:
         basis = _nystroem(features, gamma, landmarks)
         spectrum, turn = np.linalg.eigh(basis.T @ basis)
-        turn /= np.sqrt(np.maximum(spectrum, 1e-12))
-        for part in np.array_split(np.arange(len(basis)), -(-len(basis) // _ROWS)):
-            basis[part] = basis[part] @ turn
-    used = spectrum > 1e-5 * spectrum[-1]
+        used = _used(spectrum)
+        turn = turn[:, used] / np.sqrt(spectrum[used])
+        for part in np.array_split(np.arange(len(basis)), -(-len(basis) // _ROWS)):  # in place: it is what is large
+            basis[part, : turn.shape[1]] = basis[part] @ turn
+        basis = basis[:, : turn.shape[1]]
     spectrum = spectrum[used]
     kept = np.array([spectrum / (spectrum + penalty) for penalty in PENALTIES], np.float32)
-    return Smoother(np.ascontiguousarray(basis[:, used], np.float32), kept)
+    return Smoother(basis, kept)
+
+
+def _used(spectrum: Floats) -> Any:
+    """Which eigenvalues are more than rounding errors."""
+    return spectrum > 1e-5 * spectrum[-1]
 
 
 def _middle_distance(features: Floats) -> float:

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import gzip
-from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from hashlib import sha256
-from importlib.resources import files
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import jinja2
-import msgspec
 import pyarrow as pa
-from markupsafe import Markup
 
 from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.errors import LossLoggingError
-from loss_logging.pages.answer import ItemCounter, ItemCounts
 from loss_logging.pages.charts import charts, history_block, most_points, picked
 from loss_logging.pages.content import listed_items, rules_of, sections
+from loss_logging.pages.item_counts import ItemCounter
 from loss_logging.pages.items import figures_block, items_block, worst_items
+from loss_logging.pages.render import fragments, render
 from loss_logging.pages.run_reports import RunReports
 from loss_logging.pages.steps import EarlierSteps, step_blocks
 from loss_logging.records.log import LogVersionError, RecordLog
 from loss_logging.reports.items import read_items
 from loss_logging.reports.names import by_step
-from loss_logging.reports.report import DECISIVE_PAIRS, LossReport, WorstItem
+from loss_logging.reports.report import LossReport, WorstItem
 from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.locate import no_report_of
 from loss_logging.runs.lock import is_locked
@@ -36,10 +29,9 @@ from loss_logging.statistics.loss_curves import LossCurves, loss_curves
 from loss_logging.statistics.run import item_history
 from loss_logging.support.files import whole_file
 from loss_logging.support.progress_bar import announced, progress_bar
-from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, Thumbnails, existing
-from loss_logging.version import __version__
+from loss_logging.support.thumbnails import NoThumbnailError, Thumbnails, existing
 
-__all__ = ["CAPTION_SUFFIXES", "MOST_ITEMS", "PageBuilder", "flags", "fragments", "render", "tries_of"]
+__all__ = ["CAPTION_SUFFIXES", "MOST_ITEMS", "PageBuilder", "flags", "tries_of"]
 
 MOST_ITEMS = 100_000
 """Items that a page is still usable with."""
@@ -47,31 +39,10 @@ MOST_RECORDS = 400
 """Points in the history of one item."""
 _EARLIER_CARDS, _EARLIER_FLAGS, _MOST_EARLIER_ITEMS = 12, 10, 200
 CAPTION_SUFFIXES = (".txt", ".caption", ".cap", ".json")
-_PARTS = {
-    "overview": "overview.html",
-    "galleries": "galleries.html",
-    "ranking": "datasets.html",
-    "flags": "flagged.html",
-}
 _RUNNING = (
     "The run is still going on: this page shows its last save step. To see what comes, write the page again, set "
     "html: true in the run's configuration, or use loss-logging view."
 )
-_LOADER = "loader.js"
-_SCRIPTS = ("uPlot.iife.min.js", "tabulator.min.js")
-_OWN_SCRIPTS = (
-    "base.js",
-    "address.js",
-    "source.js",
-    "served.js",
-    "charts.js",
-    "table.js",
-    "details.js",
-    "ranking.js",
-    "page.js",
-)
-_STYLES = ("uPlot.min.css", "tabulator_simple.min.css", "page.css")
-_LICENCES = ("uPlot.LICENSE.txt", "tabulator.LICENSE.txt")
 
 
 class PageBuilder:
@@ -275,91 +246,6 @@ def flags(report: LossReport) -> list[list[Any]]:
     return [[flag.dataset, flag.path, ", ".join(flag.reasons)] for flag in report.flagged]
 
 
-def render(
-    reports: list[LossReport],
-    pictures: Callable[[str], Thumbnail],
-    problems: list[str],
-    blocks: dict[str, Any],
-    *,
-    config: TrainConfig,
-    total: int,
-    items_shown: int,
-    served: bool,
-    busy: str = "",
-    counts: ItemCounts | None = None,
-    tries: Mapping[tuple[str, str], tuple[int, int]] | None = None,
-    live_step: int | None = None,
-) -> str:
-    """The page as text.
-
-    Args:
-        reports: of the run, by step.
-        pictures: the picture of the image at a path.
-        problems: sentences that a reader must see.
-        blocks: what the page's scripts read, by name: plain data, or bytes.
-        config: of the run.
-        total, items_shown: how many items there are, and how many the table holds.
-        served: whether the page asks a server for its data, or is a file with all of it.
-        busy: what the server is doing, before everything is there.
-        counts: over every item; None where the report's lists are all there is.
-        tries: see `sections`.
-        live_step: the step that a server's figures are of; None where they are the report's.
-    """
-    return _template("page.html").render(
-        **sections(reports[-1] if reports else None, pictures, counts, tries),
-        **_context(total, len(reports), problems, inline=True, served=served, live_step=live_step),
-        job=config.job_name,
-        run_dir=str(config.save_root),
-        records_dir=str(config.records_dir),
-        items_shown=items_shown,
-        busy=busy,
-        version=__version__,
-        styles=[Markup(text) for text in _styles()],
-        loader=Markup(_asset(_LOADER)),
-        scripts=[_packed(text.encode()) for text in _scripts()],
-        style_hashes=_hashes(_styles()),
-        script_hashes=_hashes([_asset(_LOADER), *_scripts()]),
-        licences=[_asset(name) for name in _LICENCES],
-        blocks={name: _packed(block) for name, block in blocks.items()},
-    )
-
-
-def fragments(
-    found: dict[str, Any],
-    *,
-    total: int | None,
-    save_steps: int,
-    problems: list[str],
-    inline: bool = True,
-    served: bool = False,
-    live_step: int | None = None,
-) -> dict[str, str]:
-    """The parts of the page that change with the save step, by the id of their place in it.
-
-    Args:
-        found: of `sections`.
-        total, problems, served, live_step: see `render`.
-        save_steps: of the run.
-        inline: whether pictures are in the text; else the page's script puts them there.
-    """
-    context = found | _context(total, save_steps, problems, inline=inline, served=served, live_step=live_step)
-    return {place: _template(name).render(context) for place, name in _PARTS.items()}
-
-
-def _context(
-    total: int | None, save_steps: int, problems: list[str], *, inline: bool, served: bool, live_step: int | None
-) -> dict[str, Any]:
-    return {
-        "total": total,
-        "save_steps": save_steps,
-        "problems": problems,
-        "inline": inline,
-        "served": served,
-        "live_step": live_step,
-        "decisive_pairs": DECISIVE_PAIRS,
-    }
-
-
 def _no_report(config: TrainConfig, problems: list[str]) -> str:
     if problems:
         return f"{config.out_dir} holds no report of {config.job_name!r} that can be read: " + "; ".join(problems)
@@ -367,85 +253,3 @@ def _no_report(config: TrainConfig, problems: list[str]) -> str:
         f"{config.out_dir} holds no report of {config.job_name!r} yet; the first one comes with its first save step. "
         "To look at the records before that: loss-logging view"
     )
-
-
-def _template(name: str) -> jinja2.Template:
-    return _environment().get_template(name)
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("loss_logging.pages", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"figure": _figure, "percent": _percent, "middle": _middle}
-    return environment
-
-
-def _figure(value: float | None, digits: int = 4) -> str:
-    """A figure for people: thousands separated, four digits, a true minus.
-
-    >>> _figure(1234567), _figure(-0.123456), _figure(None)
-    ('1,234,567', '−0.1235', '–')
-    """
-    if value is None:
-        return "–"
-    text = f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
-    return text.replace("-", "\u2212", 1) if text.startswith("-") else text
-
-
-def _percent(share: float | None, signed: bool = True) -> str:
-    """A share for people.
-
-    >>> _percent(0.0912), _percent(-0.5), _percent(0.004, signed=False), _percent(None)
-    ('+9.1%', '−50%', '0.4%', '–')
-    """
-    if share is None:
-        return "–"
-    digits = 1 if abs(share) < 0.0995 else 0
-    sign = "\u2212" if share < 0 else "+" if signed else ""
-    return f"{sign}{abs(share):.{digits}%}"
-
-
-def _middle(text: str, most: int) -> str:
-    """A text without its middle where it is long: paths differ at both ends.
-
-    >>> _middle("a/very/long/folder/of/1.png", 15)
-    'a/very/…f/1.png'
-    """
-    if len(text) <= most:
-        return text
-    return f"{text[: (most - 1) // 2]}…{text[-((most - 1) - (most - 1) // 2) :]}"
-
-
-@cache
-def _asset(name: str) -> str:
-    text = files("loss_logging.pages").joinpath(f"assets/{name}").read_text("utf-8")
-    lines = text.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith(("//# sourceMappingURL", "/*# sourceMappingURL")))
-
-
-@cache
-def _scripts() -> list[str]:
-    """The libraries, each alone, and our own files as one; exactly as the page runs them, which knows their hashes."""
-    own = "".join(_asset(name) for name in _OWN_SCRIPTS)
-    return [*map(_asset, _SCRIPTS), f'"use strict";\n(() => {{\n{own}}})();\n']
-
-
-@cache
-def _styles() -> list[str]:
-    return [_asset(name) for name in _STYLES]
-
-
-def _hashes(texts: Iterable[str]) -> str:
-    return " ".join(f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in texts)
-
-
-def _packed(block: Any) -> str:
-    """Data as compressed base64: small, and whatever its texts hold, nothing in it can end a script element."""
-    data = block if isinstance(block, bytes) else msgspec.json.encode(block)
-    return b64encode(gzip.compress(data, compresslevel=9, mtime=0)).decode()

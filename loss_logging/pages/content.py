@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from loss_logging.captions.reason import SEVERITIES, FlaggedCaption, Reason
-from loss_logging.pages.answer import Answer, ItemCounts, answers, bin_of, drags, is_odd
+from loss_logging.pages.answer import Answer, answers, bin_of, drags, is_odd
 from loss_logging.pages.charts import shown_datasets
+from loss_logging.pages.item_counts import ItemCounts
 from loss_logging.pages.sentences import caption_sentence, file_name, odd_sentence, told_apart
 from loss_logging.reports.report import LossReport, PairedItems, Summary, WorstItem
 from loss_logging.support.thumbnails import Thumbnail

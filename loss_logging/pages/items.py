@@ -151,15 +151,25 @@ def items_block(table: pa.Table, total: int) -> dict[str, Any]:
 def figures_block(table: pa.Table) -> bytes:
     """The columns of a table that are numbers, one after the other, as `packed_figures`: they are most of a page."""
     return b"".join(
-        packed_figures(_numbers(table[column.name].combine_chunks()), _digits(column), _DECIMALS.get(column.name, 300))
+        packed_figures(
+            _numbers(table[column.name].combine_chunks()),
+            _digits(column, table.num_rows),
+            _DECIMALS.get(column.name, 300),
+        )
         for column in columns_of(table.schema)
         if column.kind == "number"
     )
 
 
-def _digits(column: Column) -> int:
-    """As many as the page shows of what people compare, fewer of what is there for the curious."""
-    return 2 if column.name == "standard_error" else 4 if column.shown else 3
+_MANY = 50_000
+
+
+def _digits(column: Column, rows: int) -> int:
+    """As many as the page shows of what people compare, fewer of what is there for the curious, of many items still
+    fewer: their last digits would be a tenth of the page."""
+    if column.name == "standard_error":
+        return 2
+    return 4 if column.shown else 2 if rows > _MANY else 3
 
 
 def _once(texts: pa.Array) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loss_logging.pages.answer import ItemCounts, count_items
 from loss_logging.pages.charts import spread
+from loss_logging.pages.item_counts import ItemCounts, count_items
 from loss_logging.pages.items import columns_of, figures_block
 from loss_logging.reports.artifact import ReportError
 from loss_logging.reports.items import read_items

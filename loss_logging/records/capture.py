@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from loss_logging.records.dataflow.trace import Mean, Opaque, Trace
-from loss_logging.records.dataflow.usual_calls import CHANGES_ARGUMENTS, usual_calls, ways, without_result
+from loss_logging.records.dataflow.facts import Mean, Opaque
+from loss_logging.records.dataflow.trace import Trace
+from loss_logging.records.dataflow.usual_calls import CHANGES_ARGUMENTS, safely, usual_calls, ways, without_result
 
 if TYPE_CHECKING:
     import torch
@@ -127,34 +128,46 @@ def with_weight(l1_loss: Callable[..., Any], types: Any, kwargs: Mapping[str, An
 def capture_per_example_loss(batch_size: int) -> Iterator[CapturedLosses]:
     """Obtain the per-example losses of code that only returns a scalar, without editing it.
 
-    Inside the block these reductions are recognised where they give a scalar: ``mean`` and ``sum`` of a tensor whose
-    first dimension is the batch (in one call, or per example first, with weights multiplied in between), and
-    ``mse_loss``, ``l1_loss``, ``smooth_l1_loss``, ``huber_loss`` and ``cross_entropy`` of ``torch.nn.functional``,
-    called directly or through their modules; also where (B, ...) was flattened before. Afterwards the scalar may be
-    cast, detached, and multiplied or divided by numbers, as for gradient accumulation.
+    Inside the block every torch call is followed: a tensor that comes from outside with a first dimension of B has one
+    example per row, and from there on it is known which dimensions carry the examples, in which order, through
+    elementwise functions, views, reshapes, reductions, products and the layers of models. So ``mean`` and ``sum`` are
+    taken apart wherever all examples go into them equally (also flattened, transposed, with frames in the batch, in a
+    loop over the examples), and so are these functions of ``torch.nn.functional`` and their modules: ``mse_loss``,
+    ``l1_loss``, ``smooth_l1_loss``, ``huber_loss``, ``binary_cross_entropy``, ``binary_cross_entropy_with_logits``,
+    ``kl_div``, ``poisson_nll_loss``, ``soft_margin_loss``, ``cross_entropy`` and ``nll_loss``. Afterwards the scalar
+    may be cast, detached, added to a total that is zero, and multiplied or divided by numbers, as for gradient
+    accumulation.
 
-    ``captured.losses`` is (B,) and its mean equals the scalar, weights and factors included, to float32 accuracy or to
-    that of the scalar's dtype where it is less. Or it is None, and ``captured.reason`` says why. It is None rather than
-    wrong:
+    ``captured.losses`` is (B,), in the order of the batch, and its mean equals the scalar, weights and factors
+    included, to float32 accuracy or to that of the scalar's dtype where it is less. A ``weight=`` that divides by its
+    own sum is included as the scalar has it: each row is the example's share, B times its weighted sum over the sum of
+    all weights. Or ``losses`` is None, and ``captured.reason`` says why. It is None rather than wrong:
 
     * when a term was added to the mean, or two means were summed (prior preservation): add the terms per example;
-    * when the block leaves several different scalars alive, such as a statistic kept for logging. Scalars that require
-      a gradient are preferred, and ``backward`` in the block must agree; ``captured.check(loss)`` names the one meant;
-    * when ``cross_entropy`` has class weights, or ignores more targets of one example than of another: a mean over all
-      tokens weighs examples by their length.
+    * when examples were reordered, mixed or selected by their values, and after any function that is not known;
+    * when ``cross_entropy`` or ``nll_loss`` has class weights, or ignores more targets of one example than of another:
+      a mean over all tokens weighs examples by their length;
+    * when the block leaves several scalars with a gradient alive, or none.
+
+    **When to name the loss.** ``captured.check(loss)`` says which scalar is meant. Without it, the answer is about the
+    only scalar that is alive at the end of the block and requires a gradient, or that ``backward`` was called on in the
+    block. That is safe for a plain block: training code whose loss is made by torch calls. In all other cases call
+    ``check``: without gradients (evaluation), where metrics with a gradient are kept, and where code that no call is
+    seen of may make the loss (``torch.compile``, ``torch.jit``, an ``autograd.Function``, NumPy, other threads); of
+    such a loss nothing is known, and ``check`` says so. ``check`` costs nothing, and never answers for another scalar.
 
     The scalar, the gradient and the random state are bit for bit what they are without the block. Autocast,
-    ``no_grad``, ``inference_mode``, ``backward`` in the block, compiled models and blocks within blocks work.
+    ``no_grad``, ``inference_mode``, ``backward`` in the block, compiled models, ``vmap`` and blocks within blocks work.
+    Whatever fails in what watches makes the answer None; it never reaches the training.
 
-    Limits: a tensor whose first dimension has length ``batch_size`` is taken to hold one row per example. Transposing,
-    reordering and indexing such a tensor are noticed; a matrix product over the batch, or another dimension that comes
-    to the front later and happens to be as long, is not. Calls in other threads and inside ``torch.compile`` are not
-    seen: compile the model and not the loss. Changing a scalar in place through ``.data`` is not noticed. A scalar by
-    which the code multiplies or divides a larger tensor, such as a learned gate, is not expected to be the loss.
+    Limits: the first dimension of a tensor from outside is taken for the batch where it has length B; so is what code
+    that is not seen makes in the block. Statistics over the batch inside ``batch_norm`` leave rows known. A number
+    taken out of torch (``item``) and multiplied in again is a number like any other.
 
     Cost: the unreduced loss is computed a second time, without a graph, in pieces of at most 64 MiB of float32, and
-    every torch call in the block is looked at: about 0.1 ms for the block and 2 to 5 us a call on a CPU. Keep the block
-    around the loss alone where the code allows it.
+    every torch call in the block passes through Python: about 0.1 to 0.3 ms for the block and 3 to 10 us a call on a
+    CPU, of which torch itself takes more than half (``python -m benchmarks.capture``). Keep the block around the loss
+    alone where the code allows it.
 
     Args:
         batch_size: B, the number of rows of the tensors that the loss is computed from.
@@ -185,13 +198,12 @@ def _mode() -> Any:
     from torch.overrides import TorchFunctionMode
 
     tensor, is_compiling, way_of, matters = torch.Tensor, torch.compiler.is_compiling, ways().get, without_result()
-    l1_loss = torch.nn.functional.l1_loss
 
     class CaptureMode(TorchFunctionMode):
         def __init__(self, trace: Trace) -> None:
             super().__init__()
             self.trace = trace
-            self.is_usual = usual_calls(trace)
+            self.passes = safely(usual_calls(trace), trace)
 
         def __torch_function__(
             self,
@@ -204,49 +216,48 @@ def _mode() -> Any:
                 return func(*args, **(kwargs or {}))
             way = way_of(func)
             if way == CHANGES_ARGUMENTS or (kwargs and kwargs.get("out") is not None):
-                return self.with_care(func, types, args, kwargs or {})
+                return _with_care(self.trace, func, types, args, kwargs or {})
             result = func(*args, **kwargs) if kwargs else func(*args)
             if type(result) is tensor:
-                if self.is_usual(way, args, kwargs, result):
+                if self.passes(way, args, kwargs, result):
                     return result
             elif type(result) is torch.Size or not (isinstance(result, (tuple, list, tensor)) or func in matters):
                 return result
-            self.look(func, args, kwargs or {}, result, None)
+            _look(self.trace, sys._getframe(1), (func, args, kwargs or {}, result))
             return result
-
-        def with_care(
-            self, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-        ) -> Any:
-            """A call that may change its arguments, so that they are looked at first."""
-            before = None
-            try:
-                if func is l1_loss:
-                    kwargs = with_weight(func, types, kwargs)
-                if self.trace.broken is None:
-                    with torch._C.DisableTorchFunction():
-                        before = self.trace.before_change(args, kwargs)
-            except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
-                self.trace.broke(error)
-            result = func(*args, **kwargs)
-            self.look(func, args, kwargs, result, before)
-            return result
-
-        def look(
-            self,
-            func: Callable[..., Any],
-            args: tuple[Any, ...],
-            kwargs: Mapping[str, Any],
-            result: Any,
-            before: dict[int, Any] | None,
-        ) -> None:
-            if self.trace.broken is not None:
-                return
-            try:
-                if is_in_compiled_code(sys._getframe(2), func):
-                    return
-                with torch._C.DisableTorchFunction():
-                    self.trace.observe(func, args, kwargs, result, before)
-            except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
-                self.trace.broke(error)
 
     return CaptureMode
+
+
+def _with_care(
+    trace: Trace, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Any:
+    """A call that may change its arguments, so that they are looked at first."""
+    import torch
+
+    before = None
+    try:
+        if func is torch.nn.functional.l1_loss:
+            kwargs = with_weight(func, types, kwargs)
+        if trace.broken is None:
+            with torch._C.DisableTorchFunction():
+                before = trace.before_change(func, args, kwargs)
+    except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
+        trace.broke(error)
+    result = func(*args, **kwargs)
+    _look(trace, sys._getframe(2), (func, args, kwargs, result, before))
+    return result
+
+
+def _look(trace: Trace, caller: types_.FrameType, seen: tuple[Any, ...]) -> None:
+    """Tell the trace what was called, where it is the user's code that calls."""
+    import torch
+
+    if trace.broken is not None:
+        return
+    try:
+        if not is_in_compiled_code(caller, seen[0]):
+            with torch._C.DisableTorchFunction():
+                trace.observe(*seen)
+    except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
+        trace.broke(error)

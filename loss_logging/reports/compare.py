@@ -74,7 +74,8 @@ class DatasetChange(msgspec.Struct, frozen=True):
 
 
 class ItemChange(msgspec.Struct, frozen=True):
-    """An item in both reports; ``z`` is the change over its standard error, for losses."""
+    """An item in both reports; ``z`` is the change over its standard error, for losses. ``caption_before`` is its
+    caption in the first report, where that was another one."""
 
     dataset: str
     path: str
@@ -85,6 +86,7 @@ class ItemChange(msgspec.Struct, frozen=True):
     z: float | None
     n_before: int
     n_after: int
+    caption_before: str | None = None
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,7 +162,7 @@ _COUNTS = """
 """
 _ONLY = "SELECT dataset, path FROM changes WHERE {} ORDER BY dataset, path LIMIT ?"
 _CHANGED = """
-    SELECT dataset, path, caption, figure_before, figure_after, change, z, n_before, n_after
+    SELECT dataset, path, caption, figure_before, figure_after, change, z, n_before, n_after, caption_before
     FROM changes
     WHERE {}
     ORDER BY abs(coalesce(z, change)) DESC, dataset, path

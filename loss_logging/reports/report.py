@@ -5,12 +5,17 @@ Tracker names are decided here, once, so that every tracker shows the same ones.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from loss_logging.captions.reason import DatasetCaptions, FlaggedCaption
 from loss_logging.evidence.verdict import VERDICTS, Verdict
+from loss_logging.support.extras import is_installed, missing_package
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
 
 __all__ = [
     "DECISIVE_PAIRS",
@@ -286,6 +291,49 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
     json_path: str | None = None
     pictures: list[Picture] = []  # of items in the rankings, for trackers; not in the JSON
 
+    def to_pandas(self) -> pd.DataFrame:
+        """One row for each item: its dataset, its path and the figures of `ItemStats`.
+
+        Raises:
+            LossLoggingError: pandas is not installed, or the figures of the items are not there any more.
+
+        Example:
+            >>> stats = ItemStats(1, 0.5, 0.5, 0.5, 0.0, 0.5, None, None, "a cat")
+            >>> summary = Summary(1, 0.5, 0.5, 0.5, 0.5, 0.0, 0, {})
+            >>> datasets = {"cats": DatasetReport(summary, item_stats={"1.png": stats})}
+            >>> report = LossReport(job=Job("job", 1, ""), global_=summary, datasets=datasets)
+            >>> report.to_pandas()[["path", "average_loss"]].values.tolist()
+            [['1.png', 0.5]]
+        """
+        from loss_logging.reports.notebook import item_table
+
+        if not is_installed("pandas"):
+            raise missing_package("pandas", "pandas", subject="to_pandas()")
+        frame: pd.DataFrame = item_table(self).to_pandas()
+        return frame
+
+    def to_polars(self) -> pl.DataFrame:
+        """One row for each item: its dataset, its path and the figures of `ItemStats`.
+
+        Raises:
+            LossLoggingError: polars is not installed, or the figures of the items are not there any more.
+        """
+        from loss_logging.reports.notebook import item_table
+
+        if not is_installed("polars"):
+            raise missing_package("polars", "polars", subject="to_polars()")
+        import polars as pl
+
+        frame = pl.from_arrow(item_table(self))
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        from loss_logging.reports.notebook import report_html
+
+        return report_html(self)
+
     @property
     def prefix(self) -> str:
         """First part of every name in the trackers."""
@@ -294,7 +342,8 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
     @property
     def scalars(self) -> dict[str, float]:
         """Mean loss per dataset since the last time, how many captions per dataset are very likely wrong, to look at
-        and undecided, and the number of flagged captions per rule."""
+        and undecided, and the number of flagged captions per rule.
+        """
         losses = {loss_scalar_name(self.prefix, name): value for name, value in self.recent.items()}
         verdicts = {
             f"{self.prefix}/captions/{bin_}/{name}": float(getattr(dataset.verdicts, bin_))

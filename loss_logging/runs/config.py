@@ -40,7 +40,7 @@ from loss_logging.support.object_store import as_url
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["TrainConfig", "caption_config_from_file", "check_job_name", "check_save_root", "spool_of"]
+__all__ = ["TrainConfig", "caption_config_from_file", "check_captions", "check_job_name", "check_save_root", "spool_of"]
 
 Prefix: TypeAlias = Annotated[
     str,
@@ -153,7 +153,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
             "job_name": check_job_name,
             "save_root": check_save_root,
             "spool": _check_spool,
-            "captions": _check_captions,
+            "captions": check_captions,
             "loggers": _check_loggers,
         }
 
@@ -257,8 +257,8 @@ def caption_config_from_file(path: str | Path) -> CaptionConfig:
         if not isinstance(content, Mapping):
             raise ConfigError(f"got {shown(content)}; allowed: a mapping with keys of CaptionConfig")
         if "captions" in content:
-            return _check_captions(content["captions"], CaptionConfig, "captions")
-        return _check_captions(content, CaptionConfig, "$")
+            return check_captions(content["captions"], CaptionConfig, "captions")
+        return check_captions(content, CaptionConfig, "$")
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
@@ -298,7 +298,7 @@ def _check_folder(value: Any, _hint: Any, where: str) -> Path:
     return Path(value).expanduser()
 
 
-def _check_captions(value: Any, hint: Any, where: str) -> CaptionConfig:
+def check_captions(value: Any, hint: Any, where: str) -> CaptionConfig:
     if isinstance(value, Mapping):
         check_keys(CaptionConfig, value, where)
     try:

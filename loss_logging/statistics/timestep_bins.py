@@ -88,4 +88,8 @@ def first_timesteps(queries: Queries, block_steps: int, after: int, through: int
     whole = (block * block_steps for (block, _), n in zip(blocks, seen, strict=True) if n >= _ENOUGH)
     end = next((step for step in whole if step <= through), None)
     found: list[tuple[Any, ...]] = queries.rows("timesteps", after=after, through=through if end is None else end)
-    return (bins_of_timesteps(*zip(*found, strict=True)) if found else None), end is not None
+    if not found:
+        return None, end is not None
+    values, counts, lowest, highest = zip(*found, strict=True)
+    edges = bins_of_timesteps(values, counts)  # of rounded ones
+    return [min(edges[0], *lowest), *edges[1:-1], max(edges[-1], *highest)], end is not None

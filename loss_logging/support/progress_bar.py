@@ -1,7 +1,8 @@
-"""Progress bars of the commands: on standard error, where that is a terminal, for what takes more than a second."""
+"""Progress bars: on standard error, where that is a terminal or a notebook's cell, of what takes more than a second."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,7 +25,7 @@ def progress_bar(
         unit: what is counted.
         shown: False shows nothing.
     """
-    disable = None if shown else True  # None: where it is no terminal
+    disable = _disable(shown=shown)
     return tqdm(over, label, total, unit=unit, unit_scale=True, delay=1, leave=False, disable=disable)
 
 
@@ -39,5 +40,12 @@ def counted(batches: Iterable[pa.RecordBatch], label: str, *, shown: bool) -> It
 @contextmanager
 def announced(label: str, *, shown: bool) -> Iterator[None]:
     """Say what is being done while it cannot be told how far it is."""
-    with tqdm(desc=label, bar_format="{desc}…", leave=False, disable=None if shown else True):
+    with tqdm(desc=label, bar_format="{desc}…", leave=False, disable=_disable(shown=shown)):
         yield
+
+
+def _disable(*, shown: bool) -> bool | None:
+    """What `tqdm` is told; None stands for "where it is no terminal". What a notebook's kernel writes to standard error
+    is shown below the running cell, which is no terminal."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return not shown or (None if getattr(shell, "kernel", None) is None else False)

@@ -75,24 +75,56 @@ def _deliver(config: TrainConfig, spec: BackendSpec, progress: bool) -> Pushed:
     lacking = all_missed(config, ledger)
     tracker = NotedBackend(spec, config, lambda backend, ledger: _prepare(backend, ledger, lacking))
     failed: list[str] = []
+    refused, taken = _Refused(), False
     arrived: list[Row] = []
     rows = lacking.rows(lambda step, reason: failed.append(f"the report of step {step} was not delivered: {reason}"))
     label = f"{config.job_name} to {spec.name}"
     pictures = PictureMaker(config)
     for row in progress_bar(label, rows, total=len(lacking), shown=progress):
+        if refused.is_hopeless and not taken:
+            refused.untried += 1
+            continue
         if isinstance(row.payload, LossReport):
             row = row._replace(payload=pictures.added_to(row.payload))
         try:
             tracker.write(row)
+            taken = True
             arrived += tracker.settle()
         except Exception as error:  # noqa: BLE001 whatever one meets, the next ones are tried
-            failed.append(f"{row} was not delivered: {type(error).__name__}: {error}")
+            refused.add(row, error)
     try:
         arrived += tracker.close()
     except Exception as error:  # noqa: BLE001
         failed.append(f"the last things may not have arrived: {type(error).__name__}: {error}")
+    failed += refused.sentences()
     reports = sum(row.is_report for row in arrived)
     return Pushed(config.job_name, reports, len(arrived) - reports, failed)
+
+
+class _Refused:
+    """What could not be delivered, by the reason: a tracker that takes nothing says so once, not for each step."""
+
+    FEW = 3
+    """So many with one reason, and nothing that was taken: the rest would meet the same."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[Row]] = {}
+        self.untried = 0
+
+    def add(self, row: Row, error: Exception) -> None:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        self._rows.setdefault(reason, []).append(row)
+
+    @property
+    def is_hopeless(self) -> bool:
+        return len(self._rows) == 1 and sum(map(len, self._rows.values())) >= self.FEW
+
+    def sentences(self) -> list[str]:
+        found = []
+        for reason, (first, *others) in self._rows.items():
+            n = len(others) + self.untried * (len(self._rows) == 1)
+            found.append(f"{first}{f' and {n:,} more' if n else ''} {'were' if n else 'was'} not delivered: {reason}")
+        return found
 
 
 def _prepare(backend: Backend, ledger: Ledger, lacking: Missed) -> None:

@@ -22,6 +22,8 @@ from loss_logging.records.columns import LAST_STEP, table_from_records
 from loss_logging.records.no_trace import no_trace
 from loss_logging.records.record import RecordLike
 from loss_logging.records.tables import table_of_records
+from loss_logging.reports.artifact import read_without_items
+from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
 from loss_logging.support.chance import uniform_of
 from loss_logging.support.extras import require
@@ -301,6 +303,16 @@ class LossLogger:
         future = self._run.save(recorder, step)
         self._last_save = (step, recorder.appended, future)
         return future
+
+    def latest(self) -> LossReport | None:
+        """The report of the newest save step that is on disk, without the figures of its items, which its `to_pandas`
+        reads; None before the first one. A notebook shows it.
+
+        Raises:
+            LossLoggingError: the file is damaged.
+        """
+        paths = self.config.report_paths()
+        return read_without_items(paths[-1]) if paths else None
 
     def close(self) -> list[str]:
         """Write what is left, close what was opened, within ``close_timeout_seconds``; say what was not delivered.

@@ -7,11 +7,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from captioned_folders import PNG, image, kinds, loss_logging, read, write
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.folder.check import check_folder
@@ -22,7 +24,7 @@ from loss_logging.cli.commands.as_trained import as_trained
 from loss_logging.errors import ConfigError
 
 SKIP, FAILS, NONE = "skip", "fails", "none"
-WILDCARDS = msgspec.structs.replace(TRAINERS["kohya"], lines="each", lines_of_tables="each", resolves=("choices",))
+WILDCARDS = TRAINERS["kohya"].with_lines("each")
 READERS: dict[str, Trainer] = {"wildcards": WILDCARDS, **TRAINERS}
 
 
@@ -161,8 +163,10 @@ def test_subfolders_of_onetrainer(tmp_path: Path) -> None:
 def test_masks_and_controls(tmp_path: Path) -> None:
     """OneTrainer's masks and ai-toolkit's control images are no images of their own."""
     write(tmp_path, {"1.png": PNG, "1.txt": "a cat", "1-masklabel.png": PNG, "_controls/1.png": PNG})
-    for trainer in ("onetrainer", "ai-toolkit"):
-        assert trained(tmp_path, trainer) == {"1.png": "a cat"}
+    assert trained(tmp_path, "onetrainer") == {"1.png": "a cat"}
+    assert trained(tmp_path, "ai-toolkit") == {"1.png": "a cat", "1-masklabel.png": ""}
+    write(tmp_path, {"10_cat/1-masklabel.png": PNG})
+    assert trained(tmp_path, "kohya") == {"1-masklabel.png": "cat"}
 
 
 def test_file_names_as_captions(tmp_path: Path) -> None:
@@ -194,6 +198,15 @@ def test_metadata_of_kohya(tmp_path: Path) -> None:
     files, problems = read(tmp_path)
     assert {Path(file.path).name: file.caption for file in files}["2.png"] == "goat, 1animal"
     assert not problems.kept
+
+
+def test_tables_beside_files(tmp_path: Path) -> None:
+    """Kohya takes the files of its folders, and not a table above them; a row without a caption is one of none."""
+    write(tmp_path, {"10_dog/1.png": PNG, "10_dog/1.txt": "file", "10_dog/2.png": PNG})
+    write(tmp_path, {"meta_cap.json": json.dumps({"10_dog/1": {"caption": "table"}})})
+    assert trained(tmp_path, "kohya") == {"1.png": "file", "2.png": "dog"}
+    folder = write(tmp_path / "other", {"1.png": PNG, "m.json": json.dumps({"1.png": {"caption": None}})})
+    assert trained(folder, "kohya") == {"1.png": ""}
 
 
 def test_tables_of_other_trainers(tmp_path: Path) -> None:
@@ -325,6 +338,13 @@ def test_what_no_trainer_reads(tmp_path: Path) -> None:
         {"1.png": image(), "1.json": '{"caption": "a cat on a sofa"}', "2.png": image(), "2.TXT": "a dog runs fast"},
     )
     assert found(tmp_path) == {"no_trainer_reads_json": 1, "suffix_in_capitals": 1}
+
+
+def test_class_tokens_are_of_kohya(tmp_path: Path) -> None:
+    """Where another trainer has nothing, that is an error in a folder of kohya's shape, too."""
+    write(tmp_path / "10_sks dog", {"1.png": image(), "2.png": image(), "2.txt": "a dog runs on a beach"})
+    assert found(tmp_path, trainer="kohya") == {"class_tokens": 1, "usual_suffix": 1, "short": 1}
+    assert found(tmp_path, trainer="ai-toolkit") == {"empty": 1}
 
 
 def test_kohya_wants_to_be_told_of_txt(tmp_path: Path) -> None:
@@ -475,6 +495,61 @@ def test_files_that_are_no_configuration(tmp_path: Path, name: str, content: str
         settings_from_file(write(tmp_path, {name: content}) / name)
 
 
+KEYS = [
+    *(
+        "datasets",
+        "subsets",
+        "general",
+        "image_dir",
+        "metadata_file",
+        "caption_prefix",
+        "enable_wildcard",
+        "train_data_dir",
+    ),
+    *(
+        "caption_extension",
+        "shuffle_caption",
+        "class_tokens",
+        "image_directory",
+        "image_jsonl_file",
+        "config",
+        "process",
+    ),
+    *("folder_path", "dataset_path", "trigger_word", "default_caption", "caption_ext", "directory", "path", "dataset"),
+    *(
+        "model",
+        "skip_empty_caption",
+        "instance_data_dir",
+        "caption_strategy",
+        "instance_prompt",
+        "dataset_type",
+        "text",
+    ),
+    *("prompt_source", "prompt_path", "include_subdirectories", "enabled", "concepts", "concept_file_name"),
+    *("prepend_instance_prompt", "keep_tokens_separator"),
+]
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 9)
+    | st.sampled_from(["", "a", "textfile", "instanceprompt", "concept", "x\0"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
+    max_leaves=30,
+)
+
+
+@hypothesis_settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(VALUES)
+def test_any_configuration_is_read_or_refused(tmp_path: Path, content: Any) -> None:
+    """Whatever a file holds, what comes is settings that can be used, or a sentence."""
+    write(tmp_path, {"a.json": json.dumps(content), "a/1.png": PNG, "a/1.txt": "a, b"})
+    try:
+        found_ = settings_from_file(tmp_path / "a.json")
+    except (ConfigError, OSError):
+        return
+    assert isinstance(trained(tmp_path, found_), dict)
+
+
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 PAGE = (Path(__file__).parents[2] / "docs" / "trainer_captions.md").read_text("utf-8")
@@ -533,5 +608,8 @@ def test_as_trained(tmp_path: Path) -> None:
     config = ("--trainer-config", tmp_path / "data.toml")
     done = loss_logging("check-captions", tmp_path / "10_dog", "--as-trained", *config)
     assert done.stdout.splitlines() == ['1.png: "photo, a cat" | "more"', '2.png: "photo, sks dog"']
+    done = loss_logging("check-captions", tmp_path, "--as-trained", "--lines", "each")
+    assert done.stdout.splitlines()[0] == '10_dog/1.png: "a cat" | "more"'
+    assert loss_logging("check-captions", tmp_path / "x", "--lines", "each").returncode == 2
     done = loss_logging("check-captions", tmp_path, "--trainer", "onetrainr")
     assert done.returncode == 2

@@ -159,7 +159,7 @@ from loss_logging.training import reporter_client
 from loss_logging.trackers.memory import MemoryBackend
 import psutil
 memory = MemoryBackend()
-reporter_client._SILENT_SECONDS, reporter_client.ALIVE_SECONDS = 6, 0.1
+reporter_client.ALIVE_SECONDS = 0.1
 with LossLogger(**options(root, loggers=[memory])) as losses:
     log(losses, 1)
     losses.save_step(1).result()
@@ -170,6 +170,7 @@ with LossLogger(**options(root, loggers=[memory])) as losses:
         if step % 50 == 0:
             losses.save_step(step)
     assert psutil.Process().children() == [child]  # nothing has waited until it was replaced
+    reporter_client._SILENT_SECONDS = 6
     losses.save_step(200).result(60)
     assert psutil.Process().children() != [child]
 print([report.job.step for report in memory.reports])

@@ -32,10 +32,11 @@ from PIL import Image
 from loss_logging import LossLogger, TrainConfig, read_report
 from loss_logging.captions.reason import FlaggedCaption, Reason
 from loss_logging.errors import LossLoggingError
-from loss_logging.pages.build import PageBuilder, render
+from loss_logging.pages.build import PageBuilder
 from loss_logging.pages.content import sections
 from loss_logging.pages.figures import NO_FIGURE
 from loss_logging.pages.items import figures_block, items_block, worst_items
+from loss_logging.pages.render import render
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.report import DatasetReport, Job, LossReport, PairedItems, Summary

@@ -13,8 +13,9 @@ from playwright.sync_api import Browser, Page, expect
 from watched import Watched
 
 from loss_logging import LossLogger, LossReport, read_report
-from loss_logging.pages.answer import bin_of, count_items, drags
+from loss_logging.pages.answer import bin_of, drags
 from loss_logging.pages.build import PageBuilder
+from loss_logging.pages.item_counts import count_items
 from loss_logging.reports.items import read_items
 from loss_logging.reports.report import WorstItem
 from loss_logging.runs.locate import find_run

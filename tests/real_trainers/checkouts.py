@@ -36,6 +36,7 @@ class Checkout(NamedTuple):
         """Run a driver, which trains in ``out``, and read what it found. A Python without the trainer's needs skips."""
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
         environment |= {"PYTHONPATH": str(ROOT), "TOKENIZERS_PARALLELISM": "false", "CI": "1"}
+        environment |= {"NO_ALBUMENTATIONS_UPDATE": "1", "DISABLE_TELEMETRY": "YES"}
         out.mkdir(parents=True, exist_ok=True)
         command = [self.python, DRIVERS / f"{driver}.py", self.folder, out, *arguments]
         done = subprocess.run(

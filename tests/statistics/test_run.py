@@ -529,6 +529,17 @@ def test_bins_stay_as_the_first_timesteps_made_them(tmp_path: Path) -> None:
     assert outside[1:] == (curve.edges[0], curve.edges[-1])
 
 
+@pytest.mark.parametrize("n", [1, 2, 5, 12, 300])
+def test_no_timestep_that_made_the_bins_is_outside(tmp_path: Path, n: int) -> None:
+    """However few there are, and whatever digits they have."""
+    log = RecordLog(tmp_path)
+    rng = np.random.default_rng(n)
+    write(log, [record(path=str(i), step=1, timestep=float(t)) for i, t in enumerate(rng.random(n))])
+    (numbers := run_statistics(log, timestep_scale=None)).advance(1)
+    assert numbers.timesteps_outside() is None
+    assert numbers._queries.rows("timesteps_outside") == [(0, n)]
+
+
 def test_a_stated_scale_is_kept(tmp_path: Path) -> None:
     """Its bins are equal, whatever the timesteps are, and one record outside is said to be."""
     log = RecordLog(tmp_path)

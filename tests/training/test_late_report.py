@@ -52,6 +52,19 @@ def call(*arguments: str | Path) -> str:
     return done.stdout
 
 
+def figures_in(path: Path) -> dict[str, Any]:
+    """What a report says, but for when and where it was made; items by their paths."""
+    report = strict_json(path)
+    del report["job"]["created"], report["config"]["save_root"]
+    for dataset in report["datasets"].values():
+        dataset["item_stats"] = dict(sorted(dataset["item_stats"].items()))
+    return report
+
+
+def items_in(path: Path) -> list[dict[str, Any]]:
+    return [row for batch in read_items(path) for row in batch.to_pylist()]
+
+
 @pytest.mark.parametrize("items", ["json", "parquet"])
 @pytest.mark.parametrize("options", [{}, {"log_per_dataset": False}, {"log_per_example": False}, {"keep_reports": 1}])
 def test_the_report_is_the_runs_own(items: str, options: dict[str, Any], tmp_path: Path) -> None:
@@ -68,11 +81,8 @@ def test_the_report_is_the_runs_own(items: str, options: dict[str, Any], tmp_pat
         own = tmp_path / "with" / "loss_logging" / path.name
         if not own.exists():  # keep_reports=1
             continue
-        found, expected = strict_json(path), strict_json(own)
-        for report in (found, expected):
-            del report["job"]["created"], report["config"]["save_root"]
-        assert_same(found, expected, rel=1e-12)
-        assert_same(*([row for batch in read_items(p) for row in batch.to_pylist()] for p in (path, own)), rel=1e-12)
+        assert_same(figures_in(path), figures_in(own), rel=1e-12)
+        assert_same(*(sorted(map(str, items_in(place))) for place in (path, own)))
 
 
 def test_a_run_without_any_report_is_shown(tmp_path: Path) -> None:
@@ -181,3 +191,60 @@ def test_a_run_in_an_object_store(tmp_path: Path) -> None:
     assert (read_report(path).job.step, read_report(path).config["save_every"]) == (70, 50)
     with pytest.raises(LossLoggingError):
         find_report("memory://bucket/late")
+
+
+# --- timesteps, in whole runs -----------------------------------------------------------------------------------------
+
+
+def steps_of(losses: LossLogger, first: int, last: int) -> Path | None:
+    """Train for some steps on timesteps of 0 to 80, saving at every 20th; the last report."""
+    path = None
+    for step in range(first, last + 1):
+        rng = np.random.default_rng(step)
+        sigmas = np.minimum(np.exp(rng.normal(-1.2, 1.2, 8)), 80)
+        losses.log_batch(
+            step,
+            sigmas + rng.random(8),
+            paths=[f"{i}.png" for i in rng.integers(0, 20, 8)],
+            datasets="d",
+            captions=["a cat on a mat"] * 8,
+            timesteps=sigmas,
+        )
+        if step % 20 == 0:
+            path = losses.save_step(step).result()
+    return path
+
+
+@pytest.mark.parametrize("resumed_at", [5, 25, 50])
+def test_figures_do_not_depend_on_a_resume(resumed_at: int, tmp_path: Path) -> None:
+    """Bins that the first timesteps made are the same whenever the first save was, and resumed or not."""
+    options: dict[str, Any] = {"job_name": "cats", "loggers": [], "reporter": "inline", "save_every": 20}
+    with LossLogger(save_root=tmp_path / "whole", **options) as losses:
+        whole = steps_of(losses, 1, 60)
+    with LossLogger(save_root=tmp_path / "parts", **options) as losses:
+        steps_of(losses, 1, resumed_at + 9)
+    with LossLogger(save_root=tmp_path / "parts", **options) as losses:
+        losses.resume(resumed_at)
+        parts = steps_of(losses, resumed_at + 1, 60)
+    assert whole is not None
+    assert parts is not None
+    found, expected = figures_in(parts), figures_in(whole)
+    for report in (found, expected):
+        del report["job"], report["recent"]
+    assert_same(found, expected, rel=1e-9)
+    curve = found["global"]["loss_by_timestep"]
+    assert len(curve["edges"]) == 21
+    assert max(curve["counts"]) < 3 * min(curve["counts"])
+
+
+def test_timesteps_that_change_are_said_to(tmp_path: Path) -> None:
+    """When more lie outside than fill a bin, the report says how many, and what to do."""
+    with LossLogger(job_name="cats", save_root=tmp_path, loggers=[], reporter="inline", save_every=20) as losses:
+        steps_of(losses, 1, 40)
+        rows = [record(path=str(i), timestep=500.0) for i in range(100)]
+        losses.log_records(41, rows)
+        path = losses.save_step(41).result()
+    assert path is not None
+    (warning,) = read_report(path).warnings
+    assert "timesteps lie outside 0.0" in warning
+    assert warning.endswith("count to the nearest bin; set timestep_scale in the configuration")

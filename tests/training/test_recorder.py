@@ -246,7 +246,7 @@ class _Unreadable:
         raise RuntimeError("no text for you")
 
 
-@pytest.mark.parametrize("bad", [{"paths": [_Unreadable()] * 2}, {"step": 2**70}], ids=["path", "step"])
+@pytest.mark.parametrize("bad", [{"paths": [_Unreadable()] * 2}], ids=["path"])
 def test_a_batch_that_no_column_takes_costs_only_itself(
     recorder: Recorder, bad: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:

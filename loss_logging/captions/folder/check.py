@@ -223,7 +223,7 @@ def check_folder(
     config = config or CaptionConfig()
     settings = trainer_settings(config, trainer)
     checker = DatasetChecker(_with_syntax(config, settings), ignore=ignore)
-    places, tokens, left = _Places(), _ClassTokens(), _NotTrained()
+    places, tokens, left = _Places(), _ClassTokens(settings), _NotTrained()
     found = False
     files = read_captioned_folder(
         root, problems=problems, path_column=path_column, caption_column=caption_column, trainer=settings
@@ -253,11 +253,7 @@ def _with_syntax(config: CaptionConfig, settings: TrainerSettings | None) -> Cap
         return config
     trainers = [settings.trainer, *settings.folders.values()]
     resolved = dict.fromkeys([*config.syntax, *(name for trainer in trainers for name in trainer.resolves)])
-    return msgspec.convert(
-        {name: getattr(config, name) for name in config.__struct_fields__}
-        | {"syntax": list(resolved), "trainer": settings.trainer.name},
-        CaptionConfig,
-    )
+    return msgspec.structs.replace(config, syntax=tuple(resolved), trainer=settings.trainer.name)
 
 
 class _NotTrained:
@@ -283,7 +279,8 @@ class _NotTrained:
 class _ClassTokens:
     """Images without caption in kohya's folders, which are trained on the words in the folder's name."""
 
-    def __init__(self) -> None:
+    def __init__(self, trainer: TrainerSettings | None) -> None:
+        self._trainer = trainer
         self._all: Counter[str] = Counter()
         self._without: Counter[str] = Counter()
 
@@ -292,8 +289,8 @@ class _ClassTokens:
         self._all[file.dataset] += 1
         if file.source is not None or (tokens := class_tokens(file.dataset)) is None:
             return file.caption
-        if file.caption is not None and file.caption != tokens:
-            return file.caption  # of another trainer
+        if self._trainer is not None and file.caption != tokens:
+            return file.caption  # of a trainer that takes something else
         self._without[file.dataset] += 1
         return tokens
 

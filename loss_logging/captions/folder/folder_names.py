@@ -36,10 +36,11 @@ class ImageNames:
 
     def find(self, name: str, folder: str) -> str | None:
         """The path of the image that a table in ``folder`` calls ``name``, maybe without its suffix; None for none."""
-        for base in dict.fromkeys((folder, self._root, os.curdir)):
-            place, last = os.path.split(os.path.normpath(Path(base, name)))
+        bases = ("",) if Path(name).is_absolute() else dict.fromkeys((folder, self._root, os.curdir))
+        for base in bases if name else ():
+            place, last = os.path.split(os.path.normpath(f"{base}/{name}" if base else name))
             if (found := self._listed(place or os.curdir).find(last)) is not None:
-                return self._shown(str(Path(place, found)))
+                return self._shown(f"{place.rstrip(os.sep)}{os.sep}{found}" if place else found)
         return None
 
     def in_other_case(self, name: str, folder: str) -> str | None:

@@ -118,23 +118,19 @@ class _Reader:
                 continue
             if self._settings is None or self._settings.trainer.name == "diffusers":
                 imagefolder.see(relative, listing)
-            for file in self._folder(path, relative, listing, tables):
-                if isinstance(file, ReadTable):
-                    tables = (*tables, file)
-                    continue
+            known = list(tables)
+            for file in self._folder(path, relative, listing, known):
                 without += file.caption is None and file.source is None
                 yield file
             self._tell_unread(listing)
             prefix = f"{relative}/" if relative else ""
-            waiting.extend((entry.path, prefix + entry.name, tables) for entry in reversed(listing.folders))
+            waiting.extend((entry.path, prefix + entry.name, tuple(known)) for entry in reversed(listing.folders))
         imagefolder.tell()
         for path, columns in self._tables.not_understood if without else ():
             self._problems.add("not_understood", path, f"is no table of captions that is known; it has: {columns}")
 
-    def _folder(
-        self, path: str, relative: str, listing: Listing, tables: tuple[ReadTable, ...]
-    ) -> Iterator[CaptionedFile | ReadTable]:
-        """What one folder holds: the tables in it that name images, each after what it says, and the files."""
+    def _folder(self, path: str, relative: str, listing: Listing, tables: list[ReadTable]) -> Iterator[CaptionedFile]:
+        """What one folder holds: what its tables say, which join those above it, and its files."""
         dataset = self._dataset(relative)
         trainer = self._settings.of(path) if self._settings else None
         if trainer is not None and (reason := self._not_read(trainer, path, listing)):
@@ -142,12 +138,11 @@ class _Reader:
             return
         for entry in listing.tables:
             archive = listing.archives.pop(stem(entry.name), None)
-            if trainer is None or reads_table(trainer, entry.name, listing):
+            if trainer is None or (reads_table(trainer, entry.name, listing) and not self._any_numbered):
                 table = ReadTable(entry.name, defaultdict(set))
                 yield from self._tables.read(entry.path, path, dataset, table, tables, archive, trainer)
                 if table.captions:
-                    tables = (*tables, table)
-                    yield table
+                    tables.append(table)
         name = relative.rpartition("/")[2] or Path(self._root).resolve().name
         if trainer is not None:
             images = TrainedImages(trainer, name, listing, dataset, self._problems, in_table=bool(tables))
@@ -162,8 +157,9 @@ class _Reader:
         if below is None:
             return f"{trainer.name}'s configuration does not name its folder"
         if not below:
-            self._any_numbered = any(numbered(folder.name) for folder in listing.folders)
-        if trainer.folders == "all" or (not below and not (trainer.folders == "numbered" and self._any_numbered)):
+            names = [folder.name for folder in listing.folders if trainer.folders == "numbered"]
+            self._any_numbered = any(map(numbered, names))
+        if trainer.folders == "all" or not (below or self._any_numbered):
             return None
         if trainer.folders == "top":
             return f"{trainer.name} reads no folders inside"
@@ -217,32 +213,29 @@ class _Reader:
             if (listing := self._list(str(path.parent), set())) is not None:
                 name, only = path.absolute().parent.name, listing.only(path.stem)
                 if trainer is None:
-                    yield from self._pairs(only, "", name, (), name)
+                    yield from self._pairs(only, "", name, [], name)
                 else:
-                    yield from self._trained(TrainedImages(trainer, name, only, name, self._problems), only, "", ())
+                    yield from self._trained(TrainedImages(trainer, name, only, name, self._problems), only, "", [])
         else:
             allowed = ", ".join(sorted({*TABLES, *TEXTS}))
             raise LossLoggingError(f"{path} is no caption file; allowed: a folder, an image, or a file with {allowed}")
 
     def _trained(
-        self, images: TrainedImages, listing: Listing, relative: str, tables: tuple[ReadTable, ...]
+        self, images: TrainedImages, listing: Listing, relative: str, tables: list[ReadTable]
     ) -> Iterator[CaptionedFile]:
         """Each image as the trainer takes it, unless a table has said so."""
-        stems, companions = listing.stems(), []
+        companions = []
+        folder = relative.rpartition("/")[2]
         for image in listing.images:
             key = self._tables.names.key(image.path) if tables or self._tables.companions else ""
-            if any(key in table.captions for table in tables):
-                continue
-            found = list(images.captions(image)) if not tables else [images.without(image.path)]
-            alone = all(file.source is None for file in found)
-            if images.is_left_out(image.name) or (alone and self._goes_with_another(image, key, relative, stems)):
+            if key in self._tables.companions or images.leaves_out(image.name, folder):
                 companions.append(image)
-            else:
-                yield from found
+            elif not any(key in table.captions for table in tables):
+                yield from images.captions(image)
         self._tell_companions(companions)
 
     def _pairs(
-        self, listing: Listing, relative: str, dataset: str, tables: tuple[ReadTable, ...], name: str
+        self, listing: Listing, relative: str, dataset: str, tables: list[ReadTable], name: str
     ) -> Iterator[CaptionedFile]:
         """Each image with the captions beside it, then the captions without image."""
         files, stems, companions = CaptionFiles(self._problems), listing.stems(), []
@@ -282,6 +275,8 @@ class _Reader:
 
     def _tell_several(self, image: os.DirEntry[str], found: list[CaptionedFile], told: list[ReadTable]) -> None:
         """Note where an image has captions in several places, unless they say the same."""
+        if len(found) + len(told) < 2:
+            return
         places = dict.fromkeys(Path(file.source or "").name for file in found)
         key = self._tables.names.key(image.path) if told else ""
         captions = {hash(file.caption) for file in found}.union(*(table.captions[key] for table in told))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,7 +63,7 @@ class TableReader:
         folder: str,
         dataset: str,
         table: ReadTable,
-        others: tuple[ReadTable, ...] = (),
+        others: Sequence[ReadTable] = (),
         archive: os.DirEntry[str] | None = None,
         trainer: Trainer | None = None,
     ) -> Iterator[CaptionedFile]:
@@ -126,7 +126,7 @@ class TableReader:
         message = f"its captions are those of {row.column!r}; it has {', '.join(map(repr, row.others))}, too"
         self._problems.add("several_columns", path, message)
 
-    def _is_new(self, image: str, text: str | None, table: ReadTable, others: tuple[ReadTable, ...]) -> bool:
+    def _is_new(self, image: str, text: str | None, table: ReadTable, others: Sequence[ReadTable]) -> bool:
         """Remember what the table says of the image, and whether nothing says the same."""
         key, caption = self.names.key(image), hash(text)
         before = [other for other in others if key in other.captions]
@@ -164,7 +164,8 @@ def _captions(row: Row, trainer: Trainer | None) -> list[tuple[str | None, list[
     Tags are joined to it as kohya does, whose they are.
     """
     if row.caption is None and not row.tags:
-        return [(None, [])]
+        reads_nothing = trainer is not None and trainer.without in ("empty", "class_tokens")
+        return [(None, trainer.variants("") if trainer is not None and reads_nothing else [])]
     if trainer is None and not row.tags:
         return [(row.caption, [])]
     pieces = (trainer or TRAINERS["kohya"]).pieces_of_row(row.caption, row.tags)

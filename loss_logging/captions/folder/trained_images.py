@@ -70,7 +70,7 @@ class TrainedImages:
         listing: what is in it.
         dataset: the name for its captions.
         problems: takes what cannot be read and what is lost.
-        in_table: whether captions are in a table.
+        in_table: whether captions are in a table, which a trainer reads instead of files where it takes tables first.
     """
 
     def __init__(
@@ -89,6 +89,8 @@ class TrainedImages:
         self._problems = problems
         self._files = CaptionFiles(problems)
         self._suffix = tell_usual_suffix(trainer, listing, problems)
+        if in_table and trainer.tables_first:
+            self._suffix = None
         any_captions = self._suffix is not None or in_table
         self._without = trainer.without if any_captions else trainer.without_any or trainer.without
         words = numbered(folder) if trainer.folders == "numbered" else None
@@ -137,9 +139,9 @@ class TrainedImages:
     def _made_up(self, path: str, caption: str) -> CaptionedFile:
         return CaptionedFile(path, self._dataset, caption, trained=tuple(self._trainer.variants(caption)))
 
-    def is_left_out(self, name: str) -> bool:
-        """Whether the trainer knows the image for a mask or a control image."""
-        return stem(name).endswith(self._trainer.left_out) if self._trainer.left_out else False
+    def leaves_out(self, name: str, folder: str) -> bool:
+        """Whether the trainer takes an image in a folder for a mask or a control image."""
+        return stem(name).endswith(self._trainer.left_out or ("/",)) or folder in self._trainer.left_out_folders
 
     def _text_of(self, image: os.DirEntry[str]) -> os.DirEntry[str] | None:
         """The file of the image's caption, by its name to the letter."""

@@ -100,7 +100,7 @@ def settings_from_file(path: Path, trainer: str | None = None) -> TrainerSetting
     if trainer not in (None, found):
         raise ConfigError(f"{path} is a configuration of {found}, and trainer is {trainer!r}; leave one of them out")
     rows = list(_READERS[found][1](content, path.parent))
-    folders = {os.path.realpath(path.parent / folder): row for folder, row in rows if folder}
+    folders = {os.path.realpath(path.parent / folder): row for folder, row in rows if folder and "\0" not in folder}
     plain = rows[0][1] if rows else TRAINERS[found]
     return TrainerSettings(plain if len({*folders.values()}) <= 1 else TRAINERS[found], folders)
 
@@ -110,10 +110,16 @@ Rows = Iterator[tuple[str, Trainer]]
 
 
 def _changed(name: str, **changes: Any) -> Trainer:
-    """A trainer's row with those of the changes that are not None."""
-    return msgspec.structs.replace(
-        TRAINERS[name], **{key: value for key, value in changes.items() if value is not None}
-    )
+    """A trainer's row with those of the changes that are not None.
+
+    Raises:
+        ConfigError: one is of a type that the trainer does not take either.
+    """
+    given = {key: value for key, value in changes.items() if value is not None}
+    try:
+        return msgspec.convert(msgspec.structs.asdict(TRAINERS[name]) | given, Trainer)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"the configuration of {name} has an impossible value: {error}") from error
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:
@@ -148,9 +154,7 @@ def _kohya_row(values: Mapping[str, Any]) -> tuple[str, Trainer]:
     row = _changed(
         "kohya",
         **_ending(values.get("caption_extension")),
-        lines="each" if wildcards else None,
-        lines_of_tables="each" if wildcards else None,
-        resolves=("choices",) * wildcards + ("separator",) * bool(shuffled and separator),
+        resolves=("separator",) * bool(shuffled and separator),
         prefix=f"{prefix} " if prefix else None,
         suffix=f" {suffix}" if suffix else None,
         class_tokens=values.get("class_tokens") or ("" if folder else None),
@@ -159,7 +163,9 @@ def _kohya_row(values: Mapping[str, Any]) -> tuple[str, Trainer]:
         folders="top" if folder else None,
         **_table(table),
     )
-    return str(folder or values.get("train_data_dir") or (Path(str(table)).parent if table else "")), row
+    return str(folder or values.get("train_data_dir") or (Path(str(table)).parent if table else "")), (
+        row.with_lines("each") if wildcards else row
+    )
 
 
 def _table(path: Any) -> dict[str, Any]:
@@ -174,7 +180,7 @@ def _musubi(content: dict[str, Any], _place: Path) -> Rows:
         table = values.get("image_jsonl_file") or values.get("video_jsonl_file")
         folder = values.get("image_directory") or values.get("video_directory")
         row = _changed("musubi", **_ending(values.get("caption_extension")), **_table(table))
-        yield str(folder or Path(str(table)).parent), row
+        yield str(folder or (Path(str(table)).parent if table else "")), row
 
 
 def _ai_toolkit(content: dict[str, Any], _place: Path) -> Rows:
@@ -214,7 +220,7 @@ def _onetrainer(content: Any, place: Path) -> Rows:
 def _lines(path: Path) -> list[str]:
     try:
         return [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}, which a concept names, cannot be read: {error}") from error
 
 
@@ -247,7 +253,7 @@ def _simpletuner(content: list[Any], _place: Path) -> Rows:
         else:
             changes |= {"suffixes": (), "tables": (), "without": "file_name"}
         if strategy == "instanceprompt":
-            changes["default_caption"] = prompt
+            changes["concept_captions"] = prompt if isinstance(prompt, list) else [prompt]
         yield str(backend["instance_data_dir"]), _changed("simpletuner", **changes)
 
 

@@ -5,9 +5,10 @@ What a command needs beyond the terminal it imports when it runs, so that ``--he
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from loss_logging.cli.commands.check_captions import check_captions
 from loss_logging.cli.commands.compare import compare
@@ -25,7 +26,28 @@ from loss_logging.version import __version__
 
 __all__ = ["app"]
 
+
+class _FlagsWithoutValue:
+    """Shows no type beside an option that takes no value: ``--json <bool>`` looks as if it took one."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        found: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for option in found:
+            if getattr(option, "is_flag", False):
+                option.metavar = ""
+        return found
+
+
+class _Command(_FlagsWithoutValue, TyperCommand):
+    pass
+
+
+class _Group(_FlagsWithoutValue, TyperGroup):
+    pass
+
+
 app = typer.Typer(
+    cls=_Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     epilog="Exit status: 0 when it is done, 1 when it failed (standard error says why), 2 when it was called wrongly.",
@@ -49,4 +71,4 @@ def root(
 
 # In the order of --help.
 for command in (demo, evaluate, check_captions, show, compare, html, view, export, report, push, upload, doctor):
-    app.command()(command)
+    app.command(cls=_Command)(command)

@@ -10,7 +10,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import typer
 
 from loss_logging.captions.folder.captioned_file import CaptionedFile
@@ -40,9 +39,8 @@ def trainer_of(path: Path, name: str | None, file: Path | None, lines: Lines | N
     settings = settings or guessed(path)
     if settings is None:
         raise typer.BadParameter("--lines needs --trainer: they differ in more than that")
-    change = {"lines": lines, "lines_of_tables": lines}
-    folders = {folder: msgspec.structs.replace(row, **change) for folder, row in settings.folders.items()}
-    return TrainerSettings(msgspec.structs.replace(settings.trainer, **change), folders)
+    folders = {folder: row.with_lines(lines) for folder, row in settings.folders.items()}
+    return TrainerSettings(settings.trainer.with_lines(lines), folders)
 
 
 def guessed(path: Path) -> TrainerSettings | None:

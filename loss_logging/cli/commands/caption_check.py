@@ -66,14 +66,13 @@ def print_check_as(check: FolderCheck, output: str, rows: int) -> None:
     """Print what was found; what was repaired goes to stderr where a program reads stdout."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    console = Console(stderr=output != "table")
+    if check.repairer is not None:  # before the tables: it is what --fix and --diff are given for
+        _print_repairer(check.repairer, console)
     if output == "table":
-        console = Console()
         print_check(check, console, rows)
     else:
         WRITERS[output](check, sys.stdout)
-        console = Console(stderr=True)
-    if check.repairer is not None:
-        _print_repairer(check.repairer, console)
 
 
 def _print_repairer(repairer: Repairer, console: Console) -> None:

@@ -46,7 +46,7 @@ def print_check(check: FolderCheck, console: Console, rows: int = 10) -> None:
         console.print(Text(f"warning: {cell(warning, 200)}", style="yellow"))
     for note in check.problems.notes:
         console.print(Text(cell(note, 400)), soft_wrap=True)
-    console.print(_summary(check))
+    console.print(_summary(check, {rule: found[0] for rule, found in by_rule.items()}))
 
 
 def print_repairs(repairs: Iterable[Repair], console: Console) -> None:
@@ -76,7 +76,9 @@ def _alike(one: str, other: str) -> int:
 
 def _datasets(check: FolderCheck) -> Table:
     columns = dict.fromkeys(("captions", *_SEVERITIES), "number")
-    shown = new_table("Captions by dataset", dataset="name", profile="name", **columns)
+    shown = new_table(
+        "Captions by dataset, each by the worst that was found in it", dataset="name", profile="name", **columns
+    )
     counts: defaultdict[str, Counter[Severity]] = defaultdict(Counter)
     for flagged in check.captions.flagged:
         counts[flagged.dataset][flagged.severity] += 1
@@ -96,8 +98,7 @@ def _datasets(check: FolderCheck) -> Table:
 
 def _rules(check: FolderCheck, examples: dict[str, Finding]) -> Table:
     shown = new_table("What was found, by rule", rule="name", severity="name", count="number", such_as="text")
-    datasets = Counter(reason.rule for dataset in check.captions.datasets.values() for reason in dataset.reasons)
-    found = Counter(check.captions.summary) + Counter(dict(check.problems.counts)) + datasets
+    found = _counts(check)
     for rule, example in examples.items():
         style = SEVERITY_STYLES[example.severity]
         shown.add_row(
@@ -133,8 +134,17 @@ def _marked(caption: str, span: tuple[int, int] | None) -> list[Text]:
     return [line, below] if marked else [line]
 
 
-def _summary(check: FolderCheck) -> Text:
-    counts = check.counts
+def _counts(check: FolderCheck) -> Counter[str]:
+    """How often each rule objects."""
+    datasets = Counter(reason.rule for dataset in check.captions.datasets.values() for reason in dataset.reasons)
+    return Counter(check.captions.summary) + Counter(dict(check.problems.counts)) + datasets
+
+
+def _summary(check: FolderCheck, examples: dict[str, Finding]) -> Text:
+    """The sums of the table by rule."""
+    counts: Counter[Severity] = Counter()
+    for rule, n in _counts(check).items():
+        counts[examples[rule].severity] += n
     found = ", ".join(f"{counts[severity]:,} {severity}{'s' * (counts[severity] != 1)}" for severity in _SEVERITIES[:2])
     found += f", {counts['info']:,} to know"
     ignored = f"; {check.captions.ignored:,} ignored" if check.captions.ignored else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -51,6 +53,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 def _headline(comparison: Comparison) -> str:
     first, second = comparison.before, comparison.after
+    folders = [cell(str(Path(side.path).parent), 200) for side in (first, second)]
+    if first.job == second.job and folders[0] != folders[1]:  # two runs of one name
+        return f"from {_named(first)} in {folders[0]} (A) to {_named(second)} in {folders[1]} (B)"
     if first.job == second.job:
         return f"{cell(first.job)}: from step {first.step} (A) to step {second.step} (B)"
     return f"from {_named(first)} (A) to {_named(second)} (B)"
@@ -109,7 +114,12 @@ def _item_table(title: str, items: list[ItemChange], folder: str, width: int) ->
         columns |= {"n_A": [f"{item.n_before:,}" for item in items], "n_B": [f"{item.n_after:,}" for item in items]}
     table = new_table(title, **dict.fromkeys(columns, "number"), dataset="text", path="name", caption="text")
     for item, *row in zip(items, *columns.values(), strict=True):
-        table.add_row(*row, *item_cells(item, folder, width))
+        *place, caption = item_cells(item, folder, width)
+        if item.caption_before is not None:
+            was = item.caption_before if item.caption_before.strip() else repr(item.caption_before)
+            caption = Text.assemble((cell(was, width // 2), "strike dim"), " → ", caption)
+            caption.no_wrap = False
+        table.add_row(*row, *place, caption)
     return table
 
 

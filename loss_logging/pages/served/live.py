@@ -14,9 +14,9 @@ import msgspec
 import pyarrow as pa
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.pages.answer import ItemCounts
 from loss_logging.pages.charts import most_points
 from loss_logging.pages.content import listed_items
+from loss_logging.pages.item_counts import ItemCounts
 from loss_logging.pages.run_reports import RunReports
 from loss_logging.pages.served.item_query import Filter, ItemQuery, columns_in, matching, page_of, rows_of
 from loss_logging.pages.served.now import brought_up_to_date, counts_of
@@ -43,9 +43,11 @@ trainer's."""
 
 class State(msgspec.Struct, frozen=True):
     """What the page shows at present. ``version`` changes with the table of items, ``step`` is the last one in it;
+    ``counted`` is the version that is counted over, which takes a moment where there are millions of items;
     ``items`` is None until there is one. ``busy`` and ``problem`` are for people to read."""
 
     version: int = 0
+    counted: int = -1
     step: int = -1
     items: int | None = None
     report_step: int | None = None
@@ -81,7 +83,7 @@ class LiveRun:
         self._step_tables = StepTables(self._statistics.cursor)
         self._changed = time.monotonic()
         self._curves, self._curves_version, self._curves_due = LossCurves(), -1, 0.0
-        self._counts: tuple[int, ItemCounts | None] = (-1, None)
+        self._counts: tuple[str, ItemCounts] | None = None
         self._answering = threading.Lock()
         self._statistics.cursor().execute("CREATE TABLE no_items (dataset VARCHAR, path VARCHAR, caption VARCHAR)")
         self._flagged: dict[tuple[str, str], list[str]] = {}
@@ -152,12 +154,15 @@ class LiveRun:
         report, state = self.reports[-1], self.state
         if state.items is None or state.step < report.job.step:
             return report, None
-        with self._answering, self._table() as (connection, table):
-            if self._counts[0] != state.version:
-                self._counts = state.version, counts_of(connection, table)
-            counts = self._counts[1]
-            if counts is None or state.step == report.job.step:
-                return report, counts
+        counted = self._counts
+        if counted is None:
+            return report, None
+        table, counts = counted
+        if state.step == report.job.step:
+            return report, counts
+        with self._table() as (connection, shown):
+            if table != shown:  # it is counted over in a moment
+                return report, None
             return brought_up_to_date(report, connection, table, counts, self.config.top_k), counts
 
     def curves(self) -> LossCurves:
@@ -242,6 +247,10 @@ class LiveRun:
                     self._read_first()
             self._seen = files
         self._change(busy="", problem="" if self._tables else "There are no records yet.")
+        if self._tables and (self._counts is None or self._counts[0] != self._tables[-1]):
+            with self._table() as (connection, table):
+                self._counts = table, counts_of(connection, table)
+            self._change(counted=self.state.version)
 
     def _read_on(self, step: int) -> None:
         if not self._seen:

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import msgspec
 
-from loss_logging.pages.answer import ItemCounts, count_items, counted_columns
+from loss_logging.pages.item_counts import ItemCounts, count_items, counted_columns
 from loss_logging.pages.served.item_query import columns_in
 from loss_logging.reports.report import DECISIVE_PAIRS, LossReport, Worst, WorstItem
 

@@ -26,10 +26,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.pages.build import CAPTION_SUFFIXES, MOST_RECORDS, fragments, render
+from loss_logging.pages.build import CAPTION_SUFFIXES, MOST_RECORDS
 from loss_logging.pages.charts import charts, history_block
 from loss_logging.pages.content import rules_of, sections
 from loss_logging.pages.items import columns_of
+from loss_logging.pages.render import fragments, render
 from loss_logging.pages.served.item_query import Filter, ItemQuery, QueryError
 from loss_logging.pages.served.live import LiveRun
 from loss_logging.reports.artifact import ReportError, spreadsheet_cell

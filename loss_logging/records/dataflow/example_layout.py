@@ -96,6 +96,12 @@ class Layout:
         gone = {dim % len(self.dims) for dim in dims}
         return Layout(tuple(dim for i, dim in enumerate(self.dims) if i not in gone), self.first)
 
+    def worked_along(self, dims: Sequence[int], shape: Sequence[int]) -> Layout | None:
+        """Of a result of ``shape``, where ``dims``, along which there is no example, are gone or of another size."""
+        if len(shape) == len(self.dims):
+            return self.resized(dims, shape)
+        return self.without(dims) if len(shape) == len(self.dims) - len(dims) else None
+
     def row_sums(self, values: torch.Tensor, batch_size: int) -> torch.Tensor:
         """(B,) sums of each example's elements, in float32 or better; for a layout that is all of the batch."""
         import torch

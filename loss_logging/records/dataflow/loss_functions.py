@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.records.dataflow.example_layout import Layout
-from loss_logging.records.dataflow.torch_rules import Call, carried_over
+from loss_logging.records.dataflow.torch_call import Call, carried_over
 
 if TYPE_CHECKING:
     import torch

@@ -40,7 +40,7 @@ ELEMENTWISE = _words(
     __add__ __sub__ __mul__ __truediv__ __div__ __radd__ __rsub__ __rmul__ __rdiv__ __rtruediv__ __floordiv__
     __rfloordiv__ __mod__ __rmod__ __pow__ __rpow__ __neg__ __pos__ __abs__ __invert__ __and__ __or__ __xor__ __rand__
     __ror__ __rxor__ __lt__ __le__ __gt__ __ge__ __eq__ __ne__ __iadd__ __isub__ __imul__ __idiv__ __itruediv__
-    __ipow__ __iand__ __ior__ __ixor__ __ifloordiv__ __imod__ __lshift__ __rshift__
+    __ipow__ __iand__ __ior__ __ixor__ __ifloordiv__ __imod__ __lshift__ __rshift__ __deepcopy__ broadcast_tensors
     """
 )
 

@@ -6,25 +6,18 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from loss_logging.records.dataflow.torch_rules import (
-    attention,
-    batch_first,
-    concatenation,
-    elementwise,
-    getitem,
-    linear,
-    matmul,
-    reshape,
-    rules,
-    spatial_dims,
-    view,
-)
-from loss_logging.records.dataflow.trace import Trace, kinds
+from loss_logging.records.dataflow.call_results import kinds
+from loss_logging.records.dataflow.torch_call import elementwise
+from loss_logging.records.dataflow.torch_indexing import getitem
+from loss_logging.records.dataflow.torch_products import attention, linear, matmul
+from loss_logging.records.dataflow.torch_rules import rules
+from loss_logging.records.dataflow.torch_shapes import batch_first, concatenation, reshape, spatial_dims, view
+from loss_logging.records.dataflow.trace import Trace
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["CHANGES_ARGUMENTS", "usual_calls", "ways", "without_result"]
+__all__ = ["CHANGES_ARGUMENTS", "safely", "usual_calls", "ways", "without_result"]
 
 # What a function does to the rows; or how many dimensions its input has, where its first is then the batch.
 ELEMENTWISE, VIEW, RESHAPE, CHANGES_ARGUMENTS, MATRICES, CONCATENATION, LAST, ANY_DIMENSIONS = *range(-7, 0), 0
@@ -37,6 +30,7 @@ def usual_calls(trace: Trace) -> IsUsual:
     """A function that says whether a call left nothing to note. It has to be fast, and may say no."""
     import torch
 
+    in_transform = torch._C._functorch.peek_interpreter_stack
     tensor, facts, overwritten, size = torch.Tensor, trace.facts, trace.overwritten, trace.batch_size
 
     def holds_no_examples(values: Iterable[Any]) -> bool:
@@ -53,7 +47,7 @@ def usual_calls(trace: Trace) -> IsUsual:
         way: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, result: torch.Tensor
     ) -> bool:
         dims = result.dim()
-        if not dims or overwritten or not args:
+        if not dims or overwritten or not args or in_transform() is not None:
             return False
         if result.size(0) != size:
             return holds_no_examples(args) and (not kwargs or holds_no_examples(kwargs.values()))
@@ -87,10 +81,23 @@ def usual_calls(trace: Trace) -> IsUsual:
     return is_usual
 
 
+def safely(is_usual: IsUsual, trace: Trace) -> IsUsual:
+    """The same, where an error is the end of the trace and not of the training."""
+
+    def passes(way: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, result: torch.Tensor) -> bool:
+        try:
+            return is_usual(way, args, kwargs, result)
+        except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
+            trace.broke(error)
+            return True
+
+    return passes
+
+
 def _may_be_rows(other: torch.Tensor, way: int, dims: int, size: int) -> bool:
     """Whether a further argument could hold the examples along another dimension of the result."""
     own = other.dim()
-    return bool(own) and (own != dims or way != ELEMENTWISE) and other.size(0) == size
+    return bool(own) and (own != dims or way not in (ELEMENTWISE, MATRICES)) and other.size(0) == size
 
 
 def _is_within_rows(way: int, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, dims: int) -> bool:

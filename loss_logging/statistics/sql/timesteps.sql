@@ -1,5 +1,6 @@
--- The timesteps of the steps in ($after, $through] and how many there are of each, ascending. They are rounded to 15 significant
--- bits, so that very many make at most 16,384 rows for each power of two; whole numbers up to 32,768 stay what they are.
+-- The timesteps of the steps in ($after, $through], how many there are of each, and the lowest and highest of those, ascending.
+-- They are rounded to 15 significant bits, so that very many make at most 16,384 rows for each power of two; whole numbers up to
+-- 32,768 stay what they are.
 WITH scaled AS (
     SELECT
         CASE WHEN abs(timestep) < 1e-290 THEN 0.0 ELSE timestep END AS timestep,
@@ -7,7 +8,11 @@ WITH scaled AS (
     FROM samples
     WHERE timestep IS NOT NULL AND step > $after AND step <= $through
 )
-SELECT coalesce(finite(round(timestep / unit) * unit), timestep) AS rounded, count(*) AS n
+SELECT
+    coalesce(finite(round(timestep / unit) * unit), timestep) AS rounded,
+    count(*) AS n,
+    min(timestep) AS lowest,
+    max(timestep) AS highest
 FROM scaled
 GROUP BY rounded
 ORDER BY rounded

@@ -352,7 +352,7 @@ def test_command_options(folder: Path, tmp_path: Path) -> None:
     assert done.returncode == 2
     done = loss_logging("check-captions", folder, "--tokenizer", "nowhere:none")
     assert done.returncode == 1
-    assert done.stderr.startswith("loss-logging: tokenizer is 'nowhere:none'")
+    assert done.stderr.startswith("loss-logging: tokenizer: cannot load 'nowhere:none'")
 
 
 def test_command_fixes(folder: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from sample_report import HOSTILE
 from waiting import wait_until
 from wandb_file import OfflineRun, history
 
+from loss_logging import LossLogger
 from loss_logging.integrations.loggers.wandb import WandbBackend
 from loss_logging.integrations.loggers.wandb_media import coarsen
 from loss_logging.reports.report import Histogram, LossReport
@@ -408,3 +411,61 @@ def test_coarsening_keeps_every_count(counts: list[int], max_bins: int) -> None:
     assert (coarse.edges[0], coarse.edges[-1]) == (edges[0], edges[-1])
     for left, right, count in zip(coarse.edges, coarse.edges[1:], coarse.counts, strict=False):
         assert count == sum(counts[int(left) : int(right)])
+
+
+def test_loss_by_timestep_is_a_chart(config: TrainConfig, make_report: MakeReport) -> None:
+    """One custom chart with a line for each dataset, read back from the run's file with its points."""
+    backend = WandbBackend.from_config(config, project="ours", mode="offline")
+    backend.write(make_report(150))
+    backend.close()
+    found = OfflineRun(Path(config.save_root) / "loss_logging")
+    name = "loss_logging/loss_by_timestep_of_all_table"
+    (row,) = found.rows_with(name)
+    table = found.table(row[name])
+    assert table["columns"] == ["step", "lineKey", "lineVal"]
+    assert [values[:2] for values in table["data"] if values[1] == "cats"] == [[125.0, "cats"], [750.0, "cats"]]
+
+
+def test_a_view_with_the_panels_that_a_person_would_make() -> None:
+    """The losses of all datasets share a panel; the tables, the flags and what may be wrong have theirs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # its own use of pydantic
+        pytest.importorskip("wandb_workspaces.workspaces", reason="pip install wandb-workspaces")
+    from loss_logging.integrations.loggers.wandb_workspace import view_of
+
+    view = view_of("mine", "team", "project")
+    plots = [panel for section in view.sections for panel in section.panels]
+    patterns = {panel.title: panel.metric_regex for panel in plots if hasattr(panel, "metric_regex")}
+    assert re.match(patterns["Loss of each dataset"], "mine/loss/cats")
+    assert not re.match(patterns["Loss of each dataset"], "train/loss")
+    assert re.match(patterns["Flagged captions by rule"], "mine/rules/empty")
+    assert not re.match(patterns["Captions that may be wrong"], "mine/loss/wrong")
+    assert {panel.table_name for panel in plots if hasattr(panel, "table_name")} == {
+        "mine/worst/hard",
+        "mine/worst/caption_mismatch",
+        "mine/flagged_captions",
+    }
+
+
+def test_a_dashboard_needs_a_run_of_our_own() -> None:
+    """And says so; with one, the package that makes it is among what is needed."""
+    with pytest.raises(ValueError, match="dashboard: only for a run of our own, which needs the option project"):
+        WandbBackend.requirements(dashboard=True)
+    assert "wandb_workspaces" in WandbBackend.requirements(project="p", dashboard=True).packages
+
+
+def test_push_without_a_login_says_so_once(tmp_path: Path) -> None:
+    """One sentence for all that was not delivered, and not one for each step; nothing is noted as delivered."""
+    options: dict[str, Any] = {"log_every": 1, "save_every": 4, "reporter": "inline"}
+    with LossLogger(job_name="cats", save_root=tmp_path, loggers=[], **options) as losses:
+        for step in range(1, 9):
+            losses.log_batch(step, [0.5], paths=["1.png"], datasets="cats", captions=["a cat on a sofa"])
+            if step % 4 == 0:
+                losses.save_step(step).result(60)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    code = "from loss_logging.cli import main; main()"
+    command = [sys.executable, "-c", code, "push", str(tmp_path), "--to", "wandb", "--project", "p"]
+    done = subprocess.run(command, capture_output=True, text=True, env=kept | {"HOME": str(tmp_path), "COLUMNS": "500"})
+    assert done.returncode == 1
+    (sentence,) = (line for line in done.stdout.splitlines() if "not delivered" in line)
+    assert re.match(r"the (scalars|report) of step \d and 7 more were not delivered: \w+: ", sentence), sentence

@@ -322,7 +322,7 @@ def test_evaluate_dataset() -> None:
     ]
     for report in reports:
         assert report.global_.count == 16
-        assert report.timestep_scale == 1000
+        assert report.timestep_scale is None  # none is stated
         assert len(report.worst.caption_mismatch) == 3  # the caption of the fourth is empty
     for name, dataset in reports[0].datasets.items():
         for path, item in dataset.item_stats.items():

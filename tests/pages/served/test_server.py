@@ -312,6 +312,45 @@ def test_live_while_training_writes(tmp_path: Path, watched: Watched) -> None:
             assert server.stop() == (0, "")
 
 
+def test_all_figures_are_of_one_moment(tmp_path: Path, watched: Watched) -> None:
+    """After a save step more comes: card, table and dialog say the same of an item, and the head says of which step."""
+    options = {"job_name": "live", "save_root": tmp_path, "loggers": [], "flush_seconds": 0.1, "reporter": "inline"}
+    with LossLogger(**options) as losses:
+
+        def batch(step: int, worst: float) -> None:
+            values = np.append(np.linspace(0.1, 0.2, 30), worst)
+            names = [f"{i}.png" for i in range(31)]
+            captions = ["a cat on a sofa"] * 31
+            losses.log_batch(step, values, paths=names, datasets="cats", captions=captions)
+
+        batch(1, 4.0)
+        losses.save_step(1).result(60)
+        server = Server(tmp_path)
+        try:
+            tab = watched.open(server.address)
+            expect(tab.locator("#hard .card").first).to_contain_text("30.png")
+            expect(tab.locator("#live")).to_contain_text("live · step 1")
+            batch(2, 4.0)
+            expect(tab.locator("#live")).to_contain_text("step 2", timeout=20_000)
+            expect(tab.locator("#hard .card .figures").first).to_contain_text("records 2", timeout=20_000)
+            expect(tab.locator(".sub")).to_contain_text("Step 2; flags and histograms are those of save step 1")
+            card = tab.locator("#hard .card").first
+            score = card.locator(".figures b").inner_text()
+            expect(tab.locator(f'{ROWS} [tabulator-field="hard"]').first).to_have_text(score)
+            card.locator("button").click()
+            expect(tab.locator("#details .figures-list")).to_contain_text(score)
+            tab.keyboard.press("Escape")
+            losses.save_step(2).result(60)
+            tab.locator("#step option[value='1']").wait_for(state="attached", timeout=20_000)
+            tab.select_option("#step", "1")
+            expect(tab.locator(".sub")).to_contain_text("Save step 1,")
+            expect(tab.locator("#hard .card .figures").first).to_contain_text("records 1")
+            losses.close()
+            expect(tab.locator("#live")).to_contain_text("not running", timeout=20_000)
+        finally:
+            assert server.stop() == (0, "")
+
+
 def test_a_run_that_starts_over(tmp_path: Path) -> None:
     """The figures follow a log that is replaced by another."""
     write_run(tmp_path, steps=(10, 20))

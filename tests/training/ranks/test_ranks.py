@@ -20,6 +20,7 @@ pytestmark = pytest.mark.xdist_group("ranks")  # of which a test starts several,
 PROGRAM = """
 import os, sys, time
 from loss_logging import LossLogger
+from loss_logging.records.log import RecordLog
 
 rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 mode, root, resume = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -45,7 +46,8 @@ for step in range(max(resume, 0) + 1, 31):
     if step % 10 == 0 and rank == 0:  # as trainers do that save on rank 0 alone
         print(losses.save_step(step).result(), flush=True)
     if rank == 1 and step == 15 and "--die" in sys.argv:
-        time.sleep(1)  # for what it has logged to be on disk
+        while RecordLog(losses.config.records_dir).last_step(1) < step:
+            time.sleep(0.02)
         os._exit(1)
 losses.close()
 """

@@ -1,0 +1,184 @@
+"""Which evidence finds wrong captions, alone and together, whether said chances are true, and what peers find.
+
+    python -m benchmarks.detection.verdicts [--sets NAME ...] [--seeds N] [--epochs N] [--wrong SHARE ...]
+                                            [--objective flow|epsilon] [--no-training] [--json FILE]
+
+Digits (scikit-learn's) and two sets of icons, whose pictures npm brings; see ``SETS`` in ``sets.py``. The features, how
+the share is estimated and how much the losses count were chosen on digits and lucide, none of it by fluent emoji.
+Training pairs each step's captions with the empty one and with the rival's: those figures are made up from the records
+of one run, not read from a report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.detection.icons import PACKAGES
+from benchmarks.detection.online import train_online
+from benchmarks.detection.peers import by_aum, by_cleanlab, by_neighbours
+from benchmarks.detection.rankings import Scores, auroc, precision, spread
+from benchmarks.detection.sets import SETS, CaptionedSet, load_set
+from benchmarks.table import Results
+from loss_logging.evidence.features import picture_features
+from loss_logging.evidence.judge import VERDICTS, Judgement, judge
+from loss_logging.evidence.pictures import PictureEvidence, picture_evidence
+from loss_logging.evidence.words import caption_words
+
+EDGES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
+FORWARDS = {"rival, 25% of steps": 0.25, "empty": 1, "rival": 1, "half empty, half rival": 1}
+
+
+class Found:
+    """What was found, by set, share of wrong captions and ranking; one value for each seed."""
+
+    def __init__(self) -> None:
+        self.ranked: defaultdict[tuple[Any, ...], list[tuple[float, float]]] = defaultdict(list)
+        self.said: defaultdict[tuple[Any, ...], list[Any]] = defaultdict(list)
+        self.bins: defaultdict[tuple[Any, ...], list[tuple[int, int, int, float]]] = defaultdict(list)
+        self.words: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+
+    def rank(self, data: CaptionedSet, share: float, name: str, scores: Scores) -> None:
+        if data.wrong.any():
+            value = precision(scores, data.wrong), auroc(scores, data.wrong)
+            self.ranked[data.name, share, name].append(value)
+
+    def judged(self, data: CaptionedSet, share: float, name: str, found: Judgement) -> None:
+        first = np.array([verdict == VERDICTS[0] for verdict in found.verdict])
+        counted = int(first.sum()), int(data.wrong[first].sum()), found.count(VERDICTS[1])
+        self.bins[data.name, share, name].append((*counted, np.nan if found.share is None else found.share))
+        known = np.isfinite(found.p_wrong)
+        self.said[data.name, share, name].append((found.p_wrong[known], data.wrong[known]))
+
+    def single_words(self, data: CaptionedSet, seen: PictureEvidence) -> None:
+        known = [item for item, right in enumerate(data.right) if right]
+        pointed = np.mean([seen.worst_word[item] == data.word[item] for item in known])
+        right = np.mean([seen.suggested_word[item] == data.right[item] for item in known])
+        self.words[data.name].append((float(pointed), float(right)))
+
+    def tables(self, results: Results, note: str) -> None:
+        rows = [
+            {
+                "set": name,
+                "wrong": share,
+                "ranking": ranking,
+                "forwards more": FORWARDS.get(ranking.split(" & ")[-1], 0),
+            }
+            | {"precision": spread([p for p, _ in values]), "AUROC": spread([a for _, a in values])}
+            for (name, share, ranking), values in self.ranked.items()
+        ]
+        if rows:
+            results.table("Wrong captions found", rows, note)
+        results.table("The first bin", [_bin_row(key, values) for key, values in self.bins.items()])
+        results.table("Said chances and how often they are true", [_said_row(*each) for each in self.said.items()])
+        if self.words:
+            rows = [
+                {
+                    "set": name,
+                    "wrong word pointed at": spread([p for p, _ in each]),
+                    "suggestion right": spread([r for _, r in each]),
+                }
+                for name, each in self.words.items()
+            ]
+            results.table("Single words, of the captions that are wrong in one", rows)
+
+
+def _bin_row(key: tuple[Any, ...], values: list[tuple[int, int, int, float]]) -> dict[str, Any]:
+    first, true, look, share = np.array(values, float).sum(0)
+    row = dict(zip(("set", "wrong", "evidence"), key, strict=True))
+    row |= {"items in the first bin": first / len(values), "of them wrong": true / first if first else None}
+    return row | {"look at these": look / len(values), "share said": share / len(values)}
+
+
+def _said_row(key: tuple[Any, ...], values: list[Any]) -> dict[str, Any]:
+    p, wrong = (np.concatenate(part) for part in zip(*values, strict=True))
+    row = dict(zip(("set", "wrong", "evidence"), key, strict=True))
+    for low, high in pairwise(EDGES):
+        inside = (p > low) & (p <= high) if low else p <= high
+        said = f"{p[inside].mean():.2f} true {wrong[inside].mean():.2f} ({inside.sum()})" if inside.any() else None
+        row[f"{low:g} to {high:g}"] = said
+    return row
+
+
+def look(data: CaptionedSet, share: float, seed: int, options: argparse.Namespace, found: Found) -> None:
+    """Everything about one set under one seed."""
+    features = picture_features(data.pictures, progress=False).features
+    words = caption_words(data.captions)
+    seen = picture_evidence(features, words, seed=seed, progress=False)
+    alone = judge(seen, seed=seed)
+    found.rank(data, share, "pictures: whole caption", seen.whole)
+    found.rank(data, share, "pictures: single words", seen.word)
+    found.rank(data, share, "pictures: calibrated", alone.score)
+    found.judged(data, share, "pictures", alone)
+    labels = caption_words(data.labels)
+    for name, peer in (("cleanlab", by_cleanlab), ("kNN", by_neighbours), ("AUM", by_aum)):
+        found.rank(data, share, f"peer: {name}", peer(features, labels))
+    if data.one_word and data.wrong.any():
+        found.single_words(data, seen)
+    if not options.no_training:
+        _trained(data, share, seed, options, found, seen)
+
+
+def _trained(
+    data: CaptionedSet, share: float, seed: int, options: argparse.Namespace, found: Found, seen: PictureEvidence
+) -> None:
+    rivals = [_rival(data, seen, item) for item in range(len(data.captions))]
+    run = train_online(data, rivals, options.objective, options.epochs, seed)
+    found.rank(data, share, "peer: raw loss", run.loss.mean(0))
+    found.rank(data, share, "peer: loss of the last epoch", run.loss[-1])
+    for name, losses in run.evidence().items():
+        found.rank(data, share, name, losses.mean)
+        kind = "dropped" if name.startswith("dropped") else "empty" if name == "empty" else "rival"
+        both = judge(seen, **{kind: losses}, seed=seed)
+        found.rank(data, share, f"judge: pictures & {name}", both.score)
+        if data.one_word and kind == "rival":
+            found.rank(data, share, f"judge, single words: pictures & {name}", both.word_score)
+        found.judged(data, share, f"pictures & {name}", both)
+    without = judge(empty=run.evidence()["empty"])
+    found.judged(data, share, "empty alone", without)
+
+
+def _rival(data: CaptionedSet, seen: PictureEvidence, item: int) -> str:
+    """Where captions are wrong in one word, the caption with the suggestion in its place; else the rival's."""
+    worst, instead = seen.worst_word[item], seen.suggested_word[item]
+    if data.one_word and worst is not None and instead is not None:
+        return " ".join(instead if word.strip(",") == worst else word for word in data.captions[item].split())
+    return data.captions[seen.rival[item]] if seen.rival[item] >= 0 else ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--wrong", nargs="+", type=float, default=[0.1])
+    parser.add_argument("--objective", choices=("flow", "epsilon"), default="flow")
+    parser.add_argument("--no-training", action="store_true", help="pictures and peers alone")
+    parser.add_argument("--quick", action="store_true", help="a smoke test: digits, one seed, no training")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    if options.quick:
+        options.sets, options.seeds, options.no_training = ["digits"], 1, True
+    results = Results("detection: verdicts", ["torch", "scikit-learn", "cleanlab"], options)
+    found, start = Found(), time.process_time()
+    for name, share, seed in tqdm(list(product(options.sets, options.wrong, range(options.seeds))), unit="run"):
+        if "-word" not in name or share in (0.0, 0.1):
+            look(load_set(name, share=share, seed=seed), share, seed, options, found)
+    trained = "no training" if options.no_training else f"{options.epochs} epochs, {options.objective}"
+    note = (
+        f"{options.seeds} seeds, {trained}, {time.process_time() - start:.0f} s of CPU in all: mean (lowest..highest). "
+        f"Icons: {'; '.join(f'{name}, {licence}' for name, (_, licence) in PACKAGES.items())}."
+    )
+    found.tables(results, note)
+    results.finish()
+
+
+if __name__ == "__main__":
+    main()

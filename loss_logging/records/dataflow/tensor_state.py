@@ -1,0 +1,66 @@
+"""Small questions about a tensor that torch has no public answer to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["address", "has_unseen_scalar", "is_parameter", "is_transformed", "unwrapped", "version"]
+
+_NEAREST = 32
+
+
+def version(tensor: torch.Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def address(tensor: torch.Tensor) -> int:
+    """Of the memory, that of a tensor below torch.func's wrappers."""
+    return unwrapped(tensor)[0].untyped_storage().data_ptr()
+
+
+def is_parameter(tensor: torch.Tensor) -> bool:
+    import torch
+
+    return isinstance(tensor, torch.nn.Parameter)
+
+
+def is_transformed(tensor: torch.Tensor) -> bool:
+    import torch
+
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+
+
+def unwrapped(tensor: torch.Tensor) -> tuple[torch.Tensor, int | None]:
+    """The tensor below torch.func's wrappers, and the dimension that vmap maps."""
+    import torch
+
+    functorch, dim = torch._C._functorch, None
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        if functorch.is_batchedtensor(tensor):
+            dim = functorch.maybe_get_bdim(tensor) if dim is None else -1  # mapped twice: of no use here
+        tensor = functorch.get_unwrapped(tensor)
+    return tensor, dim
+
+
+def has_unseen_scalar(tensor: torch.Tensor) -> bool:
+    """Whether code that no mode sees (a compiled net) made another scalar beside what ``tensor`` is computed from.
+
+    Looks at the nearest nodes of the graph: such code comes late, and a model of single calls has hundreds.
+    """
+    import torch
+
+    waiting, seen = [tensor.grad_fn], set[Any]()
+    while waiting and len(seen) < _NEAREST:
+        node = waiting.pop(0)
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            scalars = sum(len(made.shape) == 0 for made in node._input_metadata)
+            if scalars > (node is tensor.grad_fn):
+                return True
+        waiting += [before for before, _ in node.next_functions]
+    return False
