@@ -76,6 +76,7 @@ def load_items(
 ) -> None:
     """Make the DuckDB table ``table`` of what ``select`` takes of the rows of `read_items`.
 
+    >>> from loss_logging.support.database import connect
     >>> connection = connect()
     >>> load_items(connection, "losses", "path, average_loss", Path("none.json"))
     Traceback (most recent call last):
