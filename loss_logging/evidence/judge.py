@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -13,14 +13,13 @@ from loss_logging.evidence.losses import LossEvidence, pooled
 from loss_logging.evidence.odd import OddImages, odd_images
 from loss_logging.evidence.pictures import PictureEvidence
 from loss_logging.evidence.planted import against_planted
+from loss_logging.evidence.verdict import VERDICTS, Verdict
 from loss_logging.support.extras import require
 
 __all__ = ["VERDICTS", "Judgement", "Verdict", "judge"]
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-Verdict: TypeAlias = Literal["very likely wrong", "look at these", "no sign of it"]
 
-VERDICTS: tuple[Verdict, ...] = ("very likely wrong", "look at these", "no sign of it")
 FALSE = 0.1
 """Share of the first bin that is expected to be right."""
 _LOOK = 1 / 3
@@ -95,7 +94,7 @@ def judge(
 
     Raises:
         ConfigError: there is no evidence at all, or the kinds are not about equally many items.
-        MissingExtraError: scikit-learn, of the extra ``evidence``, is not installed.
+        MissingExtraError: scipy is not installed, or, for pictures, scikit-learn: both are of the extra ``evidence``.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -105,7 +104,7 @@ def judge(
         >>> found.count("very likely wrong"), found.verdict[7], found.share is None
         (5, 'no sign of it', True)
     """
-    require("evidence", "sklearn")
+    require("evidence", "scipy", *(["sklearn"] if pictures is not None else []))
     given = {"pictures": pictures, "empty": empty, "rival": rival, "dropped": dropped, "hard": hard}
     lengths = {name: len(value) for name, value in given.items() if value is not None}
     if len(set(lengths.values())) != 1:
@@ -229,10 +228,12 @@ class _Case:
         if self.hurting is None:
             return None
         statistic, freedom = self.hurting.moderated()
+        if not (known := int(np.isfinite(statistic).sum())):
+            return None  # losses that do not vary tell no error
         verdict = _hurting(statistic, freedom)
         first = sum(each == VERDICTS[0] for each in verdict)
-        if first >= _HALF * np.isfinite(statistic).sum():
-            self.notes.append(_cannot_tell(first / np.isfinite(statistic).sum()))
+        if first >= _HALF * known:
+            self.notes.append(_cannot_tell(first / known))
             return self._undecided()
         self.notes.append("Nothing was planted that could calibrate a chance: captions are judged by losses alone.")
         return np.full(self.count, np.nan), statistic, verdict

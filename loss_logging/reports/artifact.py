@@ -16,7 +16,16 @@ import pyarrow.parquet as pq
 
 from loss_logging.captions.reason import DatasetCaptions
 from loss_logging.errors import LossLoggingError
-from loss_logging.reports.report import SCHEMA_NAME, DatasetReport, ItemStats, LossReport, PairedItems, Summary
+from loss_logging.reports.report import (
+    READABLE,
+    SCHEMA_NAME,
+    DatasetReport,
+    ItemStats,
+    LossReport,
+    PairedItems,
+    Summary,
+    Verdicts,
+)
 from loss_logging.support.files import whole_file
 from loss_logging.support.object_store import as_url, read_file
 from loss_logging.support.progress_bar import announced
@@ -115,13 +124,17 @@ def read_report(path: str | Path) -> LossReport:
     url = as_url(path)
     text = Path(path).read_bytes() if url is None else read_file(url)
     try:
-        name = msgspec.json.decode(text, type=_Head).schema_
-        if name != SCHEMA_NAME:
-            raise ReportError(f"{path} has schema {name!r}; this version of loss_logging reads {SCHEMA_NAME!r}")
+        _check_schema(path, msgspec.json.decode(text, type=_Head).schema_)
         report = msgspec.json.decode(text, type=LossReport)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ReportError(f"{path} is no loss report: {error}") from error
     return msgspec.structs.replace(report, json_path=str(path))
+
+
+def _check_schema(path: str | Path, name: str) -> None:
+    if name not in READABLE:
+        known = " and ".join(map(repr, READABLE))
+        raise ReportError(f"{path} has schema {name!r}; this version of loss_logging reads {known}")
 
 
 class _Head(msgspec.Struct, rename={"schema_": "schema"}):
@@ -132,7 +145,7 @@ def report_schema() -> dict[str, Any]:
     """The JSON Schema of the artifact. It also ships as the file ``loss_logging/report.schema.json``.
 
     >>> report_schema()["$id"]
-    'loss_logging/report/1'
+    'loss_logging/report/2'
     """
     _, definitions = msgspec.json.schema_components([LossReport], ref_template="#/$defs/{name}")
     for name, definition in definitions.items():
@@ -177,6 +190,7 @@ class _Dataset(msgspec.Struct, frozen=True):
     summary: Summary
     paired_items: PairedItems | None = None
     captions: DatasetCaptions | None = None
+    verdicts: Verdicts | None = None
 
 
 class _WithoutItems(LossReport, frozen=True, kw_only=True, rename={"schema_": "schema", "global_": "global"}):
@@ -199,11 +213,10 @@ def read_without_items(path: Path, *, progress: bool = False) -> LossReport:
             found = msgspec.json.decode(path.read_bytes(), type=_WithoutItems)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ReportError(f"{path} is no loss report: {error}") from error
-    if found.schema_ != SCHEMA_NAME:
-        raise ReportError(f"{path} has schema {found.schema_!r}; this version of loss_logging reads {SCHEMA_NAME!r}")
+    _check_schema(path, found.schema_)
     fields: dict[str, Any] = {name: getattr(found, name) for name in LossReport.__struct_fields__}
     fields["datasets"] = {
-        name: DatasetReport(dataset.summary, dataset.paired_items, dataset.captions)
+        name: DatasetReport(dataset.summary, dataset.paired_items, dataset.captions, dataset.verdicts)
         for name, dataset in found.datasets.items()
     }
     return LossReport(**fields | {"json_path": str(path)})

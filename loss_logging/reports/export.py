@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 
 from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.errors import LossLoggingError
+from loss_logging.evidence.verdict import Verdict
 from loss_logging.reports.artifact import read_without_items, spreadsheet_cell
 from loss_logging.reports.items import DECIDED, load_items
-from loss_logging.reports.report import LossReport
+from loss_logging.reports.report import SCHEMA_NAME, LossReport
 from loss_logging.support.database import connect
 from loss_logging.support.files import whole_file
 from loss_logging.support.progress_bar import counted
@@ -38,6 +39,7 @@ class ItemFilter(msgspec.Struct, frozen=True):
         flagged: only those whose caption is flagged: for anything (``"any"``), with at least a severity (``"info"``,
             ``"warning"``, ``"error"``), or for a reason (``"empty"``).
         min_caption_mismatch: only those with at least so much, and with 4 paired records or more.
+        verdicts: only those whose caption has one of these verdicts; all when empty.
         worst: so many of the highest of a figure, as ``("hard", 100)``. Items without that figure are left out, and of
             ``caption_mismatch`` those with fewer than 4 paired records.
     """
@@ -46,6 +48,7 @@ class ItemFilter(msgspec.Struct, frozen=True):
     flagged: str | None = None
     min_caption_mismatch: float | None = None
     worst: tuple[str, int] | None = None
+    verdicts: tuple[Verdict, ...] = ()
 
 
 class Exported(msgspec.Struct, frozen=True):
@@ -78,8 +81,8 @@ def export_items(
         progress: show a progress bar for what takes more than a second.
 
     Raises:
-        LossLoggingError: the report has no such dataset or flag, or no figures per item; or an exclude-list of
-            everything is asked for.
+        LossLoggingError: the report has no such dataset or flag, no verdicts where some are asked for, or no figures
+            per item; or an exclude-list of everything is asked for.
         ReportError: the file is no loss report.
         OSError: a file cannot be read or written.
     """
@@ -93,6 +96,8 @@ def export_items(
         (of,) = connection.execute("SELECT count(*) FROM items").fetchall()[0]
         if not of:
             raise LossLoggingError(f"{report} has no figures per item (log_per_example was off)")
+        if selection.verdicts and not connection.execute("FROM items WHERE verdict IS NOT NULL LIMIT 1").fetchall():
+            raise LossLoggingError(f"no caption in {report} has a verdict; {_no_verdict(found)}")
         _load_flagged(connection, found.flagged)
         query, parameters = _query(selection, only_paths=to == "exclude-list")
         reader = connection.sql(query, params=parameters or None).to_arrow_reader(_ROWS)
@@ -121,6 +126,15 @@ def _check(report: LossReport, selection: ItemFilter) -> list[str]:
     return []
 
 
+def _no_verdict(report: LossReport) -> str:
+    """Why no caption has one, and what to do."""
+    if report.schema_ != SCHEMA_NAME:
+        return "it was written before there were any: make it anew with loss-logging report"
+    if report.verdicts is None:
+        return "that takes the loss with the empty caption (losses_empty) on some of the steps"
+    return "no item has 4 paired records so far, or the warnings of loss-logging show say why"
+
+
 def _load_flagged(connection: duckdb.DuckDBPyConnection, flagged: list[FlaggedCaption]) -> None:
     columns: dict[str, pa.Array] = {
         "dataset": pa.array([caption.dataset for caption in flagged], pa.string()),
@@ -146,6 +160,9 @@ def _query(selection: ItemFilter, *, only_paths: bool) -> tuple[str, dict[str, A
     if selection.min_caption_mismatch is not None:
         conditions += ["caption_mismatch >= $least", DECIDED]
         parameters["least"] = selection.min_caption_mismatch
+    if selection.verdicts:
+        conditions.append("list_contains($verdicts, verdict)")
+        parameters["verdicts"] = list(selection.verdicts)
     limit = ""
     if selection.worst is not None:
         figure, most = selection.worst

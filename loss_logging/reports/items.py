@@ -13,6 +13,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loss_logging.evidence.verdict import Verdict
 from loss_logging.reports.artifact import ReportError
 from loss_logging.reports.names import items_path
 from loss_logging.reports.report import DECISIVE_PAIRS, ItemStats
@@ -22,7 +23,7 @@ __all__ = ["DECIDED", "ITEM_SCHEMA", "load_items", "read_items"]
 
 _ROWS = 2_048
 _BATCHES_PER_INSERT = 32
-_TYPES = {int: pa.int64(), str: pa.string()}
+_TYPES = {int: pa.int64(), str: pa.string(), Verdict | None: pa.string()}
 
 ITEM_SCHEMA = pa.schema(
     [
@@ -75,6 +76,7 @@ def load_items(
 ) -> None:
     """Make the DuckDB table ``table`` of what ``select`` takes of the rows of `read_items`.
 
+    >>> from loss_logging.support.database import connect
     >>> connection = connect()
     >>> load_items(connection, "losses", "path, average_loss", Path("none.json"))
     Traceback (most recent call last):

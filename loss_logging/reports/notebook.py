@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.evidence.verdict import VERDICTS
 from loss_logging.reports.items import ITEM_SCHEMA, read_items
 from loss_logging.reports.report import DECISIVE_PAIRS, ItemStats, LossReport, Table, WorstItem
 
@@ -51,7 +52,7 @@ def report_html(report: LossReport) -> str:
     found = report.flagged_summary.items()
     for title, table in (
         ("Loss per dataset", _datasets(report)),
-        ("Captions that may be wrong: the loss is higher with them, by more than chance", _wrong(report)),
+        *_captions(report),
         ("Images with the highest loss for their timestep", _items(report.worst.hard, "hard")),
         (f"Flagged captions: {', '.join(f'{n:,} {rule}' for rule, n in found)}", _flagged(report)),
     ):
@@ -68,12 +69,22 @@ def _datasets(report: LossReport) -> Table:
     return Table(columns, [[n, s.count, s.mean, s.median, s.quantiles.get("0.95"), s.max] for n, s in listed])
 
 
-def _wrong(report: LossReport) -> Table:
-    items = [
+def _captions(report: LossReport) -> list[tuple[str, Table]]:
+    """The first two bins; where no caption has a verdict, those that hurt by two standard errors."""
+    if report.verdicts is not None and report.verdicts.judged:
+        titles = ("Captions very likely wrong", "Captions to look at")
+        return [
+            (title, _wrong(report.worst.having(verdict))) for title, verdict in zip(titles, VERDICTS[:2], strict=True)
+        ]
+    hurting = [
         item
         for item in report.worst.caption_mismatch
         if item.count >= DECISIVE_PAIRS and item.score > max(0.0, 2 * (item.standard_error or 0.0))
     ]
+    return [("Captions that may be wrong: the loss is higher with them, by more than chance", _wrong(hurting))]
+
+
+def _wrong(items: list[WorstItem]) -> Table:
     table = _items(items, "caption mismatch")
     errors = [item.standard_error for item in items[:_ROWS]]
     rows = [

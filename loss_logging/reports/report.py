@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from loss_logging.captions.reason import DatasetCaptions, FlaggedCaption
+from loss_logging.evidence.verdict import VERDICTS, Verdict
 from loss_logging.support.extras import is_installed, missing_package
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DECISIVE_PAIRS",
+    "READABLE",
     "SCHEMA_NAME",
     "DatasetReport",
     "Histogram",
@@ -30,12 +32,15 @@ __all__ = [
     "Table",
     "TimestepCurve",
     "TopRecord",
+    "Verdicts",
     "Worst",
     "WorstItem",
     "loss_scalar_name",
 ]
 
-SCHEMA_NAME = "loss_logging/report/1"
+SCHEMA_NAME = "loss_logging/report/2"
+READABLE = ("loss_logging/report/1", SCHEMA_NAME)
+"""What is read. A report of before has no verdicts, and is otherwise the same."""
 
 DECISIVE_PAIRS = 4
 """So many paired records decide about an item's caption; nothing follows from fewer."""
@@ -102,6 +107,10 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
     whether the caption is wrong: do not rank by such a ``caption_mismatch``. ``robust_z`` is None there; elsewhere it
     says how far the item lies above the median of its dataset, see `PairedItems`.
 
+    ``verdict`` is on the caption, see `Verdicts`; None is undecided. ``p_wrong`` is the chance, from 0 to 1, that it is
+    another picture's: None where nothing calibrates it, as where losses alone judge. ``p_odd`` is the chance that the
+    image is unlike the others of its dataset, harder or easier; None with fewer than 30 images.
+
     The JSON leaves out fields that have their default: there may be millions of items."""
 
     count: int
@@ -118,6 +127,9 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
     n_paired: int = 0
     standard_error: float | None = None
     robust_z: float | None = None
+    p_wrong: float | None = None
+    p_odd: float | None = None
+    verdict: Verdict | None = None
 
 
 class PairedItems(msgspec.Struct, frozen=True):
@@ -141,18 +153,55 @@ class PairedItems(msgspec.Struct, frozen=True):
     median_method: Literal["exact", "binned"] = "exact"
 
 
+class Verdicts(msgspec.Struct, frozen=True):
+    """How many captions have which verdict.
+
+    ``very_likely_wrong``: at most one in ten of them is expected to be right. ``look_at``: worth a look, a quarter and
+    more of them may be right. ``no_sign`` that they are wrong. ``undecided``: too few paired records or none, or it
+    cannot be told. From losses alone these are one-sided t tests that a caption does not hurt, with moderated standard
+    errors (Smyth, 2004) and the false discoveries of all datasets together kept at 10% (Benjamini and Yekutieli, 2001)
+    and 25% (Benjamini and Hochberg, 1995).
+    """
+
+    very_likely_wrong: int = 0
+    look_at: int = 0
+    no_sign: int = 0
+    undecided: int = 0
+
+    @property
+    def judged(self) -> int:
+        """How many captions have a verdict.
+
+        >>> Verdicts(2, 3, 40, 5).judged
+        45
+        """
+        return self.very_likely_wrong + self.look_at + self.no_sign
+
+    def __add__(self, other: Verdicts) -> Verdicts:
+        """Of both.
+
+        >>> Verdicts(1, 2) + Verdicts(1, no_sign=7)
+        Verdicts(very_likely_wrong=2, look_at=2, no_sign=7, undecided=0)
+        """
+        ours, theirs = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
+        return Verdicts(*map(sum, zip(ours, theirs, strict=True)))
+
+
 class DatasetReport(msgspec.Struct, frozen=True):
-    """One dataset. ``item_stats`` (by path) lives in the JSON artifact; it is empty in what backends receive."""
+    """One dataset. ``verdicts`` is None where no record has a pair. ``item_stats`` (by path) lives in the JSON
+    artifact; it is empty in what backends receive."""
 
     summary: Summary
     paired_items: PairedItems | None = None
     captions: DatasetCaptions | None = None
+    verdicts: Verdicts | None = None
     item_stats: dict[str, ItemStats] = {}
 
 
 class WorstItem(msgspec.Struct, frozen=True):
     """An item in one of the two rankings. ``count`` is the number of records behind ``score``; ``standard_error``,
-    ``t`` and ``robust_z`` belong to caption_mismatch, ``std_z`` to hard; each is None in the other ranking."""
+    ``t`` and ``robust_z`` belong to caption_mismatch, ``std_z`` to hard; each is None in the other ranking. The rest is
+    as in `ItemStats`."""
 
     dataset: str
     path: str
@@ -164,14 +213,22 @@ class WorstItem(msgspec.Struct, frozen=True):
     t: float | None = None
     robust_z: float | None = None
     std_z: float | None = None
+    verdict: Verdict | None = None
+    p_wrong: float | None = None
+    p_odd: float | None = None
 
 
 class Worst(msgspec.Struct, frozen=True):
-    """The two rankings, worst first. Items for which caption_mismatch is undecided are not in its
+    """The two rankings, worst first; in that by caption_mismatch captions that are very likely wrong come before those
+    to look at, and those before all others. Items for which caption_mismatch is undecided are not in its
     list: ``paired_items`` of each dataset counts them."""
 
     hard: list[WorstItem] = []
     caption_mismatch: list[WorstItem] = []
+
+    def having(self, verdict: Verdict) -> list[WorstItem]:
+        """Those of the ranking by caption_mismatch that have a verdict."""
+        return [item for item in self.caption_mismatch if item.verdict == verdict]
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -213,7 +270,8 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
     """Everything that is known at one save step, except the per-item figures, which are in the JSON at ``json_path``.
 
     ``timestep_scale`` is the last timestep as configured; None where the first timesteps made the bins. ``recent`` maps
-    dataset names to the mean loss since the last time a scalar was reported. ``warnings`` are sentences about what a
+    dataset names to the mean loss since the last time a scalar was reported. ``verdicts`` are those of all datasets
+    together. ``warnings`` are sentences about what a
     reader must know to trust the figures (dropped records, missing ranks). ``scalars``, ``histograms``, ``curves`` and
     ``tables`` are what a backend writes, by their names in the tracker.
     """
@@ -222,6 +280,7 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
     job: Job
     config: dict[str, Any] = {}
     global_: Summary
+    verdicts: Verdicts | None = None
     datasets: dict[str, DatasetReport] = {}
     flagged: list[FlaggedCaption] = []
     flagged_summary: dict[str, int] = {}
@@ -282,12 +341,26 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
 
     @property
     def scalars(self) -> dict[str, float]:
-        """Mean loss per dataset since the last time, and the number of flagged captions per rule.
-
-        Trackers sort by name: the losses come first.
+        """Mean loss per dataset since the last time, how many captions per dataset are very likely wrong, to look at
+        and undecided, and the number of flagged captions per rule.
         """
         losses = {loss_scalar_name(self.prefix, name): value for name, value in self.recent.items()}
-        return losses | {f"{self.prefix}/rules/{reason}": float(n) for reason, n in self.flagged_summary.items()}
+        verdicts = {
+            f"{self.prefix}/captions/{bin_}/{name}": float(getattr(dataset.verdicts, bin_))
+            for bin_ in ("very_likely_wrong", "look_at", "undecided")
+            for name, dataset in self.datasets.items()
+            if dataset.verdicts is not None
+        }
+        rules = {f"{self.prefix}/rules/{reason}": float(n) for reason, n in self.flagged_summary.items()}
+        return losses | verdicts | rules
+
+    @property
+    def suspects(self) -> list[WorstItem]:
+        """Of the ranking by caption_mismatch the captions that are very likely wrong and those to look at; all of it
+        where no caption of the report has a verdict."""
+        if self.verdicts is None or not self.verdicts.judged:
+            return self.worst.caption_mismatch
+        return [item for verdict in VERDICTS[:2] for item in self.worst.having(verdict)]
 
     @property
     def histograms(self) -> dict[str, Histogram]:
@@ -309,12 +382,12 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
 
     @property
     def tables(self) -> dict[str, Table]:
-        """The two rankings, for how many items the second is decided, the flagged captions, what
-        captions are and what is wrong with all of them, and the warnings; a table
+        """The two rankings, the second of captions that are very likely wrong or to look at, for how many items it is
+        decided, the flagged captions, what captions are and what is wrong with all of them, and the warnings; a table
         without rows is left out."""
         tables = {
             f"{self.prefix}/worst/hard": _worst_table(self.worst.hard, "hard"),
-            f"{self.prefix}/worst/caption_mismatch": _worst_table(self.worst.caption_mismatch, "caption_mismatch"),
+            f"{self.prefix}/worst/caption_mismatch": _worst_table(self.suspects, "caption_mismatch"),
             f"{self.prefix}/paired_items": _paired_table(self.datasets),
             f"{self.prefix}/flagged_captions": _flagged_table(self.flagged),
             f"{self.prefix}/captions": _captions_table(self.datasets),
@@ -329,7 +402,7 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
         None for an item that nobody tried to picture; a ranking of such items alone is left out.
         """
         pictures = {(picture.dataset, picture.path): picture for picture in self.pictures}
-        rankings = {"worst/hard": self.worst.hard, "worst/caption_mismatch": self.worst.caption_mismatch}
+        rankings = {"worst/hard": self.worst.hard, "worst/caption_mismatch": self.suspects}
         galleries = {
             f"{self.prefix}/{name}": [pictures.get((item.dataset, item.path)) for item in items]
             for name, items in rankings.items()
@@ -341,8 +414,8 @@ def _worst_table(items: list[WorstItem], score: str) -> Table:
     columns = ["dataset", "path", "caption", score, "count", "average_loss"]
     rows: list[list[Any]] = [[i.dataset, i.path, i.caption, i.score, i.count, i.average_loss] for i in items]
     if score == "caption_mismatch":
-        columns += ["standard_error", "t", "robust_z"]
-        rows = [[*row, i.standard_error, i.t, i.robust_z] for row, i in zip(rows, items, strict=True)]
+        columns += ["standard_error", "t", "robust_z", "verdict"]
+        rows = [[*row, i.standard_error, i.t, i.robust_z, i.verdict] for row, i in zip(rows, items, strict=True)]
     else:
         columns += ["std_z"]
         rows = [[*row, i.std_z] for row, i in zip(rows, items, strict=True)]

@@ -163,6 +163,12 @@ class Queries:
         """Another connection to the same tables and views, for another thread."""
         return self._connection.cursor()
 
+    def replace(self, name: str, rows: pa.Table) -> None:
+        """Create or replace the table ``name``."""
+        self._connection.register("incoming", rows)
+        self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM incoming")
+        self._connection.unregister("incoming")
+
     def insert(self, name: str, rows: pa.Table) -> None:
         """Append rows to the table ``name``, which the first call creates."""
         self._connection.register("incoming", rows)

@@ -24,10 +24,11 @@ from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import FOREVER, RecordLog
 from loss_logging.records.record import RecordLike
 from loss_logging.records.tables import table_of_records
-from loss_logging.reports.report import PairedItems, Summary, TimestepCurve, TopRecord, WorstItem
+from loss_logging.reports.report import PairedItems, Summary, TimestepCurve, TopRecord, Verdicts, WorstItem
 from loss_logging.statistics import bins
 from loss_logging.statistics.queries import Queries, parts_of, sql
 from loss_logging.statistics.timestep_bins import MOST_BINS, bins_of_scale, first_timesteps
+from loss_logging.statistics.verdicts import judge_items
 
 if TYPE_CHECKING:
     from loss_logging.captions.config import CaptionConfig
@@ -141,6 +142,8 @@ class RunStatistics:
             self._place(bins_of_scale(timestep_scale), stay=True)
         self._closed = -1
         self._through = -1
+        self.unjudged: list[str] = []
+        """Sentences on verdicts that could not be given."""
         self._forget()
 
     def close(self) -> None:
@@ -180,6 +183,7 @@ class RunStatistics:
         self._middles: Literal["exact", "binned"] = "exact" if decided <= _EXACT_ITEMS else "binned"
         self._queries.table("middles", sql("middles" if self._middles == "exact" else "middles_binned"))
         self._queries.table("paired_items", sql("paired_items"))
+        self.unjudged = judge_items(self._queries)
         self._queries.view(
             "peaks",
             "SELECT dataset, path, coalesce(highest_caption, caption, '') AS caption, highest AS loss, "
@@ -221,13 +225,20 @@ class RunStatistics:
         return [WorstItem(*row) for row in self._queries.rows("worst_hard", k=k)]
 
     def worst_caption_mismatch(self, k: int) -> list[WorstItem]:
-        """The ``k`` items, of 4 paired records or more, whose caption helps least against the empty one."""
+        """The ``k`` items, of 4 paired records or more, whose caption helps least against the empty one.
+
+        Those whose caption is very likely wrong come first, then those to look at.
+        """
         return [WorstItem(*row) for row in self._queries.rows("worst_caption_mismatch", k=k)]
 
     def paired_items(self) -> dict[str, PairedItems]:
         """For how many items of each dataset caption_mismatch is decided, and where those lie."""
         rows = self._queries.table_rows("paired_items")
         return {name: PairedItems(*[*figures, self._middles]) for name, *figures in rows}
+
+    def verdicts(self) -> dict[str, Verdicts]:
+        """How many items of each dataset have which verdict; nothing where no caption was compared."""
+        return {name: Verdicts(*counts) for name, *counts in self._queries.rows("verdict_counts")}
 
     def distinct_captions(self) -> dict[str, int]:
         """About how many different captions each dataset has, within a few percent."""

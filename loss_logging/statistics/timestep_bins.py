@@ -44,11 +44,14 @@ def bins_of_timesteps(values: npt.ArrayLike, counts: npt.ArrayLike) -> list[floa
     [249.0, 374.0, 624.0, 874.0, 999.0]
     >>> bins_of_timesteps([0.5], [9])
     [0.25, 0.75]
+    >>> bins_of_timesteps([1.5e308], [1])
+    [7.5e+307, 1.7976931348623157e+308]
     """
     at = np.asarray(values, dtype=np.float64)
     if len(at) == 1:
         margin = abs(float(at[0])) / 2 or 0.5
-        return [float(at[0]) - margin, float(at[0]) + margin]
+        edges = np.nan_to_num([float(at[0]) - margin, float(at[0]) + margin])  # more than the largest float is that
+        return [float(edge) for edge in edges]
     starts = np.arange(1, len(at)) if len(at) <= MOST_BINS else _starts(np.cumsum(counts))
     inner = at[starts - 1] / 2 + at[starts] / 2  # in halves: the sum of two may be more than the largest float
     return [float(at[0]), *inner.tolist(), float(at[-1])]

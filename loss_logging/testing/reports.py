@@ -14,6 +14,7 @@ from loss_logging.reports.report import (
     LossReport,
     Summary,
     TimestepCurve,
+    Verdicts,
     Worst,
     WorstItem,
 )
@@ -41,7 +42,7 @@ def sample_report(
 ) -> LossReport:
     """The report of a step, with its JSON in ``folder``. A row per caption in each table; figures differ by step."""
     json_path = folder / f"conformance_{step:09d}.json"
-    json_path.write_text('{"schema": "loss_logging/report/1"}')
+    json_path.write_text('{"schema": "loss_logging/report/2"}')
     summary = Summary(
         count=10,
         mean=0.5,
@@ -58,7 +59,11 @@ def sample_report(
     return LossReport(
         job=Job("conformance", step, "2024-01-01T00:00:00Z"),
         global_=summary,
-        datasets={name: DatasetReport(summary) for name in datasets},
+        verdicts=Verdicts(1, len(captions), 3 + step),
+        datasets={
+            name: DatasetReport(summary, verdicts=Verdicts(1, len(captions), 3 + step, i))
+            for i, name in enumerate(datasets)
+        },
         flagged=[
             FlaggedCaption(f"{i}.png", "cats", caption, 0.1 * i if i else None, ["short", "url"], 0.5, "warning")
             for i, caption in enumerate(captions)
@@ -82,4 +87,6 @@ def empty_report(step: int) -> LossReport:
 def _worst(i: int, caption: str) -> WorstItem:
     """Each figure that can be missing is missing in one row, and not a number in another."""
     figure = (None, math.nan, math.inf, 0.25)[i % 4]
-    return WorstItem("cats", f"{i}.png", caption, 2.5 - i, 3, figure, standard_error=figure, t=figure)
+    return WorstItem(
+        "cats", f"{i}.png", caption, 2.5 - i, 3, figure, standard_error=figure, t=figure, verdict="look at these"
+    )

@@ -14,7 +14,7 @@ from loss_logging.records.log import RecordLog
 from loss_logging.reports.artifact import write_items, write_report
 from loss_logging.reports.names import items_path
 from loss_logging.reports.paired_warnings import paired_warnings
-from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, Worst
+from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, Verdicts, Worst
 from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.facts import RunFacts
 from loss_logging.statistics.run import RunStatistics
@@ -67,6 +67,7 @@ class ReportMaker:
             summaries = {name: _without_figures(summary) for name, summary in summaries.items()}
         overall = summaries.pop(None)
         paired = statistics.paired_items() if config.log_per_example else {}
+        verdicts = statistics.verdicts() if config.log_per_example else {}
         distinct = statistics.distinct_captions() if config.log_per_example else {}
         captions: dict[str, DatasetCaptions] = {}
         flagged: list[FlaggedCaption] = []
@@ -85,8 +86,9 @@ class ReportMaker:
             ),
             config=self._facts.config,
             global_=overall,
+            verdicts=sum(verdicts.values(), Verdicts()) if verdicts else None,
             datasets={
-                name: DatasetReport(summary, paired.get(name), captions.get(name))
+                name: DatasetReport(summary, paired.get(name), captions.get(name), verdicts.get(name))
                 for name, summary in ((str(name), summary) for name, summary in summaries.items())
             },
             flagged=flagged,
@@ -133,7 +135,9 @@ class ReportMaker:
                 f"{n} timesteps lie outside {low:g} to {high:g} and count to the nearest bin; set timestep_scale in "
                 "the configuration"
             )
-        return sentences + (self.captions.warnings if self._config.log_per_example else [])
+        if not self._config.log_per_example:
+            return sentences
+        return [*sentences, *self.statistics.unjudged, *self.captions.warnings]
 
 
 def _without_figures(summary: Summary) -> Summary:

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from item_reports import save
+from item_reports import save, save_pairs
 from rich.console import Console
 from typer.main import get_command
 
@@ -197,6 +197,29 @@ def test_export(tmp_path: Path) -> None:
     done = loss_logging("export", str(tmp_path), "--to", "csv", "--worst", "loud:3")
     assert done.returncode == 2
     assert "loud:3" in done.stderr
+
+
+def test_export_of_wrong_captions_exits_with_1(tmp_path: Path) -> None:
+    """For CI: 1 where a caption is very likely wrong, and its path is written; 0 where none is."""
+    save_pairs(tmp_path / "bad", wrong=2, items=40)
+    done = loss_logging("export", str(tmp_path / "bad"), "--to", "exclude-list", "--likely-wrong")
+    assert (done.returncode, done.stdout.split(), done.stderr) == (1, ["001.png", "000.png"], "")
+    assert loss_logging("export", str(tmp_path / "bad"), "--to", "exclude-list", "--look").returncode == 1
+    save_pairs(tmp_path / "good", wrong=0, items=40)
+    done = loss_logging("export", str(tmp_path / "good"), "--to", "exclude-list", "--likely-wrong")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_show_names_verdicts(tmp_path: Path) -> None:
+    """Captions are called wrong where they very likely are; where none stands out, that is said and none is listed."""
+    text = loss_logging("show", str(save_pairs(tmp_path / "bad", wrong=2, items=40))).stdout
+    assert "Captions: 2 very likely wrong, 38 with no sign of it." in text
+    assert "Captions very likely wrong: 2" in text
+    assert "Look at these" not in text
+    text = loss_logging("show", str(save_pairs(tmp_path / "good", wrong=0, items=40))).stdout
+    assert "No caption stands out of 40 that were compared." in text
+    assert "very likely wrong" not in text
+    assert "caption_mismatch" not in text
 
 
 def test_json_everywhere(tmp_path: Path) -> None:

@@ -407,7 +407,7 @@ def test_pictures_are_capped_and_made_once(tmp_path: Path) -> None:
 def test_a_report_of_another_version(copy: Path) -> None:
     """One that cannot be read is named, and the page is made of the others; with none left, that is the error."""
     path = copy / "loss_logging" / "job_000000030.json"
-    path.write_text(path.read_text("utf-8").replace("loss_logging/report/1", "loss_logging/report/9", 1), "utf-8")
+    path.write_text(path.read_text("utf-8").replace("loss_logging/report/2", "loss_logging/report/9", 1), "utf-8")
     page = built(copy)
     assert "job_000000030.json is left out" in page
     assert "loss_logging/report/9" in page

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from loss_logging import LossLogger
 
 Losses = Mapping[tuple[str, str], Sequence[float]]
@@ -39,3 +41,24 @@ def save(
             assert path is not None
             paths.append(path)
     return paths
+
+
+def save_pairs(folder: Path, *, wrong: int, items: int, pairs: int = 8, **config: Any) -> Path:
+    """The report of a run with the loss of the empty caption in every record, of items ``000.png`` and so on in two
+    datasets; the captions of the first so many hurt."""
+    rng = np.random.default_rng(0)
+    gains = np.where(np.arange(items) < wrong, 0.5, -0.2)
+    names = [f"{i:03}.png" for i in range(items)]
+    with LossLogger(job_name="job", save_root=folder, loggers=[], reporter="inline", **config) as losses:
+        for step in range(1, pairs + 1):
+            losses.log_batch(
+                step,
+                1 + gains + 0.1 * rng.normal(size=items),
+                paths=names,
+                datasets=["cats" if i % 2 else "dogs" for i in range(items)],
+                captions=[f"a picture of number {i}" for i in range(items)],
+                losses_empty=np.ones(items),
+            )
+        path = losses.save_step(pairs).result()
+    assert path is not None
+    return path

@@ -20,10 +20,13 @@ import pytest
 from helpers import HOSTILE, record, strict_json
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from item_reports import save_pairs
 
 from loss_logging import LossLogger, read_report
-from loss_logging.reports.artifact import ReportError, report_schema, write_csv, write_report
-from loss_logging.reports.report import DatasetReport, ItemStats, Job, LossReport, Summary
+from loss_logging.reports.artifact import ReportError, read_without_items, report_schema, write_csv, write_report
+from loss_logging.reports.compare import compare_reports
+from loss_logging.reports.items import read_items
+from loss_logging.reports.report import DatasetReport, ItemStats, Job, LossReport, Summary, Verdicts
 
 EMPTY = Summary(count=0, mean=None, median=None, min=None, max=None, std=None, non_finite=0, quantiles={})
 REPORT = LossReport(job=Job("cats", 1, "2024-01-01T00:00:00+00:00"), global_=EMPTY)
@@ -82,6 +85,65 @@ def test_any_records_make_a_valid_report(
     assert {(name, item) for name, one in report.datasets.items() for item in one.item_stats} == expected
     again = msgspec.json.decode(msgspec.json.encode(report))
     assert {key: again[key] for key in data} == data
+
+
+def test_verdicts_are_in_the_report(tmp_path: Path) -> None:
+    """Each item has its verdict, and how many have which is said for each dataset and for all; the schema holds."""
+    path = save_pairs(tmp_path, wrong=6, items=80)
+    data = strict_json(path)
+    assert data["schema"] == "loss_logging/report/2"
+    for report in (read_report(path), read_without_items(path)):
+        assert report.verdicts == Verdicts(6, 0, 74, 0)
+        assert report.datasets["cats"].verdicts == report.datasets["dogs"].verdicts == Verdicts(3, 0, 37, 0)
+        assert [item.verdict for item in report.worst.caption_mismatch[:7]] == ["very likely wrong"] * 6 + [
+            "no sign of it"
+        ]
+    items = data["datasets"]["cats"]["item_stats"]
+    assert items["001.png"]["verdict"] == "very likely wrong"
+    assert "p_wrong" not in items["001.png"]  # at its default it is left out
+
+
+def test_reports_of_before_are_read(tmp_path: Path) -> None:
+    """A report of schema 1, which knows no verdicts, is read with every figure that it has."""
+    path = save_pairs(tmp_path, wrong=2, items=40)
+    now = read_report(path)
+    data = json.loads(path.read_bytes())
+    data["schema"] = "loss_logging/report/1"
+    del data["verdicts"]
+    new = ("verdict", "p_wrong", "p_odd")
+    for dataset in data["datasets"].values():
+        del dataset["verdicts"]
+        for item in dataset["item_stats"].values():
+            for name in new:
+                item.pop(name, None)
+    for ranking in data["worst"].values():
+        for item in ranking:
+            for name in new:
+                del item[name]
+    path.write_text(json.dumps(data), "utf-8")
+    before, without_items = read_report(path), read_without_items(path)
+    assert before.verdicts is None is without_items.verdicts
+    assert before.datasets["cats"].item_stats["001.png"] == msgspec.structs.replace(
+        now.datasets["cats"].item_stats["001.png"], **dict.fromkeys(new)
+    )
+    assert len(before.suspects) == len(now.worst.caption_mismatch)  # nobody has judged: the whole ranking
+    assert not any("/captions/" in name for name in before.scalars)
+    assert compare_reports(path, path).overall.change == 0
+    assert sum(batch.num_rows for batch in read_items(path)) == 40
+
+
+def test_trackers_get_verdicts(tmp_path: Path) -> None:
+    """One number per bin and dataset, and of the ranking the captions that are wrong or to look at."""
+    report = read_report(save_pairs(tmp_path, wrong=6, items=80))
+    assert {name: value for name, value in report.scalars.items() if "/captions/" in name} == {
+        f"loss_logging/captions/{name}/{dataset}": float(n)
+        for name, n in (("very_likely_wrong", 3), ("look_at", 0), ("undecided", 0))
+        for dataset in ("cats", "dogs")
+    }
+    table = report.tables["loss_logging/worst/caption_mismatch"]
+    assert [row[table.columns.index("verdict")] for row in table.rows] == ["very likely wrong"] * 6
+    clean = read_report(save_pairs(tmp_path / "clean", wrong=0, items=80))
+    assert "loss_logging/worst/caption_mismatch" not in clean.tables
 
 
 def test_hostile_texts_round_trip(tmp_path: Path) -> None:
@@ -155,7 +217,12 @@ def test_no_items_in_parquet(tmp_path: Path) -> None:
 
 
 def _breaking(at: int) -> Iterator[pa.RecordBatch]:
-    fields = dict.fromkeys(ItemStats.__struct_fields__, 0.5) | {"count": 1, "non_finite": 0, "caption": ""}
+    fields = dict.fromkeys(ItemStats.__struct_fields__, 0.5) | {
+        "count": 1,
+        "non_finite": 0,
+        "caption": "",
+        "verdict": None,
+    }
     for n in range(at):
         yield pa.RecordBatch.from_pylist([{"dataset": "d", "path": f"{n}"} | fields])
     raise OSError(errno.ENOSPC, "No space left on device")
@@ -203,10 +270,10 @@ def test_a_killed_write_leaves_the_old_file(tmp_path: Path) -> None:
         (b"\xff\xfe{}", "is no loss report"),
         (b'{"a": 1}', "is no loss report.*schema"),
         (b'{"schema": 3}', "is no loss report"),
-        (b'{"schema": "loss_logging/report/2", "job": {}}', "has schema 'loss_logging/report/2'; this version"),
+        (b'{"schema": "loss_logging/report/3", "job": {}}', "has schema 'loss_logging/report/3'; this version"),
         (b'{"schema": "somebody/else"}', "has schema 'somebody/else'"),
         (b'{"schema": "loss_logging/report/1"}', "is no loss report.*job"),
-        (b'{"schema": "loss_logging/report/1", "job": {"name": "x", "step": "one"}}', "is no loss report"),
+        (b'{"schema": "loss_logging/report/2", "job": {"name": "x", "step": "one"}}', "is no loss report"),
     ],
 )
 def test_foreign_and_damaged_files(tmp_path: Path, text: bytes, message: str) -> None:

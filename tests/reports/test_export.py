@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from item_reports import save
+from item_reports import save, save_pairs
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.reports.artifact import read_report
@@ -150,3 +150,24 @@ def test_a_failed_export_leaves_what_was_there(report: Path, tmp_path: Path) -> 
         export_items(report, out, "csv", ItemFilter(flagged="nothing"))
     assert out.read_text() == "before"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_verdicts(tmp_path: Path) -> None:
+    """Captions that are very likely wrong are kept, with those to look at where that is asked for."""
+    report = save_pairs(tmp_path, wrong=6, items=80)
+    found = sorted(paths(report, verdicts=("very likely wrong",)))
+    assert found == [f"{i:03}.png" for i in range(6)]
+    assert set(paths(report, verdicts=("very likely wrong", "look at these"))) >= set(found)
+    (row,) = [json.loads(line) for line in exported(report, "jsonl").splitlines() if '"000.png"' in line]
+    assert (row["verdict"], row["p_wrong"]) == ("very likely wrong", None)
+    assert 0 <= row["p_odd"] <= 1
+
+
+def test_no_verdicts_to_export(report: Path, tmp_path: Path) -> None:
+    """A report without any verdict is no report without wrong captions: what is missing is said."""
+    with pytest.raises(LossLoggingError, match=r"has a verdict; that takes the loss with the empty caption"):
+        paths(report, verdicts=("very likely wrong",))
+    old = tmp_path / report.name
+    old.write_text(report.read_text("utf-8").replace("loss_logging/report/2", "loss_logging/report/1", 1), "utf-8")
+    with pytest.raises(LossLoggingError, match="make it anew with loss-logging report"):
+        paths(old, verdicts=("very likely wrong",))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from item_reports import save
+from item_reports import save, save_pairs
 
 from loss_logging import LossLogger, read_report
 from loss_logging.captions.reason import FlaggedCaption
@@ -96,3 +96,12 @@ def test_the_latest_report(tmp_path: Path) -> None:
     assert latest.job.step == 2
     assert sorted(latest.to_pandas()["average_loss"]) == [0.5, 1.5]
     assert "cats" in latest._repr_html_()
+
+
+def test_captions_are_shown_by_verdict(tmp_path: Path) -> None:
+    """Where captions have verdicts, those that are very likely wrong are called so, and no other one."""
+    shown = read_report(save_pairs(tmp_path / "bad", wrong=2, items=40))._repr_html_()
+    wrong = shown[shown.index("Captions very likely wrong") : shown.index("Images with")]
+    assert wrong.count("picture of number") == 2
+    clean = read_report(save_pairs(tmp_path / "good", wrong=0, items=40))._repr_html_()
+    assert "Captions" not in clean

@@ -557,4 +557,4 @@ def test_json_is_plain_json(tmp_path: Path) -> None:
         log(losses, 1)
         path = losses.save_step(1).result()
     assert path is not None
-    assert json.loads(path.read_bytes())["schema"] == "loss_logging/report/1"
+    assert json.loads(path.read_bytes())["schema"] == "loss_logging/report/2"

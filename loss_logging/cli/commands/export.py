@@ -56,6 +56,13 @@ def export(
     min_caption_mismatch: Annotated[
         float | None, typer.Option(help="Only with at least so much caption_mismatch.", show_default=False)
     ] = None,
+    likely_wrong: Annotated[
+        bool,
+        typer.Option("--likely-wrong", help="Only with a caption that is very likely wrong; then exits with 1."),
+    ] = False,
+    look: Annotated[
+        bool, typer.Option("--look", help="Only with a caption that is worth a look, or very likely wrong; as above.")
+    ] = False,
     worst: Annotated[
         str | None,
         typer.Option(
@@ -74,6 +81,8 @@ def export(
 
     Each filter narrows the selection further.
 
+    Exit status 1 where --likely-wrong or --look has found a caption; what was found is written all the same.
+
     \b
     Examples:
       loss-logging export runs/cats --to csv --out items.csv
@@ -81,7 +90,9 @@ def export(
       loss-logging export runs/cats --to jsonl --dataset anime | head
       loss-logging export runs/cats --to exclude-list --worst hard:100
       loss-logging export runs/cats --to exclude-list --flagged error
+      loss-logging export runs/cats --to jsonl --likely-wrong
     """
+    from loss_logging.evidence.verdict import VERDICTS
     from loss_logging.reports.export import ItemFilter, export_items
     from loss_logging.training.late_report import find_or_make_report
 
@@ -89,7 +100,9 @@ def export(
         raise typer.BadParameter("Parquet is nothing to look at; give a file with --out", param_hint="--to")
     if as_json and out is None:
         raise typer.BadParameter("standard output is for the items then; give a file with --out", param_hint="--json")
-    selection = ItemFilter(tuple(dataset or ()), flagged, min_caption_mismatch, _worst(worst) if worst else None)
+    verdicts = VERDICTS[:2] if look else VERDICTS[:1] if likely_wrong else ()
+    ranked = _worst(worst) if worst else None
+    selection = ItemFilter(tuple(dataset or ()), flagged, min_caption_mismatch, ranked, verdicts)
     done = export_items(
         find_or_make_report(path, job), out or sys.stdout.buffer, to, selection, formulas=keep_formulas, progress=True
     )
@@ -99,3 +112,5 @@ def export(
         print_json({"out": str(out), **msgspec.structs.asdict(done)})
     elif out is not None:
         hint(f"{done.items:,} of {done.of:,} items written to {out}")
+    if verdicts and done.items:
+        raise typer.Exit(1)

@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from loss_logging.captions.reason import FlaggedCaption
-from loss_logging.reports.report import Histogram, LossReport, Summary, WorstItem
+from loss_logging.evidence.verdict import VERDICTS
+from loss_logging.reports.report import Histogram, LossReport, Summary, Verdicts, WorstItem
 
 __all__ = [
     "aligned",
@@ -49,12 +50,15 @@ class _Item(Protocol):
 
 
 def print_report(report: LossReport, console: Console, rows: int = 10) -> None:
-    """Print the losses of each dataset, the worst items and the flagged captions, at most ``rows`` lines of each."""
+    """Print the losses of each dataset, the captions that are very likely wrong or to look at, the odd images and the
+    flagged captions, at most ``rows`` lines of each."""
     head = Text(f"{cell(report.job.name)}, step {report.job.step}", style="bold")
     ranks = f", {report.job.world_size} ranks" if report.job.world_size > 1 else ""
     console.print(head.append(f"  {cell(report.job.created)}{ranks}", style="not bold dim"), soft_wrap=True)
     for warning in report.warnings:
         console.print(Text(f"warning: {cell(warning, WARNING_WIDTH)}", style="yellow"), soft_wrap=True)
+    if report.verdicts is not None:
+        console.print(Text(_finding(report.verdicts)), soft_wrap=True)
     for table in report_tables(report, rows, console.width, with_charts=not console.options.ascii_only):
         print_table(table, console)
     print_where(common_folder(_paths(report, rows)), console)
@@ -66,13 +70,8 @@ def report_tables(report: LossReport, rows: int = 10, width: int = 80, *, with_c
     tables = [
         _dataset_table(report, with_charts=with_charts and width >= WIDE),
         _captions_table(report),
-        _worst_table(
-            f"Worst by caption_mismatch: the caption hurts{_undecided(report)}",
-            report.worst.caption_mismatch[:rows],
-            folder,
-            width,
-        ),
-        _worst_table("Worst by hard: the image is odd", report.worst.hard[:rows], folder, width),
+        *(_worst_table(title, items[:rows], folder, width) for title, items in _caption_rankings(report)),
+        _worst_table("Highest hard, and the chance that the image is odd", report.worst.hard[:rows], folder, width),
         _flagged_table(report.flagged[:rows], report.flagged_summary, folder, width),
     ]
     return [table for table in tables if table.row_count]
@@ -154,8 +153,8 @@ def item_cells(item: _Item, folder: str, width: int) -> list[Text]:
 
 
 def _paths(report: LossReport, rows: int) -> list[str]:
-    listed = (report.worst.caption_mismatch[:rows], report.worst.hard[:rows], report.flagged[:rows])
-    return [item.path for items in listed for item in items]
+    listed: list[Sequence[_Item]] = [items for _, items in _caption_rankings(report)]
+    return [item.path for items in (*listed, report.worst.hard, report.flagged) for item in items[:rows]]
 
 
 def _dataset_table(report: LossReport, *, with_charts: bool) -> Table:
@@ -218,12 +217,43 @@ def _worst_table(title: str, items: list[WorstItem], folder: str, width: int) ->
     columns = {"score": numbers[: len(items)]}
     if any(item.standard_error is not None for item in items):
         columns["±"] = numbers[len(items) :]
+    if any(item.std_z is not None and item.p_odd is not None for item in items):
+        columns["odd"] = ["-" if item.p_odd is None else f"{item.p_odd:.0%}" for item in items]
     columns["n"] = [f"{item.count:,}" for item in items]
     columns["mean_loss"] = aligned([item.average_loss for item in items])
     table = new_table(title, **dict.fromkeys(columns, "number"), dataset="text", path="name", caption="text")
     for item, *row in zip(items, *columns.values(), strict=True):
         table.add_row(*row, *item_cells(item, folder, width))
     return table
+
+
+def _finding(verdicts: Verdicts) -> str:
+    """What was found of all captions, in a sentence.
+
+    >>> _finding(Verdicts(2, 0, 90, 8))
+    'Captions: 2 very likely wrong, 90 with no sign of it, 8 undecided.'
+    >>> _finding(Verdicts(no_sign=90))
+    'No caption stands out of 90 that were compared.'
+    """
+    bins = ((verdicts.very_likely_wrong, "very likely wrong"), (verdicts.look_at, "to look at"))
+    found = [f"{n:,} {what}" for n, what in bins if n]
+    undecided = [f"{verdicts.undecided:,} undecided"] if verdicts.undecided else []
+    if found:
+        return f"Captions: {', '.join([*found, f'{verdicts.no_sign:,} with no sign of it', *undecided])}."
+    if not verdicts.judged:
+        return f"No caption is judged so far: {verdicts.undecided:,} undecided."
+    return f"No caption stands out of {verdicts.judged:,} that were compared{''.join(f', {n}' for n in undecided)}."
+
+
+def _caption_rankings(report: LossReport) -> list[tuple[str, list[WorstItem]]]:
+    """Title and items of the rankings of captions. One that nobody has judged is called by its figure, and no more."""
+    if report.verdicts is None or not report.verdicts.judged:
+        return [(f"Highest caption_mismatch, not judged{_undecided(report)}", report.worst.caption_mismatch)]
+    likely, look = report.verdicts.very_likely_wrong, report.verdicts.look_at
+    return [
+        (f"Captions very likely wrong: {likely:,}, of which one in ten may be right", report.worst.having(VERDICTS[0])),
+        (f"Look at these: {look:,} captions that may be wrong", report.worst.having(VERDICTS[1])),
+    ]
 
 
 def _undecided(report: LossReport) -> str:

@@ -14,7 +14,10 @@ SELECT
     std_z,
     n_paired,
     standard_error,
-    CASE WHEN item_statistics.decided THEN robust_z(caption_mismatch, middle, spread) END AS robust_z
-FROM item_statistics
+    CASE WHEN judged.decided THEN robust_z(caption_mismatch, middle, spread) END AS robust_z,
+    p_wrong,
+    p_odd,
+    verdict
+FROM judged
 JOIN paired_items USING (dataset)
 ORDER BY dataset

@@ -1,4 +1,5 @@
--- Items for which too few paired records decide are counted in paired_items.sql.
+-- First the captions that are very likely wrong, then those to look at, then all others: by score alone the few records of an
+-- item lead, whose error is large. Items for which too few paired records decide are counted in paired_items.sql.
 SELECT
     dataset,
     path,
@@ -8,9 +9,13 @@ SELECT
     average_loss,
     standard_error,
     caption_mismatch / nullif(standard_error, 0) AS t,
-    robust_z(caption_mismatch, middle, spread) AS robust_z
-FROM item_statistics
+    robust_z(caption_mismatch, middle, spread) AS robust_z,
+    NULL AS std_z,
+    verdict,
+    p_wrong,
+    p_odd
+FROM judged
 JOIN paired_items USING (dataset)
-WHERE item_statistics.decided
-ORDER BY caption_mismatch DESC, dataset, path
+WHERE judged.decided
+ORDER BY coalesce(bin, 2), caption_mismatch DESC, dataset, path
 LIMIT $k

@@ -8,8 +8,11 @@ SELECT
     NULL AS standard_error,
     NULL AS t,
     NULL AS robust_z,
-    std_z
-FROM item_statistics
+    std_z,
+    verdict,
+    p_wrong,
+    p_odd
+FROM judged
 WHERE hard IS NOT NULL  -- losses near 1e308 overflow on the way
 ORDER BY hard DESC, dataset, path
 LIMIT $k

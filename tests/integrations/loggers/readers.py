@@ -38,6 +38,7 @@ def tensorboard(backend: Any, config: TrainConfig) -> Contents:
             event.step: str(event.tensor_proto.string_val[0], "utf-8").count("\n") - 1 for event in events.Tensors(tag)
         }
         for tag in tags["tensors"]
+        if tag.endswith("/text_summary")  # others are settings of the page
     }
     return Contents(
         {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags["scalars"]},

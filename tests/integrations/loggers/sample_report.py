@@ -32,7 +32,7 @@ HOSTILE = [
 def sample_report(step: int, folder: Path) -> LossReport:
     """The report of a step, with its JSON in ``folder``; its figures differ from step to step."""
     json_path = folder / f"cats_{step:09d}.json"
-    json_path.write_text('{"schema": "loss_logging/report/1"}')
+    json_path.write_text('{"schema": "loss_logging/report/2"}')
     summary = Summary(
         count=6,
         mean=0.5,

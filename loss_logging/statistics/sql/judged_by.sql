@@ -1,0 +1,13 @@
+-- What every item is judged by; of 0 items ($most) where there are too many. `hard` is from the middle of its dataset, where
+-- $enough items tell that: a whole dataset that is harder than the others is no odd image.
+SELECT
+    hash(dataset, path) AS item_hash,
+    n_paired,
+    caption_mismatch,
+    standard_error,
+    hard - coalesce(middle, 0) AS hard
+FROM item_statistics
+LEFT JOIN (
+    SELECT dataset, median(hard) AS middle FROM item_statistics GROUP BY dataset HAVING count(hard) >= $enough
+) USING (dataset)
+LIMIT $most

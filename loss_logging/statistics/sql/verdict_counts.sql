@@ -1,0 +1,11 @@
+-- How many items of each dataset are in each bin, and in none; nothing where no record has a pair.
+SELECT
+    dataset,
+    count(*) FILTER (bin = 0),
+    count(*) FILTER (bin = 1),
+    count(*) FILTER (bin = 2),
+    count(*) FILTER (bin IS NULL)
+FROM judged
+WHERE (SELECT max(n_paired) FROM item_statistics) > 0
+GROUP BY dataset
+ORDER BY dataset

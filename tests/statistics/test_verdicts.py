@@ -1,0 +1,187 @@
+"""loss_logging.statistics.verdicts: the verdict on every item, from losses alone."""
+
+from __future__ import annotations
+
+import sys
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import item_rows, record, run_statistics, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loss_logging.records.log import RecordLog
+from loss_logging.reports.report import Verdicts
+from loss_logging.statistics import verdicts
+from loss_logging.statistics.queries import Queries
+from loss_logging.statistics.run import RunStatistics
+from loss_logging.statistics.verdicts import judge_items
+
+FIRST, LOOK, NO_SIGN = "very likely wrong", "look at these", "no sign of it"
+
+
+def judged(
+    folder: Path, gains: dict[tuple[str, str], float], *, pairs: int = 8, noise: float = 0.1, seed: int = 0
+) -> RunStatistics:
+    """Items of (dataset, path) whose captions raise the loss by so much, seen in so many pairs."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        record(path, 1.0 + gain + noise * rng.normal(), dataset, step=step, loss_empty=1.0)
+        for (dataset, path), gain in gains.items()
+        for step in range(pairs)
+    ]
+    folder.mkdir(exist_ok=True)
+    log = RecordLog(folder)
+    write(log, rows)
+    numbers = run_statistics(log)
+    numbers.advance(pairs)
+    return numbers
+
+
+def bins(numbers: RunStatistics) -> dict[str, Any]:
+    return {row["path"]: row["verdict"] for row in item_rows(numbers)}
+
+
+def test_wrong_captions_are_in_the_first_bin(tmp_path: Path) -> None:
+    """Captions that hurt beyond their error are very likely wrong, few others are, and the counts and the ranking say
+    so; the chance stays unknown, for nothing calibrates it."""
+    gains = {("cats" if i % 2 else "dogs", f"{i:03}"): 0.5 if i < 12 else -0.2 for i in range(200)}
+    numbers = judged(tmp_path, gains)
+    found = bins(numbers)
+    assert {path for path, verdict in found.items() if verdict == FIRST} == {f"{i:03}" for i in range(12)}
+    assert {found[f"{i:03}"] for i in range(12, 200)} == {NO_SIGN}
+    assert numbers.verdicts() == {"cats": Verdicts(6, 0, 94, 0), "dogs": Verdicts(6, 0, 94, 0)}
+    assert [item.verdict for item in numbers.worst_caption_mismatch(20)] == [FIRST] * 12 + [NO_SIGN] * 8
+    assert all(row["p_wrong"] is None for row in item_rows(numbers))
+    assert numbers.unjudged == []
+
+
+def test_what_is_sure_comes_before_what_is_high(tmp_path: Path) -> None:
+    """A caption whose few, scattered pairs happen to be high does not lead those that are very likely wrong."""
+    rows = [
+        record(f"{i:03}", (1.4 if i < 5 else 0.8) + 0.02 * (-1) ** step, step=step, loss_empty=1.0)
+        for i in range(100)
+        for step in range(8)
+    ]
+    rows += [record("lucky", loss, step=step, loss_empty=1.0) for step, loss in enumerate((0.9, 9.0, 0.9, 9.0))]
+    log = RecordLog(tmp_path)
+    write(log, rows)
+    (numbers := run_statistics(log)).advance(8)
+    ranked = numbers.worst_caption_mismatch(6)
+    assert ranked[5].path == "lucky"
+    assert ranked[5].score > max(item.score for item in ranked[:5])
+
+
+@settings(deadline=None, max_examples=5)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_noise_has_no_first_bin(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    """Of captions that help, in datasets of five, hardly any is called wrong: all are judged together."""
+    gains = {(f"d{i // 5}", f"{i:03}"): -0.05 for i in range(300)}
+    numbers = judged(tmp_path_factory.mktemp("log"), gains, pairs=6, seed=seed)
+    counts = sum(numbers.verdicts().values(), Verdicts())
+    assert counts.very_likely_wrong <= 1
+    assert counts.judged == 300
+
+
+def test_half_wrong_cannot_be_told_apart(tmp_path: Path) -> None:
+    """Where half of the captions hurt, none is called wrong, and the report is told why."""
+    numbers = judged(tmp_path, {("d", f"{i}"): 0.5 if i % 2 else -0.5 for i in range(100)})
+    assert set(bins(numbers).values()) == {None}
+    (note,) = numbers.unjudged
+    assert "which of two such halves is right cannot be told" in note
+    assert numbers.verdicts() == {"d": Verdicts(undecided=100)}
+
+
+def test_too_few_pairs_are_undecided(tmp_path: Path) -> None:
+    """With three pairs nothing is known; without any there is nothing to count."""
+    assert judged(tmp_path / "few", {("d", "a"): 0.5, ("d", "b"): 0.1}, pairs=3).verdicts() == {
+        "d": Verdicts(undecided=2)
+    }
+    (tmp_path / "none").mkdir()
+    log = RecordLog(tmp_path / "none")
+    write(log, [record(step=step) for step in range(8)])
+    (numbers := run_statistics(log)).advance(8)
+    assert (numbers.verdicts(), numbers.unjudged, bins(numbers)) == ({}, [], {"a.png": None})
+
+
+def test_pairs_that_do_not_vary_tell_nothing(tmp_path: Path) -> None:
+    """Mismatches that are all equal have no error, and no verdict either."""
+    numbers = judged(tmp_path, {("d", f"{i}"): 0.5 for i in range(40)}, noise=0)
+    assert (numbers.verdicts(), numbers.unjudged) == ({"d": Verdicts(undecided=40)}, [])
+
+
+def test_nothing_is_logged(tmp_path: Path) -> None:
+    """A log without a record has no verdicts, and no trouble."""
+    (numbers := run_statistics(RecordLog(tmp_path))).advance(5)
+    assert (numbers.verdicts(), numbers.unjudged, item_rows(numbers)) == ({}, [], [])
+
+
+def test_odd_images_are_odd_in_their_dataset(tmp_path: Path) -> None:
+    """A dataset that is harder as a whole is not odd; one image in it, harder or easier than the others, is."""
+    rng = np.random.default_rng(3)
+    level = {("plain", f"p{i}"): 1.0 for i in range(120)} | {("dark", f"d{i}"): 2.0 for i in range(40)}
+    level["dark", "d7"], level["dark", "d8"] = 5.0, -1.0
+    log = RecordLog(tmp_path)
+    write(
+        log,
+        [
+            record(path, loss + 0.1 * rng.normal(), dataset, step=step)
+            for step in range(15)
+            for (dataset, path), loss in level.items()
+        ],
+    )
+    (numbers := run_statistics(log)).advance(15)
+    odd = {row["path"] for row in item_rows(numbers) if row["p_odd"] > 0.9}
+    assert odd == {"d7", "d8"}
+
+
+def test_without_scipy_nothing_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra is missing: verdicts are null, one sentence says what to install, and every other figure is there."""
+    gains = {("d", f"{i:03}"): 0.5 if i < 5 else -0.2 for i in range(60)}
+    with_scipy = judged(tmp_path / "with", gains)
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    numbers = judged(tmp_path / "without", gains)
+    (note,) = numbers.unjudged
+    assert note.startswith("captions have no verdict: this needs the package scipy; run: pip install")
+    assert numbers.verdicts() == {"d": Verdicts(undecided=60)}
+    unknown = {"p_wrong": None, "p_odd": None, "verdict": None}
+    assert [row for row in item_rows(numbers) if row["caption_mismatch"] is None] == []
+    assert item_rows(numbers) == [row | unknown for row in item_rows(with_scipy)]
+
+
+def test_scikit_learn_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only pictures need scikit-learn."""
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    numbers = judged(tmp_path, {("d", f"{i:03}"): 0.5 if i < 5 else -0.2 for i in range(60)})
+    assert numbers.verdicts() == {"d": Verdicts(5, 0, 55, 0)}
+
+
+def test_memory_for_each_item_is_small() -> None:
+    """Judging 200,000 items takes at most 150 bytes for each: arrays, and no object of its own for an item."""
+    items = 200_000
+    with Queries() as queries:
+        queries.table(
+            "item_statistics",
+            "SELECT 'd' AS dataset, format('{}.png', range) AS path, 8 AS n_paired, true AS decided, "
+            "hash(range) / 2.0**64 - 0.7 AS caption_mismatch, 0.1 AS standard_error, hash(-range) / 2.0**63 AS hard "
+            f"FROM range({items})",
+        )
+        judge_items(queries)
+        tracemalloc.start()
+        judge_items(queries)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert queries.value("SELECT count(verdict) FROM judged") == items
+    assert peak < 150 * items
+
+
+def test_more_items_than_fit_are_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond what memory allows nothing is judged, which a sentence says; every other figure is there."""
+    monkeypatch.setattr(verdicts, "_MOST", 30)
+    numbers = judged(tmp_path, {("d", f"{i:03}"): 0.5 if i < 5 else -0.2 for i in range(31)})
+    assert numbers.unjudged == ["captions have no verdict: of 31 items at most 30 can be judged together"]
+    assert numbers.verdicts() == {"d": Verdicts(undecided=31)}
+    assert len(numbers.worst_caption_mismatch(40)) == 31
