@@ -67,7 +67,8 @@ class Queries:
         self._parts_folder = spill_folder.with_name(f"{spill_folder.name}-parts")
         self._connection = connect(_scaled(memory_limit, _DUCKDB_SHARE), threads, spill_folder)
         self.set("block_steps", block_steps)
-        self.set("decisive_pairs", DECISIVE_PAIRS)
+        # A macro and no variable: cursors, which read in other threads, have variables of their own.
+        self._connection.execute(f"CREATE MACRO decisive_pairs() AS {DECISIVE_PAIRS}")
         self._connection.execute(sql("macros"))
         self.place_timesteps([0.0, 1.0])
         self.read(SCHEMA.empty_table())

@@ -122,7 +122,7 @@ def test_what_has_no_picture_says_why(tmp_path: Path, caplog: pytest.LogCaptureF
     reasons = [picture.reason for picture in made]
     for reason, expected in zip(
         reasons,
-        ["not there", "image", "not an image", "damaged", "too large", "folder", "not a file", "name", ""],
+        ["not found: looked for", "image", "not an image", "damaged", "too large", "folder", "not a file", "name", ""],
         strict=True,
     ):
         assert expected in reason

@@ -27,7 +27,7 @@ figures AS (
         coalesce(caption, '') AS caption,
         count - n AS non_finite,
         n_paired,
-        n_paired >= getvariable('decisive_pairs') AS decided,
+        n_paired >= decisive_pairs() AS decided,
         CASE
             WHEN n_paired > 1
                 THEN coalesce(spread_of(sqrt(greatest(m2_mismatch, 0) / (n_paired - 1)), 1), 0) / sqrt(n_paired)

@@ -222,11 +222,12 @@ def test_a_run_of_our_own_in_a_sweep(reporter: str, group: str, launch: bool, tm
         "WANDB_RUN_ID": "trainers",
         "WANDB_PROJECT": "theirs",
         "WANDB_ENTITY": "team",
+        "WANDB_SILENT": "true",
     } | ({"WANDB_LAUNCH": "True", "WANDB_RESUME": "allow", "WANDB_NAME": "launched"} if launch else {})
     done = subprocess.run(
         [sys.executable, "-c", SWEPT, reporter, group],
         cwd=tmp_path,
-        env=os.environ | swept,
+        env={name: value for name, value in os.environ.items() if not name.startswith("WANDB_")} | swept,
         capture_output=True,
         text=True,
         timeout=120,
