@@ -64,7 +64,7 @@ def test_the_first_screen_is_the_answer(watched: Watched, tmp_path: Path) -> Non
     write(tmp_path, 120, 3, drag=1.2, wrong=6)
     tab = watched.open(page_of(tmp_path))
     assert answers(tab) == [
-        "6 captions to look at",
+        "6 captions very likely wrong",
         "No image stands out",
         "No caption was flagged",
         "Dataset set 0 drags",
@@ -145,8 +145,8 @@ def test_the_save_step_moves_everything(tab: Page, example: Path) -> None:
     tab.select_option("#step", "10")
     expect(tab.locator(".sub")).to_contain_text("Save step 10")
     assert f"{first.global_.mean:.4g}" in tab.locator(".tiles").inner_text()
-    worst = first.worst.hard[0]
-    assert f"{worst.score:.4g}" in tab.locator("#hard .card").first.inner_text()
+    scores = {f"{item.score:.4g}" for item in first.worst.hard}
+    assert any(score in tab.locator("#hard .card").first.inner_text() for score in scores)
     assert tab.locator("#hard .card img").count() >= 8
     assert tab.evaluate("[...document.querySelectorAll('#hard img')].every((i) => i.src.startsWith('data:image/webp'))")
     assert f"{first.datasets['cats'].summary.mean:.4g}" in tab.locator("#ranking").inner_text()
@@ -248,12 +248,11 @@ def test_severity_has_one_colour(tab: Page) -> None:
     assert [rank.index(severity) for severity in order] == sorted(rank.index(severity) for severity in order)
     tab.select_option("#reason-filter", "empty")
     expect(tab.locator(f"{ROWS} .chip").first).to_be_visible()
-    colour = "(node) => getComputedStyle(node).backgroundColor"
-    colours = {
-        tab.locator(place, has_text="empty").first.evaluate(colour)
-        for place in ("#flagged .chip", "#hard .chip", f"{ROWS} .chip")
-    }
-    assert len(colours) == 1
+    colour = tab.locator("#flagged .chip", has_text="empty").first.evaluate(
+        "(node) => getComputedStyle(node).backgroundColor"
+    )
+    for place in ("#hard .chip", f"{ROWS} .chip"):
+        expect(tab.locator(place, has_text="empty").first).to_have_css("background-color", colour)
 
 
 # --- an item, and the table ------------------------------------------------------------------------------------------
