@@ -244,7 +244,7 @@ class _Finder:
     def watching(self, model: Any, batch: Batch) -> Iterator[tuple[list[Forward], CapturedLosses | None]]:
         """What happens in the block that the losses are found from."""
         if batch.paired and self._per_example is None:
-            with capture_per_example_loss(batch.items) as captured:
+            with capture_per_example_loss(batch.items, blocks=2) as captured:
                 yield [], captured
         else:
             with forwards_of(model) as forwards:

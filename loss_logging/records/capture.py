@@ -22,9 +22,9 @@ __all__ = ["CapturedLosses", "capture_per_example_loss"]
 class CapturedLosses:
     """What :func:`capture_per_example_loss` found; complete once its block has ended."""
 
-    def __init__(self, batch_size: int) -> None:
+    def __init__(self, batch_size: int, blocks: int = 1) -> None:
         self.batch_size = batch_size
-        self._trace = Trace(batch_size)
+        self._trace = Trace(batch_size, blocks)
         self._chosen: Mean | Opaque | None = None
         self._verdict: tuple[torch.Tensor | None, str | None] | None = None
 
@@ -125,7 +125,7 @@ def with_weight(l1_loss: Callable[..., Any], types: Any, kwargs: Mapping[str, An
 
 
 @contextmanager
-def capture_per_example_loss(batch_size: int) -> Iterator[CapturedLosses]:
+def capture_per_example_loss(batch_size: int, *, blocks: int = 1) -> Iterator[CapturedLosses]:
     """Obtain the per-example losses of code that only returns a scalar, without editing it.
 
     Inside the block every torch call is followed: a tensor that comes from outside with a first dimension of B has one
@@ -171,9 +171,11 @@ def capture_per_example_loss(batch_size: int) -> Iterator[CapturedLosses]:
 
     Args:
         batch_size: B, the number of rows of the tensors that the loss is computed from.
+        blocks: tensors of ``blocks * B`` rows hold all examples so often, one block after the other, as the chosen and
+            the rejected answers of preference training.
 
     Raises:
-        ValueError: ``batch_size`` is not a positive integer.
+        ValueError: ``batch_size`` or ``blocks`` is not a positive integer.
 
     Example:
         >>> import torch
@@ -186,7 +188,11 @@ def capture_per_example_loss(batch_size: int) -> Iterator[CapturedLosses]:
     """
     if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
         raise ValueError(f"batch_size is {batch_size!r}; expected the number of examples, an integer of 1 or more")
-    captured = CapturedLosses(batch_size)
+    if not isinstance(blocks, int) or isinstance(blocks, bool) or blocks < 1:
+        raise ValueError(
+            f"blocks is {blocks!r}; expected how often a tensor holds each example, an integer of 1 or more"
+        )
+    captured = CapturedLosses(batch_size, blocks)
     with _mode()(captured._trace):
         yield captured
     captured._end()

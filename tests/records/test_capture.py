@@ -1014,3 +1014,17 @@ def test_a_compiled_net_beside_a_metric_with_a_gradient() -> None:
     assert "check" in str(captured.reason)
     assert captured.check(distance)
     assert not captured.check(loss)
+
+
+def test_blocks_of_all_examples() -> None:
+    """Chosen and rejected answers in one tensor, one block after the other, are of the same examples."""
+    scores = torch.randn(2 * B, requires_grad=True)
+    with capture_per_example_loss(B, blocks=2) as captured:
+        chosen, rejected = (scores * 2).chunk(2)
+        loss = -F.logsigmoid(chosen - rejected).mean()
+    expected = -F.logsigmoid(2 * (scores[:B] - scores[B:])).detach()
+    assert captured.losses is not None
+    assert torch.allclose(captured.losses, expected)
+    assert torch.allclose(captured.losses.mean(), loss)
+    with pytest.raises(ValueError, match="blocks is 0"), capture_per_example_loss(B, blocks=0):
+        pass

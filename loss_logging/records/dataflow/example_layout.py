@@ -124,9 +124,11 @@ def axis(size: int) -> Dim:
 
 
 @functools.lru_cache(4096)
-def rows(shape: Sequence[int]) -> Layout:
-    """Of a tensor with one row per example."""
-    return Layout((((shape[0], 1),) if shape[0] > 1 else (), *(axis(size) for size in shape[1:])))
+def rows(shape: Sequence[int], blocks: int = 1) -> Layout:
+    """Of a tensor with one row per example; or with so many blocks of all of them, one after the other."""
+    size = shape[0] // blocks
+    first = (((blocks, 0),) if blocks > 1 else ()) + (((size, 1),) if size > 1 else ())
+    return Layout((first, *(axis(size) for size in shape[1:])))
 
 
 def joined(

@@ -35,8 +35,9 @@ __all__ = ["Trace"]
 class Trace:
     """The facts about the tensors of one block. It keeps none of the user's tensors alive."""
 
-    def __init__(self, batch_size: int) -> None:
+    def __init__(self, batch_size: int, blocks: int = 1) -> None:
         self.batch_size = batch_size
+        self.blocks = blocks
         self.facts: dict[int, _Entry] = {}  # by id; an entry dies with its tensor
         self.overwritten: dict[int, int] = {}  # address of a storage whose examples were moved -> when
         self.time = 0
@@ -68,8 +69,11 @@ class Trace:
 
         if tensor.layout is not torch.strided or tensor.is_nested:
             return Opaque("a sparse or nested tensor")
-        if tensor.dim() and tensor.shape[0] == self.batch_size and tensor.numel() and not is_parameter(tensor):
-            return rows(tensor.shape)
+        if tensor.dim() and tensor.numel() and not is_parameter(tensor):
+            if tensor.shape[0] == self.batch_size:
+                return rows(tensor.shape)
+            if tensor.shape[0] == self.batch_size * self.blocks:
+                return rows(tensor.shape, self.blocks)
         return PLAIN
 
     def facts_before(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[int, Fact]:
