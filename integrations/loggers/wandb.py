@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from loss_logging.integrations.loggers.cells import clean
 from loss_logging.integrations.loggers.wandb_media import media
-from loss_logging.integrations.loggers.wandb_rows import FLUSH_SETTING, OwnRows, Row, RowNumbers, Rows, TrainersRows
+from loss_logging.integrations.loggers.wandb_rows import FLUSH_SETTING, OwnRows, RowNumbers, Rows, RunRow, TrainersRows
 from loss_logging.reports.report import LossReport
 from loss_logging.support.warn import LOGGER, warn_once
 from loss_logging.trackers.backends import Requirements
@@ -188,7 +188,7 @@ class WandbBackend:
             self._rows.close()
 
     def _add(self, step: int, scalars: Mapping[str, float], media: dict[str, Any]) -> None:
-        self._open().add(Row(self._calls, step, {clean(name): value for name, value in scalars.items()}, media))
+        self._open().add(RunRow(self._calls, step, {clean(name): value for name, value in scalars.items()}, media))
         self._calls += 1
 
     def _open(self) -> Rows:

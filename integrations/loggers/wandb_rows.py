@@ -14,13 +14,13 @@ import msgspec
 from loss_logging.support.files import whole_file
 from loss_logging.support.warn import LOGGER, warn_once
 
-__all__ = ["FLUSH_SETTING", "OwnRows", "Row", "RowNumbers", "Rows", "TrainersRows"]
+__all__ = ["FLUSH_SETTING", "OwnRows", "RowNumbers", "Rows", "RunRow", "TrainersRows"]
 
 FLUSH_SETTING = "x_transaction_log_flush_interval"
 """How often W&B's process writes what it was given to the run's file, in seconds."""
 
 
-class Row(NamedTuple):
+class RunRow(NamedTuple):
     call: int  # counted from 0
     step: int
     scalars: dict[str, float]
@@ -32,7 +32,7 @@ class Rows(Protocol):
 
     run: Any
 
-    def add(self, row: Row) -> None: ...
+    def add(self, row: RunRow) -> None: ...
     def advance(self) -> None: ...
     def unsettled(self) -> list[int]: ...
     def close(self) -> None: ...
@@ -157,7 +157,7 @@ class OwnRows:
         self._numbers.begin(run.step)
         self._on_disk = _OnDisk(run)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: RunRow) -> None:
         values = {**row.scalars, **row.media, f"{self._prefix}/step": row.step}
         self.run.log(values, step=self._numbers.take(), commit=True)
         self._on_disk.add(row.call)
@@ -185,13 +185,13 @@ class TrainersRows:
     def __init__(self, run: Any, prefix: str) -> None:
         self.run = run
         self._prefix = prefix
-        self._waiting: deque[Row] = deque()
-        self._uncharted: list[Row] = []
-        self._open: Row | None = None  # in the trainer's open row
+        self._waiting: deque[RunRow] = deque()
+        self._uncharted: list[RunRow] = []
+        self._open: RunRow | None = None  # in the trainer's open row
         self._open_step: int | None = None  # the step of that row
         self._on_disk = _OnDisk(run)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: RunRow) -> None:
         self.advance()
         if self._waiting or not self._joined(row):
             self._waiting.append(row)
@@ -249,7 +249,7 @@ class TrainersRows:
             self._open = None
         return False
 
-    def _joined(self, row: Row) -> bool:
+    def _joined(self, row: RunRow) -> bool:
         """Log ``row`` unless the trainer's open row holds one of ours already."""
         if self._is_taken():
             return False
@@ -266,14 +266,14 @@ class TrainersRows:
             self._log_uncharted(self._uncharted, {})
             self._uncharted = []
 
-    def _log_uncharted(self, rows: Sequence[Row], media: dict[str, Any]) -> None:
+    def _log_uncharted(self, rows: Sequence[RunRow], media: dict[str, Any]) -> None:
         if any(row.scalars for row in rows):
             media = {**media, f"{self._prefix}/uncharted": _scalar_table(rows)}
         if media:
             self.run.log(media, commit=False)
 
 
-def _scalar_table(rows: Sequence[Row]) -> Any:
+def _scalar_table(rows: Sequence[RunRow]) -> Any:
     import wandb
 
     names = sorted({name for row in rows for name in row.scalars})

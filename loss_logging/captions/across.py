@@ -15,10 +15,10 @@ from loss_logging.captions.reason import Reason
 if TYPE_CHECKING:
     from loss_logging.captions.caption import Caption
 
-__all__ = ["DatasetRule", "Found", "Item", "Known", "Rule", "same", "tokens"]
+__all__ = ["CaptionedItem", "DatasetRule", "Found", "Known", "Rule", "same", "tokens"]
 
 
-class Item(msgspec.Struct, frozen=True):
+class CaptionedItem(msgspec.Struct, frozen=True):
     """One caption among others.
 
     Args:
@@ -72,7 +72,7 @@ Found = Iterator[tuple["int | str", Reason]]
 class DatasetRule(Protocol):
     """Looks at every caption once, and speaks when it is asked. Keeps hashes and counts, never the captions."""
 
-    def add(self, item: Item) -> None:
+    def add(self, item: CaptionedItem) -> None:
         """Look at a caption."""
 
     def finish(self, known: Known) -> Found:
@@ -84,7 +84,7 @@ _LONG_WORD = 16  # characters; more of them to a word mean a script without spac
 
 
 def tokens(caption: str, style: Style | None) -> list[str]:
-    """The tokens of a caption, see `Item`.
+    """The tokens of a caption, see `CaptionedItem`.
 
     >>> tokens("A cat, on a sofa.", "prose"), tokens("1girl, long_hair", "tags"), tokens("一只猫", "prose")
     (['a', 'cat', 'on', 'a', 'sofa'], ['1girl', 'long hair'], ['一', '只', '猫'])

@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
-from loss_logging.captions.across import DatasetRule, Item, Known, same, tokens
+from loss_logging.captions.across import CaptionedItem, DatasetRule, Known, same, tokens
 from loss_logging.captions.caption import READ_LIMIT
 from loss_logging.captions.checker import adjusted
 from loss_logging.captions.config import CaptionConfig
@@ -84,7 +84,7 @@ class CaptionComparison:
         if not caption.isascii():
             caption = caption.encode("utf-8", "replace").decode()  # the packages take no lone surrogates
         words = tokens(caption, style)
-        item = Item(number, path, dataset, caption, content_hash, style, same(caption, style, words), words)
+        item = CaptionedItem(number, path, dataset, caption, content_hash, style, same(caption, style, words), words)
         for rule in self._rules:
             rule.add(item)
 

@@ -18,7 +18,7 @@ from loss_logging.captions.folder.folder_names import ImageNames
 from loss_logging.captions.folder.image_suffixes import IMAGES
 from loss_logging.captions.folder.problems import FolderProblems
 from loss_logging.captions.folder.table_columns import Columns, NoColumnsError
-from loss_logging.captions.folder.tables import Row, decode_json, read_table
+from loss_logging.captions.folder.tables import TableRow, decode_json, read_table
 from loss_logging.captions.trainers import TRAINERS, Trainer
 from loss_logging.errors import LossLoggingError
 
@@ -103,7 +103,7 @@ class TableReader:
         except OSError as error:
             self._problems.add("unreadable", path, error.strerror or str(error))
 
-    def _image(self, row: Row, path: str, folder: str, inside: str | None) -> str:
+    def _image(self, row: TableRow, path: str, folder: str, inside: str | None) -> str:
         """The path of the image of a row, which may be inside an archive or the table."""
         if row.name is None:
             return f"{path}:{row.line}"
@@ -122,7 +122,7 @@ class TableReader:
     def _found(self, names: Iterable[str], folder: str) -> Iterator[str]:
         return (found for name in names if (found := self.names.find(name, folder)) is not None)
 
-    def _tell_columns(self, row: Row, path: str) -> None:
+    def _tell_columns(self, row: TableRow, path: str) -> None:
         message = f"its captions are those of {row.column!r}; it has {', '.join(map(repr, row.others))}, too"
         self._problems.add("several_columns", path, message)
 
@@ -158,7 +158,7 @@ class TableReader:
             self.not_understood.append((path, columns))
 
 
-def _captions(row: Row, trainer: Trainer | None) -> list[tuple[str | None, list[str]]]:
+def _captions(row: TableRow, trainer: Trainer | None) -> list[tuple[str | None, list[str]]]:
     """Of a row: one, unless the trainer takes each line; and what it is trained as, where a trainer is known.
 
     Tags are joined to it as kohya does, whose they are.

@@ -20,7 +20,7 @@ from loss_logging.captions.folder.image_suffixes import IMAGES
 from loss_logging.captions.folder.problems import FolderProblems
 from loss_logging.captions.folder.table_columns import ID, Chosen, Columns, NoColumnsError
 
-__all__ = ["TABLES", "Row", "decode_json", "read_table"]
+__all__ = ["TABLES", "TableRow", "decode_json", "read_table"]
 
 _TRIED = 16  # rows in which an id must be that of an image
 
@@ -31,7 +31,7 @@ _TAGS = "tags"
 _DELIMITER = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """A caption, what the table calls its image (None when it does not), its line or row, from 1, whether the image
     itself is in the table, too, what it calls the images that go with it, kohya's tags, which go with the caption,
     whether the image is called by an id, the column of captions, and others that hold some."""
@@ -51,7 +51,7 @@ IsImage = Callable[[str], bool]
 """Whether what a table says is the name of an image that is there."""
 
 
-def read_table(path: str, columns: Columns, problems: FolderProblems, is_image: IsImage) -> Iterator[Row]:
+def read_table(path: str, columns: Columns, problems: FolderProblems, is_image: IsImage) -> Iterator[TableRow]:
     """The rows of the table at ``path``, whose kind its suffix tells; broken ones are noted in ``problems``.
 
     An image with several captions has as many rows.
@@ -68,7 +68,7 @@ def read_table(path: str, columns: Columns, problems: FolderProblems, is_image: 
     yield from itertools.chain(head, rows)
 
 
-def _read_json_lines(path: str, columns: Columns, problems: FolderProblems, _is_image: IsImage) -> Iterator[Row]:
+def _read_json_lines(path: str, columns: Columns, problems: FolderProblems, _is_image: IsImage) -> Iterator[TableRow]:
     chosen: dict[tuple[str, ...], Chosen] = {}
     with Path(path).open("rb") as file:
         for number, line in enumerate(_lines(file, path, problems), 1):
@@ -88,7 +88,7 @@ def _read_json_lines(path: str, columns: Columns, problems: FolderProblems, _is_
             yield from _row(record, chosen[keys], number, path, problems)
 
 
-def _read_json(path: str, columns: Columns, problems: FolderProblems, is_image: IsImage) -> Iterator[Row]:
+def _read_json(path: str, columns: Columns, problems: FolderProblems, is_image: IsImage) -> Iterator[TableRow]:
     """A list of objects, or an object that maps file names to captions or, as kohya's do, to objects."""
     decoded = TextDecoder().decode(Path(path).read_bytes())
     try:
@@ -155,7 +155,7 @@ def decode_json(text: str) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def _read_csv(path: str, columns: Columns, problems: FolderProblems, _is_image: IsImage) -> Iterator[Row]:
+def _read_csv(path: str, columns: Columns, problems: FolderProblems, _is_image: IsImage) -> Iterator[TableRow]:
     with Path(path).open("rb") as file:
         numbered = enumerate(_lines(file, path, problems), 1)
         first = next(numbered, (1, ""))
@@ -207,7 +207,7 @@ def _csv_rows(
         yield taken[0][0], row
 
 
-def _read_parquet(path: str, columns: Columns, problems: FolderProblems, _is_image: IsImage) -> Iterator[Row]:
+def _read_parquet(path: str, columns: Columns, problems: FolderProblems, _is_image: IsImage) -> Iterator[TableRow]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -234,7 +234,9 @@ def _read_parquet(path: str, columns: Columns, problems: FolderProblems, _is_ima
         raise BinaryDataError(str(error)) from error
 
 
-def _row(record: Mapping[str, Any], chosen: Chosen, number: int, path: str, problems: FolderProblems) -> Iterator[Row]:
+def _row(
+    record: Mapping[str, Any], chosen: Chosen, number: int, path: str, problems: FolderProblems
+) -> Iterator[TableRow]:
     name = None if chosen.path is None else record[chosen.path]
     by_id = chosen.path is not None and chosen.path.strip().casefold() == ID
     if by_id and isinstance(name, int):
@@ -251,7 +253,7 @@ def _row(record: Mapping[str, Any], chosen: Chosen, number: int, path: str, prob
     those = [one for value in values for one in (value if isinstance(value, list) else [value])]
     companions = tuple(one for one in those if isinstance(one, str) and one)
     for one in captions:
-        yield Row(name, one, number, False, companions, None, by_id, chosen.caption or "", chosen.others)
+        yield TableRow(name, one, number, False, companions, None, by_id, chosen.caption or "", chosen.others)
 
 
 def _suffix(name: str) -> str:

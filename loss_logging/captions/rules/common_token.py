@@ -9,7 +9,7 @@ from loss_logging.captions.caption import quote
 from loss_logging.captions.reason import Reason
 
 if TYPE_CHECKING:
-    from loss_logging.captions.across import Found, Item, Known
+    from loss_logging.captions.across import CaptionedItem, Found, Known
 
 __all__ = ["CommonToken"]
 
@@ -46,7 +46,7 @@ class CommonToken:
         self._captions: Counter[str] = Counter()
         self._triggers: dict[str, str | None] = {}
 
-    def add(self, item: Item) -> None:
+    def add(self, item: CaptionedItem) -> None:
         """Look at a caption."""
         counts = self._counts[item.dataset]
         counts.update(set(item.tokens))

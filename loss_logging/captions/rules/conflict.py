@@ -9,7 +9,7 @@ from loss_logging.captions.caption import quote
 from loss_logging.captions.reason import Reason
 
 if TYPE_CHECKING:
-    from loss_logging.captions.across import Found, Item, Known
+    from loss_logging.captions.across import CaptionedItem, Found, Known
 
 __all__ = ["Conflict"]
 
@@ -29,7 +29,7 @@ class Conflict:
         self._first: dict[str | bytes, tuple[int, int]] = {}
         self._more: defaultdict[str | bytes, list[tuple[int, int]]] = defaultdict(list)
 
-    def add(self, item: Item) -> None:
+    def add(self, item: CaptionedItem) -> None:
         """Look at a caption."""
         if item.content_hash is None or item.key is None:
             return

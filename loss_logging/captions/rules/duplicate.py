@@ -10,7 +10,7 @@ from loss_logging.captions.caption import quote
 from loss_logging.captions.reason import Reason, Severity
 
 if TYPE_CHECKING:
-    from loss_logging.captions.across import Found, Item, Known
+    from loss_logging.captions.across import CaptionedItem, Found, Known
 
 __all__ = ["Duplicate"]
 
@@ -31,7 +31,7 @@ class Duplicate:
         self._items: defaultdict[str, array[int]] = defaultdict(lambda: array("q"))
         self._long: defaultdict[str, array[int]] = defaultdict(lambda: array("b"))
 
-    def add(self, item: Item) -> None:
+    def add(self, item: CaptionedItem) -> None:
         """Look at a caption."""
         if item.key is None:
             return

@@ -10,7 +10,7 @@ from loss_logging.captions.reason import Reason
 from loss_logging.support.extras import require
 
 if TYPE_CHECKING:
-    from loss_logging.captions.across import Found, Item, Known
+    from loss_logging.captions.across import CaptionedItem, Found, Known
 
 __all__ = ["Language"]
 
@@ -41,7 +41,7 @@ class Language:
         self._usual: dict[str, tuple[frozenset[str], str]] = {}
         self._items: defaultdict[tuple[str, str], array[int]] = defaultdict(lambda: array("q"))
 
-    def add(self, item: Item) -> None:
+    def add(self, item: CaptionedItem) -> None:
         """Look at a caption."""
         if item.style in ("tags", "instance") or not _is_enough(item):
             return
@@ -74,7 +74,7 @@ class Language:
             for index in items:
                 yield index, Reason("language", "warning", 0.4, message)
 
-    def _learn(self, item: Item) -> None:
+    def _learn(self, item: CaptionedItem) -> None:
         """The words that are usual in a dataset whose first captions are nearly all in one language."""
         words, counts = self._words[item.dataset], self._counts[item.dataset]
         words.update(set(item.tokens))
@@ -86,7 +86,7 @@ class Language:
             words.clear()
 
 
-def _is_enough(item: Item) -> bool:
+def _is_enough(item: CaptionedItem) -> bool:
     if item.caption.isascii():
         return len(item.caption) >= _MIN_CHARACTERS and len(item.tokens) >= _MIN_WORDS
     return len(item.tokens) >= _MIN_WORDS or sum(map("\u3000".__lt__, item.caption[:_READ])) >= _MIN_WORDS

@@ -14,7 +14,7 @@ from loss_logging.captions.reason import Reason
 from loss_logging.support.extras import require
 
 if TYPE_CHECKING:
-    from loss_logging.captions.across import Found, Item, Known
+    from loss_logging.captions.across import CaptionedItem, Found, Known
 
 __all__ = ["NearDuplicate"]
 
@@ -47,7 +47,7 @@ class NearDuplicate:
         self._twins: dict[int, tuple[int, float]] = {}
         self._compared = 0  # rows
 
-    def add(self, item: Item) -> None:
+    def add(self, item: CaptionedItem) -> None:
         """Look at a caption."""
         if len(item.tokens) < _MIN_TOKENS:
             return
