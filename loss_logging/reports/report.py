@@ -346,7 +346,7 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
         """
         losses = {loss_scalar_name(self.prefix, name): value for name, value in self.recent.items()}
         verdicts = {
-            f"{self.prefix}/captions/{bin_}/{name}": float(getattr(dataset.verdicts, bin_))
+            f"{self.prefix}/verdicts/{bin_}/{name}": float(getattr(dataset.verdicts, bin_))
             for bin_ in ("very_likely_wrong", "look_at", "undecided")
             for name, dataset in self.datasets.items()
             if dataset.verdicts is not None

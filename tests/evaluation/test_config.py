@@ -228,7 +228,7 @@ def test_command(photos: Path, pipeline: Path, tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(values), "utf-8")
     done = CliRunner().invoke(app, ["evaluate", str(file)], env={"COLUMNS": "160"})
     assert done.exit_code == 0, done.output
-    for expected in ("caption_mismatch", "hard", "cats", "dogs/broken.png", "evaluation_000000000.json"):
+    for expected in ("Captions", "hard", "cats", "dogs/broken.png", "evaluation_000000000.json"):
         assert expected in done.stdout
     assert "evaluating" in done.stderr
 

@@ -127,7 +127,7 @@ def test_reports_of_before_are_read(tmp_path: Path) -> None:
         now.datasets["cats"].item_stats["001.png"], **dict.fromkeys(new)
     )
     assert len(before.suspects) == len(now.worst.caption_mismatch)  # nobody has judged: the whole ranking
-    assert not any("/captions/" in name for name in before.scalars)
+    assert not any("/verdicts/" in name for name in before.scalars)
     assert compare_reports(path, path).overall.change == 0
     assert sum(batch.num_rows for batch in read_items(path)) == 40
 
@@ -135,8 +135,8 @@ def test_reports_of_before_are_read(tmp_path: Path) -> None:
 def test_trackers_get_verdicts(tmp_path: Path) -> None:
     """One number per bin and dataset, and of the ranking the captions that are wrong or to look at."""
     report = read_report(save_pairs(tmp_path, wrong=6, items=80))
-    assert {name: value for name, value in report.scalars.items() if "/captions/" in name} == {
-        f"loss_logging/captions/{name}/{dataset}": float(n)
+    assert {name: value for name, value in report.scalars.items() if "/verdicts/" in name} == {
+        f"loss_logging/verdicts/{name}/{dataset}": float(n)
         for name, n in (("very_likely_wrong", 3), ("look_at", 0), ("undecided", 0))
         for dataset in ("cats", "dogs")
     }
