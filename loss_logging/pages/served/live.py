@@ -22,6 +22,7 @@ from loss_logging.pages.served.item_query import Filter, ItemQuery, columns_in, 
 from loss_logging.pages.served.now import brought_up_to_date, counts_of
 from loss_logging.pages.served.step_tables import StepTables, load_items_of
 from loss_logging.records.log import RecordLog
+from loss_logging.reports.items import ITEM_SCHEMA
 from loss_logging.reports.names import items_path
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
@@ -85,7 +86,8 @@ class LiveRun:
         self._curves, self._curves_version, self._curves_due = LossCurves(), -1, 0.0
         self._counts: tuple[str, ItemCounts] | None = None
         self._answering = threading.Lock()
-        self._statistics.cursor().execute("CREATE TABLE no_items (dataset VARCHAR, path VARCHAR, caption VARCHAR)")
+        # With all columns: a page that is opened before the log is read keeps those that it finds.
+        self._statistics.cursor().from_arrow(ITEM_SCHEMA.empty_table()).create("no_items")
         self._flagged: dict[tuple[str, str], list[str]] = {}
         self._seen: list[tuple[Path, int]] = []
         self._stop = threading.Event()
