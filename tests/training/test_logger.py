@@ -43,8 +43,19 @@ def stored(folder: Path, name: str = "run") -> list[int]:
     return got
 
 
+OTHERS: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    """Threads of loggers that other tests have left to their exit handlers are not counted."""
+    OTHERS.clear()
+    OTHERS.update(threading.enumerate())
+
+
 def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("loss_logging")]
+    new = (thread for thread in threading.enumerate() if thread not in OTHERS)
+    return [thread.name for thread in new if thread.name.startswith("loss_logging")]
 
 
 # --- off ------------------------------------------------------------------------------------------------------------
