@@ -33,5 +33,8 @@ def _is_script(module: str) -> bool:
     script = getattr(sys.modules["__main__"], "__file__", None)
     if module == "__main__" or script is None:
         return module == "__main__"
-    spec = find_spec(module)
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):  # a parent is not there, or no package: loading it says so
+        return False
     return spec is not None and spec.origin is not None and os.path.realpath(spec.origin) == os.path.realpath(script)

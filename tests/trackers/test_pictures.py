@@ -189,8 +189,9 @@ def test_load_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["no.such.module:load", "test_pictures:no_such_function", "test_pictures:PIXELS"])
-def test_a_wrong_load_image_is_said_at_once(name: str, tmp_path: Path) -> None:
+def test_a_wrong_load_image_is_said_at_once(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A function that is not there raises when the logger is made, not in the middle of training."""
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "train.py", raising=False)
     with pytest.raises(ConfigError, match=name):
         LossLogger(job_name="j", save_root=tmp_path, loggers=[], load_image=name)
     with pytest.raises(ConfigError, match=r"package\.module:function"):
@@ -220,7 +221,7 @@ def test_a_slow_source_holds_nothing_up(
     assert [p.path for p in maker_.added_to(report("pillow", "slow", "array")).pictures] == ["pillow"]
     assert maker_.added_to(report("array")).pictures == []
     assert "take so long" in caplog.text
-    GO_ON.set()
+    sys.modules["test_pictures"].GO_ON.set()  # load_image has imported this module under that name
     assert maker_._busy is not None
     maker_._busy.join()
 

@@ -153,7 +153,7 @@ def test_the_reporter_leaves_the_processor_to_training(tmp_path: Path) -> None:
         log(losses, 1)
         assert losses.save_step(1).result(30) is not None
         (process,) = reporters()
-        assert process.nice() == psutil.Process().nice() + 10
+        assert process.nice() == min(psutil.Process().nice() + 10, 19)  # the most there is
         group = Path(f"/proc/{process.pid}/autogroup")
         if group.exists() and group.read_text("ascii").strip():
             assert group.read_text("ascii").split()[-1] == "10"
