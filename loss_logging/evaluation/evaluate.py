@@ -127,7 +127,7 @@ def evaluate_dataset(
             config.paths.evaluation,
             fixed | {"paired": paired, "step": step, "model_id": model_id},
             resume=resume,
-            flush_seconds=config.flush_seconds,
+            flush_seconds=config.timeouts.flush,
             memory_limit=config.memory_limit,
         )
         selection = Selection(sample_fraction, max_samples, seed)
@@ -155,7 +155,6 @@ _OURS: dict[str, Any] = {
     "reporter": "inline",
     "sample_fraction": 1.0,
     "max_records_per_step": None,
-    "overload": "wait",
     "threads": 1,
 }
 
