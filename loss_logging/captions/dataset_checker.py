@@ -18,11 +18,12 @@ from loss_logging.captions.names import Style
 from loss_logging.captions.reason import FlaggedCaption, Reason
 from loss_logging.captions.rules.empty import missing
 from loss_logging.captions.style import StyleGuess
+from loss_logging.captions.text_store import TextStore
 from loss_logging.captions.verdict import Verdict, flagged_caption, flagged_order
 
 __all__ = ["CheckedCaptions", "CheckedDataset", "DatasetChecker"]
 
-_SAMPLE = 500  # captions of a dataset that are looked at before the first is judged
+_SAMPLE = 500  # captions of a dataset, after which it is guessed what they are, so that few have to wait
 
 
 class _Waiting(msgspec.Struct, frozen=True):
@@ -32,7 +33,7 @@ class _Waiting(msgspec.Struct, frozen=True):
     path: str
     dataset: str
     caption: str
-    content_hash: str | bytes | None
+    content_hash: str
 
 
 class CheckedDataset(msgspec.Struct, frozen=True):
@@ -77,7 +78,9 @@ class CheckedCaptions(msgspec.Struct, frozen=True):
 class DatasetChecker:
     """Takes captions one after the other; `finish` says what was found.
 
-    Memory grows by a few hashes for a caption and by what is flagged; texts wait in a temporary file.
+    What the captions of a dataset are is guessed from all of them. They are judged by an early guess as they come, and
+    once more where that was wrong. Memory grows by a few hashes for a caption and by what is flagged; texts wait in a
+    temporary file.
 
     Args:
         config, rules, tokenizer: as for `CaptionChecker`.
@@ -106,8 +109,11 @@ class DatasetChecker:
         self._comparison = CaptionComparison(self._config)
         self._flagged: defaultdict[int, list[Reason]] = defaultdict(list)
         self._waiting: defaultdict[str, list[_Waiting]] = defaultdict(list)
+        self._guesses: defaultdict[str, StyleGuess] = defaultdict(StyleGuess)
         self._styles: dict[str, Style | None] = {}
         self._counts: Counter[str] = Counter()
+        self._missing: set[int] = set()
+        self._content_hashes = TextStore()
 
     def add(self, path: str, dataset: str, caption: str | None, content_hash: str | bytes | None = None) -> None:
         """Take the caption of an image; None where its file is missing.
@@ -119,11 +125,15 @@ class DatasetChecker:
             content_hash: equal for images that show the same to the last byte, to find two captions of one image.
         """
         number = self._comparison.keep(path, dataset, caption or "")
-        item = _Waiting(number, path, dataset, caption or "", content_hash)
+        self._content_hashes.append(_as_text(content_hash))
         self._counts[dataset] += 1
         if caption is None:
-            self._flagged[item.index].append(missing(path))
-        elif dataset in self._styles:
+            self._missing.add(number)
+            self._flagged[number].append(missing(path))
+            return
+        self._guesses[dataset].add(caption)
+        item = _Waiting(number, path, dataset, caption, _as_text(content_hash))
+        if dataset in self._styles:
             self._check(item)
         else:
             self._waiting[dataset].append(item)
@@ -134,6 +144,7 @@ class DatasetChecker:
         """What was found; nothing can be added any more."""
         for dataset in list(self._waiting):
             self._decide(dataset)
+        self._correct()
         about = self._compare()
         summaries: defaultdict[str, Counter[str]] = defaultdict(Counter)
         flagged: list[FlaggedCaption] = []
@@ -167,22 +178,40 @@ class DatasetChecker:
         ]
 
     def _decide(self, dataset: str) -> None:
-        """Settle what the captions of a dataset are, and check those that waited for it."""
-        waiting = self._waiting.pop(dataset)
-        guess = StyleGuess()
-        for item in waiting:
-            guess.add(item.caption)
-        self._styles[dataset] = guess.style()
-        for item in waiting:
+        """Guess what the captions of a dataset are, and check those that waited for it."""
+        self._styles[dataset] = self._guesses[dataset].style()
+        for item in self._waiting.pop(dataset):
             self._check(item)
 
+    def _correct(self) -> None:
+        """Judge the captions of datasets once more that turned out to be something else than was guessed early."""
+        styles = {name: guess.style() for name, guess in self._guesses.items()}
+        again = {n for n in styles if styles[n] != self._styles[n] and self._config.profile(n) == "auto"}
+        self._styles = styles
+        if not again:
+            return
+        before, self._comparison = self._comparison, CaptionComparison(self._config)
+        for number in range(len(before)):
+            path, dataset, caption = before.kept(number)
+            self._comparison.keep(path, dataset, caption)
+            if number in self._missing:
+                continue
+            item = _Waiting(number, path, dataset, caption, self._content_hashes[number])
+            if dataset in again:
+                self._flagged.pop(number, None)
+                self._check(item)
+            else:
+                self._compare_with_others(item)
+
     def _check(self, item: _Waiting) -> None:
-        style = self._profile(item.dataset)
-        verdict = self._checker.check(item.caption, item.dataset, style)
+        verdict = self._checker.check(item.caption, item.dataset, self._profile(item.dataset))
         if verdict is not None:
             self._flagged[item.index] += verdict.reasons
+        self._compare_with_others(item)
+
+    def _compare_with_others(self, item: _Waiting) -> None:
         kept = item.path, item.dataset, item.caption[:READ_LIMIT]
-        self._comparison.add(item.index, kept, style, item.content_hash)
+        self._comparison.add(item.index, kept, self._profile(item.dataset), item.content_hash or None)
 
     def _compare(self) -> defaultdict[str, list[Reason]]:
         """Add what the captions look like beside one another, and give what is to be said about whole datasets."""
@@ -205,3 +234,7 @@ class DatasetChecker:
             summary=dict(summary.most_common()),
             reasons=reasons,
         )
+
+
+def _as_text(content_hash: str | bytes | None) -> str:
+    return content_hash.hex() if isinstance(content_hash, bytes) else content_hash or ""

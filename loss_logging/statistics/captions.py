@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loss_logging.captions.checker import CaptionChecker
-from loss_logging.captions.comparison import CaptionComparison
+from loss_logging.captions.comparison import CaptionComparison, same_image
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.ignore import IgnoreList
 from loss_logging.captions.names import Style
@@ -234,8 +234,7 @@ class CaptionStatistics:
             for item in zip(*columns, strict=True):
                 path, dataset, _ = item
                 numbers.append(comparison.keep(*item))
-                # A path that says where the image is tells images apart in all datasets.
-                comparison.add(numbers[-1], item, self._style(dataset), path if Path(path).is_absolute() else None)
+                comparison.add(numbers[-1], item, self._style(dataset), same_image(path))
             self._insert("compared_items", _COMPARED, batch["item_hash"], numbers)
         return comparison
 
