@@ -67,8 +67,8 @@ Check: TypeAlias = Callable[[Any, Any, str], Any]
 class _TakesOldKeys(msgspec.StructMeta):
     """Lets the keywords of a configuration be spelled as in the release before."""
 
-    def __call__(cls, *args: Any, **given: Any) -> Any:
-        return super().__call__(*args, **cls.in_new_spelling(given))  # type: ignore[attr-defined]
+    def __call__(self, *args: Any, **given: Any) -> Any:
+        return super().__call__(*args, **self.in_new_spelling(given))  # type: ignore[attr-defined]
 
 
 class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=_TakesOldKeys):
