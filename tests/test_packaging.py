@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from configparser import ConfigParser
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution, metadata, requires
@@ -110,8 +111,8 @@ def test_extras_are_complete() -> None:
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
     extras = dict(setup["options.extras_require"])
     inside = set(re.findall(r"[a-z0-9_]+", extras["all"].split("[")[1]))
-    assert inside == set(extras) - {"all", "dev"} - OLD_EXTRAS
-    assert "loss-logging[all]" in extras["dev"]
+    assert inside == set(extras) - {"all", "dev", "docs"} - OLD_EXTRAS
+    assert "loss-logging[all,docs]" in extras["dev"]
 
 
 def test_the_version_stands_in_one_place() -> None:
@@ -128,11 +129,29 @@ def test_pins_take_the_oldest_python() -> None:
     oldest = setup["options"]["python_requires"].removeprefix(">=")
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    there = {"python_version": oldest, "python_full_version": f"{oldest}.0"}
     for pin in pins:
         with suppress(PackageNotFoundError):
-            needed = metadata(pin.name).get("Requires-Python")
-            if pin.marker is None or pin.marker.evaluate({"python_version": oldest}):
-                assert SpecifierSet(needed or "").contains(oldest), pin
+            installed = metadata(pin.name)
+            if pin.specifier.contains(installed["Version"]) and (pin.marker is None or pin.marker.evaluate(there)):
+                assert SpecifierSet(installed.get("Requires-Python") or "").contains(oldest), pin
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
+def test_every_dependency_is_pinned_once_on_every_python(python: str) -> None:
+    """constraints.txt has exactly one version of whatever the extra `dev` asks for, on each Python that we name."""
+    there = {"python_version": python, "python_full_version": f"{python}.0", "platform_python_implementation": "CPython"}
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    pinned = Counter(canonicalize_name(pin.name) for pin in pins if pin.marker is None or pin.marker.evaluate(there))
+    assert set(pinned.values()) == {1}
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    assert f"Programming Language :: Python :: {python}" in setup["metadata"]["classifiers"]
+    texts = [setup["options"]["install_requires"], *setup["options.extras_require"].values()]
+    for asked in map(Requirement, [line for text in texts for line in text.split("\n") if line and line[0] != "#"]):
+        if asked.name != "loss-logging" and (asked.marker is None or asked.marker.evaluate(there)):
+            assert canonicalize_name(asked.name) in pinned
 
 
 def test_extras_are_documented() -> None:
