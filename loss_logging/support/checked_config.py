@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Check",
     "CheckedConfig",
+    "ConfigType",
     "Count",
     "Fraction",
     "Function",
@@ -64,7 +66,19 @@ Check: TypeAlias = Callable[[Any, Any, str], Any]
 """Value, type and place such as ``"$.top_k"`` -> the checked value."""
 
 
-class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True):
+class ConfigType(msgspec.StructMeta):
+    """The type of configurations: their signature has names and defaults, in a line that ``help()`` can show.
+
+    Types and what is allowed stand in the docstring; with the checks of each key, the line had 3,000 characters.
+    """
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        full: inspect.Signature = msgspec.StructMeta.__signature__.__get__(cls)
+        return full.replace(parameters=[key.replace(annotation=key.empty) for key in full.parameters.values()])
+
+
+class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigType):
     """A configuration whose keyword form, mapping and file are equal, and whose errors say what is allowed."""
 
     def __post_init__(self) -> None:

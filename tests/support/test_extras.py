@@ -74,5 +74,7 @@ def test_no_text_installs_us_from_an_index() -> None:
     for file in files:
         if file.suffix in {".py", ".md", ".toml", ".html", ".js", ".yaml"}:
             text = file.read_text("utf-8")
-            assert not re.search(r"(?:pip|uv|pipx)[\w ]* install [^\n]*[\"' ]loss[-_]logging(?![-_/\w])(?! @)", text), file
+            assert not re.search(r"(?:pip|uv|pipx)[\w ]* install [^\n]*[\"' ]loss[-_]logging(?![-_/\w])(?! @)", text), (
+                file
+            )
             assert not re.search(r"dependencies = \[[^\]]*[\"']loss[-_]logging[\"'\[<>=~!]", text), file
