@@ -2,8 +2,8 @@
 
     python .ci/release.py --address https://HOST/OWNER/loss_logging --pythons python3.10 python3.13
 
-``--address`` is the repository's, for the metadata and for the links of README.md, which must be absolute on an index. It
-stands nowhere else. Nothing is uploaded: the last line says how to.
+``--address`` is the repository's, for the metadata and for the links of README.md, which must be absolute on an index.
+It stands nowhere else. Nothing is uploaded: the last line says how to.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
         (wheel,) = (file for file in built if file.suffix == ".whl")
         for page in ("README.md", "docs/start.md"):
             follow(ROOT / page, wheel, Path(folder) / Path(page).stem)
-    print(f"good: {', '.join(file.name for file in built)}. Now: git tag v{VERSION}; twine upload {given.out}/*{VERSION}*")
+    print(f"good: {', '.join(file.name for file in built)}. Now: git tag v{VERSION}; twine upload them")
 
 
 def check_address(address: str) -> None:

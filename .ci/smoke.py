@@ -22,7 +22,8 @@ def main(version: str) -> None:
     Path("pets").mkdir()
     Path("pets/1.png").touch()
     Path("pets/1.txt").write_text("a cat on a sofa", "utf-8")
-    for arguments in ("--version", "doctor", "check-captions pets", "show run", "compare run@1 run@2", "export run --to csv"):
+    on_a_run = ("show run", "compare run@1 run@2", "export run --to csv")
+    for arguments in ("--version", "doctor", "check-captions pets", *on_a_run):
         subprocess.run([Path(sys.executable).with_name("loss-logging"), *arguments.split()], check=True)
 
 

@@ -93,7 +93,7 @@ def test_an_index_takes_the_wheel(wheels: dict[str, Path], kind: str) -> None:
 
 
 def test_metadata_of_a_release(wheels: dict[str, Path]) -> None:
-    """A release says who made it and where its source is, and no link of its text is relative: an index has no docs/."""
+    """A release says who made it and where its source is, and no link of its text is relative."""
     with zipfile.ZipFile(wheels["sdist"]) as wheel:
         (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
         described = message_from_bytes(wheel.read(name))
@@ -116,7 +116,7 @@ def test_metadata_of_a_release(wheels: dict[str, Path]) -> None:
 )
 def test_a_release_needs_an_address(address: str) -> None:
     """What is no address of a repository is an error that shows one."""
-    with pytest.raises(SystemExit, match="--address.*such as https://HOST/OWNER/NAME"):
+    with pytest.raises(SystemExit, match=r"--address.*such as https://HOST/OWNER/NAME"):
         release().check_address(address)
 
 

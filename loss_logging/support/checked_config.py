@@ -73,8 +73,8 @@ class ConfigType(msgspec.StructMeta):
     """
 
     @property
-    def __signature__(cls) -> inspect.Signature:
-        full: inspect.Signature = msgspec.StructMeta.__signature__.__get__(cls)
+    def __signature__(self) -> inspect.Signature:
+        full: inspect.Signature = msgspec.StructMeta.__signature__.__get__(self)
         return full.replace(parameters=[key.replace(annotation=key.empty) for key in full.parameters.values()])
 
 

@@ -55,7 +55,7 @@ SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
 
 @pytest.mark.parametrize("extra", sorted(set(SETUP["options.extras_require"]) - {"cli"}))
 def test_no_hint_names_us_on_an_index(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody noted what was installed, a hint names the extra's packages: our name may be somebody else's there."""
+    """Where nobody noted what was installed, a hint names the extra's packages: ours may be anybody's."""
     monkeypatch.setattr(extras, "distribution", installed_from_an_index)
     command = extras.install_command(f"loss-logging[{extra}]")
     program, action, *packages = shlex.split(command)
@@ -68,7 +68,7 @@ def test_no_hint_names_us_on_an_index(extra: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_no_text_installs_us_from_an_index() -> None:
-    """No message, page or example says `pip install loss-logging`, and no package of ours is fetched as a dependency."""
+    """No message, page or example says `pip install loss-logging`, and no package has us fetched."""
     folders = ("loss_logging", "integrations", "docs", "examples", "README.md", "CONTRIBUTING.md")
     files = [file for name in folders for file in [ROOT / name, *(ROOT / name).rglob("*")] if file.is_file()]
     for file in files:
