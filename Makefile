@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 comma := ,
 EXTRAS := demo$(if $(findstring wandb,$(LOGGERS)),$(comma)wandb)
 # The project's own folders, by name: whatever else lies in the root is the user's.
-FOLDERS := .ci benchmarks docs/conf.py examples integrations loss_logging tests
+FOLDERS := .ci benchmarks docs examples integrations loss_logging tests
 
 MEASURED := $(if $(COVERAGE),--cov --cov-config=setup.cfg --cov-report=term:skip-covered)
 SIZE_OF_DEMO := 50 packages, 1 to 4 minutes, 0.4 GB to download, 1.5 GB
@@ -28,7 +28,7 @@ test: lint browser
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(FOLDERS)
 	$(BIN)/ruff format --check $(FOLDERS)
-	$(BIN)/codespell $(FOLDERS) docs CHANGELOG.md CONTRIBUTING.md README.md SECURITY.md
+	$(BIN)/codespell $(FOLDERS) CHANGELOG.md CONTRIBUTING.md README.md SECURITY.md
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
