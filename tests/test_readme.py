@@ -121,11 +121,26 @@ def test_configurations_are_valid(text: str) -> None:
 
 
 def test_configuration_is_valid(tmp_path: Path) -> None:
-    """The README's YAML is a configuration that TrainConfig takes."""
-    (text,) = (code for page, language, code in BLOCKS if language == "yaml" and page == "README.md")
+    """The YAML of docs/configuration.md is a configuration file that TrainConfig takes."""
+    (text,) = (code for page, language, code in BLOCKS if language == "yaml" and page == "configuration.md")
     file = tmp_path / "train.yaml"
     file.write_text(text, "utf-8")
     assert TrainConfig.from_file(file).captions.max_words == 55
+
+
+def test_the_readme_is_short() -> None:
+    """A screen and a half, with one picture and one block to run; whoever wants more finds it on the site."""
+    assert len(PAGES["README.md"].splitlines()) <= 90
+    assert PAGES["README.md"].count("](docs/images/") == 1
+    assert [language for page, language, _ in BLOCKS if page == "README.md"] == ["python"]
+
+
+def test_the_readme_names_every_trainer_and_tracker() -> None:
+    """Its tables lead to the page of each one that docs/trainers.md and docs/trackers.md know."""
+    for page in ("trainers.md", "trackers.md"):
+        rows = [line for line in PAGES[page].splitlines() if line.startswith("| [")]
+        for target in re.findall(r"\]\((\w+\.md)\)", "\n".join(line.split(" | ")[0] for line in rows)):
+            assert f"](docs/{target})" in PAGES["README.md"], target
 
 
 def test_evaluation_is_valid() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Check",
     "CheckedConfig",
+    "ConfigType",
     "Count",
     "Fraction",
     "Function",
@@ -64,14 +66,23 @@ Check: TypeAlias = Callable[[Any, Any, str], Any]
 """Value, type and place such as ``"$.top_k"`` -> the checked value."""
 
 
-class _TakesOldKeys(msgspec.StructMeta):
-    """Lets the keywords of a configuration be spelled as in the release before."""
+class ConfigType(msgspec.StructMeta):
+    """The type of configurations: takes the keywords of the release before, too, and has a signature of names and
+    defaults, in a line that ``help()`` can show.
+
+    Types and what is allowed stand in the docstring; with the checks of each key, the line had 3,000 characters.
+    """
 
     def __call__(self, *args: Any, **given: Any) -> Any:
         return super().__call__(*args, **self.in_new_spelling(given))  # type: ignore[attr-defined]
 
+    @property
+    def __signature__(self) -> inspect.Signature:
+        full: inspect.Signature = msgspec.StructMeta.__signature__.__get__(self)
+        return full.replace(parameters=[key.replace(annotation=key.empty) for key in full.parameters.values()])
 
-class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=_TakesOldKeys):
+
+class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigType):
     """A configuration whose keyword form, mapping and file are equal, and whose errors say what is allowed.
 
     Attributes:
