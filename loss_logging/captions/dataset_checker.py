@@ -13,13 +13,13 @@ from loss_logging.captions.checker import CaptionChecker
 from loss_logging.captions.comparison import CaptionComparison
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.encoder import Tokenizer
-from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.ignore import Accepted, IgnoreList
 from loss_logging.captions.names import Style
 from loss_logging.captions.reason import FlaggedCaption, Reason
 from loss_logging.captions.rules.empty import missing
 from loss_logging.captions.style import StyleGuess
 from loss_logging.captions.text_store import TextStore
-from loss_logging.captions.verdict import Verdict, flagged_caption, flagged_order
+from loss_logging.captions.verdict import Verdict, flagged_caption, flagged_order, without_accepted
 
 __all__ = ["CheckedCaptions", "CheckedDataset", "DatasetChecker"]
 
@@ -63,7 +63,7 @@ class CheckedCaptions(msgspec.Struct, frozen=True):
             `READ_LIMIT` characters.
         summary: number of captions by the rule that objects to them; most frequent first.
         datasets: by name.
-        ignored: how many reasons were left out because of the ignore list.
+        ignored: how many reasons were left out because a person had found them to be wrong.
         warnings: what could not be checked and why, and lines of the ignore list that nothing needs any more.
     """
 
@@ -84,7 +84,7 @@ class DatasetChecker:
 
     Args:
         config, rules, tokenizer: as for `CaptionChecker`.
-        ignore: what is fine, beside the lines in the configuration.
+        accepted: what a person has found to be fine; the lines in the configuration when None.
 
     Example:
         >>> checker = DatasetChecker()
@@ -101,11 +101,11 @@ class DatasetChecker:
         *,
         rules: Iterable[Rule] = (),
         tokenizer: Tokenizer | None = None,
-        ignore: IgnoreList | None = None,
+        accepted: Accepted | None = None,
     ) -> None:
         self._checker = CaptionChecker(config, rules=rules, tokenizer=tokenizer)
         self._config = self._checker.config
-        self._ignore = [IgnoreList(self._config.ignore), *([ignore] if ignore else [])]
+        self._accepted = accepted or Accepted([IgnoreList(self._config.ignore)])
         self._comparison = CaptionComparison(self._config)
         self._flagged: defaultdict[int, list[Reason]] = defaultdict(list)
         self._waiting: defaultdict[str, list[_Waiting]] = defaultdict(list)
@@ -151,20 +151,18 @@ class DatasetChecker:
         ignored = 0
         for index, reasons in self._flagged.items():
             path, dataset, caption = self._comparison.kept(index)
-            kept = [r for r in reasons if not any(ignore.ignores(r.rule, path) for ignore in self._ignore)]
-            ignored += len(reasons) - len(kept)
-            if kept:
-                summaries[dataset].update({reason.rule for reason in kept})
-                flagged.append(flagged_caption(path, dataset, caption, None, Verdict(tuple(kept))))
+            verdict = without_accepted(Verdict(tuple(reasons)), path, caption, self._accepted)
+            ignored += len(reasons) - (len(verdict.reasons) if verdict else 0)
+            if verdict:
+                summaries[dataset].update(set(verdict.rules))
+                flagged.append(flagged_caption(path, dataset, caption, None, verdict))
         return CheckedCaptions(
             captions=len(self._comparison),
             flagged=sorted(flagged, key=flagged_order),
             summary=dict(sum(summaries.values(), Counter()).most_common()),
             datasets={name: self._dataset(name, summaries[name], about[name]) for name in self._counts},
             ignored=ignored,
-            warnings=self._comparison.warnings
-            + self._estimates(summaries)
-            + [f"the ignore list's line {line!r} leaves nothing out" for one in self._ignore for line in one.unused()],
+            warnings=self._comparison.warnings + self._estimates(summaries) + self._accepted.warnings,
         )
 
     def _estimates(self, summaries: Mapping[str, Counter[str]]) -> list[str]:
