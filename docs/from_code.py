@@ -51,6 +51,7 @@ EXAMPLES: dict[str, Any] = {
     "spool": "/scratch/spool",
     "prefix": "train/losses",
     "device": "cuda:1",
+    "engine_options": {"actors": 8},
     "timestep_scale": 1000,
 }
 """Where neither the type nor the default gives an example, by the last part of the key."""
