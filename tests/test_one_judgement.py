@@ -134,5 +134,5 @@ CAPTIONS = st.sampled_from(
 @settings(max_examples=15, deadline=None)
 def test_any_captions(captions: list[tuple[str, str]], tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever the captions are."""
-    items = [Captioned(dataset, str(i), caption) for i, (dataset, caption) in enumerate(captions)]
+    items = [Captioned(dataset, f"{i:02}", caption) for i, (dataset, caption) in enumerate(captions)]
     assert_one_judgement(tmp_path_factory.mktemp("judged"), items, CaptionConfig())

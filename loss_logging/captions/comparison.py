@@ -124,7 +124,7 @@ class CaptionComparison:
         """All rules, but for those that the user or a missing package leaves out."""
         rules: list[DatasetRule] = []
         for name, rule in DATASET_RULES.items():
-            if name not in self._config.disabled_rules:
+            if name not in self._config.rules.disabled:
                 try:
                     rules.append(rule())
                 except MissingExtraError as error:

@@ -24,9 +24,18 @@ from loss_logging.evaluation.evaluate import Draw, evaluate_dataset
 from loss_logging.evaluation.image_batches import ImageBatches, image_row, open_rows
 from loss_logging.records.record import SampleRecord
 from loss_logging.reports.report import LossReport
-from loss_logging.runs.config import TrainConfig, check_captions, check_job_name, check_save_root
+from loss_logging.runs.config import TrainConfig, check_job_name, check_save_root
 from loss_logging.support.chance import uniform_of
-from loss_logging.support.checked_config import Check, CheckedConfig, Count, Fraction, JobName, Seed, shown
+from loss_logging.support.checked_config import (
+    Check,
+    CheckedConfig,
+    Count,
+    Fraction,
+    JobName,
+    Seed,
+    check_section,
+    shown,
+)
 
 __all__ = ["EvaluateConfig", "run_evaluation"]
 
@@ -120,7 +129,7 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
         return {
             "job_name": check_job_name,
             "save_root": check_save_root,
-            "captions": check_captions,
+            "captions": check_section,
             "engine": check_engine_name,
             "engine_options": _check_options,
         }

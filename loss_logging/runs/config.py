@@ -28,10 +28,8 @@ from loss_logging.support.checked_config import (
     Seed,
     Share,
     allowed_values,
-    check_keys,
     check_section,
     convert,
-    parse_file,
     shown,
 )
 from loss_logging.support.files import cache_dir
@@ -44,8 +42,6 @@ __all__ = [
     "Pictures",
     "Timeouts",
     "TrainConfig",
-    "caption_config_from_file",
-    "check_captions",
     "check_job_name",
     "check_save_root",
     "spool_of",
@@ -183,7 +179,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
             "job_name": check_job_name,
             "save_root": check_save_root,
             "spool": _check_spool,
-            "captions": check_captions,
+            "captions": check_section,
             "loggers": _check_loggers,
             "pictures": check_section,
             "timeouts": check_section,
@@ -277,24 +273,6 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         return self.paths.reports()
 
 
-def caption_config_from_file(path: str | Path) -> CaptionConfig:
-    """What a YAML or JSON file says about captions: the keys of a CaptionConfig, or a TrainConfig's under ``captions``.
-
-    Raises:
-        ConfigError: the file is of another type or cannot be parsed, or a key or value is impossible.
-        OSError: it cannot be read.
-    """
-    try:
-        content = parse_file(Path(path))
-        if not isinstance(content, Mapping):
-            raise ConfigError(f"got {shown(content)}; allowed: a mapping with keys of CaptionConfig")
-        if "captions" in content:
-            return check_captions(content["captions"], CaptionConfig, "captions")
-        return check_captions(content, CaptionConfig, "$")
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
-
-
 def spool_of(url: str, spool: str | Path | None = None) -> Path:
     """The folder on this machine that the run at ``url`` is uploaded from.
 
@@ -328,17 +306,6 @@ def _check_folder(value: Any, _hint: Any, where: str) -> Path:
     if not isinstance(value, (str, Path)) or not str(value) or "\0" in str(value):
         raise ConfigError(f"{where}: got {shown(value)}; allowed: the path of a folder")
     return Path(value).expanduser()
-
-
-def check_captions(value: Any, hint: Any, where: str) -> CaptionConfig:
-    if isinstance(value, Mapping):
-        check_keys(CaptionConfig, value, where)
-    try:
-        config: CaptionConfig = msgspec.convert(value, hint)
-    except msgspec.ValidationError as error:
-        reason, _, inner = str(error).partition(" - at `$")
-        raise ConfigError(f"{where}{inner.rstrip('`')}: {reason}") from error
-    return config
 
 
 def _check_loggers(value: Any, _hint: Any, where: str) -> list[Any]:

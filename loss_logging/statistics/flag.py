@@ -80,7 +80,8 @@ def flag_bad_captions(
     from loss_logging.records.columns import table_from_records  # Arrow, which a configuration must not load
     from loss_logging.statistics.run import suspects
 
-    checker = DatasetChecker(_caption_config(config), rules=rules)
+    given = config if isinstance(config, CaptionConfig) else CaptionConfig.from_dict(config or {})
+    checker = DatasetChecker(given, rules=rules)
     table = table_from_records(records)
     items = _items(table)
     for (dataset, path), item in sorted(items.items()):
@@ -120,15 +121,6 @@ def _items(table: pa.Table) -> dict[tuple[str, str], _Item]:
                 item.step = max(step, item.step)
                 item.loss = max((known for known in (loss, item.loss) if known is not None), default=None)
     return items
-
-
-def _caption_config(config: CaptionConfig | Mapping[str, Any] | None) -> CaptionConfig:
-    if config is None or isinstance(config, CaptionConfig):
-        return config or CaptionConfig()
-    try:
-        return msgspec.convert(config, CaptionConfig)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"config: {error}") from error
 
 
 def _check_top_n(top_n: object) -> int:

@@ -5,10 +5,21 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 from msgspec import Meta
@@ -62,6 +73,7 @@ JobName: TypeAlias = Annotated[
     ),
 ]
 
+Config = TypeVar("Config", bound="CheckedConfig")
 Check: TypeAlias = Callable[[Any, Any, str], Any]
 """Value, type and place such as ``"$.top_k"`` -> the checked value."""
 
@@ -125,6 +137,9 @@ class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigT
                 _warn_of_old(f"{old} is now {new}" if new else f"{old} has no effect any more")
             if new:
                 found[group] = {**inner, key: value} if key else value
+        for name, hint in get_type_hints(cls).items():
+            if isinstance(hint, ConfigType) and isinstance(found.get(name), Mapping):
+                found[name] = hint.in_new_spelling(found[name], warn=warn)  # type: ignore[attr-defined]
         return found
 
     def __getattr__(self, name: str) -> Any:
@@ -195,6 +210,15 @@ def parse_file(path: Path) -> Any:
 
 def convert(value: Any, hint: Any, where: str) -> Any:
     """``value`` as the type ``hint``, or a ConfigError that says what is allowed at ``where``."""
+    kind, parts = get_origin(hint), get_args(hint)
+    if kind is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where}: got {shown(value)}; allowed: {allowed_values(hint)}")
+        return {name: convert(one, parts[1], f"{where}.{name}") for name, one in value.items()}
+    if kind in (list, tuple):
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise ConfigError(f"{where}: got {shown(value)}; allowed: {allowed_values(hint)}")
+        return kind(convert(one, parts[0], f"{where}[{i}]") for i, one in enumerate(value))
     try:
         return msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
@@ -203,16 +227,16 @@ def convert(value: Any, hint: Any, where: str) -> Any:
         raise ConfigError(f"{where}: got {shown(value)}; allowed: {allowed_values(hint)}{close}") from error
 
 
-def check_section(value: Any, hint: type[CheckedConfig], where: str) -> CheckedConfig:
+def check_section(value: Any, hint: type[Config], where: str) -> Config:
     """A configuration inside another."""
     if isinstance(value, hint):
         return value
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where}: got {shown(value)}; allowed: a mapping with keys of {hint.__name__}")
-    value = hint.in_new_spelling(value)
-    check_keys(hint, value, where)
-    hints = get_type_hints(hint, include_extras=True)
-    return hint(**{name: convert(given, hints[name], f"{where}.{name}") for name, given in value.items()})
+    try:
+        return hint.from_dict(value)
+    except ConfigError as error:
+        raise ConfigError(f"{where}{str(error).removeprefix('$')}") from error
 
 
 def _warn_of_old(sentence: str) -> None:
@@ -237,9 +261,13 @@ def allowed_values(hint: Any) -> str:
         return str(arguments[1].description)
     if get_origin(hint) is Literal:
         return " or ".join(f'"{argument}"' for argument in arguments)
+    if get_origin(hint) is dict:
+        return f"a mapping from names to {allowed_values(arguments[1])}"
+    if get_origin(hint) in (list, tuple):
+        return f"a list of {allowed_values(arguments[0])}"
     if arguments:
         return " or ".join(map(allowed_values, arguments))
-    return {bool: "true or false", NoneType: "null (None)"}[hint]
+    return {bool: "true or false", NoneType: "null (None)", str: "text"}[hint]
 
 
 def shown(value: Any) -> str:

@@ -261,8 +261,9 @@ def _with_syntax(config: CaptionConfig, settings: TrainerSettings | None) -> Cap
     if settings is None:
         return config
     trainers = [settings.trainer, *settings.folders.values()]
-    resolved = dict.fromkeys([*config.syntax, *(name for trainer in trainers for name in trainer.resolves)])
-    return msgspec.structs.replace(config, syntax=tuple(resolved), trainer=settings.trainer.name)
+    resolved = dict.fromkeys([*config.reading.syntax, *(name for trainer in trainers for name in trainer.resolves)])
+    reading = msgspec.structs.replace(config.reading, syntax=tuple(resolved))
+    return msgspec.structs.replace(config, reading=reading, trainer=settings.trainer.name)
 
 
 class _NotTrained:
