@@ -47,10 +47,11 @@ EXAMPLES: dict[str, Any] = {
     "triggers": {"me": "ohwx man"},
     "default_trigger": "ohwx",
     "ignore": ["rule:short dataset:icons"],
-    "load_image": "my_package.pictures:load",
+    "load": "my_package.pictures:load",
     "spool": "/scratch/spool",
     "prefix": "train/losses",
     "device": "cuda:1",
+    "engine_options": {"actors": 8},
     "timestep_scale": 1000,
 }
 """Where neither the type nor the default gives an example, by the last part of the key."""

@@ -154,4 +154,4 @@ def test_evaluation_is_valid() -> None:
     """The YAML of docs/evaluate.md is a configuration that `loss-logging evaluate` takes, on a cluster too."""
     text = "".join(code for page, language, code in BLOCKS if language == "yaml" and page == "evaluate.md")
     config = EvaluateConfig.from_dict(yaml.safe_load(text))
-    assert (config.draws, config.ray.actors) == (16, 8)
+    assert (config.draws, config.engine_options["actors"]) == (16, 8)

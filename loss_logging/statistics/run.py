@@ -32,6 +32,7 @@ from loss_logging.statistics.verdicts import judge_items
 
 if TYPE_CHECKING:
     from loss_logging.captions.config import CaptionConfig
+    from loss_logging.captions.decisions import Decisions
     from loss_logging.statistics.captions import CaptionStatistics
 
 __all__ = ["Aggregates", "RunStatistics", "aggregate_by_dataset", "item_history", "suspects"]
@@ -264,11 +265,11 @@ class RunStatistics:
         """A connection of its own to the same tables, for another thread."""
         return self._queries.cursor()
 
-    def captions(self, config: CaptionConfig) -> CaptionStatistics:
+    def captions(self, config: CaptionConfig, decisions: Decisions) -> CaptionStatistics:
         """What the caption rules say about the same records; `advance` moves it on, too."""
         from loss_logging.statistics.captions import CaptionStatistics
 
-        return CaptionStatistics(self._queries, self._log, config)
+        return CaptionStatistics(self._queries, self._log, config, decisions)
 
     def _fold(self, target: str, after: int, through: int) -> None:
         nothing_carried = self._carried() == 0

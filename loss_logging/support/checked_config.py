@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -26,7 +28,6 @@ __all__ = [
     "Function",
     "JobName",
     "MemorySize",
-    "Pictures",
     "Scale",
     "Seconds",
     "Seed",
@@ -41,7 +42,6 @@ __all__ = [
 
 
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1, description="a whole number, 1 or more")]
-Pictures: TypeAlias = Annotated[int, Meta(ge=0, le=64, description="a whole number from 0 to 64")]
 Function: TypeAlias = Annotated[
     str, Meta(pattern=r"^[\w.]+:[\w.]+\Z", description='a function by its name, "package.module:function"')
 ]
@@ -67,10 +67,14 @@ Check: TypeAlias = Callable[[Any, Any, str], Any]
 
 
 class ConfigType(msgspec.StructMeta):
-    """The type of configurations: their signature has names and defaults, in a line that ``help()`` can show.
+    """The type of configurations: takes the keywords of the release before, too, and has a signature of names and
+    defaults, in a line that ``help()`` can show.
 
     Types and what is allowed stand in the docstring; with the checks of each key, the line had 3,000 characters.
     """
+
+    def __call__(self, *args: Any, **given: Any) -> Any:
+        return super().__call__(*args, **self.in_new_spelling(given))  # type: ignore[attr-defined]
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -79,13 +83,21 @@ class ConfigType(msgspec.StructMeta):
 
 
 class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigType):
-    """A configuration whose keyword form, mapping and file are equal, and whose errors say what is allowed."""
+    """A configuration whose keyword form, mapping and file are equal, and whose errors say what is allowed.
+
+    Attributes:
+        _old_keys: keys of the release before, each with the key or ``"group.key"`` that holds its value now, or ""
+            where nothing does. An old key that names a group now is one with a value that is no mapping.
+    """
+
+    _old_keys: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
         # msgspec checks types when it decodes, not here; the keyword form promises the same checks.
         checks = self._checks()
-        for name, hint in get_type_hints(type(self), include_extras=True).items():
-            check = checks.get(name, convert)
+        hints = get_type_hints(type(self), include_extras=True)
+        for name in self.__struct_fields__:
+            hint, check = hints[name], checks.get(name, convert)
             msgspec.structs.force_setattr(self, name, check(getattr(self, name), hint, f"$.{name}"))
 
     @classmethod
@@ -94,10 +106,42 @@ class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigT
         return {}
 
     @classmethod
+    def in_new_spelling(cls, given: Mapping[str, Any], *, warn: bool = True) -> dict[str, Any]:
+        """``given`` with its old keys in their new places, and a DeprecationWarning for each.
+
+        Raises:
+            ConfigError: a value is given in both spellings.
+        """
+        found = dict(given)
+        for old, new in cls._old_keys.items():
+            group, _, key = new.partition(".")
+            if old not in found or (old == group and isinstance(found[old], (Mapping, CheckedConfig))):
+                continue
+            value = found.pop(old)
+            inner = found.get(group, {})
+            if group in found if not key else (key in inner if isinstance(inner, Mapping) else True):
+                raise ConfigError(f"$.{old}: given as {new}, too; give {new} alone")
+            if warn:
+                _warn_of_old(f"{old} is now {new}" if new else f"{old} has no effect any more")
+            if new:
+                found[group] = {**inner, key: value} if key else value
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        """An old key's value, from its new place."""
+        new = type(self)._old_keys.get(name, "")
+        if not new:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+        _warn_of_old(f"{name} is now {new}")
+        group, _, key = new.partition(".")
+        return getattr(getattr(self, group), key) if key else getattr(self, group)
+
+    @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> Self:
         """Build from a mapping of the keys to their values."""
         if not isinstance(config, Mapping):
             raise ConfigError(f"$: got {shown(config)}; allowed: a mapping of configuration keys to values")
+        config = cls.in_new_spelling(config)
         check_keys(cls, config, "$")
         required = [field.name for field in msgspec.structs.fields(cls) if field.required]
         missing = [name for name in required if name not in config]
@@ -165,9 +209,18 @@ def check_section(value: Any, hint: type[CheckedConfig], where: str) -> CheckedC
         return value
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where}: got {shown(value)}; allowed: a mapping with keys of {hint.__name__}")
+    value = hint.in_new_spelling(value)
     check_keys(hint, value, where)
     hints = get_type_hints(hint, include_extras=True)
     return hint(**{name: convert(given, hints[name], f"{where}.{name}") for name, given in value.items()})
+
+
+def _warn_of_old(sentence: str) -> None:
+    """At the line of the caller's that is outside of this package, however many calls of ours lie between."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("loss_logging."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(f"{sentence}; the old spelling goes with the next release", DeprecationWarning, level)
 
 
 def check_keys(struct: type[msgspec.Struct], mapping: Mapping[Any, Any], where: str) -> None:

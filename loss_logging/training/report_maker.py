@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 
+from loss_logging.captions.decisions import Decisions
 from loss_logging.captions.reason import DatasetCaptions, FlaggedCaption
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.artifact import write_items, write_report
@@ -46,7 +47,7 @@ class ReportMaker:
             threads=config.threads,
             spill_folder=config.records_dir / ".spill",
         )
-        self.captions = self.statistics.captions(config.captions)
+        self.captions = self.statistics.captions(config.captions, Decisions(own=config.paths.decisions))
 
     def close(self) -> None:
         """Give the memory back."""

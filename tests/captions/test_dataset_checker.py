@@ -10,7 +10,7 @@ from captions.corpus import GOOD
 from loss_logging.captions.comparison import CaptionComparison
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.dataset_checker import CheckedCaptions, DatasetChecker
-from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.ignore import Accepted, IgnoreList
 from loss_logging.captions.names import Profile
 
 ENGLISH = [caption for caption in GOOD["en"] if "\n" not in caption]
@@ -199,7 +199,8 @@ def test_captions_that_all_became_shorter_have_no_language() -> None:
 def test_ignored_reasons_are_counted_and_idle_lines_named() -> None:
     """An ignore list takes reasons out; a line that takes none out is reported."""
     result = checked(
-        [*ENGLISH, "", "### heading of a caption"], ignore=IgnoreList([f"empty {len(ENGLISH)}.png", "long x*"])
+        [*ENGLISH, "", "### heading of a caption"],
+        accepted=Accepted([IgnoreList([f"empty {len(ENGLISH)}.png", "long x*"])]),
     )
     assert result.summary == {"suspicious": 1}
     assert result.ignored == 1

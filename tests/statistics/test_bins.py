@@ -93,6 +93,7 @@ def test_negative_losses_count_where_they_are(tmp_path: Path) -> None:
 )
 @example([0.1, 0.2, 0.9, 1.0], 0.5)
 @example([0.1, 0.2, 0.9, 1.0], 0.99)
+@example([3.0, 3.0], 1e-05)
 def test_binned_quantiles_are_within_a_bin(
     tmp_path_factory: pytest.TempPathFactory, losses: list[float], at: float
 ) -> None:

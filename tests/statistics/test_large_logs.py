@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from loss_logging import LossLogger, read_report
 from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.decisions import Decisions
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.items import read_items
@@ -54,7 +55,7 @@ def test_a_log_in_parts_has_the_same_report(
     write(log, rows[::2])
     write(log, rows[1::2])
     direct, parts = (run_statistics(log, spill_folder=folder / name) for name in (".spill", ".spill2"))
-    captions, captions_in_parts = direct.captions(CaptionConfig()), parts.captions(CaptionConfig())
+    captions, captions_in_parts = (one.captions(CaptionConfig(), Decisions()) for one in (direct, parts))
     for through in (8, 17):
         direct.advance(through)
         captions.check()
