@@ -108,7 +108,7 @@ class TrainerSubject:
 
 def train_rank(entry: str, folder: str, save_root: str) -> None:
     """What each process of several does."""
-    config = TrainConfig(job_name="conformance", save_root=save_root, loggers=[], rank_timeout_seconds=20)
+    config = TrainConfig(job_name="conformance", save_root=save_root, loggers=[])
     trained: Trained = load(entry, "trainer", "module:function")(Task(Path(folder), config))
     Path(folder, f"rank{os.environ['RANK']}.json").write_text(json.dumps({"examples": trained.examples}), "utf-8")
 
