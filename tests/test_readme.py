@@ -89,6 +89,13 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).is_file(), target
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.name)
+def test_tests_that_pages_name_exist(page: Path) -> None:
+    """A test that a page names as its witness is there."""
+    for path in re.findall(r"`(tests/[\w/.]+)`", page.read_text("utf-8")):
+        assert (ROOT / path.replace("tests/ROOM/test_x.py", "tests")).exists(), path
+
+
 @pytest.mark.parametrize("page", FOR_CONTRIBUTORS, ids=lambda page: page.name)
 def test_files_and_commands_that_contributors_read_of_exist(page: Path) -> None:
     """Modules, folders, benchmarks and targets of make that the pages for contributors name are there."""
