@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pyarrow as pa
 
 from loss_logging.records.log import FOREVER
 from loss_logging.statistics.queries import Queries, parts_of, sql
 from loss_logging.statistics.timestep_bins import first_timesteps
 
-__all__ = ["sum_items", "suspects"]
+__all__ = ["no_items", "sum_items", "suspects"]
 
 _FEWEST_FOR_SUSPECTS = 28
 """With fewer, `hard` is below 1: n of N losses are at most sqrt(N / n - 1) standard deviations above the mean."""
@@ -25,13 +28,34 @@ def sum_items(queries: Queries, table: str, **steps: int) -> None:
     queries.table("baseline", sql("baseline"), **steps)
     parts = parts_of(queries.count(**steps))
     if parts <= 1:
-        queries.table(table, sql("items"), **steps)
+        with _sums(queries, **steps):
+            queries.table(table, sql("items"), **steps)
         return
-    queries.table(table, sql("items"), after=0, through=-1)
+    no_items(queries, table)
     with queries.divided(parts, **steps) as divided:
         for shards in divided:
-            with queries.reading(shards):
+            with queries.reading(shards), _sums(queries, **steps):
                 queries.extend(table, sql("items"), **steps)
+
+
+def no_items(queries: Queries, table: str) -> None:
+    """Make the table with the columns of `sum_items` and no rows."""
+    nothing = {"after": 0, "through": -1}
+    with _sums(queries, **nothing):
+        queries.table(table, sql("items"), **nothing)
+
+
+@contextmanager
+def _sums(queries: Queries, **steps: int) -> Iterator[None]:
+    """With the sums by item, whose texts are not there yet, and the captions of the highest losses."""
+    queries.table("item_sums", sql("item_sums"), **steps)
+    apart = queries.value("SELECT count(highest_row) FROM item_sums WHERE highest_row IS DISTINCT FROM caption_row")
+    queries.table("item_peaks", sql("item_peaks"), **steps if apart else {"after": 0, "through": -1})
+    try:
+        yield
+    finally:
+        queries.drop("item_sums")
+        queries.drop("item_peaks")
 
 
 def suspects(records: pa.Table) -> set[tuple[str, str]]:

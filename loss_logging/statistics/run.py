@@ -18,7 +18,7 @@ from loss_logging.records.log import RecordLog
 from loss_logging.reports.report import PairedItems, Summary, TimestepCurve, Verdicts, WorstItem
 from loss_logging.runs.config import TrainConfig
 from loss_logging.statistics.aggregate import empty_summary, summaries_of
-from loss_logging.statistics.items import sum_items
+from loss_logging.statistics.items import no_items, sum_items
 from loss_logging.statistics.queries import Queries, sql
 from loss_logging.statistics.timestep_bins import MOST_BINS, bins_of_scale, first_timesteps
 from loss_logging.statistics.verdicts import judge_items
@@ -222,8 +222,9 @@ class RunStatistics:
     def _forget(self) -> None:
         """Start from nothing carried."""
         self.queries.table("baseline", sql("baseline"), after=0, through=-1)
-        for name in _STATE:
+        for name in ("cells", "bins"):
             self.queries.table(f"closed_{name}", sql(name), after=0, through=-1)
+        no_items(self.queries, "closed_items")
         self._closed = -1
 
     def _carried(self) -> int:
