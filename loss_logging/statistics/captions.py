@@ -87,10 +87,9 @@ class CaptionStatistics:
         steps = {"after": self._early_through, "through": through}
         self._queries.read(self._log.files())
         for shards, parts in self._pieces(**steps):
-            self._queries.read(shards)
-            for part in range(parts):
-                self._check(self._queries.batches("unchecked_captions", _ROWS, parts=parts, part=part, **steps))
-        self._queries.read(self._log.files())
+            with self._queries.reading(shards):
+                for part in range(parts):
+                    self._check(self._queries.batches("unchecked_captions", _ROWS, parts=parts, part=part, **steps))
         self._early_through = max(through, self._early_through)
 
     def check(self) -> None:

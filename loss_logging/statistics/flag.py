@@ -78,7 +78,7 @@ def flag_bad_captions(
     """
     top_n = _check_top_n(top_n)
     from loss_logging.records.columns import table_from_records  # Arrow, which a configuration must not load
-    from loss_logging.statistics.run import suspects
+    from loss_logging.statistics.items import suspects
 
     given = config if isinstance(config, CaptionConfig) else CaptionConfig.from_dict(config or {})
     checker = DatasetChecker(given, rules=rules)
