@@ -13,12 +13,12 @@ import msgspec
 from loss_logging.captions.decisions import DECISIONS_FILE, DecisionFile, Decisions
 from loss_logging.captions.folder.captioned_file import CaptionedFile
 from loss_logging.captions.folder.folder_listing import companion_of, suffix
-from loss_logging.captions.folder.image_suffixes import IMAGES
+from loss_logging.captions.folder.image_suffixes import ARCHIVES, IMAGES
 from loss_logging.captions.folder.problems import FolderProblems
 from loss_logging.captions.folder.read import read_captioned_folder
 from loss_logging.errors import ConfigError, LossLoggingError
 
-__all__ = ["CleanedDataset", "CleanedImage", "clean"]
+__all__ = ["CleanedDataset", "CleanedImage", "Companion", "clean"]
 
 
 class CleanedImage(msgspec.Struct, frozen=True):
@@ -39,18 +39,34 @@ class CleanedImage(msgspec.Struct, frozen=True):
     text: str | None = None
 
 
+class Companion(msgspec.Struct, frozen=True):
+    """A mask or a control image that stays with its image.
+
+    Args:
+        source: the file.
+        name: where it is, relative to the folder.
+        of: the name of its image, without suffix.
+        kind: such as ``"mask"``; from its name or its folder.
+    """
+
+    source: str
+    name: str
+    of: str
+    kind: str
+
+
 class CleanedDataset(msgspec.Struct):
     """What stays of a folder, and what does not.
 
     Args:
         images: what stays.
-        companions: masks and control images of what stays: the file, the place, and the kind, such as ``"mask"``.
+        companions: masks and control images of what stays.
         excluded: paths that are left out, relative to the folder.
         warnings: what its reader should know.
     """
 
     images: list[CleanedImage] = []
-    companions: list[tuple[str, str, str]] = []
+    companions: list[Companion] = []
     excluded: list[str] = []
     warnings: list[str] = []
 
@@ -84,7 +100,7 @@ def clean(folder: Path, exclude: Iterable[str] = ()) -> CleanedDataset:
     taken: set[str] = set()
     met: set[str] = set()
     for path, files in groupby(read_captioned_folder(root, problems=problems), key=attrgetter("path")):
-        real = os.path.abspath(path)
+        real = os.path.normpath(Path(path).absolute())
         if suffix(path) not in IMAGES or not Path(path).is_file() or real in met:
             if suffix(path) in IMAGES and real not in met:
                 result.warnings.append(f"{path} is no file here, and cannot be taken over")
@@ -97,9 +113,11 @@ def clean(folder: Path, exclude: Iterable[str] = ()) -> CleanedDataset:
             result.images.append(_cleaned(relative, list(files), decisions, taken, result.warnings))
     _add_companions(root, result, met)
     _tell_gone(root, result, wanted - met)
-    result.warnings.extend(f"{place} is an archive, and is not taken over" for place in _archives(root))
+    archives = _archives(root)
+    result.warnings.extend(f"{place} is an archive, and is not taken over: unpack it first" for place in archives)
     if not result.images:
-        raise LossLoggingError(f"nothing of {folder} stays: {len(result.excluded):,} images are excluded")
+        first = f"; {archives[0]} is an archive: unpack it first" if archives else ""
+        raise LossLoggingError(f"nothing of {folder} stays: {len(result.excluded):,} images are excluded{first}")
     return result
 
 
@@ -135,22 +153,24 @@ def _place(relative: str, taken: set[str]) -> str:
 def _add_companions(root: Path, result: CleanedDataset, met: set[str]) -> None:
     """Masks and control images go with their image, and leave with it."""
     kept = {image.name.rpartition(".")[0] for image in result.images}
-    for folder, _, names in os.walk(root):
-        for name in sorted(names):
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(name for name in names if not name.startswith(".")):
             path = Path(folder, name)
-            if suffix(name) not in IMAGES or os.path.abspath(path) in met:
+            if suffix(name) not in IMAGES or os.path.normpath(path.absolute()) in met:
                 continue
             relative = path.relative_to(root).as_posix()
             of, kind = companion_of(relative)
             if of in kept:
-                result.companions.append((str(path), relative, kind))
+                result.companions.append(Companion(str(path), relative, of, kind))
 
 
 def _tell_gone(root: Path, result: CleanedDataset, missing: set[str]) -> None:
-    gone = [one.path for one in DecisionFile(root / DECISIONS_FILE) if not (root / one.path).exists()]
-    result.warnings.extend(f"something was decided about {path}, which is not there" for path in gone)
+    for file in sorted(root.rglob(DECISIONS_FILE)):
+        gone = [file.parent / one.path for one in DecisionFile(file) if not (file.parent / one.path).exists()]
+        result.warnings.extend(f"something was decided about {path}, which is not there" for path in gone)
     result.warnings.extend(f"{path} is to be excluded, and is not there" for path in sorted(missing))
 
 
 def _archives(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*.tar*") if path.is_file())
+    return sorted(path for path in root.rglob("*") if path.name.lower().endswith(ARCHIVES) and path.is_file())

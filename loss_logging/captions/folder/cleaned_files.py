@@ -15,7 +15,6 @@ from typing import Any, Literal
 import yaml
 
 from loss_logging.captions.folder.cleaned import CleanedDataset, CleanedImage
-from loss_logging.captions.folder.folder_listing import companion_of
 from loss_logging.captions.folder.trained_images import numbered
 from loss_logging.captions.trainers import TRAINERS
 from loss_logging.errors import ConfigError
@@ -61,7 +60,7 @@ def write_cleaned(dataset: CleanedDataset, out: Path, layout: Layout) -> Path | 
         if layout == "webdataset":
             _write_shards(dataset, partial)
         else:
-            _write_folders(dataset, partial, captions=layout != "imagefolder")
+            _write_folders(dataset, partial, layout)
         name = None
         if layout == "imagefolder":
             _write_metadata(dataset, partial)
@@ -83,7 +82,8 @@ def _umask() -> int:
     return mask
 
 
-def _write_folders(dataset: CleanedDataset, out: Path, *, captions: bool) -> None:
+def _write_folders(dataset: CleanedDataset, out: Path, layout: Layout) -> None:
+    captions = layout != "imagefolder"
     for image in dataset.images:
         _link(image.source, out / image.name)
         beside = (out / image.name).with_suffix(".txt")
@@ -91,8 +91,11 @@ def _write_folders(dataset: CleanedDataset, out: Path, *, captions: bool) -> Non
             shutil.copyfile(image.text, beside)
         elif captions and image.caption is not None:
             beside.write_bytes(_encoded(image.caption))
-    for source, name, _ in dataset.companions:
-        _link(source, out / name)
+    for one in dataset.companions:
+        # These trainers take what lies in a folder of images for one of them.
+        apart = layout in ("kohya", "musubi", "ai-toolkit")
+        name = f"_{one.kind}/{one.of}{Path(one.source).suffix}" if apart else one.name
+        _link(one.source, out / name)
 
 
 def _link(source: str, place: Path) -> None:
@@ -121,8 +124,8 @@ def _write_metadata(dataset: CleanedDataset, out: Path) -> None:
 
 def _write_shards(dataset: CleanedDataset, out: Path) -> None:
     companions: dict[str, list[tuple[str, str]]] = {}
-    for source, name, kind in dataset.companions:
-        companions.setdefault(companion_of(name)[0], []).append((source, f"{kind}{Path(source).suffix}"))
+    for one in dataset.companions:
+        companions.setdefault(one.of, []).append((one.source, f"{one.kind}{Path(one.source).suffix}"))
     for start in range(0, len(dataset.images), _IN_SHARD):
         with tarfile.open(out / f"{start // _IN_SHARD:06d}.tar", "w") as tar:
             for image in dataset.images[start : start + _IN_SHARD]:
