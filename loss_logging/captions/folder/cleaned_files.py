@@ -25,6 +25,9 @@ Layout = Literal["kohya", "ai-toolkit", "musubi", "simpletuner", "imagefolder", 
 
 _IN_SHARD = 10_000  # images
 
+_APART: dict[str, str] = dict.fromkeys(("kohya", "musubi", "ai-toolkit"), "images")
+"""By trainer that takes masks in a folder of images for images: the folder of those that are images."""
+
 
 def check_out(folder: Path, out: Path) -> None:
     """Refuse a place in which the original would be touched.
@@ -65,7 +68,7 @@ def write_cleaned(dataset: CleanedDataset, out: Path, layout: Layout) -> Path | 
         if layout == "imagefolder":
             _write_metadata(dataset, partial)
         elif layout in _CONFIGURATIONS:
-            name, text = _CONFIGURATIONS[layout](dataset, out.absolute())
+            name, text = _CONFIGURATIONS[layout](dataset, out.absolute() / _APART.get(layout, ""))
             (partial / name).write_text(text, "utf-8")
         if out.exists():
             out.rmdir()
@@ -84,17 +87,17 @@ def _umask() -> int:
 
 def _write_folders(dataset: CleanedDataset, out: Path, layout: Layout) -> None:
     captions = layout != "imagefolder"
+    images = out / _APART.get(layout, "")
     for image in dataset.images:
-        _link(image.source, out / image.name)
-        beside = (out / image.name).with_suffix(".txt")
+        place = images / image.name
+        _link(image.source, place)
+        beside = place.with_suffix(".txt")
         if captions and image.text is not None:
             shutil.copyfile(image.text, beside)
         elif captions and image.caption is not None:
             beside.write_bytes(_encoded(image.caption))
     for one in dataset.companions:
-        # These trainers take what lies in a folder of images for one of them.
-        apart = layout in ("kohya", "musubi", "ai-toolkit")
-        name = f"_{one.kind}/{one.of}{Path(one.source).suffix}" if apart else one.name
+        name = f"{one.kind}/{one.of}{Path(one.source).suffix}" if layout in _APART else one.name
         _link(one.source, out / name)
 
 
@@ -160,15 +163,16 @@ def _kohya(dataset: CleanedDataset, out: Path) -> tuple[str, str]:
         if found is not None and found[0] == 0:  # switched off
             continue
         lines += ["", "[[datasets.subsets]]", f"image_dir = {_quoted(out / folder)}", 'caption_extension = ".txt"']
-        lines += [f"num_repeats = {found[0]}"] * (found is not None)
-        lines += [f"class_tokens = {_quoted(found[1])}"] if found is not None and found[1] else []
+        if found is not None:
+            lines.append(f"num_repeats = {found[0]}")
+            lines += [f"class_tokens = {_quoted(found[1])}"] if found[1] else []
     return "dataset.toml", "\n".join(lines) + "\n"
 
 
 def _musubi(dataset: CleanedDataset, out: Path) -> tuple[str, str]:
     lines = ["[general]", 'caption_extension = ".txt"']
     for folder in _folders(dataset, "musubi"):
-        cache = out / ".cache" / (folder or "images")
+        cache = out.parent / "cache" / (folder or "images")
         lines += ["", "[[datasets]]", f"image_directory = {_quoted(out / folder)}"]
         lines += [f"cache_directory = {_quoted(cache)}"]
     return "dataset.toml", "\n".join(lines) + "\n"

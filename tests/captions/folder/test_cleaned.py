@@ -50,16 +50,29 @@ def test_round_trip(photos: Path, trainer: str) -> None:
     read = loss_logging(
         "check-captions", str(out), "--trainer", trainer, "--trainer-config", config, "--as-trained", "--json"
     )
+    images = out if trainer == "simpletuner" else out / "images"
     rows = [json.loads(line) for line in read.stdout.splitlines()]
-    trained = {Path(row["path"]).relative_to(out).as_posix(): row["captions"] for row in rows if row["captions"]}
+    trained = {Path(row["path"]).relative_to(images).as_posix(): row["captions"] for row in rows if row["captions"]}
     assert trained.keys() == {"cats/2.png", "cats/3.png", "dogs/1.png"}, read.stdout + read.stderr
     assert trained["cats/2.png"] == ["a dog"]
-    mask = "cats/3-masklabel.png" if trainer == "simpletuner" else "_masklabel/cats/3.png"
+    mask = "cats/3-masklabel.png" if trainer == "simpletuner" else "masklabel/cats/3.png"
     assert [path for path in out.rglob("*.png") if path.read_bytes() == b"mask"] == [out / mask]
-    assert (out / "cats/3.txt").read_bytes() == b"caf\xe9"
+    assert (images / "cats/3.txt").read_bytes() == b"caf\xe9"
     assert contents(photos) == before
-    assert (out / "cats/2.png").samefile(photos / "cats/2.png")
-    assert not (out / "cats/3.txt").samefile(photos / "cats/3.txt")
+    assert (images / "cats/2.png").samefile(photos / "cats/2.png")
+    assert not (images / "cats/3.txt").samefile(photos / "cats/3.txt")
+
+
+def test_numbered_folders(photos: Path) -> None:
+    """kohya's configuration repeats folders as their names say, and leaves out those that are switched off."""
+    (photos / "cats").rename(photos / "10_sks cat")
+    (photos / "dogs").rename(photos / "0_off")
+    config = write_cleaned(clean(photos), photos.parent / "cleaned", "kohya")
+    assert config is not None
+    text = config.read_text("utf-8")
+    assert "num_repeats = 10" in text
+    assert 'class_tokens = "sks cat"' in text
+    assert "0_off" not in text
 
 
 def test_tables_and_tars(photos: Path) -> None:
