@@ -151,10 +151,13 @@ def _from_file(path: Path) -> Tokenizer:
     require("captions", "tokenizers", subject="a tokenizer.json")
     from tokenizers import Tokenizer as JsonTokenizer
 
+    place = f"$.reading.tokenizer: {str(path)!r} cannot be read"
     try:
-        tokenizer = JsonTokenizer.from_file(str(path))
+        tokenizer = JsonTokenizer.from_str(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{place}: {(error.strerror or str(error)).lower()}") from error
     except Exception as error:
-        raise ConfigError(f"$.reading.tokenizer: {str(path)!r}, which cannot be read: {error}") from error
+        raise ConfigError(f"{place}: it is no tokenizer of the package tokenizers: {error}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return lambda text: tokenizer.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False).ids
