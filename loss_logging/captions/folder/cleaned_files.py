@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from typing import Any, Literal
 import yaml
 
 from loss_logging.captions.folder.cleaned import CleanedDataset, CleanedImage
+from loss_logging.captions.folder.cleaned_shards import encoded, write_shard
 from loss_logging.captions.folder.trained_images import numbered
 from loss_logging.captions.trainers import TRAINERS
 from loss_logging.errors import ConfigError
@@ -95,7 +97,7 @@ def _write_folders(dataset: CleanedDataset, out: Path, layout: Layout) -> None:
         if captions and image.text is not None:
             shutil.copyfile(image.text, beside)
         elif captions and image.caption is not None:
-            beside.write_bytes(_encoded(image.caption))
+            beside.write_bytes(encoded(image.caption))
     for one in dataset.companions:
         name = f"{one.kind}/{one.of}{Path(one.source).suffix}" if layout in _APART else one.name
         _link(one.source, out / name)
@@ -114,10 +116,6 @@ def _link(source: str, place: Path) -> None:
             shutil.copyfile(real, place)
 
 
-def _encoded(caption: str) -> bytes:
-    return caption.encode("utf-8", "surrogatepass")
-
-
 def _write_metadata(dataset: CleanedDataset, out: Path) -> None:
     with (out / "metadata.jsonl").open("w", encoding="utf-8") as file:
         for image in dataset.images:
@@ -129,8 +127,13 @@ def _write_shards(dataset: CleanedDataset, out: Path) -> None:
     companions: dict[str, list[tuple[str, str]]] = {}
     for one in dataset.companions:
         companions.setdefault(one.of, []).append((one.source, f"{one.kind}{Path(one.source).suffix}"))
+    for shard in dataset.shards:
+        if shard.kept:
+            write_shard(shard, out / shard.name)
+    there = {shard.name for shard in dataset.shards}
+    names = (name for number in itertools.count() if (name := f"{number:06d}.tar") not in there)
     for start in range(0, len(dataset.images), _IN_SHARD):
-        with tarfile.open(out / f"{start // _IN_SHARD:06d}.tar", "w") as tar:
+        with tarfile.open(out / next(names), "w") as tar:
             for image in dataset.images[start : start + _IN_SHARD]:
                 _add_to_shard(tar, image, companions.get(image.name.rpartition(".")[0], []))
 
@@ -141,7 +144,7 @@ def _add_to_shard(tar: tarfile.TarFile, image: CleanedImage, companions: list[tu
     key = f"{folder}/{stem}" if folder else stem
     members = [(Path(image.source).suffix[1:], Path(image.source).read_bytes())]
     if image.caption is not None:
-        members.append(("txt", _encoded(image.caption)))
+        members.append(("txt", encoded(image.caption)))
     members += [(ending, Path(source).read_bytes()) for source, ending in companions]
     for ending, data in members:
         info = tarfile.TarInfo(f"{key}.{ending}")

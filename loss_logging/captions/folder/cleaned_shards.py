@@ -1,0 +1,224 @@
+"""CleanedShard: a tar of a WebDataset as it is after what a person has decided, and the new tar."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import msgspec
+
+from loss_logging.captions.decisions import Decision
+from loss_logging.captions.folder.caption_files import captions_in
+from loss_logging.captions.folder.decoding import BinaryDataError, TextDecoder
+from loss_logging.captions.folder.folder_listing import is_companion, stem, suffix
+from loss_logging.captions.folder.image_suffixes import IMAGES, TEXTS
+from loss_logging.errors import LossLoggingError
+
+__all__ = ["CleanedShard", "Correction", "clean_shard", "corrected", "encoded", "write_shard"]
+
+_CAPTIONS = (*TEXTS, ".json")
+_MOST_READ = 2**20  # bytes of a caption
+
+
+class Correction(NamedTuple):
+    """What a caption was, and what it is from now on; ``path`` is relative to the folder."""
+
+    path: str
+    before: str
+    caption: str
+
+
+class CleanedShard(msgspec.Struct, frozen=True):
+    """A tar that stays, less what is excluded.
+
+    Args:
+        source: the tar.
+        name: where it belongs in the cleaned dataset, relative, with ``/``.
+        kept: the number of images that stay.
+        excluded: the images that are left out, by their name in the tar.
+        corrections: of captions.
+        new: what files of the new tar hold instead, by their name in it; those that the old one lacks come behind
+            the rest.
+        unsafe: files that are left out because they are links, or their names lead outside.
+        stale: images whose captions were changed after they were corrected.
+        decided: the number of images that something was decided about.
+    """
+
+    source: str
+    name: str
+    kept: int
+    excluded: tuple[str, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    new: dict[str, bytes] = {}
+    unsafe: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    decided: int = 0
+
+
+def corrected(found: Decision | None, now: str | None) -> tuple[str | None, bool]:
+    """The new caption of an image, None where it keeps its own; and whether its own was changed after a correction.
+
+    >>> corrected(Decision(path="1.png", decision="caption", caption="a dog", before="a dgo"), "a dgo")
+    ('a dog', False)
+    >>> corrected(Decision(path="1.png", decision="caption", caption="a dog", before="a dgo"), "a wolf")
+    (None, True)
+    """
+    if found is None or found.decision != "caption" or found.caption in (None, now):
+        return None, False
+    return (found.caption, False) if found.before in (None, now or "", now) else (None, True)
+
+
+def encoded(caption: str) -> bytes:
+    """The bytes of a caption's file."""
+    return caption.encode("utf-8", "surrogatepass")
+
+
+def clean_shard(path: Path, name: str, of: Callable[[str], Decision | None], wanted: set[str]) -> CleanedShard:
+    """What a tar is after the decisions; nothing is written.
+
+    Args:
+        path: the tar.
+        name: its name in the cleaned dataset.
+        of: what was decided about an image, by its name in the tar.
+        wanted: images to leave out whatever was decided, by their name in the tar.
+
+    Raises:
+        LossLoggingError: the file cannot be read to its end.
+    """
+    images: list[str] = []
+    texts: dict[str, bytes] = {}
+    unsafe: list[str] = []
+    for tar, member in _members(path):
+        if not _is_safe(member):
+            unsafe.append(member.name)
+        elif suffix(member.name) in IMAGES:
+            images.append(member.name)
+        elif suffix(member.name) in _CAPTIONS and member.size <= _MOST_READ:
+            texts[member.name] = _data(tar, member)
+    stems = {stem(image) for image in images}
+    images = [one for one in images if not is_companion(one, "", stems)]
+    excluded, stale, decided, corrections = [], [], 0, []
+    new: dict[str, bytes] = {}
+    for image in images:
+        found = of(image)
+        decided += found is not None or image in wanted
+        if image in wanted or (found is not None and found.decision == "exclude"):
+            excluded.append(image)
+            continue
+        beside, now = _caption(image, texts)
+        caption, is_stale = corrected(found, now)
+        stale += [image] if is_stale else []
+        if caption is not None:
+            corrections.append(Correction(f"{name}/{image}", now or "", caption))
+            new[beside] = _with_caption(beside, texts.get(beside, b""), now, caption)
+    return CleanedShard(
+        str(path),
+        name,
+        len(images) - len(excluded),
+        tuple(excluded),
+        tuple(corrections),
+        new,
+        tuple(unsafe),
+        tuple(stale),
+        decided,
+    )
+
+
+def write_shard(shard: CleanedShard, out: Path) -> None:
+    """Write the new tar; what stays keeps its bytes, its order and its header.
+
+    Raises:
+        LossLoggingError: the old one cannot be read to its end any more.
+        OSError: the new one cannot be written.
+    """
+    gone = {stem(image) for image in shard.excluded}
+    left = dict(shard.new)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(out, "w:gz" if out.name.lower().endswith("gz") else "w") as new:
+        for tar, member in _members(Path(shard.source)):
+            if not _is_safe(member) or not gone.isdisjoint(_stems(member.name)):
+                continue
+            data = left.pop(member.name, None) if member.isfile() else b""
+            data = _data(tar, member) if data is None else data
+            _add(new, member, data)
+            if suffix(member.name) in IMAGES and (text := left.pop(f"{stem(member.name)}.txt", None)) is not None:
+                _add(new, tarfile.TarInfo(f"{stem(member.name)}.txt"), text)  # beside its image, in one sample
+
+
+def _members(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    with _told(path), tarfile.open(path) as tar:
+        for member in tar:
+            yield tar, member
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise LossLoggingError(f"{path} cannot be read as a tar to its end ({error})") from error
+
+
+def _data(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    data = b"" if file is None else file.read()
+    if len(data) != member.size:
+        raise tarfile.ReadError(f"{member.name} has {len(data):,} of {member.size:,} bytes")
+    return data
+
+
+def _add(tar: tarfile.TarFile, member: tarfile.TarInfo, data: bytes) -> None:
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def _is_safe(member: tarfile.TarInfo) -> bool:
+    path = PurePosixPath(member.name)
+    return (member.isfile() or member.isdir()) and not path.is_absolute() and ".." not in path.parts
+
+
+def _stems(name: str) -> Iterator[str]:
+    """What may be the name of an image that a file goes with: all that ends before a dot."""
+    start = name.rfind("/") + 1
+    while (start := name.find(".", start)) >= 0:
+        yield name[:start]
+        start += 1
+
+
+def _caption(image: str, texts: dict[str, bytes]) -> tuple[str, str | None]:
+    """The file for an image's caption, and what it says."""
+    for ending in _CAPTIONS:
+        beside = f"{stem(image)}{ending}"
+        if beside not in texts:
+            continue
+        try:
+            text = TextDecoder().decode(texts[beside]).text
+            found = captions_in(json.loads(text)) if ending == ".json" else [_without_line_end(text)]
+        except (BinaryDataError, ValueError):
+            continue
+        if found:
+            return beside, found[0]
+    return f"{stem(image)}.txt", None
+
+
+def _without_line_end(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _with_caption(name: str, data: bytes, before: str | None, caption: str) -> bytes:
+    """A caption's file with another caption: of JSON, all else stays."""
+    if not name.endswith(".json"):
+        return encoded(caption)
+    content = json.loads(TextDecoder().decode(data).text)
+    for key, value in content.items():
+        if value == before:
+            content[key] = caption
+        elif isinstance(value, list) and before in value:
+            content[key] = [caption if one == before else one for one in value]
+    return encoded(json.dumps(content, ensure_ascii=False))
