@@ -3,66 +3,140 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from loss_logging.cli.console import JsonOption, hint, print_json
+from loss_logging.cli.console import JobOption, JsonOption, hint, print_json
+from loss_logging.errors import LossLoggingError
+
+if TYPE_CHECKING:
+    from loss_logging.captions.folder.cleaned import CleanedDataset
 
 __all__ = ["apply"]
 
+Target: TypeAlias = Literal["kohya", "ai-toolkit", "musubi", "simpletuner", "imagefolder", "webdataset"]
+
+_LISTED = 20  # of a dry run; --json has all
+
 
 def apply(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of captioned images.")],
-    out: Annotated[Path, typer.Option(help="A new folder, for the cleaned dataset.")],
-    to: Annotated[
-        Literal["kohya", "ai-toolkit", "musubi", "simpletuner", "imagefolder", "webdataset"],
-        typer.Option(help="Who is to read it."),
+    path: Annotated[
+        Path, typer.Argument(metavar="RUN|FOLDER", help="A run's folder, or a folder of captioned images.")
     ],
+    out: Annotated[Path, typer.Option(help="A new folder, for the cleaned dataset.")],
+    to: Annotated[Target, typer.Option(help="Who is to read it.")],
     exclude: Annotated[Path | None, typer.Option(help="A file of more images to leave out, one a line.")] = None,
+    take_all: Annotated[bool, typer.Option("--all", help="Make it even where nothing was decided.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and write nothing.")] = False,
+    images: Annotated[
+        Path | None, typer.Option(help="Of a run: what its relative paths are relative to; else the current folder.")
+    ] = None,
+    job: JobOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make the dataset that was decided on: without what is excluded, with captions corrected.
 
     The original stays as it is: images are links to it, captions files of their own.
+    Of a run, the images that it was trained on are taken.
 
     \b
     Examples:
       loss-logging apply photos --out cleaned --to kohya --dry-run
+      loss-logging apply runs/cats --out cleaned --to kohya
       loss-logging apply photos --out cleaned --to webdataset --exclude exclude.txt
     """
-    from loss_logging.captions.folder.cleaned import clean
     from loss_logging.captions.folder.cleaned_files import check_out, write_cleaned
 
-    check_out(folder, out)
-    lines = [] if exclude is None else exclude.read_text("utf-8-sig").splitlines()
-    dataset = clean(folder, [line.strip() for line in lines if line.strip() and not line.startswith("#")])
+    dataset, folders = _cleaned(path, exclude, to, images, job)
+    for folder in folders:
+        check_out(folder, out)
+    if not (take_all or dataset.decided or dataset.excluded):
+        raise LossLoggingError(
+            f"nothing was decided about the images of {path}: decide with loss-logging view {path}, or name images in "
+            "--exclude FILE; --all makes the folder all the same"
+        )
     config = None if dry_run else write_cleaned(dataset, out, to)
     for warning in dataset.warnings:
-        hint(warning, "yellow")
+        hint(f"warning: {warning}", "yellow")
     if as_json:
-        print_json(
-            {
-                "kept": len(dataset.images),
-                "excluded": dataset.excluded,
-                "corrected": [
-                    {"path": one.name, "before": one.before, "caption": one.caption} for one in dataset.corrected
-                ],
-                "companions": len(dataset.companions),
-                "configuration": None if config is None else str(config),
-                "written": not dry_run,
-            }
-        )
+        print_json(_as_json(dataset, config, written=not dry_run))
         return
-    done = "would be in" if dry_run else "are in"
-    hint(
-        f"{len(dataset.images):,} images {done} {out}; {len(dataset.excluded):,} excluded, "
-        f"{len(dataset.corrected):,} captions corrected, {len(dataset.companions):,} masks and control images"
-    )
-    for path in dataset.excluded if dry_run else ():
-        hint(f"excluded: {path}")
-    for image in dataset.corrected if dry_run else ():
-        hint(f"corrected: {image.name}: {image.before!r} is {image.caption!r}")
+    _tell(dataset, out, to, dry_run=dry_run)
     if config is not None:
         hint(f"the trainer's configuration: {config}")
+
+
+def _cleaned(
+    path: Path, exclude: Path | None, to: Target, images: Path | None, job: str | None
+) -> tuple[CleanedDataset, list[Path]]:
+    """What stays, and the folders that must not be touched."""
+    from loss_logging.captions.decisions import Decisions
+    from loss_logging.captions.folder.cleaned import clean, clean_images
+    from loss_logging.runs.locate import find_run
+
+    lines = [] if exclude is None else exclude.read_text("utf-8-sig").splitlines()
+    left_out = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    tars = to == "webdataset"
+    if not _is_run(path):
+        if images is not None or job is not None:
+            option = "--images" if images is not None else "--job"
+            raise typer.BadParameter(f"{path} is no run's folder, and this is for runs", param_hint=option)
+        return clean(path, left_out, tars=tars), [path]
+    from loss_logging.statistics.logged_captions import logged_captions
+
+    config, base = find_run(path, job), (images or Path()).absolute()
+    captions = logged_captions(config, base)
+    dataset = clean_images(captions, Decisions(base, config.paths.decisions), left_out, tars=tars)
+    sources = [*(one.source for one in dataset.images), *(one.source for one in dataset.shards)]
+    return dataset, sorted({Path(source).parent for source in sources})
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a run is meant, and not a folder of images: it holds reports or records, or names a step or a store."""
+    from loss_logging.runs.locate import place_of, runs_in
+    from loss_logging.support.object_store import as_url
+
+    if as_url(path) is not None:
+        return True
+    return bool(runs_in(path)) if path.is_dir() else place_of(path).step is not None
+
+
+def _as_json(dataset: CleanedDataset, config: Path | None, *, written: bool) -> dict[str, object]:
+    return {
+        "kept": dataset.kept,
+        "excluded": dataset.excluded,
+        "corrected": [one._asdict() for one in dataset.corrected],
+        "companions": len(dataset.companions),
+        "tars": len(dataset.shards),
+        "warnings": dataset.warnings,
+        "configuration": None if config is None else str(config),
+        "written": written,
+    }
+
+
+def _tell(dataset: CleanedDataset, out: Path, to: Target, *, dry_run: bool) -> None:
+    """What was done, or what would be."""
+    done = "would be in" if dry_run else "are in"
+    excluded, corrected, how = dataset.excluded, dataset.corrected, "linked, with captions in .txt files"
+    if to == "imagefolder":
+        how = "linked, with captions in metadata.jsonl"
+    elif to == "webdataset":
+        how = "copied into tars"
+    hint(f"{_many(dataset.kept, 'image')} {done} {out}, {how}")
+    hint(
+        f"{len(excluded):,} excluded, {_many(len(corrected), 'caption')} corrected, "
+        f"{len(dataset.companions):,} masks and control images"
+    )
+    if not dry_run:
+        return
+    for path in excluded[:_LISTED]:
+        hint(f"excluded: {path}")
+    for one in corrected[:_LISTED]:
+        hint(f"corrected: {one.path}: {one.before!r} is {one.caption!r}")
+    if len(excluded) > _LISTED or len(corrected) > _LISTED:
+        hint("and more; --json lists all")
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
