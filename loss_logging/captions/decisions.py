@@ -147,8 +147,9 @@ class DecisionFile:
 class Decisions:
     """What was decided about the items of a folder or a run, wherever the images lie.
 
-    An image's decision is in the file of its folder or of one above; the nearest counts. It is written to the nearest
-    that is there, else to the image's folder, and where that cannot be written to the run's own file.
+    An image's decision is in the file of its folder (of its tar's, if it is in one) or of one above; the nearest counts.
+    It is written to the nearest that is there, else to the image's folder, and where that cannot be written to the run's
+    own file.
 
     Args:
         base: what relative paths of items are relative to; the working directory when None.
@@ -223,7 +224,7 @@ class Decisions:
         def line(name: str) -> Decision:
             return Decision(path=name, decision=decision, caption=caption, before=before, who=who, why=why)
 
-        folder = next((one for one in image.parents if (one / DECISIONS_FILE).is_file()), image.parent)
+        folder = next((one for one in image.parents if (one / DECISIONS_FILE).is_file()), _folder_of(image))
         if self._own is not None and self._own.of(image.as_posix()) is not None:
             self._own.append(line(image.as_posix()))
             return
@@ -244,6 +245,11 @@ class Decisions:
         if folder not in self._files:
             self._files[folder] = DecisionFile(folder / DECISIONS_FILE)
         return self._files[folder]
+
+
+def _folder_of(image: Path) -> Path:
+    """The folder that holds an image, or the tar that it is in."""
+    return next((one.parent for one in image.parents if one.is_file()), image.parent)
 
 
 def _check(decision: Decision) -> None:

@@ -43,8 +43,8 @@ class CleanedShard(msgspec.Struct, frozen=True):
         kept: the number of images that stay.
         excluded: the images that are left out, by their name in the tar.
         corrections: of captions.
-        new: what files of the new tar hold instead, by their name in it; those that the old one lacks come behind
-            the rest.
+        replaced: what files of the new tar hold instead, by their name in it.
+        added: the captions of images that had none, by the name of the image.
         unsafe: files that are left out because they are links, or their names lead outside.
         stale: images whose captions were changed after they were corrected.
         decided: the number of images that something was decided about.
@@ -55,7 +55,8 @@ class CleanedShard(msgspec.Struct, frozen=True):
     kept: int
     excluded: tuple[str, ...] = ()
     corrections: tuple[Correction, ...] = ()
-    new: dict[str, bytes] = {}
+    replaced: dict[str, bytes] = {}
+    added: dict[str, bytes] = {}
     unsafe: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
     decided: int = 0
@@ -91,20 +92,10 @@ def clean_shard(path: Path, name: str, of: Callable[[str], Decision | None], wan
     Raises:
         LossLoggingError: the file cannot be read to its end.
     """
-    images: list[str] = []
-    texts: dict[str, bytes] = {}
-    unsafe: list[str] = []
-    for tar, member in _members(path):
-        if not _is_safe(member):
-            unsafe.append(member.name)
-        elif suffix(member.name) in IMAGES:
-            images.append(member.name)
-        elif suffix(member.name) in _CAPTIONS and member.size <= _MOST_READ:
-            texts[member.name] = _data(tar, member)
-    stems = {stem(image) for image in images}
-    images = [one for one in images if not is_companion(one, "", stems)]
+    images, texts, unsafe = _content(path)
     excluded, stale, decided, corrections = [], [], 0, []
-    new: dict[str, bytes] = {}
+    replaced: dict[str, bytes] = {}
+    added: dict[str, bytes] = {}
     for image in images:
         found = of(image)
         decided += found is not None or image in wanted
@@ -116,14 +107,19 @@ def clean_shard(path: Path, name: str, of: Callable[[str], Decision | None], wan
         stale += [image] if is_stale else []
         if caption is not None:
             corrections.append(Correction(f"{name}/{image}", now or "", caption))
-            new[beside] = _with_caption(beside, texts.get(beside, b""), now, caption)
+            if beside is None:
+                added[image] = encoded(caption)
+            else:
+                replaced[beside] = _with_caption(beside, texts[beside], now, caption)
+    gone = {stem(image) for image in excluded}
     return CleanedShard(
         str(path),
         name,
-        len(images) - len(excluded),
+        sum(gone.isdisjoint(_stems(image)) for image in images),
         tuple(excluded),
         tuple(corrections),
-        new,
+        replaced,
+        added,
         tuple(unsafe),
         tuple(stale),
         decided,
@@ -138,17 +134,31 @@ def write_shard(shard: CleanedShard, out: Path) -> None:
         OSError: the new one cannot be written.
     """
     gone = {stem(image) for image in shard.excluded}
-    left = dict(shard.new)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(out, "w:gz" if out.name.lower().endswith("gz") else "w") as new:
         for tar, member in _members(Path(shard.source)):
             if not _is_safe(member) or not gone.isdisjoint(_stems(member.name)):
                 continue
-            data = left.pop(member.name, None) if member.isfile() else b""
-            data = _data(tar, member) if data is None else data
-            _add(new, member, data)
-            if suffix(member.name) in IMAGES and (text := left.pop(f"{stem(member.name)}.txt", None)) is not None:
-                _add(new, tarfile.TarInfo(f"{stem(member.name)}.txt"), text)  # beside its image, in one sample
+            data = shard.replaced.get(member.name)
+            _add(new, member, _data(tar, member) if data is None else data)
+            if member.name in shard.added:  # beside its image, in one sample
+                _add(new, tarfile.TarInfo(f"{stem(member.name)}.txt"), shard.added[member.name])
+
+
+def _content(path: Path) -> tuple[list[str], dict[str, bytes], list[str]]:
+    """The images of a tar, what may be captions, and what is left out."""
+    images: list[str] = []
+    texts: dict[str, bytes] = {}
+    unsafe: list[str] = []
+    for tar, member in _members(path):
+        if not _is_safe(member):
+            unsafe.append(member.name)
+        elif suffix(member.name) in IMAGES:
+            images.append(member.name)
+        elif suffix(member.name) in _CAPTIONS:
+            texts[member.name] = _data(tar, member) if member.size <= _MOST_READ else b""
+    stems = {stem(image) for image in images}
+    return [one for one in images if not is_companion(one, "", stems)], texts, unsafe
 
 
 def _members(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
@@ -191,8 +201,8 @@ def _stems(name: str) -> Iterator[str]:
         start += 1
 
 
-def _caption(image: str, texts: dict[str, bytes]) -> tuple[str, str | None]:
-    """The file for an image's caption, and what it says."""
+def _caption(image: str, texts: dict[str, bytes]) -> tuple[str | None, str | None]:
+    """The file of an image's caption, and what it says; None for none."""
     for ending in _CAPTIONS:
         beside = f"{stem(image)}{ending}"
         if beside not in texts:
@@ -204,7 +214,8 @@ def _caption(image: str, texts: dict[str, bytes]) -> tuple[str, str | None]:
             continue
         if found:
             return beside, found[0]
-    return f"{stem(image)}.txt", None
+    text = f"{stem(image)}.txt"  # which cannot be read
+    return text if text in texts else None, None
 
 
 def _without_line_end(text: str) -> str:

@@ -48,6 +48,7 @@ def apply(
     """
     from loss_logging.captions.folder.cleaned_files import check_out, write_cleaned
 
+    check_out(path, out)
     dataset, folders = _cleaned(path, exclude, to, images, job)
     for folder in folders:
         check_out(folder, out)
@@ -70,7 +71,7 @@ def apply(
 def _cleaned(
     path: Path, exclude: Path | None, to: Target, images: Path | None, job: str | None
 ) -> tuple[CleanedDataset, list[Path]]:
-    """What stays, and the folders that must not be touched."""
+    """What stays, and the folders beside ``path`` that must not be touched."""
     from loss_logging.captions.decisions import Decisions
     from loss_logging.captions.folder.cleaned import clean, clean_images
     from loss_logging.runs.locate import find_run
@@ -82,7 +83,7 @@ def _cleaned(
         if images is not None or job is not None:
             option = "--images" if images is not None else "--job"
             raise typer.BadParameter(f"{path} is no run's folder, and this is for runs", param_hint=option)
-        return clean(path, left_out, tars=tars), [path]
+        return clean(path, left_out, tars=tars), []
     from loss_logging.statistics.logged_captions import logged_captions
 
     config, base = find_run(path, job), (images or Path()).absolute()
