@@ -147,9 +147,9 @@ class DecisionFile:
 class Decisions:
     """What was decided about the items of a folder or a run, wherever the images lie.
 
-    An image's decision is in the file of its folder (of its tar's, if it is in one) or of one above; the nearest counts.
-    It is written to the nearest that is there, else to the image's folder, and where that cannot be written to the run's
-    own file.
+    An image's decision is in the file of its folder (of its tar's, if it is in one) or of one above; the nearest
+    counts. It is written to the nearest that is there, else to the image's folder, and where that cannot be written to
+    the run's own file.
 
     Args:
         base: what relative paths of items are relative to; the working directory when None.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
@@ -158,9 +158,9 @@ def clean_images(
     for tar in sorted(set(archives.values())) if tars else ():
         cleaning.take_shard(tar)
     if archives and not tars:
-        cleaning.warn(f"{len(archives):,} images in tars are not taken over", "--to webdataset takes them", archives)
+        cleaning.warn("images in tars, which are not taken over", list(archives), "--to webdataset takes them")
     if missing:
-        cleaning.warn(f"{len(missing):,} images of the run are not on this machine", "they are left out", missing)
+        cleaning.warn("images of the run that are not on this machine", missing, "left out")
     return cleaning.finish(root)
 
 
@@ -207,8 +207,10 @@ class _Cleaning:
             if suffix(path) not in IMAGES or real in self._met:
                 continue
             self._met.add(real)
-            if only is None or real in only:
+            if only is None or (real in only and files[0].caption is not None):
                 self._take(real, files)
+            elif real in only:
+                self._take_logged(real, only[real])
         self._add_companions(folder)
         unreadable = [one for one in problems.kept if one.kind == "unreadable"]
         self._result.warnings.extend(f"{one.path} is not taken over: {one.sentence}" for one in unreadable)
@@ -218,8 +220,7 @@ class _Cleaning:
         for image, caption in captions.items():
             if image not in self._met:
                 self._met.add(image)
-                self._take(image, [CaptionedFile(image, "", caption)])
-                self._from_log.append(image)
+                self._take_logged(image, caption)
 
     def read_archives(self, tars: bool) -> None:
         """Take the tars below the root, or say that they are not taken."""
@@ -248,11 +249,11 @@ class _Cleaning:
         for image in shard.stale:
             self._tell_stale(f"{relative}/{image}")
         if shard.unsafe:
-            self.warn(f"{len(shard.unsafe):,} files in {relative} are links, or lead outside", "left out", shard.unsafe)
+            self.warn(f"files in {relative} that are links, or lead outside", shard.unsafe, "left out")
 
-    def warn(self, what: str, then: str, of: Iterable[str]) -> None:
-        """Say something about many, and name the first."""
-        self._result.warnings.append(f"{what}, such as {next(iter(of))}: {then}")
+    def warn(self, what: str, of: Sequence[str], then: str) -> None:
+        """Say something about one or many, and name the first."""
+        self._result.warnings.append(f"{what}: {len(of):,}, such as {of[0]}; {then}")
 
     def tell_gone_decisions(self) -> None:
         """Name the images that something was decided about, and that are not there."""
@@ -272,11 +273,10 @@ class _Cleaning:
         for path in sorted(self._wanted - self._met):
             result.warnings.append(f"{path} is to be excluded, and is not there")
         if self._outside:
-            then = f"they are left out; copy them into {given}, or give the folder that they lead to"
-            self.warn(f"{len(self._outside):,} files lead outside of {given}", then, self._outside)
+            then = "left out: copy them into it, or give the folder that they lead to"
+            self.warn(f"files that lead outside of {given}", self._outside, then)
         if self._from_log:
-            then = "theirs is what they were trained with"
-            self.warn(f"{len(self._from_log):,} images have no caption on disk", then, self._from_log)
+            self.warn("images without a caption on disk", self._from_log, "they have what they were trained with")
         if not result.kept:
             why = f"{len(result.excluded):,} images are excluded"
             raise LossLoggingError("; ".join([f"nothing of {given} stays: {why}", *result.warnings[-1:]]))
@@ -296,6 +296,11 @@ class _Cleaning:
             self._result.excluded.append(relative)
         else:
             self._result.images.append(self._cleaned(relative, files, found))
+
+    def _take_logged(self, real: str, caption: str | None) -> None:
+        self._take(real, [CaptionedFile(real, "", caption)])
+        if caption is not None:
+            self._from_log.append(real)
 
     def _leads_outside(self, path: str) -> bool:
         return not Path(path).resolve().is_relative_to(self._within)
