@@ -17,6 +17,7 @@ import yaml
 
 from loss_logging.captions.folder.cleaned import CleanedDataset, CleanedImage
 from loss_logging.captions.folder.cleaned_shards import encoded, write_shard
+from loss_logging.captions.folder.imagefolder import split_of
 from loss_logging.captions.folder.trained_images import numbered
 from loss_logging.captions.trainers import TRAINERS
 from loss_logging.errors import ConfigError
@@ -26,6 +27,16 @@ __all__ = ["Layout", "check_out", "write_cleaned"]
 Layout = Literal["kohya", "ai-toolkit", "musubi", "simpletuner", "imagefolder", "webdataset"]
 
 _IN_SHARD = 10_000  # images
+
+_NO_SPLITS = """---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: "**"
+---
+"""
+"""Without it, load_dataset takes names such as ``a_test.png`` for a split, and leaves out all else."""
 
 _APART: dict[str, str] = dict.fromkeys(("kohya", "musubi", "ai-toolkit"), "images")
 """By trainer that takes masks in a folder of images for images: the folder of those that are images."""
@@ -117,10 +128,19 @@ def _link(source: str, place: Path) -> None:
 
 
 def _write_metadata(dataset: CleanedDataset, out: Path) -> None:
-    with (out / "metadata.jsonl").open("w", encoding="utf-8") as file:
-        for image in dataset.images:
-            row = {"file_name": image.name, "text": image.caption or ""}
-            file.write(json.dumps(row) + "\n")
+    """The table; one in each folder of a split, as load_dataset reads no other there."""
+    tops = {image.name.partition("/")[0] if "/" in image.name else "" for image in dataset.images}
+    inside = {image.name.rpartition("/")[0].partition("/")[2] for image in dataset.images}
+    by_split = all(split_of(f"{top}/") for top in tops) and not any(split_of(f"{folder}/") for folder in inside)
+    for top in sorted(tops) if by_split else [""]:
+        prefix = f"{top}/" if top else ""
+        with (out / top / "metadata.jsonl").open("w", encoding="utf-8") as file:
+            for image in dataset.images:
+                if image.name.startswith(prefix):
+                    row = {"file_name": image.name.removeprefix(prefix), "text": image.caption or ""}
+                    file.write(json.dumps(row) + "\n")
+    if not by_split and any(split_of(image.name) is not None for image in dataset.images):
+        (out / "README.md").write_text(_NO_SPLITS, "utf-8")
 
 
 def _write_shards(dataset: CleanedDataset, out: Path) -> None:

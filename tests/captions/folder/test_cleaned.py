@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from captioned_folders import loss_logging
+from PIL import Image
 
 from loss_logging.captions.decisions import Decisions
 from loss_logging.captions.folder.cleaned import clean
@@ -86,6 +87,44 @@ def test_tables_and_tars(photos: Path) -> None:
         assert {name for name in tar.getnames() if name.startswith("cats")} == {
             *("cats/2.png", "cats/2.txt", "cats/3.png", "cats/3.txt", "cats/3.masklabel.png")
         }
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("a/1", "b/2"), {"train": {"a/1", "b/2"}}),
+        (("train/1", "test/2"), {"train": {"train/1"}, "test": {"test/2"}}),
+        (("1_train/a_test", "1_train/2"), {"train": {"1_train/a_test", "1_train/2"}}),
+        (("a_test/1", "b/2"), {"train": {"a_test/1", "b/2"}}),
+        (("train/test/1", "train/2"), {"train": {"train/test/1", "train/2"}}),
+        (("val", "2"), {"train": {"val", "2"}}),
+    ],
+)
+def test_imagefolder_with_names_of_splits(
+    tmp_path: Path, names: tuple[str, ...], splits: dict[str, set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """load_dataset reads every image and its caption, whatever names are those of splits to it."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    for name in names:
+        path = tmp_path / f"photos/{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+        path.with_suffix(".txt").write_text(name)
+    write_cleaned(clean(tmp_path / "photos"), tmp_path / "cleaned", "imagefolder")
+    loaded = datasets.load_dataset(str(tmp_path / "cleaned"), cache_dir=str(tmp_path / "cache"))
+    assert {split: set(rows["text"]) for split, rows in loaded.items()} == splits
+
+
+def test_imagefolder_round_trip(photos: Path) -> None:
+    """What diffusers reads of an imagefolder has new captions, and nothing that is excluded."""
+    out = photos.parent / "cleaned"
+    assert loss_logging("apply", str(photos), "--out", str(out), "--to", "imagefolder").returncode == 0
+    read = loss_logging("check-captions", str(out), "--trainer", "diffusers", "--as-trained", "--json")
+    rows = [json.loads(line) for line in read.stdout.splitlines()]
+    trained = {Path(row["path"]).relative_to(out).as_posix(): row["captions"] for row in rows if row["captions"]}
+    assert trained.keys() == {"cats/2.png", "cats/3.png", "dogs/1.png"}
+    assert trained["cats/2.png"] == ["a dog"]
 
 
 def test_dry_run_writes_nothing(photos: Path) -> None:
