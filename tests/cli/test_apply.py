@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,35 @@ def test_captions_from_the_log_and_the_table_above(run: Path, photos: Path) -> N
     said = " ".join(json.loads(done.stdout)["warnings"])
     assert "images of the run that are not on this machine: 1" in said
     assert "images without a caption on disk: 1" in said
+
+
+def test_a_run_on_tars(photos: Path) -> None:
+    """A run on images in a tar gives a new tar; for others it is said where they are taken."""
+    shard = photos.parent / "shards/0.tar"
+    shard.parent.mkdir()
+    with tarfile.open(shard, "w") as tar:
+        for path in sorted(photos.rglob("*.*")):
+            tar.add(path, path.name)
+    run = train(photos.parent / "run", {f"0.tar/{Path(name).name}.png": text for name, text in CAPTIONS.items()})
+    Decisions(shard.parent).decide("0.tar/1.png", "exclude")
+    out = photos.parent / "cleaned"
+    done = apply(run, "--images", shard.parent, "--out", out, "--to", "webdataset", "--json")
+    assert json.loads(done.stdout)["excluded"] == ["0.tar/1.png"]
+    with tarfile.open(out / "0.tar") as tar:
+        assert {name for name in tar.getnames() if name.endswith(".png")} == {"2.png", "3.png", "4.png"}
+    refused = apply(run, "--images", shard.parent, "--out", photos.parent / "new", "--to", "kohya")
+    assert "--to webdataset takes them" in refused.stderr
+    assert not (photos.parent / "new").exists()
+
+
+def test_masks_of_a_run(run: Path, photos: Path) -> None:
+    """Masks go with the images of a run, and leave with those that are excluded."""
+    for name in ("cats/1", "cats/2", "cats/3"):
+        (photos / f"{name}-masklabel.png").write_bytes(b"mask of " + name.encode())
+    Decisions(photos).decide("cats/1.png", "exclude")
+    assert apply(run, "--out", photos.parent / "new", "--to", "kohya").returncode == 0
+    masks = {data for data in contents(photos.parent / "new").values() if data.startswith(b"mask")}
+    assert masks == {b"mask of cats/2"}
 
 
 def test_nothing_decided(photos: Path) -> None:

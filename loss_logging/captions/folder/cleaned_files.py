@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import yaml
 
-from loss_logging.captions.folder.cleaned import CleanedDataset, CleanedImage
+from loss_logging.captions.folder.cleaned_dataset import CleanedDataset, CleanedImage
 from loss_logging.captions.folder.cleaned_shards import encoded, write_shard
 from loss_logging.captions.folder.imagefolder import split_of
 from loss_logging.captions.folder.trained_images import numbered

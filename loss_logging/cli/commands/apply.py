@@ -11,7 +11,7 @@ from loss_logging.cli.console import JobOption, JsonOption, hint, print_json
 from loss_logging.errors import LossLoggingError
 
 if TYPE_CHECKING:
-    from loss_logging.captions.folder.cleaned import CleanedDataset
+    from loss_logging.captions.folder.cleaned_dataset import CleanedDataset
 
 __all__ = ["apply"]
 

@@ -1,0 +1,213 @@
+"""Cleaning: takes images and tars one by one, and holds what a person has decided about each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path, PurePosixPath
+
+from loss_logging.captions.decisions import DECISIONS_FILE, Decision, DecisionFile, Decisions
+from loss_logging.captions.folder.captioned_file import CaptionedFile
+from loss_logging.captions.folder.cleaned_dataset import CleanedDataset, CleanedImage, Companion
+from loss_logging.captions.folder.cleaned_shards import clean_shard, corrected
+from loss_logging.captions.folder.folder_listing import companion_of, suffix
+from loss_logging.captions.folder.image_suffixes import ARCHIVES, IMAGES
+from loss_logging.captions.folder.problems import FolderProblems
+from loss_logging.captions.folder.read import read_captioned_folder
+from loss_logging.captions.folder.webdataset import SHARDS
+from loss_logging.errors import ConfigError, LossLoggingError
+
+__all__ = ["Cleaning", "tar_of"]
+
+
+def tar_of(image: str) -> Path | None:
+    """The tar that an image is in."""
+    if not any(f"{ending}/" in image.lower() for ending in SHARDS):
+        return None
+    return next((path for path in Path(image).parents if path.name.lower().endswith(SHARDS) and path.is_file()), None)
+
+
+class Cleaning:
+    """Takes image by image; `finish` has what has come of it.
+
+    Args:
+        root: the folder that names are relative to, absolute; what leads outside of it is left out.
+        decisions: about the images.
+        exclude: more images to leave out, relative to ``root`` or absolute.
+
+    Raises:
+        ConfigError: a path in ``exclude`` has ``..``.
+    """
+
+    def __init__(self, root: Path, decisions: Decisions, exclude: Iterable[str]) -> None:
+        self._root, self._decisions = root, decisions
+        self._within = root.resolve()
+        self._result = CleanedDataset()
+        self._wanted = set()
+        for path in exclude:
+            if ".." in PurePosixPath(path).parts:
+                raise ConfigError(f"exclude: got {path!r}; allowed: a path in {root}, without '..'")
+            self._wanted.add(os.path.normpath(root / path))
+        self._taken: set[str] = set()  # names, without suffix
+        self._met: set[str] = set()
+        self._outside: list[str] = []
+        self._leads: dict[str, bool] = {}  # by folder, whether it is outside
+        self._from_log: list[str] = []
+
+    def read(self, folder: Path, only: Mapping[str, str | None] | None = None) -> None:
+        """Take the images below a folder, and what goes with them; those in ``only``, if that is given."""
+        problems = FolderProblems()
+        for path, found in groupby(read_captioned_folder(folder, problems=problems), key=attrgetter("path")):
+            files, real = list(found), os.path.normpath(Path(path).absolute())
+            if suffix(path) not in IMAGES or real in self._met:
+                continue
+            self._met.add(real)
+            if only is None or (real in only and files[0].caption is not None):
+                self._take(real, files)
+            elif real in only:
+                self._take_logged(real, only[real])
+        self._add_companions(folder)
+        unreadable = [one for one in problems.kept if one.kind == "unreadable"]
+        self._result.warnings.extend(f"{one.path} is not taken over: {one.sentence}" for one in unreadable)
+
+    def take_logged(self, captions: Mapping[str, str | None]) -> None:
+        """Take the images that no folder has told of, with the captions they were trained with."""
+        for image, caption in captions.items():
+            if image not in self._met:
+                self._met.add(image)
+                self._take_logged(image, caption)
+
+    def read_archives(self, tars: bool) -> None:
+        """Take the tars below the root, or say that they are not taken."""
+        for path in sorted(path for path in self._root.rglob("*") if path.name.lower().endswith(ARCHIVES)):
+            if not path.is_file():
+                continue
+            if tars and path.name.lower().endswith(SHARDS):
+                self.take_shard(path)
+            else:
+                how = "--to webdataset writes a new one" if path.name.lower().endswith(SHARDS) else "unpack it first"
+                self._result.warnings.append(f"{path} is an archive, and is not taken over: {how}")
+
+    def take_shard(self, path: Path) -> None:
+        """Take a tar."""
+        relative = path.relative_to(self._root).as_posix()
+        if self._leads_outside(str(path)):
+            self._outside.append(relative)
+            return
+        prefix = f"{path}/"
+        wanted = {one.removeprefix(prefix) for one in self._wanted if one.startswith(prefix)}
+        shard = clean_shard(path, relative, lambda image: self._decisions.of(f"{prefix}{image}"), wanted)
+        self._met.update(f"{prefix}{image}" for image in shard.excluded)
+        self._result.shards.append(shard)
+        self._result.decided += shard.decided
+        self._result.excluded.extend(f"{relative}/{image}" for image in shard.excluded)
+        for image in shard.stale:
+            self._tell_stale(f"{relative}/{image}")
+        if shard.unsafe:
+            self.warn(f"files in {relative} that are links, or lead outside", shard.unsafe, "left out")
+
+    def warn(self, what: str, of: Sequence[str], then: str) -> None:
+        """Say something about one or many, and name the first."""
+        self._result.warnings.append(f"{what}: {len(of):,}, such as {of[0]}; {then}")
+
+    def tell_gone_decisions(self) -> None:
+        """Name the images that something was decided about, and that are not there."""
+        for file in sorted(self._root.rglob(DECISIONS_FILE)):
+            for one in DecisionFile(file):
+                path = file.parent / one.path
+                if not path.exists() and tar_of(str(path)) is None:
+                    self._result.warnings.append(f"something was decided about {path}, which is not there")
+
+    def finish(self, given: Path) -> CleanedDataset:
+        """What has come of it.
+
+        Raises:
+            LossLoggingError: nothing stays.
+        """
+        result = self._result
+        gone = sorted(self._wanted - self._met)
+        result.warnings.extend(f"{path} is to be excluded, and is not there" for path in gone)
+        if self._outside:
+            then = "left out: copy them into it, or give the folder that they lead to"
+            self.warn(f"files that lead outside of {given}", self._outside, then)
+        if self._from_log:
+            self.warn("images without a caption on disk", self._from_log, "they have what they were trained with")
+        if not result.kept:
+            why = f"{len(result.excluded):,} images are excluded"
+            raise LossLoggingError("; ".join([f"nothing of {given} stays: {why}", *result.warnings[-1:]]))
+        return result
+
+    def _take(self, real: str, files: list[CaptionedFile]) -> None:
+        relative = Path(os.path.relpath(real, self._root)).as_posix()
+        if not Path(real).is_file():
+            self._result.warnings.append(f"{real} is no file here, and cannot be taken over")
+            return
+        if any(self._leads_outside(path) for path in (real, files[0].source) if path is not None):
+            self._outside.append(relative)
+            return
+        found = self._decisions.of(real)
+        self._result.decided += found is not None or real in self._wanted
+        if real in self._wanted or (found is not None and found.decision == "exclude"):
+            self._result.excluded.append(relative)
+        else:
+            self._result.images.append(self._cleaned(relative, files, found))
+
+    def _take_logged(self, real: str, caption: str | None) -> None:
+        self._take(real, [CaptionedFile(real, "", caption)])
+        if caption is not None:
+            self._from_log.append(real)
+
+    def _leads_outside(self, path: str) -> bool:
+        if Path(path).is_symlink():
+            return not Path(path).resolve().is_relative_to(self._within)
+        folder = path.rpartition("/")[0]
+        if folder not in self._leads:  # asked for every image
+            self._leads[folder] = not Path(folder).resolve().is_relative_to(self._within)
+        return self._leads[folder]
+
+    def _cleaned(self, relative: str, files: list[CaptionedFile], found: Decision | None) -> CleanedImage:
+        first = files[0]
+        if len({file.caption for file in files}) > 1:
+            self._result.warnings.append(f"{relative} has {len(files)} captions; the first is taken")
+        name, now = _place(relative, self._taken), first.caption
+        caption, stale = corrected(found, now)
+        if caption is not None:
+            return CleanedImage(first.path, name, caption, now or "")
+        if stale:
+            self._tell_stale(relative)
+        beside = f"{first.path.rpartition('.')[0]}.txt"
+        on_disk = found is not None and found.decision == "caption" and found.caption == now
+        before = found.before if found is not None and on_disk else None
+        return CleanedImage(first.path, name, now, before, text=first.source if first.source == beside else None)
+
+    def _tell_stale(self, relative: str) -> None:
+        self._result.warnings.append(f"the caption of {relative} was changed after its correction; it stays as it is")
+
+    def _add_companions(self, top: Path) -> None:
+        """Masks and control images go with their image, and leave with it."""
+        kept = {image.name.rpartition(".")[0] for image in self._result.images}
+        for folder, folders, names in os.walk(top):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(name for name in names if not name.startswith(".")):
+                path = Path(folder, name)
+                if suffix(name) not in IMAGES or os.path.normpath(path.absolute()) in self._met:
+                    continue
+                relative = path.relative_to(self._root).as_posix()
+                of, kind = companion_of(relative)
+                if of in kept and self._leads_outside(str(path)):
+                    self._outside.append(relative)
+                elif of in kept:
+                    self._result.companions.append(Companion(str(path), relative, of, kind))
+
+
+def _place(relative: str, taken: set[str]) -> str:
+    """Where an image goes: where it is, unless its caption's place is that of another image."""
+    path = PurePosixPath(relative)
+    stem, number = path.stem, 1
+    while str(path.with_suffix("")) in taken:
+        number += 1
+        path = path.with_name(f"{stem}-{number}{path.suffix}")
+    taken.add(str(path.with_suffix("")))
+    return str(path)
