@@ -6,7 +6,7 @@
 #   encoded anew, in the format it came in and with that format's default quality. map(lambda row: {**row, "n": 1}) only
 #   adds a number, and each pixel of a good photo moves by 13 of 255 in the mean here (noise, the worst case). Where the
 #   function returns the new column alone, or row.update(...) without reading the picture, the bytes stay as they were.
-# Seen: "as it came 72 kB", "new column alone: same bytes", "{**row}: 34 kB, mean difference 13"
+# Seen: "as it came 72 kB", "new column alone: same bytes", "{**row}: 33 kB, mean difference 13"
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
