@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -240,3 +241,19 @@ def test_dry_run_in_words(photos: Path) -> None:
     wet = json.loads(apply(photos, "--out", out, "--to", "webdataset", "--json").stdout)
     assert dry | {"written": True} == wet
     assert not (out / DECISIONS_FILE).exists()
+
+
+@pytest.mark.parametrize("target", ["kohya", "ai-toolkit", "musubi", "simpletuner", "imagefolder", "webdataset"])
+def test_names_in_another_encoding(photos: Path, target: str) -> None:
+    """Names that are no UTF-8 are taken over or left out as others, and printed as well as they can be."""
+    for name in (b"caf\xe9.png", b"th\xe9.png", b"d\xe9/1.png"):
+        path = photos / os.fsdecode(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(name)
+    listed = photos.parent / "exclude.txt"
+    listed.write_bytes(b"caf\xe9.png\n")
+    done = apply(photos, "--out", photos.parent / "new", "--to", target, "--exclude", listed, "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["kept"], said["excluded"]) == (6, ["caf\ufffd.png"])
+    assert apply(photos, "--out", photos.parent / "x", "--to", target, "--exclude", listed, "--dry-run").returncode == 0

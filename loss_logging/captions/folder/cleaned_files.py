@@ -82,7 +82,7 @@ def write_cleaned(dataset: CleanedDataset, out: Path, layout: Layout) -> Path | 
             _write_metadata(dataset, partial)
         elif layout in _CONFIGURATIONS:
             name, text = _CONFIGURATIONS[layout](dataset, out.absolute() / _APART.get(layout, ""))
-            (partial / name).write_text(text, "utf-8")
+            (partial / name).write_text(text, "utf-8", "surrogateescape")
         if out.exists():
             out.rmdir()
         partial.rename(out)

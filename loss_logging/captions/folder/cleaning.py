@@ -13,6 +13,7 @@ from loss_logging.captions.folder.captioned_file import CaptionedFile
 from loss_logging.captions.folder.cleaned_dataset import CleanedDataset, CleanedImage, Companion
 from loss_logging.captions.folder.cleaned_shards import clean_shard, corrected
 from loss_logging.captions.folder.folder_listing import companion_of, suffix
+from loss_logging.captions.folder.formats import printable
 from loss_logging.captions.folder.image_suffixes import ARCHIVES, IMAGES
 from loss_logging.captions.folder.problems import FolderProblems
 from loss_logging.captions.folder.read import read_captioned_folder
@@ -195,16 +196,16 @@ class Cleaning:
                 if suffix(name) not in IMAGES or os.path.normpath(path.absolute()) in self._met:
                     continue
                 relative = path.relative_to(self._root).as_posix()
-                of, kind = companion_of(relative)
+                of, kind = companion_of(printable(relative))
                 if of in kept and self._leads_outside(str(path)):
                     self._outside.append(relative)
                 elif of in kept:
-                    self._result.companions.append(Companion(str(path), relative, of, kind))
+                    self._result.companions.append(Companion(str(path), printable(relative), of, kind))
 
 
 def _place(relative: str, taken: set[str]) -> str:
     """Where an image goes: where it is, unless its caption's place is that of another image."""
-    path = PurePosixPath(relative)
+    path = PurePosixPath(printable(relative))  # a trainer's configuration is UTF-8
     stem, number = path.stem, 1
     while str(path.with_suffix("")) in taken:
         number += 1

@@ -48,7 +48,8 @@ def apply(
     """
     from loss_logging.captions.folder.cleaned_files import check_out, write_cleaned
 
-    check_out(path, out)
+    if not _is_run(path):
+        check_out(path, out)  # before anything is read
     dataset, folders = _cleaned(path, exclude, to, images, job)
     for folder in folders:
         check_out(folder, out)
@@ -76,7 +77,7 @@ def _cleaned(
     from loss_logging.captions.folder.cleaned import clean, clean_images
     from loss_logging.runs.locate import find_run
 
-    lines = [] if exclude is None else exclude.read_text("utf-8-sig").splitlines()
+    lines = [] if exclude is None else exclude.read_text("utf-8-sig", "surrogateescape").splitlines()
     left_out = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     tars = to == "webdataset"
     if not _is_run(path):
@@ -104,14 +105,16 @@ def _is_run(path: Path) -> bool:
 
 
 def _as_json(dataset: CleanedDataset, config: Path | None, *, written: bool) -> dict[str, object]:
+    from loss_logging.captions.folder.formats import printable
+
     return {
         "kept": dataset.kept,
-        "excluded": dataset.excluded,
-        "corrected": [one._asdict() for one in dataset.corrected],
+        "excluded": [printable(path) for path in dataset.excluded],
+        "corrected": [{key: printable(value) for key, value in one._asdict().items()} for one in dataset.corrected],
         "companions": len(dataset.companions),
         "tars": len(dataset.shards),
-        "warnings": dataset.warnings,
-        "configuration": None if config is None else str(config),
+        "warnings": [printable(warning) for warning in dataset.warnings],
+        "configuration": None if config is None else printable(str(config)),
         "written": written,
     }
 
