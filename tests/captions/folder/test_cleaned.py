@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,29 @@ def test_disk_full(photos: Path) -> None:
     assert "File too large" in done.stderr
     assert [path.name for path in photos.parent.iterdir()] == ["photos"]
     assert contents(photos) == before
+
+
+@pytest.mark.parametrize("closed", ["photos", "photos/in"])
+def test_closed_folders(closed: str) -> None:
+    """A folder that this user may not read is an error; one inside is named, and the rest is taken."""
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from loss_logging.captions.folder.cleaned import clean\n"
+        "if os.geteuid() == 0: os.seteuid(65534)\n"  # root may read everything
+        "dataset = clean(Path(sys.argv[1]))\n"
+        "print(dataset.kept, dataset.warnings)\n"
+    )
+    with tempfile.TemporaryDirectory() as root:
+        Path(root).chmod(0o755)
+        for name in ("photos/1.png", "photos/in/2.png"):
+            path = Path(root, name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"image")
+        Path(root, closed).chmod(0)
+        command = [sys.executable, "-c", code, f"{root}/photos"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        Path(root, closed).chmod(0o755)
+    said = done.stderr if closed == "photos" else done.stdout
+    assert "Permission denied" in said, done.stderr
+    assert closed in said
+    assert closed == "photos" or done.stdout.startswith("1 ")
