@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -106,6 +107,7 @@ class Caption(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+@lru_cache(8)  # what a caption is and whether it is short are asked one after the other
 def count_words(text: str) -> int:
     """The number of words; where a script has no spaces, an estimate from the number of characters.
 

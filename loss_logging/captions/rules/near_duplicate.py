@@ -111,7 +111,8 @@ class NearDuplicate:
         if known.paths[one] == known.paths[other]:  # several captions of one image
             return
         first, second = pairs_of(one), pairs_of(other)
-        share = len(first & second) / len(first | second)
+        shared = len(first & second)
+        share = shared / (len(first) + len(second) - shared)
         if _LEAST_SHARED <= share < 1:
             self._twins.setdefault(one, (other, share))
             self._twins.setdefault(other, (one, share))
