@@ -44,7 +44,7 @@ class TextEncoder(msgspec.Struct, frozen=True):
         limit: tokens that it reads.
         count: the number of tokens of a text.
         estimated: whether ``count`` is an estimate by words.
-        assumed: whether nobody said which model it is; it is CLIP then, which reads least.
+        assumed: whether the configuration names no model; CLIP is assumed then, as it reads the fewest tokens.
         name: of the text encoder.
     """
 
@@ -78,9 +78,9 @@ class TextEncoder(msgspec.Struct, frozen=True):
         )
 
     def read(self, text: str) -> tuple[int, int] | None:
-        """How many tokens a text has and where the encoder stops reading it, or None where it reads everything.
+        """The number of tokens and the position where the encoder stops reading, or None where it reads the whole text.
 
-        Of a very long text, the tokens are those of its beginning.
+        Of a very long text, only the tokens of its beginning are counted.
 
         >>> TextEncoder(4, lambda text: len(text.split()), False, False).read("a cat on a sofa")
         (5, 10)

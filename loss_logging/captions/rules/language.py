@@ -68,7 +68,7 @@ class Language:
             self._learn(item)
 
     def finish(self, known: Known) -> Found:
-        """Each caption in a language of the minority."""
+        """A reason for each caption in another language than at least 80% of its dataset."""
         present = {key: [index for index in items if index not in known.gone] for key, items in self._items.items()}
         shares: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for (dataset, language), items in present.items():

@@ -1,4 +1,4 @@
-"""preamble: what a captioner says to the person who asked, before or after the description."""
+"""preamble: phrases of a captioner's answer to a person, before or after the description."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ _TAIL = 240  # characters at the end in which a captioner takes leave
 
 
 def preamble(caption: Caption) -> Reason | None:
-    """What is said to a person: "Sure! Here is a caption:", "Caption:", "Let me know if ...", in several languages.
+    """Words addressed to a person: "Sure! Here is a caption:", "Caption:", "Let me know if ...", in several languages.
 
-    "The image shows ..." is a way to describe, and fine: it is mentioned once for a dataset where nearly all begin so.
+    "The image shows ..." is a way to describe, and fine.
     """
     text = caption.text
     if _HINTS.isdisjoint(caption.vocabulary) and (text.isascii() or not holds_any(caption.folded, _FOREIGN_HINTS)):
