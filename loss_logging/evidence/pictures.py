@@ -39,7 +39,7 @@ _CANDIDATES = 4096
 _PLANTED = 8_000
 """Wrong captions to plant, about."""
 _PLANTINGS = 16
-"""Most wrong captions to plant beside one picture: a small set has few pictures, and one planting is a matter of luck."""
+"""Most wrong captions to plant beside one picture: of a small set, one planting is a matter of luck."""
 _CONTRAST = 0.5
 
 

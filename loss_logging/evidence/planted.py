@@ -50,10 +50,10 @@ class WrongCaptions:
 def against_planted(pictures: PictureEvidence, *, seed: int = 0) -> WrongCaptions:
     """Tell the set's own captions from planted ones by what the pictures say of them.
 
-    A logistic regression with hinges, five-fold by picture, averaged over several divisions into folds; then a mixture of
-    right and wrong captions is fitted to its score. The set's own captions are right ones and wrong ones, the planted ones all wrong: where no right caption
-    lies, among those that are contradicted most, the ratio of own to planted is the share of wrong ones (Elkan and
-    Noto, 2008).
+    A logistic regression with hinges, five-fold by picture, averaged over several divisions into folds; then a mixture
+    of right and wrong captions is fitted to its score. The set's own captions are right ones and wrong ones, the
+    planted ones all wrong: where no right caption lies, among those that are contradicted most, the ratio of own to
+    planted is the share of wrong ones (Elkan and Noto, 2008).
     """
     told = np.flatnonzero(pictures.own[:, 4] > 0)
     counted = pictures.planted[:, 4] > 0
@@ -98,8 +98,8 @@ def _ratio(score: Floats, wrong: Any, share: float) -> Floats:
     """Density among planted over density among own captions, which grows with the score.
 
     The set's own captions are a mixture: a share of wrong ones, of the planted captions' density, and right ones. Log
-    odds of wrong against right are a line in the score that bends upwards, fitted by expectation and maximisation: steps, as of
-    isotonic regression, lie where chance has put a few captions of a small set.
+    odds of wrong against right are a line in the score that bends upwards, fitted by expectation and maximisation: the
+    steps of an isotonic regression lie where chance has put a few captions of a small set.
     """
     from sklearn.linear_model import LogisticRegression
 
