@@ -24,8 +24,8 @@ def load_image_function(name: str) -> LoadImage:
         ConfigError: there is none.
     """
     if _is_script(name.partition(":")[0]):  # importing it would run it once more
-        raise ConfigError(f"$.load_image: {name!r} is in the script that runs; put it into a module of its own")
-    found: LoadImage = load(name, "$.load_image")
+        raise ConfigError(f"$.pictures.load: {name!r} is in the script that runs; put it into a module of its own")
+    found: LoadImage = load(name, "$.pictures.load")
     return found
 
 

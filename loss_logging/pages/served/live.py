@@ -72,13 +72,7 @@ class LiveRun:
         self.reports: list[LossReport] = []
         self.problems: list[str] = []
         self._read_reports = RunReports(config)
-        self._statistics = RunStatistics(
-            self.log,
-            block_steps=config.save_every,
-            timestep_scale=config.timestep_scale,
-            memory_limit=config.memory_limit,
-            threads=config.threads,
-        )
+        self._statistics = RunStatistics.of(config, self.log)
         self._progress = progress
         self._tables: list[str] = []
         self._step_tables = StepTables(self._statistics.cursor)

@@ -34,7 +34,7 @@ from loss_logging.pages.render import fragments, render
 from loss_logging.pages.served.item_query import Filter, ItemQuery, QueryError
 from loss_logging.pages.served.live import LiveRun
 from loss_logging.reports.artifact import ReportError, spreadsheet_cell
-from loss_logging.statistics.run import item_history
+from loss_logging.statistics.history import item_history
 from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, existing, thumbnail
 
 __all__ = ["Viewer", "serve"]
