@@ -7,12 +7,12 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.support.files import whole_file
 
-__all__ = ["ConflictError", "KeptFiles", "NotWrittenError"]
+__all__ = ["ConflictError", "KeptFiles", "NotWrittenError", "changed"]
 
 
 class NotWrittenError(LossLoggingError):
@@ -20,12 +20,12 @@ class NotWrittenError(LossLoggingError):
 
 
 class ConflictError(NotWrittenError):
-    """What is on disk is not what was read: somebody else has changed it. ``current`` is what is there now, None where
-    that is not known."""
+    """What is on disk is not what was read: somebody else has changed it."""
 
-    def __init__(self, message: str, current: str | None = None) -> None:
-        super().__init__(message)
-        self.current = current
+
+def changed() -> ConflictError:
+    """What is said of a file, behind its name, that does not hold what was read."""
+    return ConflictError("was changed by somebody else since it was read")
 
 
 class KeptFiles:
@@ -51,7 +51,7 @@ class KeptFiles:
         self.backup = root / time.strftime(".captions-backup-%Y%m%dT%H%M%S")
         self._root = root
 
-    def replace(self, path: Path, edit: Callable[[BinaryIO, BinaryIO], object]) -> None:
+    def replace(self, path: Path, edit: Callable[[IO[Any], IO[Any]], object]) -> None:
         """Let ``edit`` read the file and write what takes its place; where it raises, the file is as it was.
 
         Raises:

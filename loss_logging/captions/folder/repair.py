@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any
 
 import msgspec
 
@@ -67,7 +67,7 @@ class Repairer:
         return msgspec.structs.replace(file, caption=_without_end(repair.after)[0]) if self._write else file
 
 
-def _rewrite(repair: Repair, old: BinaryIO, out: BinaryIO) -> None:
+def _rewrite(repair: Repair, old: IO[Any], out: IO[Any]) -> None:
     if old.read() != repair.before.encode():
         raise ConflictError(f"{repair.path} was changed meanwhile")
     out.write(repair.after.encode())
