@@ -45,14 +45,20 @@ class CaptionWriter:
         self._files = KeptFiles(root)
         self._columns = columns or Columns()
         self._suffix = suffix
+        self._made: set[Path] = set()
 
-    def write(self, file: CaptionedFile, new: str) -> Path:
+    def write(self, file: CaptionedFile, new: str | None) -> Path | None:
         """Write a caption in place of ``file.caption``; returns the file that it is in.
+
+        None takes back a file that was made by this writer for an image without a caption.
 
         Raises:
             ConflictError: the file is gone or says something else by now.
             NotWrittenError: it cannot be written there, or the caption is none; says why and what to do.
         """
+        if new is None:
+            self._take_back(file)
+            return None
         if (reason := refusal(new)) is not None:
             raise NotWrittenError(reason)
         if is_in_archive(file.source or file.path):
@@ -63,11 +69,14 @@ class CaptionWriter:
         try:
             if file.source is None:
                 return self._create(file, new)
-            source = Path(file.source)
-            self._files.replace(source, lambda old, out: self._edit(old, out, file, new))
+            return self._edit_file(file, new)
         except OSError as error:
             reason = error.strerror or str(error)
             raise NotWrittenError(f"{file.source or file.path} stays as it was: {reason}") from error
+
+    def _edit_file(self, file: CaptionedFile, new: str) -> Path:
+        source = Path(file.source or "")
+        self._files.replace(source, lambda old, out: self._edit(old, out, file, new))
         return source
 
     def _create(self, file: CaptionedFile, new: str) -> Path:
@@ -76,7 +85,16 @@ class CaptionWriter:
             raise NotWrittenError(f"{file.path} is no image file, so that no caption file can be made beside it")
         path = image.with_suffix(self._suffix)
         self._files.create(path, f"{new}\n".encode())
+        self._made.add(path)
         return path
+
+    def _take_back(self, file: CaptionedFile) -> None:
+        path = Path(file.source or "")
+        if path not in self._made:
+            raise NotWrittenError(f"{path} was there before; write an empty caption instead")
+        self._edit_file(file, "")  # a conflict where somebody has written into it
+        path.unlink()
+        self._made.discard(path)
 
     def _edit(self, old: IO[Any], out: IO[Any], file: CaptionedFile, new: str) -> None:
         suffix = Path(file.source or "").suffix.lower()

@@ -75,6 +75,7 @@ def test_back_to_where_it_came_from(layout: str, tmp_path: Path) -> None:
     new = NEW.replace("é", "ê") + ("\nand a bird" if layout == "several lines" else "")
     raw = Path(before[place].source or "").read_bytes()
     source = CaptionWriter(tmp_path).write(before[place], new)
+    assert source is not None
     after, _ = read(tmp_path)
     changed = [i for i, (old, now) in enumerate(zip(before, after, strict=True)) if old != now]
     assert changed == [place]
@@ -169,8 +170,17 @@ def test_an_image_without_a_caption(tmp_path: Path) -> None:
     """It gets a file beside it; one that somebody has made meanwhile is a conflict."""
     write(tmp_path, {"1.png": image(), "2.png": image(), "2.txt": "a dog"})
     file = next(file for file in read_captioned_folder(tmp_path) if file.source is None)
-    CaptionWriter(tmp_path).write(file, "a cat")
+    writer = CaptionWriter(tmp_path)
+    writer.write(file, "a cat")
     assert (tmp_path / "1.txt").read_text() == "a cat\n"
+    written = CaptionedFile(file.path, "d", "a cat", str(tmp_path / "1.txt"))
+    (tmp_path / "1.txt").write_text("a lion\n")
+    with pytest.raises(ConflictError):
+        writer.write(written, None)
+    (tmp_path / "1.txt").write_text("a cat\n")
+    writer.write(written, None)
+    assert not (tmp_path / "1.txt").exists()
+    writer.write(file, "a cat")
     with pytest.raises(ConflictError, match="there by now"):
         CaptionWriter(tmp_path).write(file, "a bird")
 
