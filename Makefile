@@ -1,19 +1,21 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= runs/demo
+# Of a release: the oldest Python that the package takes, and the newest.
+PYTHONS ?= python3.10 python3.13
 LOGGERS ?= tensorboard
 
 BIN := $(VENV)/bin
 comma := ,
 EXTRAS := demo$(if $(findstring wandb,$(LOGGERS)),$(comma)wandb)
 # The project's own folders, by name: whatever else lies in the root is the user's.
-FOLDERS := benchmarks examples integrations loss_logging tests
+FOLDERS := .ci benchmarks docs examples integrations loss_logging tests
 
 MEASURED := $(if $(COVERAGE),--cov --cov-config=setup.cfg --cov-report=term:skip-covered)
 SIZE_OF_DEMO := 50 packages, 1 to 4 minutes, 0.4 GB to download, 1.5 GB
 SIZE_OF_DEV := 180 packages, 3 to 10 minutes, 0.8 GB to download, 3 GB
 
-.PHONY: demo test lint browser bench findings screenshots clean
+.PHONY: demo test lint docs browser bench findings screenshots constraints release clean
 
 demo: $(VENV)/.installed-$(EXTRAS)
 	$(BIN)/loss-logging demo --out $(OUT) --loggers $(LOGGERS)
@@ -26,7 +28,7 @@ test: lint browser
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(FOLDERS)
 	$(BIN)/ruff format --check $(FOLDERS)
-	$(BIN)/codespell $(FOLDERS) docs CHANGELOG.md CONTRIBUTING.md README.md SECURITY.md
+	$(BIN)/codespell $(FOLDERS) CHANGELOG.md CONTRIBUTING.md README.md SECURITY.md
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
@@ -59,8 +61,21 @@ findings:
 screenshots: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --quiet tests/pages/test_screenshots.py --screenshots docs/images
 
+# The site, from docs/ and from the code, into site/. A warning is an error.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --builder html docs site
+
+# One set of versions for every Python that the package takes. What is pinned stays; UPGRADE=--upgrade takes the newest.
+constraints: $(VENV)/.installed-dev
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --no-annotate $(UPGRADE) \
+		--custom-compile-command "make constraints" setup.cfg --output-file constraints.txt
+
+# Wheel and sdist of the commit that is checked out, into dist/, installed and tried on the oldest and the newest Python.
+release: $(VENV)/.installed-dev
+	$(BIN)/python .ci/release.py --address "$(ADDRESS)" --pythons $(PYTHONS)
+
 clean:
-	rm -rf $(VENV) build dist runs .coverage* *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site runs .coverage* *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # A stamp per set of extras, so that a second call installs nothing. pip is not quiet: this takes minutes.
 $(VENV)/.installed-%: setup.cfg pyproject.toml constraints.txt | $(BIN)/python

@@ -32,7 +32,7 @@ from benchmarks.table import Results, arguments
 from loss_logging import aggregate_by_dataset
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
-from loss_logging.statistics.run import Aggregates
+from loss_logging.statistics.aggregate import Aggregates
 
 TOP_K = 10
 DATASETS = 10

@@ -106,7 +106,7 @@ def _size(path: Path) -> int:
 
 
 def _config(root: Path) -> TrainConfig:
-    rules = {"disabled_rules": ["empty", "suspicious", "repeated", "long", "short"]}
+    rules = {"rules": {"disabled": ["empty", "suspicious", "repeated", "long", "short"]}}
     return TrainConfig(job_name="large", save_root=root, loggers=[], memory_limit=MEMORY_LIMIT, captions=rules)
 
 

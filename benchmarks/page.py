@@ -50,7 +50,7 @@ ANSWER = """([selector, event, value]) => new Promise((done) => {
 
 def fill(root: Path, items: int, epochs: int, steps: int) -> TrainConfig:
     """The log of a run of so many epochs with so many steps each; in each epoch every item was seen once."""
-    captions = {"disabled_rules": ["empty", "suspicious", "repeated", "long", "short"]}
+    captions = {"rules": {"disabled": ["empty", "suspicious", "repeated", "long", "short"]}}
     config = TrainConfig(
         job_name="job",
         save_root=root,

@@ -78,7 +78,7 @@ def fill(root: Path, items: int, total: int, saves: int) -> list[int]:
 
 def _config(root: Path, **options: Any) -> TrainConfig:
     # One block a save step; the caption rules have a benchmark of their own and would hide what is measured here.
-    rules = {"disabled_rules": ["empty", "suspicious", "repeated", "long", "short"]}
+    rules = {"rules": {"disabled": ["empty", "suspicious", "repeated", "long", "short"]}}
     return TrainConfig(
         job_name=JOB, save_root=root, loggers=[], memory_limit=MEMORY_LIMIT, save_every=1, captions=rules, **options
     )

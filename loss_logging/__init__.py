@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from loss_logging.reports.artifact import read_report
     from loss_logging.reports.report import LossReport
     from loss_logging.runs.config import TrainConfig
+    from loss_logging.statistics.aggregate import aggregate_by_dataset
     from loss_logging.statistics.flag import flag_bad_captions
-    from loss_logging.statistics.run import aggregate_by_dataset
     from loss_logging.trackers.backends import LoggerBackend
     from loss_logging.training.logger import LossLogger
 
@@ -46,7 +46,7 @@ _HOME = {
     "LossReport": "reports.report",
     "SampleRecord": "records.record",
     "TrainConfig": "runs.config",
-    "aggregate_by_dataset": "statistics.run",
+    "aggregate_by_dataset": "statistics.aggregate",
     "capture_per_example_loss": "records.capture",
     "compute_per_example_loss": "records.per_example",
     "evaluate_dataset": "evaluation.evaluate",

@@ -8,10 +8,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from configparser import ConfigParser
 from contextlib import suppress
+from email import message_from_bytes
 from importlib.metadata import PackageNotFoundError, distribution, metadata, requires
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
@@ -28,6 +32,16 @@ SHIPPED = ("loss_logging", "integrations", "setup.cfg", "pyproject.toml", "READM
 HEAVY = ("torch", "wandb", "tensorboard", "tensorboardX", "pyarrow", "duckdb", "numpy")
 OLD_EXTRAS = {"cli", "html", "pictures"}
 """For one release."""
+
+
+def release() -> ModuleType:
+    """The script that makes releases."""
+    spec = spec_from_file_location("release", ROOT / ".ci" / "release.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def modules() -> set[str]:
@@ -48,6 +62,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, source)
+    release().stamp(source, "https://example.org/owner/loss_logging/")
     built = {}
     for kind, arguments in {"tree": ["--wheel"], "sdist": []}.items():
         out = tmp_path_factory.mktemp(kind)
@@ -65,6 +80,57 @@ def test_wheel_contents(wheels: dict[str, Path], kind: str) -> None:
     files = [name for name in names if ".dist-info/" not in name]
     assert sorted(files) == sorted(modules())
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+@pytest.mark.parametrize("kind", ["tree", "sdist"])
+def test_an_index_takes_the_wheel(wheels: dict[str, Path], kind: str) -> None:
+    """Of less than 1 MB, well formed, and described in a text that an index can show."""
+    assert wheels[kind].stat().st_size < release().LARGEST_WHEEL
+    for command in (["twine", "check", "--strict"], ["check_wheel_contents"]):
+        pytest.importorskip(command[0])
+        done = subprocess.run([sys.executable, "-m", *command, wheels[kind]], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_metadata_of_a_release(wheels: dict[str, Path]) -> None:
+    """A release says who made it and where its source is, and no link of its text is relative."""
+    with zipfile.ZipFile(wheels["sdist"]) as wheel:
+        (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        described = message_from_bytes(wheel.read(name))
+    assert described["Author"] == "The loss_logging authors"
+    assert described["Version"] == __version__
+    assert {url.split(",")[0] for url in described.get_all("Project-URL", [])} == {
+        "Source",
+        "Documentation",
+        "Changelog",
+        "Issues",
+    }
+    links = re.findall(r"\]\(([^)]*)\)", str(described.get_payload()))
+    assert links
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+    assert f"https://example.org/owner/loss_logging/blob/v{__version__}/docs/start.md" in links
+
+
+@pytest.mark.parametrize(
+    "address", ["", "loss_logging", "http://example.org/a/b", "https://example.org", "https://x/<y>"]
+)
+def test_a_release_needs_an_address(address: str) -> None:
+    """What is no address of a repository is an error that shows one."""
+    with pytest.raises(SystemExit, match=r"--address.*such as https://HOST/OWNER/NAME"):
+        release().check_address(address)
+
+
+def test_the_version_has_a_dated_entry() -> None:
+    """What users get with a version is in the changelog before it is released."""
+    release().check_changelog()
+
+
+@pytest.mark.long
+def test_a_release(tmp_path: Path) -> None:
+    """From the commit to new environments in which the smoke test, the README and the five minutes run."""
+    command = [sys.executable, ".ci/release.py", "--address", "https://example.org/owner/loss_logging"]
+    done = subprocess.run([*command, "--pythons", sys.executable, "--out", str(tmp_path)], cwd=ROOT, check=False)
+    assert done.returncode == 0
 
 
 def test_wheel_runs_without_the_source_tree(wheels: dict[str, Path], tmp_path: Path) -> None:
@@ -110,8 +176,8 @@ def test_extras_are_complete() -> None:
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
     extras = dict(setup["options.extras_require"])
     inside = set(re.findall(r"[a-z0-9_]+", extras["all"].split("[")[1]))
-    assert inside == set(extras) - {"all", "dev"} - OLD_EXTRAS
-    assert "loss-logging[all]" in extras["dev"]
+    assert inside == set(extras) - {"all", "dev", "docs"} - OLD_EXTRAS
+    assert "loss-logging[all,docs]" in extras["dev"]
 
 
 def test_the_version_stands_in_one_place() -> None:
@@ -128,11 +194,33 @@ def test_pins_take_the_oldest_python() -> None:
     oldest = setup["options"]["python_requires"].removeprefix(">=")
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    there = {"python_version": oldest, "python_full_version": f"{oldest}.0"}
     for pin in pins:
         with suppress(PackageNotFoundError):
-            needed = metadata(pin.name).get("Requires-Python")
-            if pin.marker is None or pin.marker.evaluate({"python_version": oldest}):
-                assert SpecifierSet(needed or "").contains(oldest), pin
+            installed = metadata(pin.name)
+            if pin.specifier.contains(installed["Version"]) and (pin.marker is None or pin.marker.evaluate(there)):
+                assert SpecifierSet(installed.get("Requires-Python") or "").contains(oldest), pin
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
+def test_every_dependency_is_pinned_once_on_every_python(python: str) -> None:
+    """constraints.txt has exactly one version of whatever the extra `dev` asks for, on each Python that we name."""
+    there = {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "platform_python_implementation": "CPython",
+    }
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    pinned = Counter(canonicalize_name(pin.name) for pin in pins if pin.marker is None or pin.marker.evaluate(there))
+    assert set(pinned.values()) == {1}
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    assert f"Programming Language :: Python :: {python}" in setup["metadata"]["classifiers"]
+    texts = [setup["options"]["install_requires"], *setup["options.extras_require"].values()]
+    for asked in map(Requirement, [line for text in texts for line in text.split("\n") if line and line[0] != "#"]):
+        if asked.name != "loss-logging" and (asked.marker is None or asked.marker.evaluate(there)):
+            assert canonicalize_name(asked.name) in pinned
 
 
 def test_extras_are_documented() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pydoc
 import re
 from importlib.metadata import entry_points, version
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import loss_logging
+from loss_logging.evaluation.config import EvaluateConfig
 
 PUBLIC = {
     "LoggerBackend",
@@ -74,3 +76,12 @@ def test_backend_entry_points_lead_somewhere(name: str) -> None:
     backend = entry.load()
     assert callable(backend.write)
     assert callable(backend.close)
+
+
+@pytest.mark.parametrize("config", [loss_logging.TrainConfig, EvaluateConfig], ids=lambda config: config.__name__)
+def test_help_can_be_read(config: type) -> None:
+    """`help()` of a configuration has no line that nobody reads: the first one holds names and defaults alone."""
+    lines = pydoc.plain(pydoc.render_doc(config)).splitlines()
+    assert max(map(len, lines)) < 1_000
+    assert not any("Annotated" in line for line in lines[:5])
+    assert any("log_every=50" in line or "draws=4" in line for line in lines[:5])

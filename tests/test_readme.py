@@ -89,6 +89,13 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).is_file(), target
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.name)
+def test_tests_that_pages_name_exist(page: Path) -> None:
+    """A test that a page names as its witness is there."""
+    for path in re.findall(r"`(tests/[\w/.]+)`", page.read_text("utf-8")):
+        assert (ROOT / path.replace("tests/ROOM/test_x.py", "tests")).exists(), path
+
+
 @pytest.mark.parametrize("page", FOR_CONTRIBUTORS, ids=lambda page: page.name)
 def test_files_and_commands_that_contributors_read_of_exist(page: Path) -> None:
     """Modules, folders, benchmarks and targets of make that the pages for contributors name are there."""
@@ -121,15 +128,30 @@ def test_configurations_are_valid(text: str) -> None:
 
 
 def test_configuration_is_valid(tmp_path: Path) -> None:
-    """The README's YAML is a configuration that TrainConfig takes."""
-    (text,) = (code for page, language, code in BLOCKS if language == "yaml" and page == "README.md")
+    """The YAML of docs/configuration.md is a configuration file that TrainConfig takes."""
+    (text,) = (code for page, language, code in BLOCKS if language == "yaml" and page == "configuration.md")
     file = tmp_path / "train.yaml"
     file.write_text(text, "utf-8")
     assert TrainConfig.from_file(file).captions.max_words == 55
+
+
+def test_the_readme_is_short() -> None:
+    """A screen and a half, with one picture and one block to run; whoever wants more finds it on the site."""
+    assert len(PAGES["README.md"].splitlines()) <= 90
+    assert PAGES["README.md"].count("](docs/images/") == 1
+    assert [language for page, language, _ in BLOCKS if page == "README.md"] == ["python"]
+
+
+def test_the_readme_names_every_trainer_and_tracker() -> None:
+    """Its tables lead to the page of each one that docs/trainers.md and docs/trackers.md know."""
+    for page in ("trainers.md", "trackers.md"):
+        rows = [line for line in PAGES[page].splitlines() if line.startswith("| [")]
+        for target in re.findall(r"\]\((\w+\.md)\)", "\n".join(line.split(" | ")[0] for line in rows)):
+            assert f"](docs/{target})" in PAGES["README.md"], target
 
 
 def test_evaluation_is_valid() -> None:
     """The YAML of docs/evaluate.md is a configuration that `loss-logging evaluate` takes, on a cluster too."""
     text = "".join(code for page, language, code in BLOCKS if language == "yaml" and page == "evaluate.md")
     config = EvaluateConfig.from_dict(yaml.safe_load(text))
-    assert (config.draws, config.ray.actors) == (16, 8)
+    assert (config.draws, config.engine_options["actors"]) == (16, 8)

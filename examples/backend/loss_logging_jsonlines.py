@@ -24,20 +24,17 @@ class JsonLinesBackend:
 
     name = "jsonlines"
 
-    def __init__(self, *, file: str | Path, max_table_rows: int = 500) -> None:
+    def __init__(self, *, file: str | Path) -> None:
         self._path = Path(file)  # opened at the first write, so that a run that logs nothing leaves no file
-        self._max_table_rows = max_table_rows
 
     @classmethod
     def from_config(cls, config: TrainConfig, *, file: str | Path | None = None) -> JsonLinesBackend:
         """The options of an entry in ``loggers``, and what the run's configuration says."""
-        return cls(file=file or config.out_dir / f"{config.job_name}.jsonl", max_table_rows=config.max_table_rows)
+        return cls(file=file or config.out_dir / f"{config.job_name}.jsonl")
 
     def write(self, report: LossReport) -> None:
         """One line, written by one call: a report that fails leaves nothing of itself."""
-        tables = {
-            name: {"columns": t.columns, "rows": t.rows[: self._max_table_rows]} for name, t in report.tables.items()
-        }
+        tables = {name: {"columns": t.columns, "rows": t.rows} for name, t in report.tables.items()}
         histograms = {name: histogram.counts for name, histogram in report.histograms.items()}
         curves = {name: [mean or 0.0 for mean in curve.means] for name, curve in report.curves.items()}
         line = {"scalars": report.scalars, "histograms": histograms | curves, "tables": tables}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +19,16 @@ from ray.exceptions import RayError
 
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evaluation.computation import Computation
-from loss_logging.evaluation.image_batches import about_unopened
+from loss_logging.evaluation.image_batches import ImageRow, about_unopened
 from loss_logging.evaluation.journal import Journal
 from loss_logging.evaluation.local_engine import progress_bar
 from loss_logging.evaluation.ray_config import RayConfig
 from loss_logging.evaluation.selection import Item, Selection
+from loss_logging.integrations.engines.ray_images import image_rows, shard_rows
 from loss_logging.integrations.engines.ray_worker import Attempts, Reply, Worker, chosen
 from loss_logging.support.chance import hash_of
+from loss_logging.support.checked_config import check_section
+from loss_logging.support.extras import require
 from loss_logging.support.warn import LOGGER
 
 __all__ = ["RayEngine", "connected", "lacking"]
@@ -51,6 +55,26 @@ class RayEngine:
     def __init__(self, config: RayConfig) -> None:
         self._config = config
         self._batch_size = config.batch_size or 16
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], where: str) -> RayEngine:
+        """Of the keys of a RayConfig; see `loss_logging.evaluation.engines.Engine`."""
+        config = check_section(options, RayConfig, where)
+        assert isinstance(config, RayConfig)
+        return cls(config)
+
+    @contextmanager
+    def images(
+        self, rows: Iterable[ImageRow], shards: Sequence[Path], root: Path, warnings: list[str]
+    ) -> Iterator[ray.data.Dataset]:
+        """The images as rows; the connection to the cluster is kept until the context ends."""
+        with connected(self._config):
+            if not shards:
+                yield image_rows(rows, warnings)
+                return
+            require("webdataset", "webdataset")
+            # Absolute: an actor's working folder is another one.
+            yield shard_rows([shard.absolute() for shard in shards], root.absolute(), rows, warnings)
 
     def __call__(
         self,

@@ -53,16 +53,16 @@ def markdown_text(text: str, limit: int = MAX_CELL) -> str:
     return shorten(" ".join(text.split()), limit).translate(_ENTITIES)
 
 
-def csv_table(table: Table, max_rows: int) -> str:
+def csv_table(table: Table) -> str:
     r"""The table as CSV, for trackers that show a file of it.
 
-    >>> csv_table(Table(["path", "score"], [["1.png", None], ["2, 3.png", 0.5]]), max_rows=10)
+    >>> csv_table(Table(["path", "score"], [["1.png", None], ["2, 3.png", 0.5]]))
     'path,score\r\n1.png,\r\n"2, 3.png",0.5\r\n'
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(table.columns)
-    writer.writerows([_csv_cell(value) for value in row] for row in table.rows[:max_rows])
+    writer.writerows([_csv_cell(value) for value in row] for row in table.rows)
     return text.getvalue()
 
 

@@ -29,7 +29,6 @@ class CometBackend:
         run_name: name of the experiment.
         offline: write an archive into ``dir``, for ``comet upload``, instead of to Comet.
         dir: folder for archives.
-        max_table_rows: most rows of a table.
     """
 
     name = "comet"
@@ -42,14 +41,12 @@ class CometBackend:
         run_name: str | None = None,
         offline: bool = False,
         dir: str | Path | None = None,  # noqa: A002 - the name that the other trackers have for it
-        max_table_rows: int = 500,
     ) -> None:
         self._project = project
         self._workspace = workspace
         self._run_name = run_name
         self._offline = offline
         self._dir = None if dir is None else str(dir)
-        self._max_table_rows = max_table_rows
         self._experiment: Any = None
 
     @classmethod
@@ -70,7 +67,6 @@ class CometBackend:
             run_name=run_name or config.job_name,
             offline=offline,
             dir=dir or config.out_dir / "comet",
-            max_table_rows=config.max_table_rows,
         )
 
     @classmethod
@@ -92,7 +88,7 @@ class CometBackend:
             # Comet counts in whole numbers: a millionth of the loss is one.
             self._log_bars(name, curve.edges, [round((mean or 0.0) * 1e6) for mean in curve.means], step)
         for name, table in report.tables.items():
-            text = csv_table(table, self._max_table_rows)
+            text = csv_table(table)
             experiment.log_asset_data(text, name=f"{clean(name)}/{step:09d}.csv", step=step)
         if report.json_path is not None and Path(report.json_path).exists():
             experiment.log_asset(report.json_path, file_name=Path(report.json_path).name, step=step)

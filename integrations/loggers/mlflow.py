@@ -45,7 +45,6 @@ class MlflowBackend:
         tracking_uri: the store or server; else MLFLOW_TRACKING_URI, or MLflow's default.
         run_name: display name of a run of our own.
         run_file: where the identifier of our own run is kept; None keeps it nowhere.
-        max_table_rows: most rows of a table.
     """
 
     name = "mlflow"
@@ -58,7 +57,6 @@ class MlflowBackend:
         tracking_uri: str | None = None,
         run_name: str | None = None,
         run_file: Path | None = None,
-        max_table_rows: int = 500,
     ) -> None:
         self.requirements(run_id=run_id, experiment=experiment)
         self._run_id = run_id or os.environ.get("MLFLOW_RUN_ID")
@@ -66,7 +64,6 @@ class MlflowBackend:
         self._tracking_uri = tracking_uri
         self._run_name = run_name
         self._run_file = run_file
-        self._max_table_rows = max_table_rows
         self._is_own = self._run_id is None
         self._client: Any = None
         self._server: str | None = None
@@ -88,7 +85,6 @@ class MlflowBackend:
             tracking_uri=tracking_uri,
             run_name=run_name or config.job_name,
             run_file=config.paths.delivered / f"mlflow-{quote(experiment or '', safe=' ')[:200]}.json",
-            max_table_rows=config.max_table_rows,
         )
 
     @classmethod
@@ -106,7 +102,7 @@ class MlflowBackend:
         for name, curve in report.curves.items():
             self._log_bars(name, step, curve.edges, curve.means)
         for name, table in report.tables.items():
-            text = csv_table(table, self._max_table_rows)
+            text = csv_table(table)
             client.log_text(self._run_id, text, _artifact(name, step, "csv"))
         if report.json_path is not None and Path(report.json_path).exists():
             client.log_artifact(self._run_id, report.json_path, "loss_logging/reports")

@@ -49,7 +49,6 @@ class TensorBoardBackend:
     Args:
         writer: a SummaryWriter of the trainer (torch's or tensorboardX's). It is written to and flushed, never closed.
         log_dir: folder of event files of our own; not together with ``writer``.
-        max_table_rows: most rows of a table.
 
     Raises:
         ValueError: not exactly one of ``writer`` and ``log_dir`` is given.
@@ -57,15 +56,12 @@ class TensorBoardBackend:
 
     name = "tensorboard"
 
-    def __init__(
-        self, *, writer: SummaryWriter | None = None, log_dir: str | Path | None = None, max_table_rows: int = 500
-    ) -> None:
+    def __init__(self, *, writer: SummaryWriter | None = None, log_dir: str | Path | None = None) -> None:
         if (writer is None) == (log_dir is None):
             raise ValueError("give either writer (a SummaryWriter of the trainer) or log_dir (a folder)")
         self._borrowed = writer
         self._log_dir = None if log_dir is None else Path(log_dir)
         self._own: EventWriter | None = None
-        self._max_table_rows = max_table_rows
 
     @classmethod
     def from_config(
@@ -74,7 +70,7 @@ class TensorBoardBackend:
         """``log_dir`` defaults to ``{save_root}/loss_logging/tensorboard/{job_name}``."""
         if writer is None and log_dir is None:
             log_dir = config.paths.tensorboard
-        return cls(writer=writer, log_dir=log_dir, max_table_rows=config.max_table_rows)
+        return cls(writer=writer, log_dir=log_dir)
 
     @classmethod
     def requirements(cls, *, writer: SummaryWriter | None = None, log_dir: str | Path | None = None) -> Requirements:
@@ -100,7 +96,7 @@ class TensorBoardBackend:
         for name, gallery in report.galleries.items():
             _add_gallery(writer, name, gallery, report.tables[name], step)
         for name, table in report.tables.items():
-            writer.add_text(clean(name), markdown_table(narrow(table), self._max_table_rows), step)
+            writer.add_text(clean(name), markdown_table(narrow(table)), step)
         writer.flush()
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -221,16 +217,16 @@ _CURIOUS = {"standard_error", "t", "robust_z", "std_z", "mad", "score"}
 _SHORT_NAMES = {"caption_mismatch": "mismatch", "average_loss": "loss", "count": "n"}
 
 
-def markdown_table(table: Table, max_rows: int) -> str:
+def markdown_table(table: Table) -> str:
     """The table as markdown in which no cell is markup: text shows as it is, long text is cut. One with messages is a
     list, whose lines wrap between words.
 
-    >>> print(markdown_table(Table(["path", "score"], [["a_b.png", 0.25]]), max_rows=10))
+    >>> print(markdown_table(Table(["path", "score"], [["a_b.png", 0.25]])))
     | path | score |
     | --- | --- |
     | a&#95;b&#46;png | 0.25 |
     """
-    rows = table.rows[:max_rows]
+    rows = table.rows
     if table.columns[-1] == "message":
         return "\n".join(
             f"- {' · '.join(_cell(value, _MESSAGE) for value in row if value is not None)}" for row in rows

@@ -31,7 +31,6 @@ class TrackioBackend:
         group: name of a group of runs.
         space_id: a Hugging Face Space to write to; else TRACKIO_SPACE_ID, or the local folder (TRACKIO_DIR).
         server_url: a Trackio server to write to; else TRACKIO_SERVER_URL.
-        max_table_rows: most rows of a table.
     """
 
     name = "trackio"
@@ -44,12 +43,10 @@ class TrackioBackend:
         group: str | None = None,
         space_id: str | None = None,
         server_url: str | None = None,
-        max_table_rows: int = 500,
     ) -> None:
         self.project = project
         self._init = {"project": project, "name": run_name, "group": group}
         self._init |= {"space_id": space_id, "server_url": server_url}
-        self._max_table_rows = max_table_rows
         self._run: Any = None
         self._written: list[float] = []
 
@@ -71,7 +68,6 @@ class TrackioBackend:
             group=group,
             space_id=space_id,
             server_url=server_url,
-            max_table_rows=config.max_table_rows,
         )
 
     @classmethod
@@ -90,7 +86,7 @@ class TrackioBackend:
         for name, curve in report.curves.items():
             row[name] = trackio.Histogram(np_histogram=([mean or 0.0 for mean in curve.means], curve.edges))
         for name, table in report.tables.items():
-            row[name] = trackio.Table(columns=table.columns, data=_rows(table, self._max_table_rows))
+            row[name] = trackio.Table(columns=table.columns, data=_rows(table))
         self._log(run, row, report.job.step)
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -124,8 +120,6 @@ class TrackioBackend:
         return self._run
 
 
-def _rows(table: Table, max_rows: int) -> list[list[Any]]:
+def _rows(table: Table) -> list[list[Any]]:
     """Trackio renders text as markdown."""
-    return [
-        [markdown_text(value) if isinstance(value, str) else value for value in row] for row in table.rows[:max_rows]
-    ]
+    return [[markdown_text(value) if isinstance(value, str) else value for value in row] for row in table.rows]

@@ -54,7 +54,6 @@ class WandbBackend:
         dir: folder for W&B's files.
         run_file: where the identifier is kept, so that another process continues the run; None keeps it nowhere.
         prefix: first part of every name in the tracker.
-        max_table_rows: most rows of a table.
         dashboard: save a view of the project with the panels that a person would make by hand, once for a run of our
             own that is online. Needs wandb-workspaces.
 
@@ -78,7 +77,6 @@ class WandbBackend:
         dir: str | Path | None = None,  # noqa: A002
         run_file: Path | None = None,
         prefix: str = "loss_logging",
-        max_table_rows: int = 500,
         dashboard: bool = False,
     ) -> None:
         self.requirements(run=run, project=project, mode=mode, dashboard=dashboard)
@@ -89,7 +87,6 @@ class WandbBackend:
         self._numbers = RowNumbers(run_file, id)
         self._dir = None if dir is None else Path(dir)
         self._prefix = prefix
-        self._max_table_rows = max_table_rows
         self._rows: Rows | None = None
         self._calls = 0
 
@@ -122,7 +119,6 @@ class WandbBackend:
             dir=dir or config.out_dir,
             run_file=config.paths.delivered / f"wandb-{quote(project or '', safe=' ')[:200]}.json",
             prefix=config.prefix,
-            max_table_rows=config.max_table_rows,
             dashboard=dashboard,
         )
 
@@ -158,7 +154,7 @@ class WandbBackend:
             artifact = wandb.Artifact(name, type="loss_report", metadata={"step": report.job.step})
             artifact.add_file(report.json_path, policy="immutable")
             rows.run.log_artifact(artifact)  # the same file again is the same artifact, so this call may be repeated
-        self._add(report.job.step, report.scalars, media(report, self._max_table_rows))
+        self._add(report.job.step, report.scalars, media(report))
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         """Log one row."""

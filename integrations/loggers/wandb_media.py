@@ -18,7 +18,7 @@ MAX_BINS = 512
 """W&B refuses histograms with more."""
 
 
-def media(report: LossReport, max_rows: int) -> dict[str, Any]:
+def media(report: LossReport) -> dict[str, Any]:
     """Histograms, curves (drawn as histograms) and tables as W&B objects."""
     histograms = {name: coarsen(histogram, MAX_BINS) for name, histogram in report.histograms.items()}
     lines = _curves(report)
@@ -26,10 +26,7 @@ def media(report: LossReport, max_rows: int) -> dict[str, Any]:
         **({f"{report.prefix}/loss_by_timestep_of_all": lines} if lines is not None else {}),
         **{clean(name): _bars(histogram.counts, histogram.edges) for name, histogram in histograms.items()},
         **{clean(name): _bars([m or 0.0 for m in curve.means], curve.edges) for name, curve in report.curves.items()},
-        **{
-            clean(name): _table(table, max_rows, report.galleries.get(name, []))
-            for name, table in report.tables.items()
-        },
+        **{clean(name): _table(table, report.galleries.get(name, [])) for name, table in report.tables.items()},
     }
 
 
@@ -65,10 +62,10 @@ def _bars(heights: Sequence[float], edges: Sequence[float]) -> Any:
     return wandb.Histogram(np_histogram=(np.array(heights), np.array(edges)))
 
 
-def _table(table: Table, max_rows: int, gallery: Sequence[Picture | None] = ()) -> Any:
+def _table(table: Table, gallery: Sequence[Picture | None] = ()) -> Any:
     import wandb
 
-    rows: list[Iterable[Any]] = [[_cell(value) for value in row] for row in table.rows[:max_rows]]
+    rows: list[Iterable[Any]] = [[_cell(value) for value in row] for row in table.rows]
     columns = [*table.columns]
     if any(picture is not None and picture.image for picture in gallery):
         columns.append("picture")

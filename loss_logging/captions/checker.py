@@ -20,8 +20,6 @@ from loss_logging.support.warn import LOGGER, warn_once
 
 __all__ = ["CaptionChecker", "adjusted"]
 
-"""From mild to grave."""
-
 
 class CaptionChecker:
     """Checks captions one at a time; holds no state beyond its configuration.
@@ -54,7 +52,7 @@ class CaptionChecker:
         self.config = config or CaptionConfig()
         self.encoder = TextEncoder.of(self.config, tokenizer)
         own = _own_rules(self.config, rules)
-        self._rules = [rule for name, rule in [*RULES.items(), *own.items()] if name not in self.config.disabled_rules]
+        self._rules = [rule for name, rule in [*RULES.items(), *own.items()] if name not in self.config.rules.disabled]
 
     def check(self, caption: str, dataset: str, style: Style | None = None) -> Verdict | None:
         """The verdict on a caption of a dataset, or None when no rule objects.
@@ -75,23 +73,15 @@ class CaptionChecker:
 
 
 def adjusted(reason: Reason, config: CaptionConfig) -> Reason:
-    """The reason as the user wants it scored and worded."""
-    rule = reason.rule
-    if rule not in config.severities and rule not in config.scores and rule not in config.messages:
-        return reason
-    return Reason(
-        rule,
-        config.severities.get(rule, reason.severity),
-        config.scores.get(rule, reason.score),
-        config.messages.get(rule, "{message}").replace("{message}", reason.message),
-        reason.span,
-    )
+    """The reason, as grave as the user says."""
+    severity = config.rules.severities.get(reason.rule)
+    return reason if severity is None else msgspec.structs.replace(reason, severity=severity)
 
 
 def _own_rules(config: CaptionConfig, given: Iterable[Rule]) -> dict[str, Rule]:
     """The user's rules by name, each guarded."""
     found = [(name, load(point.value, f"the installed rule {name}")) for name, point in installed_rules().items()]
-    found += [(rule.partition(":")[2], load(rule, f"rules[{i}]")) for i, rule in enumerate(config.rules)]
+    found += [(rule.partition(":")[2], load(rule, f"$.rules.own[{i}]")) for i, rule in enumerate(config.rules.own)]
     found += [(getattr(rule, "__name__", type(rule).__name__), rule) for rule in given]
     own: dict[str, Rule] = {}
     for name, rule in found:

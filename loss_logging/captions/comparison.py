@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
 from loss_logging.captions.across import CaptionedItem, DatasetRule, Known, same, tokens
 from loss_logging.captions.caption import READ_LIMIT
@@ -16,7 +17,16 @@ from loss_logging.captions.rulebook import DATASET_RULES
 from loss_logging.captions.text_store import TextStore
 from loss_logging.errors import MissingExtraError
 
-__all__ = ["CaptionComparison"]
+__all__ = ["CaptionComparison", "same_image"]
+
+
+def same_image(path: str) -> str | None:
+    """What tells an image apart in all datasets: a path that says where it is; None for others.
+
+    >>> same_image("/data/1.png"), same_image("1.png")
+    ('/data/1.png', None)
+    """
+    return path if Path(path).is_absolute() else None
 
 
 class CaptionComparison:
@@ -114,7 +124,7 @@ class CaptionComparison:
         """All rules, but for those that the user or a missing package leaves out."""
         rules: list[DatasetRule] = []
         for name, rule in DATASET_RULES.items():
-            if name not in self._config.disabled_rules:
+            if name not in self._config.rules.disabled:
                 try:
                     rules.append(rule())
                 except MissingExtraError as error:

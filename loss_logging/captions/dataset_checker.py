@@ -13,16 +13,17 @@ from loss_logging.captions.checker import CaptionChecker
 from loss_logging.captions.comparison import CaptionComparison
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.encoder import Tokenizer
-from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.ignore import Accepted, IgnoreList
 from loss_logging.captions.names import Style
 from loss_logging.captions.reason import FlaggedCaption, Reason
 from loss_logging.captions.rules.empty import missing
 from loss_logging.captions.style import StyleGuess
-from loss_logging.captions.verdict import Verdict, flagged_caption, flagged_order
+from loss_logging.captions.text_store import TextStore
+from loss_logging.captions.verdict import Verdict, flagged_caption, flagged_order, without_accepted
 
 __all__ = ["CheckedCaptions", "CheckedDataset", "DatasetChecker"]
 
-_SAMPLE = 500  # captions of a dataset that are looked at before the first is judged
+_SAMPLE = 500  # captions of a dataset, after which it is guessed what they are, so that few have to wait
 
 
 class _Waiting(msgspec.Struct, frozen=True):
@@ -32,7 +33,7 @@ class _Waiting(msgspec.Struct, frozen=True):
     path: str
     dataset: str
     caption: str
-    content_hash: str | bytes | None
+    content_hash: str
 
 
 class CheckedDataset(msgspec.Struct, frozen=True):
@@ -62,7 +63,7 @@ class CheckedCaptions(msgspec.Struct, frozen=True):
             `READ_LIMIT` characters.
         summary: number of captions by the rule that objects to them; most frequent first.
         datasets: by name.
-        ignored: how many reasons were left out because of the ignore list.
+        ignored: how many reasons were left out because a person had found them to be wrong.
         warnings: what could not be checked and why, and lines of the ignore list that nothing needs any more.
     """
 
@@ -77,11 +78,13 @@ class CheckedCaptions(msgspec.Struct, frozen=True):
 class DatasetChecker:
     """Takes captions one after the other; `finish` says what was found.
 
-    Memory grows by a few hashes for a caption and by what is flagged; texts wait in a temporary file.
+    What the captions of a dataset are is guessed from all of them. They are judged by an early guess as they come, and
+    once more where that was wrong. Memory grows by a few hashes for a caption and by what is flagged; texts wait in a
+    temporary file.
 
     Args:
         config, rules, tokenizer: as for `CaptionChecker`.
-        ignore: what is fine, beside the lines in the configuration.
+        accepted: what a person has found to be fine; the lines in the configuration when None.
 
     Example:
         >>> checker = DatasetChecker()
@@ -98,16 +101,19 @@ class DatasetChecker:
         *,
         rules: Iterable[Rule] = (),
         tokenizer: Tokenizer | None = None,
-        ignore: IgnoreList | None = None,
+        accepted: Accepted | None = None,
     ) -> None:
         self._checker = CaptionChecker(config, rules=rules, tokenizer=tokenizer)
         self._config = self._checker.config
-        self._ignore = [IgnoreList(self._config.ignore), *([ignore] if ignore else [])]
+        self._accepted = accepted or Accepted([IgnoreList(self._config.ignore)])
         self._comparison = CaptionComparison(self._config)
         self._flagged: defaultdict[int, list[Reason]] = defaultdict(list)
         self._waiting: defaultdict[str, list[_Waiting]] = defaultdict(list)
+        self._guesses: defaultdict[str, StyleGuess] = defaultdict(StyleGuess)
         self._styles: dict[str, Style | None] = {}
         self._counts: Counter[str] = Counter()
+        self._missing: set[int] = set()
+        self._content_hashes = TextStore()
 
     def add(self, path: str, dataset: str, caption: str | None, content_hash: str | bytes | None = None) -> None:
         """Take the caption of an image; None where its file is missing.
@@ -119,11 +125,15 @@ class DatasetChecker:
             content_hash: equal for images that show the same to the last byte, to find two captions of one image.
         """
         number = self._comparison.keep(path, dataset, caption or "")
-        item = _Waiting(number, path, dataset, caption or "", content_hash)
+        self._content_hashes.append(_as_text(content_hash))
         self._counts[dataset] += 1
         if caption is None:
-            self._flagged[item.index].append(missing(path))
-        elif dataset in self._styles:
+            self._missing.add(number)
+            self._flagged[number].append(missing(path))
+            return
+        self._guesses[dataset].add(caption)
+        item = _Waiting(number, path, dataset, caption, _as_text(content_hash))
+        if dataset in self._styles:
             self._check(item)
         else:
             self._waiting[dataset].append(item)
@@ -134,26 +144,25 @@ class DatasetChecker:
         """What was found; nothing can be added any more."""
         for dataset in list(self._waiting):
             self._decide(dataset)
+        self._correct()
         about = self._compare()
         summaries: defaultdict[str, Counter[str]] = defaultdict(Counter)
         flagged: list[FlaggedCaption] = []
         ignored = 0
         for index, reasons in self._flagged.items():
             path, dataset, caption = self._comparison.kept(index)
-            kept = [r for r in reasons if not any(ignore.ignores(r.rule, path) for ignore in self._ignore)]
-            ignored += len(reasons) - len(kept)
-            if kept:
-                summaries[dataset].update({reason.rule for reason in kept})
-                flagged.append(flagged_caption(path, dataset, caption, None, Verdict(tuple(kept))))
+            verdict = without_accepted(Verdict(tuple(reasons)), path, caption, self._accepted)
+            ignored += len(reasons) - (len(verdict.reasons) if verdict else 0)
+            if verdict:
+                summaries[dataset].update(set(verdict.rules))
+                flagged.append(flagged_caption(path, dataset, caption, None, verdict))
         return CheckedCaptions(
             captions=len(self._comparison),
             flagged=sorted(flagged, key=flagged_order),
             summary=dict(sum(summaries.values(), Counter()).most_common()),
             datasets={name: self._dataset(name, summaries[name], about[name]) for name in self._counts},
             ignored=ignored,
-            warnings=self._comparison.warnings
-            + self._estimates(summaries)
-            + [f"the ignore list's line {line!r} leaves nothing out" for one in self._ignore for line in one.unused()],
+            warnings=self._comparison.warnings + self._estimates(summaries) + self._accepted.warnings,
         )
 
     def _estimates(self, summaries: Mapping[str, Counter[str]]) -> list[str]:
@@ -167,22 +176,40 @@ class DatasetChecker:
         ]
 
     def _decide(self, dataset: str) -> None:
-        """Settle what the captions of a dataset are, and check those that waited for it."""
-        waiting = self._waiting.pop(dataset)
-        guess = StyleGuess()
-        for item in waiting:
-            guess.add(item.caption)
-        self._styles[dataset] = guess.style()
-        for item in waiting:
+        """Guess what the captions of a dataset are, and check those that waited for it."""
+        self._styles[dataset] = self._guesses[dataset].style()
+        for item in self._waiting.pop(dataset):
             self._check(item)
 
+    def _correct(self) -> None:
+        """Judge the captions of datasets once more that turned out to be something else than was guessed early."""
+        styles = {name: guess.style() for name, guess in self._guesses.items()}
+        again = {n for n in styles if styles[n] != self._styles[n] and self._config.profile(n) == "auto"}
+        self._styles = styles
+        if not again:
+            return
+        before, self._comparison = self._comparison, CaptionComparison(self._config)
+        for number in range(len(before)):
+            path, dataset, caption = before.kept(number)
+            self._comparison.keep(path, dataset, caption)
+            if number in self._missing:
+                continue
+            item = _Waiting(number, path, dataset, caption, self._content_hashes[number])
+            if dataset in again:
+                self._flagged.pop(number, None)
+                self._check(item)
+            else:
+                self._compare_with_others(item)
+
     def _check(self, item: _Waiting) -> None:
-        style = self._profile(item.dataset)
-        verdict = self._checker.check(item.caption, item.dataset, style)
+        verdict = self._checker.check(item.caption, item.dataset, self._profile(item.dataset))
         if verdict is not None:
             self._flagged[item.index] += verdict.reasons
+        self._compare_with_others(item)
+
+    def _compare_with_others(self, item: _Waiting) -> None:
         kept = item.path, item.dataset, item.caption[:READ_LIMIT]
-        self._comparison.add(item.index, kept, style, item.content_hash)
+        self._comparison.add(item.index, kept, self._profile(item.dataset), item.content_hash or None)
 
     def _compare(self) -> defaultdict[str, list[Reason]]:
         """Add what the captions look like beside one another, and give what is to be said about whole datasets."""
@@ -205,3 +232,7 @@ class DatasetChecker:
             summary=dict(summary.most_common()),
             reasons=reasons,
         )
+
+
+def _as_text(content_hash: str | bytes | None) -> str:
+    return content_hash.hex() if isinstance(content_hash, bytes) else content_hash or ""

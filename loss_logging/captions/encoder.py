@@ -62,16 +62,16 @@ class TextEncoder(msgspec.Struct, frozen=True):
             MissingExtraError: it needs a package that is not installed.
         """
         family = config.model
-        if tokenizer is None and config.tokenizer is not None:
-            tokenizer = _named(config.tokenizer)
+        if tokenizer is None and config.reading.tokenizer is not None:
+            tokenizer = _named(config.reading.tokenizer)
         if tokenizer is None and FAMILIES[family or _LEAST].encoder == "CLIP":
             tokenizer = clip_tokenizer()
-        limit = config.max_tokens or caption_tokens(family or _LEAST, config.trainer)
+        limit = config.reading.max_tokens or caption_tokens(family or _LEAST, config.trainer)
         return cls(
             limit=limit,
             count=_estimate if tokenizer is None else _counter(tokenizer),
             estimated=tokenizer is None,
-            assumed=family is None and config.max_tokens is None,
+            assumed=family is None and config.reading.max_tokens is None,
             name=FAMILIES[family].encoder if family else "",
         )
 
@@ -144,17 +144,20 @@ def _named(name: str) -> Tokenizer:
         'the path of a tokenizer.json, or "module:function" of a function that takes a text and gives its tokens or '
         "their number"
     )
-    return load(name, "tokenizer", allowed)  # type: ignore[no-any-return]
+    return load(name, "$.reading.tokenizer", allowed)  # type: ignore[no-any-return]
 
 
 def _from_file(path: Path) -> Tokenizer:
     require("captions", "tokenizers", subject="a tokenizer.json")
     from tokenizers import Tokenizer as JsonTokenizer
 
+    place = f"$.reading.tokenizer: {str(path)!r} cannot be read"
     try:
-        tokenizer = JsonTokenizer.from_file(str(path))
+        tokenizer = JsonTokenizer.from_str(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{place}: {(error.strerror or str(error)).lower()}") from error
     except Exception as error:
-        raise ConfigError(f"tokenizer: {str(path)!r}, which cannot be read: {error}") from error
+        raise ConfigError(f"{place}: it is no tokenizer of the package tokenizers: {error}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return lambda text: tokenizer.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False).ids

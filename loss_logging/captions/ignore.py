@@ -1,4 +1,4 @@
-"""IgnoreList: what a person has looked at and found to be fine; a text file that belongs beside the captions."""
+"""What a person has looked at and found to be fine: lists of patterns, and decisions about single images."""
 
 from __future__ import annotations
 
@@ -6,10 +6,48 @@ import fnmatch
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loss_logging.errors import ConfigError
 
-__all__ = ["IgnoreList"]
+if TYPE_CHECKING:
+    from loss_logging.captions.decisions import Decisions
+
+__all__ = ["Accepted", "IgnoreList"]
+
+
+class Accepted:
+    """Everything that is not to be shown any more, in one question.
+
+    Args:
+        lists: lists of patterns.
+        decisions: what was decided about single images.
+
+    Example:
+        >>> Accepted([IgnoreList(["short cats/*"])]).accepts("short", "cats/1.png", "a cat")
+        True
+    """
+
+    def __init__(self, lists: Iterable[IgnoreList] = (), decisions: Decisions | None = None) -> None:
+        self._lists = [one for one in lists if one]
+        self._decisions = decisions
+
+    def accepts(self, rule: str, path: str, caption: str | None = None) -> bool:
+        """Whether the reason of a rule on the caption of an image is to be left out."""
+        for one in self._lists:
+            if one.ignores(rule, path):
+                return True
+        return self._decisions is not None and self._decisions.ignores(rule, path, caption)
+
+    def about(self, folders: Iterable[str]) -> bool:
+        """Whether anything may be left out of what lies in some folders."""
+        return bool(self._lists) or (self._decisions is not None and self._decisions.are_about(folders))
+
+    @property
+    def warnings(self) -> list[str]:
+        """The lines that nothing was left out for; they can go."""
+        unused = [line for one in self._lists for line in one.unused()]
+        return [f"the ignore list's line {line!r} leaves nothing out" for line in unused]
 
 
 class IgnoreList:

@@ -1,10 +1,13 @@
-"""StyleGuess: what the captions of a dataset are, from a sample of them."""
+"""StyleGuess: what the captions of a dataset are."""
 
 from __future__ import annotations
 
 import operator
+from array import array
 from collections import Counter
 from collections.abc import Mapping
+
+import numpy as np
 
 from loss_logging.captions.caption import count_words, guess_style
 from loss_logging.captions.names import Style
@@ -17,7 +20,7 @@ _READ = 2_000  # characters of a caption that tell what it is
 
 
 class StyleGuess:
-    """Counts what captions look like, each by itself.
+    """Counts what captions look like, each by itself; eight bytes of memory for each.
 
     Example:
         >>> guess = StyleGuess()
@@ -28,20 +31,24 @@ class StyleGuess:
     """
 
     def __init__(self) -> None:
-        self.count = 0
         self._styles: Counter[Style] = Counter()
-        self._captions: Counter[int] = Counter()
+        self._captions = array("q")
 
     def add(self, caption: str) -> None:
         """Look at one caption. Blank ones say nothing."""
         if (style := style_alone(caption)) is not None:
-            self.count += 1
             self._styles[style] += 1
-            self._captions[hash(caption[:_READ].strip())] += 1
+            self._captions.append(hash(caption))
+
+    @property
+    def count(self) -> int:
+        """How many were looked at, without the blank ones."""
+        return len(self._captions)
 
     def style(self) -> Style | None:
         """What nearly all of them are, see `common_style`."""
-        return common_style(self._styles, max(self._captions.values(), default=0))
+        _, counts = np.unique(np.frombuffer(self._captions, np.int64), return_counts=True)
+        return common_style(self._styles, counts.max(initial=0))
 
 
 def style_alone(caption: str) -> Style | None:

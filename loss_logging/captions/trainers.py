@@ -56,7 +56,7 @@ class Trainer(msgspec.Struct, frozen=True, kw_only=True):
         empty_file_fails: whether a caption file of 0 bytes ends the training.
         comma: what stands for a comma.
         file_name_blank: what stands for ``_`` in a file name that is a caption.
-        resolves: what it resolves in a caption; see ``CaptionConfig.syntax``.
+        resolves: what it resolves in a caption; see ``CaptionReading.syntax``.
         resolves_in_each: the same, where it is told to take each line for a caption.
         affixes_once: whether prefix and suffix are put around all lines of a file together, rather than around each.
         prefix, suffix: put before and behind each caption.

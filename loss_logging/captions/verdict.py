@@ -7,10 +7,10 @@ from math import prod
 
 import msgspec
 
-from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.ignore import Accepted
 from loss_logging.captions.reason import SEVERITIES, FlaggedCaption, Reason, Severity
 
-__all__ = ["Verdict", "flagged_caption", "flagged_order", "without_ignored"]
+__all__ = ["Verdict", "flagged_caption", "flagged_order", "without_accepted"]
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -34,11 +34,9 @@ class Verdict(msgspec.Struct, frozen=True):
         return max((reason.severity for reason in self.reasons), key=SEVERITIES.index)
 
 
-def without_ignored(verdict: Verdict, path: str, ignore: IgnoreList) -> Verdict | None:
-    """The verdict without the reasons that the ignore list leaves out, or None if none is left."""
-    if not ignore:
-        return verdict
-    kept = tuple(reason for reason in verdict.reasons if not ignore.ignores(reason.rule, path))
+def without_accepted(verdict: Verdict, path: str, caption: str, accepted: Accepted) -> Verdict | None:
+    """The verdict without the reasons that a person has found to be wrong, or None if none is left."""
+    kept = tuple(reason for reason in verdict.reasons if not accepted.accepts(reason.rule, path, caption))
     return Verdict(kept) if kept else None
 
 

@@ -17,6 +17,7 @@ from loss_logging.runs.config import TrainConfig
 from loss_logging.trackers.backends import ENTRY_POINT_GROUP, BackendSpec, select_backends
 from loss_logging.trackers.delivery import Delivery
 from loss_logging.training.logger import LossLogger
+from loss_logging.training.registered import registered_trainers
 
 __all__ = ["Observation", "examine"]
 
@@ -48,6 +49,8 @@ def examine(folder: Path, loggers: Sequence[Any], timeout: float = 60.0) -> Iter
     yield from _installed()
     yield from _settings()
     yield from map(_known, sorted(entry_points(group=ENTRY_POINT_GROUP).names))
+    for point in registered_trainers().values():
+        yield Observation(f"trainer {point.name}", None, f"tested with pytest --loss-logging-trainer {point.name}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="loss_logging_doctor_", dir=folder) as scratch:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -20,15 +19,23 @@ from loss_logging.captions.folder.read import read_captioned_folder
 from loss_logging.captions.folder.trainer_settings import trainer_settings
 from loss_logging.captions.folder.webdataset import ArchivedImage, find_shards, read_shard
 from loss_logging.errors import ConfigError, LossLoggingError
+from loss_logging.evaluation.engines import LOCAL, check_engine_name, make_engine
 from loss_logging.evaluation.evaluate import Draw, evaluate_dataset
 from loss_logging.evaluation.image_batches import ImageBatches, image_row, open_rows
-from loss_logging.evaluation.ray_config import RayConfig
 from loss_logging.records.record import SampleRecord
 from loss_logging.reports.report import LossReport
-from loss_logging.runs.config import TrainConfig, check_captions, check_job_name, check_save_root
-from loss_logging.support.chance import uniform
-from loss_logging.support.checked_config import Check, CheckedConfig, Count, Fraction, JobName, Seed, check_section
-from loss_logging.support.extras import require
+from loss_logging.runs.config import TrainConfig, check_job_name, check_save_root
+from loss_logging.support.chance import uniform_of
+from loss_logging.support.checked_config import (
+    Check,
+    CheckedConfig,
+    Count,
+    Fraction,
+    JobName,
+    Seed,
+    check_section,
+    shown,
+)
 
 __all__ = ["EvaluateConfig", "run_evaluation"]
 
@@ -41,7 +48,6 @@ Data: TypeAlias = Annotated[
 ]
 Pipeline: TypeAlias = Annotated[str, Meta(min_length=1, description="the path of a folder with a diffusers pipeline")]
 Device: TypeAlias = Annotated[str, Meta(min_length=1, description='a device, such as "cuda", "cuda:1", "mps" or "cpu"')]
-Engine: TypeAlias = Literal["local", "ray"]
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 Step: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a whole number, 0 or more")]
 Positive: TypeAlias = Annotated[float, Meta(gt=0, le=1e9, description="a number above 0")]
@@ -51,7 +57,6 @@ _TOLD: tuple[ProblemKind, ...] = ("left_out", "unknown_suffix", "not_understood"
 
 # By name: the core imports no integration.
 _LOADER = "loss_logging.integrations.trainers.diffusers_folder"
-_RAY, _RAY_IMAGES = "loss_logging.integrations.engines.ray", "loss_logging.integrations.engines.ray_images"
 
 
 class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
@@ -79,8 +84,9 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
         snr_gamma: keep the min-SNR weight for this gamma as a component; no such weight if None.
         guidance_scale: what a model distilled for guidance (Flux) is told.
         max_sequence_length: tokens that T5 and language models see of a caption; the pipeline's own if None.
-        engine: ``"local"`` computes in this process, ``"ray"`` on a Ray cluster.
-        ray: how the work is spread over the cluster; its batch_size is the one above where it is None.
+        engine: ``"local"`` computes in this process; another name is that of an installed engine, such as ``"ray"``.
+        engine_options: a mapping of the engine's own options, for Ray the keys of a `RayConfig`; its batch_size is the
+            one above by default.
         captions: what counts as a bad caption; its ``trainer`` says what is a caption of ``data``, too.
         top_k: highest losses kept per dataset, and items per ranking.
 
@@ -113,16 +119,19 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
     snr_gamma: Positive | None = None
     guidance_scale: Guidance = 3.5
     max_sequence_length: Count | None = None
-    engine: Engine = "local"
-    ray: RayConfig = msgspec.field(default_factory=RayConfig)
+    engine: str = "local"
+    engine_options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    _old_keys: ClassVar[Mapping[str, str]] = {"ray": "engine_options"}
 
     @classmethod
     def _checks(cls) -> Mapping[str, Check]:
         return {
             "job_name": check_job_name,
             "save_root": check_save_root,
-            "captions": check_captions,
-            "ray": check_section,
+            "captions": check_section,
+            "engine": check_engine_name,
+            "engine_options": _check_options,
         }
 
     captions: CaptionConfig = msgspec.field(default_factory=CaptionConfig)
@@ -166,8 +175,8 @@ def run_evaluation(config: EvaluateConfig, progress: bool = True) -> LossReport:
         progress=progress,
         model_id=_model_id(config),
     )
-    if config.engine == "ray":
-        return _on_ray(evaluate, config, images)
+    if config.engine != LOCAL:
+        return _elsewhere(evaluate, config, images)
     most = None if images.shards else config.max_samples
     compute = PipelineOnImages(config)
     files = images if images.shards else images.files
@@ -261,22 +270,20 @@ class _Images(msgspec.Struct, frozen=True):
             yield from read_shard(shard, self.root)
 
 
-def _on_ray(evaluate: Callable[..., LossReport], config: EvaluateConfig, images: _Images) -> LossReport:
-    """The same on a cluster: each actor loads the pipeline, and opens its images."""
-    require("ray", "ray")
-    ours = importlib.import_module(_RAY_IMAGES)
-    options = msgspec.structs.replace(config.ray, batch_size=config.ray.batch_size or config.batch_size)
+def _elsewhere(evaluate: Callable[..., LossReport], config: EvaluateConfig, images: _Images) -> LossReport:
+    """By an engine: each of its processes loads the pipeline, and opens its images."""
+    engine = make_engine(config.engine, {"batch_size": config.batch_size} | config.engine_options, "$.engine_options")
     pipeline = str(Path(config.pipeline).expanduser().absolute())
     compute = partial(PipelineOnImages, msgspec.structs.replace(config, pipeline=pipeline, loggers=[]))
     rows = (image_row(file, images.folder) for file in images.files)
-    with importlib.import_module(_RAY).connected(options):
-        if not images.shards:
-            return evaluate(compute, ours.image_rows(rows, images.warnings), engine=options)
-        require("webdataset", "webdataset")
-        # Absolute: an actor's working folder is another one.
-        shards = [shard.absolute() for shard in images.shards]
-        dataset = ours.shard_rows(shards, images.root.absolute(), rows, images.warnings)
-        return evaluate(compute, dataset, engine=options)
+    with engine.images(rows, images.shards, images.root, images.warnings) as dataset:
+        return evaluate(compute, dataset, engine=engine)
+
+
+def _check_options(value: Any, _hint: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ConfigError(f"{where}: got {shown(value)}; allowed: a mapping of the engine's options to their values")
+    return {key: given for key, given in value.items() if given is not None}
 
 
 def _model_id(config: EvaluateConfig) -> str:
@@ -295,7 +302,7 @@ def _as_trained(file: CaptionedFile) -> CaptionedFile:
 def _sample(files: list[CaptionedFile], root: Path, fraction: float, seed: int) -> list[CaptionedFile]:
     """A share of the files, decided before an image is opened, by its place in the folder alone."""
     names = [os.path.relpath(file.path, root).encode("utf-8", "surrogateescape") for file in files]
-    taken = uniform(seed, [zlib.crc32(name) for name in names]) < fraction
+    taken = [uniform_of("sample", seed, name) < fraction for name in names]
     files = [file for file, wanted in zip(files, taken, strict=True) if wanted]
     if not files:
         raise LossLoggingError(f"$.sample_fraction: {fraction} of the images in {root} is none; take more")

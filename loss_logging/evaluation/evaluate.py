@@ -5,14 +5,13 @@ It drives the same log, statistics and report as training, so its figures mean t
 
 from __future__ import annotations
 
-import importlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from operator import index
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -20,6 +19,7 @@ import pyarrow as pa
 from loss_logging.errors import ConfigError
 from loss_logging.evaluation.computation import Computation
 from loss_logging.evaluation.draw import Draw
+from loss_logging.evaluation.engines import LOCAL, Engine, check_engine_name, make_engine
 from loss_logging.evaluation.journal import Journal
 from loss_logging.evaluation.local_engine import evaluate_locally
 from loss_logging.evaluation.ray_config import RayConfig
@@ -29,13 +29,10 @@ from loss_logging.reports.artifact import read_report, write_csv
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.store.upload import uploading
-from loss_logging.support.extras import require
 from loss_logging.support.files import whole_file
 from loss_logging.training.logger import LossLogger
 
 __all__ = ["Draw", "evaluate_dataset"]
-
-_RAY = "loss_logging.integrations.engines.ray"  # by name: the core imports no integration
 
 
 def evaluate_dataset(
@@ -56,7 +53,7 @@ def evaluate_dataset(
     progress: bool = True,
     resume: bool = True,
     model_id: str | None = None,
-    engine: Literal["local", "ray"] | RayConfig = "local",
+    engine: str | RayConfig | Engine = "local",
 ) -> LossReport:
     """Compute the loss of every item of a dataset and report on it.
 
@@ -127,7 +124,7 @@ def evaluate_dataset(
             config.paths.evaluation,
             fixed | {"paired": paired, "step": step, "model_id": model_id},
             resume=resume,
-            flush_seconds=config.flush_seconds,
+            flush_seconds=config.timeouts.flush,
             memory_limit=config.memory_limit,
         )
         selection = Selection(sample_fraction, max_samples, seed)
@@ -155,7 +152,6 @@ _OURS: dict[str, Any] = {
     "reporter": "inline",
     "sample_fraction": 1.0,
     "max_records_per_step": None,
-    "overload": "wait",
     "threads": 1,
 }
 
@@ -170,17 +166,16 @@ def _run_config(config: TrainConfig | None, job_name: str | None, save_root: str
     return TrainConfig(**{"job_name": "evaluation", "loggers": [], "items": "json"} | _OURS | changes)
 
 
-def _engine(engine: Literal["local", "ray"] | RayConfig) -> Callable[..., list[str]]:
+def _engine(engine: str | RayConfig | Engine) -> Callable[..., list[str]]:
     """What computes: called with computation, dataloader, selection, journal and progress."""
-    if engine == "local":
-        return evaluate_locally
-    if engine == "ray":
-        engine = RayConfig()
-    if not isinstance(engine, RayConfig):
-        raise ConfigError(f"engine is {engine!r}; allowed: 'local', 'ray', or a RayConfig")
-    require("ray", "ray")
-    evaluate: Callable[..., list[str]] = importlib.import_module(_RAY).RayEngine(engine)
-    return evaluate
+    if isinstance(engine, RayConfig):
+        return make_engine(
+            "ray", {key: value for key, value in msgspec.structs.asdict(engine).items() if value is not None}
+        )
+    if callable(engine) and not isinstance(engine, type):
+        return engine
+    name = check_engine_name(engine, str, "engine")
+    return evaluate_locally if name == LOCAL else make_engine(name, {})
 
 
 def _check_arguments(computation: Computation, fraction: float, most: int | None, step: int) -> None:

@@ -25,8 +25,8 @@ from loss_logging.reports.report import LossReport, WorstItem
 from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.locate import no_report_of
 from loss_logging.runs.lock import is_locked
+from loss_logging.statistics.history import item_history
 from loss_logging.statistics.loss_curves import LossCurves, loss_curves
-from loss_logging.statistics.run import item_history
 from loss_logging.support.files import whole_file
 from loss_logging.support.progress_bar import announced, progress_bar
 from loss_logging.support.thumbnails import NoThumbnailError, Thumbnails, existing

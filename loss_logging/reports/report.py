@@ -384,7 +384,7 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
     def tables(self) -> dict[str, Table]:
         """The two rankings, the second of captions that are very likely wrong or to look at, for how many items it is
         decided, the flagged captions, what captions are and what is wrong with all of them, and the warnings; a table
-        without rows is left out."""
+        without rows is left out, one with more than the configuration's ``max_table_rows`` is cut there."""
         tables = {
             f"{self.prefix}/worst/hard": _worst_table(self.worst.hard, "hard"),
             f"{self.prefix}/worst/caption_mismatch": _worst_table(self.suspects, "caption_mismatch"),
@@ -393,7 +393,8 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
             f"{self.prefix}/captions": _captions_table(self.datasets),
             f"{self.prefix}/warnings": Table(["warning"], [[sentence] for sentence in self.warnings]),
         }
-        return {name: table for name, table in tables.items() if table.rows}
+        most = self.config.get("max_table_rows")
+        return {name: Table(table.columns, table.rows[:most]) for name, table in tables.items() if table.rows}
 
     @property
     def galleries(self) -> dict[str, list[Picture | None]]:

@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -23,15 +23,13 @@ from loss_logging.support.checked_config import (
     Function,
     JobName,
     MemorySize,
-    Pictures,
     Scale,
     Seconds,
     Seed,
     Share,
     allowed_values,
-    check_keys,
+    check_section,
     convert,
-    parse_file,
     shown,
 )
 from loss_logging.support.files import cache_dir
@@ -40,7 +38,14 @@ from loss_logging.support.object_store import as_url
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["TrainConfig", "caption_config_from_file", "check_captions", "check_job_name", "check_save_root", "spool_of"]
+__all__ = [
+    "Pictures",
+    "Timeouts",
+    "TrainConfig",
+    "check_job_name",
+    "check_save_root",
+    "spool_of",
+]
 
 Prefix: TypeAlias = Annotated[
     str,
@@ -51,11 +56,38 @@ Prefix: TypeAlias = Annotated[
 ]
 Reporter: TypeAlias = Literal["process", "inline"]
 Items: TypeAlias = Literal["auto", "json", "parquet", "both"]
-Overload: TypeAlias = Literal["wait", "drop"]
-Existing: TypeAlias = Literal["archive", "refuse"]
+Most: TypeAlias = Annotated[int, Meta(ge=0, le=64, description="a whole number from 0 to 64")]
 
 
 _SECTION = "loss_logging"
+
+
+class Pictures(CheckedConfig, frozen=True, kw_only=True):
+    """The small pictures of items in trackers.
+
+    Args:
+        most: most items of each ranking that have one, from 0 to 64, where Pillow is installed.
+        load: ``"package.module:function"`` that gives the picture of an item whose ``path`` is no image file: called
+            with path and dataset, it returns a Pillow image, an array of bytes (H, W) or (H, W, 3), the path or the
+            bytes of an image file, or None.
+    """
+
+    most: Most = 16
+    load: Function | None = None
+
+
+class Timeouts(CheckedConfig, frozen=True, kw_only=True):
+    """How long a run waits for what, in seconds.
+
+    Args:
+        flush: longest time that records wait in memory before they are on disk.
+        ranks: longest time that a report waits for the records of other ranks; it names those that are missing.
+        close: longest time that closing may take.
+    """
+
+    flush: Seconds = 5.0
+    ranks: Seconds = 30.0
+    close: Seconds = 60.0
 
 
 class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
@@ -81,16 +113,8 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         items: where the figures of every item go: ``"json"``, in the report; ``"parquet"``, in a file beside it, for
             very large sets; or ``"both"``. ``"auto"`` is in the report for up to a million items, and beside it above.
         html: write the report page after each save step too, to ``save_root/loss_logging/{job_name}.html``.
-        pictures: most items of each ranking that trackers show a small picture of, where Pillow is installed; 0 for
-            none.
-        load_image: ``"package.module:function"`` that gives the picture of an item whose ``path`` is no image file:
-            called with path and dataset, it returns a Pillow image, an array of bytes (H, W) or (H, W, 3), the path or
-            the bytes of an image file, or None.
+        pictures: the small pictures in trackers, a mapping with keys of `Pictures`: ``most`` of them, 16, and ``load``.
         captions: what counts as a bad caption.
-        existing: what to do with a run of the same name in the folder, when :meth:`LossLogger.resume` is not called:
-            ``"archive"`` moves it away, ``"refuse"`` raises.
-        overload: when records come faster than they can be written: ``"wait"`` makes ``log_batch`` wait, ``"drop"``
-            drops records and says in every later report how many.
         reporter: ``"process"`` computes and writes in a second process, ``"inline"`` in the caller (notebooks, tests).
         memory_limit: most memory that the statistics may use, such as ``"512MB"``.
         threads: threads that the statistics may use.
@@ -98,10 +122,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         timestep_scale: the value of the last timestep, 1 or 1000 for instance, for equal bins from 0 to it; None makes
             bins that hold about as many of the first timesteps each, on whatever scale they are.
         seed: decides which records ``sample_fraction`` keeps, and which steps ``paired_fraction`` takes.
-        flush_seconds: longest time that records wait in memory before they are on disk.
-        rank_timeout_seconds: longest time that a report waits for the records of other ranks; it names those that are
-            missing.
-        close_timeout_seconds: longest time that closing may take.
+        timeouts: in seconds, a mapping with keys of `Timeouts`: ``flush``, 5, ``ranks``, 30, and ``close``, 60.
         spool: folder that runs with a URL are written to; ``loss_logging/spool`` in the user's cache when None.
 
     Raises:
@@ -131,21 +152,26 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     keep_reports: Count | None = None
     items: Items = "auto"
     html: bool = False
-    pictures: Pictures = 16
-    load_image: Function | None = None
+    pictures: Pictures = msgspec.field(default_factory=Pictures)
     captions: CaptionConfig = msgspec.field(default_factory=CaptionConfig)
-    existing: Existing = "archive"
-    overload: Overload = "wait"
     reporter: Reporter = "process"
     memory_limit: MemorySize = "1GB"
     threads: Count = 1
     prefix: Prefix = "loss_logging"
     timestep_scale: Scale | None = None
     seed: Seed = 0
-    flush_seconds: Seconds = 5.0
-    rank_timeout_seconds: Seconds = 30.0
-    close_timeout_seconds: Seconds = 60.0
+    timeouts: Timeouts = msgspec.field(default_factory=Timeouts)
     spool: str | Path | None = None
+
+    _old_keys: ClassVar[Mapping[str, str]] = {
+        "flush_seconds": "timeouts.flush",
+        "rank_timeout_seconds": "timeouts.ranks",
+        "close_timeout_seconds": "timeouts.close",
+        "pictures": "pictures.most",
+        "load_image": "pictures.load",
+        "existing": "",
+        "overload": "",
+    }
 
     @classmethod
     def _checks(cls) -> Mapping[str, Check]:
@@ -153,8 +179,10 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
             "job_name": check_job_name,
             "save_root": check_save_root,
             "spool": _check_spool,
-            "captions": check_captions,
+            "captions": check_section,
             "loggers": _check_loggers,
+            "pictures": check_section,
+            "timeouts": check_section,
         }
 
     @classmethod
@@ -245,24 +273,6 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         return self.paths.reports()
 
 
-def caption_config_from_file(path: str | Path) -> CaptionConfig:
-    """What a YAML or JSON file says about captions: the keys of a CaptionConfig, or a TrainConfig's under ``captions``.
-
-    Raises:
-        ConfigError: the file is of another type or cannot be parsed, or a key or value is impossible.
-        OSError: it cannot be read.
-    """
-    try:
-        content = parse_file(Path(path))
-        if not isinstance(content, Mapping):
-            raise ConfigError(f"got {shown(content)}; allowed: a mapping with keys of CaptionConfig")
-        if "captions" in content:
-            return check_captions(content["captions"], CaptionConfig, "captions")
-        return check_captions(content, CaptionConfig, "$")
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
-
-
 def spool_of(url: str, spool: str | Path | None = None) -> Path:
     """The folder on this machine that the run at ``url`` is uploaded from.
 
@@ -296,17 +306,6 @@ def _check_folder(value: Any, _hint: Any, where: str) -> Path:
     if not isinstance(value, (str, Path)) or not str(value) or "\0" in str(value):
         raise ConfigError(f"{where}: got {shown(value)}; allowed: the path of a folder")
     return Path(value).expanduser()
-
-
-def check_captions(value: Any, hint: Any, where: str) -> CaptionConfig:
-    if isinstance(value, Mapping):
-        check_keys(CaptionConfig, value, where)
-    try:
-        config: CaptionConfig = msgspec.convert(value, hint)
-    except msgspec.ValidationError as error:
-        reason, _, inner = str(error).partition(" - at `$")
-        raise ConfigError(f"{where}{inner.rstrip('`')}: {reason}") from error
-    return config
 
 
 def _check_loggers(value: Any, _hint: Any, where: str) -> list[Any]:

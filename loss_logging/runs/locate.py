@@ -229,6 +229,7 @@ def config_of(config: TrainConfig, given: Mapping[str, Any] | None = None) -> Tr
     now. Keys that only another version knows are left out."""
     if given is None:
         given = next(filter(None, map(_given, reversed(config.report_paths()))), {})
+    given = TrainConfig.in_new_spelling(given, warn=False)
     known = {name: value for name, value in given.items() if name in TrainConfig.__struct_fields__}
     return TrainConfig.from_dict(known | {"job_name": config.job_name, "save_root": config.local_root})
 

@@ -41,6 +41,11 @@ class RunPaths(msgspec.Struct, frozen=True):
         """The report page."""
         return self.out_dir / f"{self.job}.html"
 
+    @property
+    def decisions(self) -> Path:
+        """What was decided about images whose own folders cannot be written."""
+        return self.out_dir / f"{self.job}_decisions.jsonl"
+
     def report(self, step: int) -> Path:
         """The JSON report of a save step."""
         return self.out_dir / report_name(self.job, step)

@@ -67,7 +67,7 @@ def quantiles(
 
     share = rank - before
     between = (1 - share) * loss(before) + share * loss(after)  # the difference of two may be more than a float holds
-    return [float(value) for value in between]
+    return [float(value) for value in np.clip(between, lowest, highest)]  # two rounded shares may be more than all
 
 
 def histogram(bins: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], lowest: float, highest: float) -> Histogram:

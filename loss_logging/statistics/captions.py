@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loss_logging.captions.checker import CaptionChecker
-from loss_logging.captions.comparison import CaptionComparison
+from loss_logging.captions.comparison import CaptionComparison, same_image
 from loss_logging.captions.config import CaptionConfig
-from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.decisions import Decisions
+from loss_logging.captions.ignore import Accepted, IgnoreList
 from loss_logging.captions.names import Style
 from loss_logging.captions.reason import SEVERITIES, DatasetCaptions, FlaggedCaption, Reason
 from loss_logging.captions.style import common_style, style_alone
-from loss_logging.captions.verdict import Verdict, flagged_caption, without_ignored
+from loss_logging.captions.verdict import Verdict, flagged_caption, without_accepted
 from loss_logging.records.log import FOREVER
 from loss_logging.statistics.queries import Queries, parts_of
 from loss_logging.support.warn import LOGGER
@@ -53,15 +54,17 @@ class CaptionStatistics:
         queries: with the tables of `RunStatistics`.
         log: the run's records.
         config: what counts as bad.
+        decisions: what a person has decided about items.
 
     Raises:
         ConfigError: a rule or a tokenizer that the configuration names does not exist.
     """
 
-    def __init__(self, queries: Queries, log: RecordLog, config: CaptionConfig) -> None:
+    def __init__(self, queries: Queries, log: RecordLog, config: CaptionConfig, decisions: Decisions) -> None:
         self._queries = queries
         self._log = log
         self._config = config
+        self._accepted = Accepted([IgnoreList(config.ignore)], decisions)
         self._checker = CaptionChecker(config)
         self._styles: dict[str, Style | None] = {}
         self._told: dict[str, Style | None] = {}
@@ -84,10 +87,9 @@ class CaptionStatistics:
         steps = {"after": self._early_through, "through": through}
         self._queries.read(self._log.files())
         for shards, parts in self._pieces(**steps):
-            self._queries.read(shards)
-            for part in range(parts):
-                self._check(self._queries.batches("unchecked_captions", _ROWS, parts=parts, part=part, **steps))
-        self._queries.read(self._log.files())
+            with self._queries.reading(shards):
+                for part in range(parts):
+                    self._check(self._queries.batches("unchecked_captions", _ROWS, parts=parts, part=part, **steps))
         self._early_through = max(through, self._early_through)
 
     def check(self) -> None:
@@ -112,18 +114,24 @@ class CaptionStatistics:
 
     def flagged(self, k: int) -> tuple[list[FlaggedCaption], dict[str, int]]:
         """The first ``k`` items with a flagged caption, in the order in which a person should look at them, and how
-        many items each rule objects to, most frequent first; both without what the configuration ignores."""
-        decode = msgspec.msgpack.Decoder(tuple[Reason, ...]).decode
-        ignore = IgnoreList(self._config.ignore)
+        many items each rule objects to, most frequent first; both without what a person has found to be fine."""
+        if not self._accepted.about(folder for (folder,) in self._queries.rows("flagged_folders")):
+            return list(self._flagged(k)), dict(self._queries.rows("flagged_summary"))
         flagged: list[FlaggedCaption] = []
         summary: Counter[str] = Counter()
-        for path, dataset, caption, loss, alone, beside in self._queries.rows("flagged", k=FOREVER if ignore else k):
-            reasons = tuple(reason for part in (alone, beside) if part is not None for reason in decode(part))
-            if (verdict := without_ignored(Verdict(reasons), path, ignore)) is not None:
+        for one in self._flagged(FOREVER):
+            verdict = without_accepted(Verdict(tuple(one.details)), one.path, one.caption, self._accepted)
+            if verdict is not None:
                 summary.update(verdict.rules)
                 if len(flagged) < k:
-                    flagged.append(flagged_caption(path, dataset, caption, loss, verdict))
-        return flagged, dict(summary.most_common()) if ignore else dict(self._queries.rows("flagged_summary"))
+                    flagged.append(flagged_caption(one.path, one.dataset, one.caption, one.loss, verdict))
+        return flagged, dict(summary.most_common())
+
+    def _flagged(self, k: int) -> Iterator[FlaggedCaption]:
+        decode = msgspec.msgpack.Decoder(tuple[Reason, ...]).decode
+        for path, dataset, caption, loss, alone, beside in self._queries.rows("flagged", k=k):
+            reasons = tuple(reason for part in (alone, beside) if part is not None for reason in decode(part))
+            yield flagged_caption(path, dataset, caption, loss, Verdict(reasons))
 
     def _style(self, dataset: str) -> Style | None:
         declared = self._config.profile(dataset)
@@ -234,8 +242,7 @@ class CaptionStatistics:
             for item in zip(*columns, strict=True):
                 path, dataset, _ = item
                 numbers.append(comparison.keep(*item))
-                # A path that says where the image is tells images apart in all datasets.
-                comparison.add(numbers[-1], item, self._style(dataset), path if Path(path).is_absolute() else None)
+                comparison.add(numbers[-1], item, self._style(dataset), same_image(path))
             self._insert("compared_items", _COMPARED, batch["item_hash"], numbers)
         return comparison
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from loss_logging.captions.across import Rule
-from loss_logging.captions.checker import CaptionChecker
+from loss_logging.captions.comparison import same_image
 from loss_logging.captions.config import CaptionConfig
-from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.dataset_checker import DatasetChecker
 from loss_logging.captions.reason import FlaggedCaption
-from loss_logging.captions.verdict import flagged_caption, flagged_order, without_ignored
+from loss_logging.captions.verdict import flagged_order
 from loss_logging.errors import ConfigError
 from loss_logging.records.record import RecordLike
 
@@ -25,17 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["FlaggedCaptions", "flag_bad_captions"]
 
-_VERDICTS_KEPT = 65_536  # training sees each caption once an epoch; beyond so many it is checked again
 _CHUNK = 8_192  # rows that are Python objects at a time
 
 
 class FlaggedCaptions(msgspec.Struct, frozen=True):
-    """The worst captions, and how many records each rule objects to.
+    """The worst captions, and how many items each rule objects to.
 
     Args:
-        flagged: at most ``top_n``, in `flagged_order`; one for each item and caption, with the highest of its losses.
-        summary: number of flagged records by rule, over all records; most frequent first. A record that several rules
-            object to is counted by each.
+        flagged: at most ``top_n``, in `flagged_order`; one for each item, with the highest loss of its last caption.
+        summary: number of items by the rule that objects to their caption; most frequent first. An item that several
+            rules object to is counted by each.
     """
 
     flagged: list[FlaggedCaption]
@@ -51,13 +49,16 @@ def flag_bad_captions(
 ) -> FlaggedCaptions:
     """Find empty, short, long, repetitive and damaged captions, refusals, left-over templates and more.
 
-    They come in `flagged_order`: a flag on an item whose losses are odd, too, comes before others of its severity.
+    The judgement is that of training's reports and of ``loss-logging check-captions``: every item counts with its last
+    caption, each caption is judged by itself, by what those of its dataset are, and beside all others. The captions
+    come in `flagged_order`: a flag on an item whose losses are odd, too, comes before others of its severity.
 
     Regularisation images (``is_reg``) and records whose caption was dropped (``caption_dropped``) are left out. A
     missing caption counts as empty.
 
     Args:
-        records: SampleRecords, or mappings with at least path, dataset, caption, loss.
+        records: SampleRecords, or mappings with at least path, dataset, caption, loss. The last caption of an item is
+            that of its highest step, and of the last record of that step.
         config: what counts as bad, as a `CaptionConfig` or a mapping of its fields; the defaults when None.
         top_n: the most captions to list; 0 or more.
         rules: rules of your own, beside those of the configuration.
@@ -77,47 +78,49 @@ def flag_bad_captions(
     """
     top_n = _check_top_n(top_n)
     from loss_logging.records.columns import table_from_records  # Arrow, which a configuration must not load
-    from loss_logging.statistics.run import suspects
+    from loss_logging.statistics.items import suspects
 
-    config = _caption_config(config)
-    ignore = IgnoreList(config.ignore)
-    check = lru_cache(_VERDICTS_KEPT)(CaptionChecker(config, rules=rules).check)
+    given = config if isinstance(config, CaptionConfig) else CaptionConfig.from_dict(config or {})
+    checker = DatasetChecker(given, rules=rules)
     table = table_from_records(records)
-    summary: Counter[str] = Counter()
-    worst: dict[tuple[str, str, str], FlaggedCaption] = {}
-    for path, dataset, caption, loss in _captioned(table):
-        if (verdict := check(caption, dataset)) is None or (verdict := without_ignored(verdict, path, ignore)) is None:
-            continue
-        summary.update(verdict.rules)
-        flagged = flagged_caption(path, dataset, caption, loss, verdict)
-        item = (dataset, path, caption)
-        if item not in worst or flagged_order(flagged) < flagged_order(worst[item]):
-            worst[item] = flagged
-    suspect = suspects(table) if worst and top_n else set()
+    items = _items(table)
+    for (dataset, path), item in sorted(items.items()):
+        checker.add(path, dataset, item.caption, same_image(path))
+    checked = checker.finish()
+    suspect = suspects(table) if checked.flagged and top_n else set()
 
     def order(flagged: FlaggedCaption) -> tuple[Any, ...]:
         return flagged_order(flagged, (flagged.dataset, flagged.path) in suspect)
 
-    return FlaggedCaptions(nsmallest(top_n, worst.values(), key=order), dict(summary.most_common()))
+    flagged = (msgspec.structs.replace(one, loss=items[one.dataset, one.path].loss) for one in checked.flagged)
+    return FlaggedCaptions(nsmallest(top_n, flagged, key=order), checked.summary)
 
 
-def _captioned(table: pa.Table) -> Iterator[tuple[str, str, str, float]]:
-    """Path, dataset, caption and loss of the records whose caption was meant to say something."""
-    columns = table.select(["path", "dataset", "caption", "loss", "is_reg", "caption_dropped"])
+class _Item(msgspec.Struct):
+    """The last caption of an item, its step, and the highest finite loss with it."""
+
+    caption: str
+    step: int
+    loss: float | None
+
+
+def _items(table: pa.Table) -> dict[tuple[str, str], _Item]:
+    """By dataset and path, of the records whose caption was meant to say something."""
+    columns = table.select(["path", "dataset", "caption", "loss", "step", "is_reg", "caption_dropped"])
+    items: dict[tuple[str, str], _Item] = {}
     for batch in columns.to_batches(max_chunksize=_CHUNK):
         for *row, is_reg, dropped in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            if not (is_reg or dropped):
-                path, dataset, caption, loss = row
-                yield path, dataset, caption, loss
-
-
-def _caption_config(config: CaptionConfig | Mapping[str, Any] | None) -> CaptionConfig:
-    if config is None or isinstance(config, CaptionConfig):
-        return config or CaptionConfig()
-    try:
-        return msgspec.convert(config, CaptionConfig)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"config: {error}") from error
+            if is_reg or dropped:
+                continue
+            path, dataset, caption, loss, step = row
+            loss = loss if loss is not None and math.isfinite(loss) else None
+            item = items.get((dataset, path))
+            if item is None or (step >= item.step and caption != item.caption):
+                items[dataset, path] = _Item(caption, step, loss)
+            elif caption == item.caption:
+                item.step = max(step, item.step)
+                item.loss = max((known for known in (loss, item.loss) if known is not None), default=None)
+    return items
 
 
 def _check_top_n(top_n: object) -> int:

@@ -91,12 +91,23 @@ class Queries:
 
     def read(self, source: pa.Table | Sequence[Path]) -> None:
         """Make ``source`` what the queries are about."""
+        self._source = source
         if not isinstance(source, pa.Table):
             paths = [glob.escape(str(path)) for path in source]  # DuckDB takes [1] in a folder's name for a pattern
             source = self._connection.read_parquet(paths) if paths else SCHEMA.empty_table()
         relation = self._connection.from_arrow(source) if isinstance(source, pa.Table) else source
         relation.create_view("records", replace=True)
         self._connection.execute(sql("samples"))
+
+    @contextmanager
+    def reading(self, source: pa.Table | Sequence[Path]) -> Iterator[None]:
+        """Make ``source`` what the queries are about, and afterwards again what it was."""
+        before = self._source
+        self.read(source)
+        try:
+            yield
+        finally:
+            self.read(before)
 
     @contextmanager
     def divided(self, parts: int, **steps: int) -> Iterator[list[list[Path]]]:

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 from msgspec import Meta
@@ -19,12 +33,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Check",
     "CheckedConfig",
+    "ConfigType",
     "Count",
     "Fraction",
     "Function",
     "JobName",
     "MemorySize",
-    "Pictures",
     "Scale",
     "Seconds",
     "Seed",
@@ -39,7 +53,6 @@ __all__ = [
 
 
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1, description="a whole number, 1 or more")]
-Pictures: TypeAlias = Annotated[int, Meta(ge=0, le=64, description="a whole number from 0 to 64")]
 Function: TypeAlias = Annotated[
     str, Meta(pattern=r"^[\w.]+:[\w.]+\Z", description='a function by its name, "package.module:function"')
 ]
@@ -60,18 +73,43 @@ JobName: TypeAlias = Annotated[
     ),
 ]
 
+Config = TypeVar("Config", bound="CheckedConfig")
 Check: TypeAlias = Callable[[Any, Any, str], Any]
 """Value, type and place such as ``"$.top_k"`` -> the checked value."""
 
 
-class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration whose keyword form, mapping and file are equal, and whose errors say what is allowed."""
+class ConfigType(msgspec.StructMeta):
+    """The type of configurations: takes the keywords of the release before, too, and has a signature of names and
+    defaults, in a line that ``help()`` can show.
+
+    Types and what is allowed stand in the docstring; with the checks of each key, the line had 3,000 characters.
+    """
+
+    def __call__(self, *args: Any, **given: Any) -> Any:
+        return super().__call__(*args, **self.in_new_spelling(given))  # type: ignore[attr-defined]
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        full: inspect.Signature = msgspec.StructMeta.__signature__.__get__(self)
+        return full.replace(parameters=[key.replace(annotation=key.empty) for key in full.parameters.values()])
+
+
+class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigType):
+    """A configuration whose keyword form, mapping and file are equal, and whose errors say what is allowed.
+
+    Attributes:
+        _old_keys: keys of the release before, each with the key or ``"group.key"`` that holds its value now, or ""
+            where nothing does. An old key that names a group now is one with a value that is no mapping.
+    """
+
+    _old_keys: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
         # msgspec checks types when it decodes, not here; the keyword form promises the same checks.
         checks = self._checks()
-        for name, hint in get_type_hints(type(self), include_extras=True).items():
-            check = checks.get(name, convert)
+        hints = get_type_hints(type(self), include_extras=True)
+        for name in self.__struct_fields__:
+            hint, check = hints[name], checks.get(name, convert)
             msgspec.structs.force_setattr(self, name, check(getattr(self, name), hint, f"$.{name}"))
 
     @classmethod
@@ -80,10 +118,45 @@ class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True):
         return {}
 
     @classmethod
+    def in_new_spelling(cls, given: Mapping[str, Any], *, warn: bool = True) -> dict[str, Any]:
+        """``given`` with its old keys in their new places, and a DeprecationWarning for each.
+
+        Raises:
+            ConfigError: a value is given in both spellings.
+        """
+        found = dict(given)
+        for old, new in cls._old_keys.items():
+            group, _, key = new.partition(".")
+            if old not in found or (old == group and isinstance(found[old], (Mapping, CheckedConfig))):
+                continue
+            value = found.pop(old)
+            inner = found.get(group, {})
+            if group in found if not key else (key in inner if isinstance(inner, Mapping) else True):
+                raise ConfigError(f"$.{old}: given as {new}, too; give {new} alone")
+            if warn:
+                _warn_of_old(f"{old} is now {new}" if new else f"{old} has no effect any more")
+            if new:
+                found[group] = {**inner, key: value} if key else value
+        for name, hint in get_type_hints(cls).items():
+            if isinstance(hint, ConfigType) and isinstance(found.get(name), Mapping):
+                found[name] = hint.in_new_spelling(found[name], warn=warn)  # type: ignore[attr-defined]
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        """An old key's value, from its new place."""
+        new = type(self)._old_keys.get(name, "")
+        if not new:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+        _warn_of_old(f"{name} is now {new}")
+        group, _, key = new.partition(".")
+        return getattr(getattr(self, group), key) if key else getattr(self, group)
+
+    @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> Self:
         """Build from a mapping of the keys to their values."""
         if not isinstance(config, Mapping):
             raise ConfigError(f"$: got {shown(config)}; allowed: a mapping of configuration keys to values")
+        config = cls.in_new_spelling(config)
         check_keys(cls, config, "$")
         required = [field.name for field in msgspec.structs.fields(cls) if field.required]
         missing = [name for name in required if name not in config]
@@ -137,6 +210,15 @@ def parse_file(path: Path) -> Any:
 
 def convert(value: Any, hint: Any, where: str) -> Any:
     """``value`` as the type ``hint``, or a ConfigError that says what is allowed at ``where``."""
+    kind, parts = get_origin(hint), get_args(hint)
+    if kind is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where}: got {shown(value)}; allowed: {allowed_values(hint)}")
+        return {name: convert(one, parts[1], f"{where}.{name}") for name, one in value.items()}
+    if kind in (list, tuple):
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise ConfigError(f"{where}: got {shown(value)}; allowed: {allowed_values(hint)}")
+        return kind(convert(one, parts[0], f"{where}[{i}]") for i, one in enumerate(value))
     try:
         return msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
@@ -145,15 +227,24 @@ def convert(value: Any, hint: Any, where: str) -> Any:
         raise ConfigError(f"{where}: got {shown(value)}; allowed: {allowed_values(hint)}{close}") from error
 
 
-def check_section(value: Any, hint: type[CheckedConfig], where: str) -> CheckedConfig:
+def check_section(value: Any, hint: type[Config], where: str) -> Config:
     """A configuration inside another."""
     if isinstance(value, hint):
         return value
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where}: got {shown(value)}; allowed: a mapping with keys of {hint.__name__}")
-    check_keys(hint, value, where)
-    hints = get_type_hints(hint, include_extras=True)
-    return hint(**{name: convert(given, hints[name], f"{where}.{name}") for name, given in value.items()})
+    try:
+        return hint.from_dict(value)
+    except ConfigError as error:
+        raise ConfigError(f"{where}{str(error).removeprefix('$')}") from error
+
+
+def _warn_of_old(sentence: str) -> None:
+    """At the line of the caller's that is outside of this package, however many calls of ours lie between."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("loss_logging."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(f"{sentence}; the old spelling goes with the next release", DeprecationWarning, level)
 
 
 def check_keys(struct: type[msgspec.Struct], mapping: Mapping[Any, Any], where: str) -> None:
@@ -170,9 +261,13 @@ def allowed_values(hint: Any) -> str:
         return str(arguments[1].description)
     if get_origin(hint) is Literal:
         return " or ".join(f'"{argument}"' for argument in arguments)
+    if get_origin(hint) is dict:
+        return f"a mapping from names to {allowed_values(arguments[1])}"
+    if get_origin(hint) in (list, tuple):
+        return f"a list of {allowed_values(arguments[0])}"
     if arguments:
         return " or ".join(map(allowed_values, arguments))
-    return {bool: "true or false", NoneType: "null (None)"}[hint]
+    return {bool: "true or false", NoneType: "null (None)", str: "text"}[hint]
 
 
 def shown(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,8 +53,9 @@ def missing_package(package: str, requirement: str, *, subject: str = "this") ->
 def install_command(requirement: str) -> str:
     """The pip command that installs what is missing.
 
-    An extra of ours is added to this installation as it is: a checkout, an archive, a repository, or an index. How a
-    package was installed is what pip notes in ``direct_url.json`` (PEP 610).
+    An extra of ours is added to this installation as it is: a checkout, an archive or a repository. How a package was
+    installed is what pip notes in ``direct_url.json`` (PEP 610). Where nothing is noted, the packages of the extra are
+    named, and never ours: on an index that is not the one it came from, our name may be somebody else's.
 
     Args:
         requirement: ``"loss-logging[wandb]"`` for an extra, or any other requirement of pip.
@@ -66,27 +68,48 @@ def install_command(requirement: str) -> str:
     if extra is None:
         return f'pip install "{requirement}"'
     try:
-        noted = distribution(_NAME).read_text("direct_url.json")
+        installed = distribution(_NAME)
+        noted = installed.read_text("direct_url.json")
     except PackageNotFoundError:  # a checkout on the path that nobody has installed
         noted = json.dumps({"url": Path(__file__).parents[2].as_uri(), "dir_info": {"editable": True}})
-    return f"pip install {_requirement(extra[1], json.loads(noted) if noted else {})}"
+    if noted:
+        return f"pip install {_requirement(extra[1], json.loads(noted))}"
+    packages = [f'"{package}"' for package in _packages(extra[1], installed.requires or [])]
+    return f"pip install {' '.join(packages)}"
 
 
 def _requirement(extra: str, origin: dict[str, Any]) -> str:
-    """What pip is to install.
+    """What pip is to install, by where this installation came from.
 
-    >>> _requirement("wandb", {})
-    '"loss-logging[wandb]"'
     >>> _requirement("wandb", {"url": "file:///home/me/loss_logging", "dir_info": {"editable": True}})
     '-e "/home/me/loss_logging[wandb]"'
     >>> _requirement("wandb", {"url": "https://example.org/x.git", "vcs_info": {"vcs": "git"}})
     '"loss-logging[wandb] @ git+https://example.org/x.git"'
     """
-    url = origin.get("url", "")
+    url = origin["url"]
     if "dir_info" in origin:
         editable = "-e " if origin["dir_info"].get("editable") else ""
         return f'{editable}"{unquote(urlsplit(url).path)}[{extra}]"'
-    if not url:
-        return f'"{_NAME}[{extra}]"'
     vcs = origin.get("vcs_info", {}).get("vcs")
     return f'"{_NAME}[{extra}] @ {f"{vcs}+" if vcs else ""}{url}"'
+
+
+def _packages(extra: str, requirements: Sequence[str]) -> list[str]:
+    """The packages of an extra, by the requirements of this installation; those of an extra inside it, too.
+
+    >>> _packages("demo", ['scikit-learn>=1.3; extra == "demo"', 'loss-logging[torch]; extra == "demo"',
+    ...                    'torch>=2.1; python_version < "3.20" and extra == "torch"'])
+    ['scikit-learn>=1.3', "torch>=2.1; python_version < '3.20'"]
+    """
+    found: dict[str, None] = {}
+    for text in requirements:
+        package, _, marker = (part.strip() for part in text.partition(";"))
+        condition, wanted = re.subn(rf"(?: and )?extra == ['\"]{extra}['\"]", "", marker)
+        if not wanted:
+            continue
+        inside = re.fullmatch(r"loss[-_]logging\[([\w,]+)\]", package)
+        if inside:
+            found |= dict.fromkeys(name for part in inside[1].split(",") for name in _packages(part, requirements))
+        else:
+            found[package + (f"; {condition}".replace('"', "'") if condition else "")] = None
+    return list(found)

@@ -24,8 +24,8 @@ def load_image_function(name: str) -> LoadImage:
         ConfigError: there is none.
     """
     if _is_script(name.partition(":")[0]):  # importing it would run it once more
-        raise ConfigError(f"$.load_image: {name!r} is in the script that runs; put it into a module of its own")
-    found: LoadImage = load(name, "$.load_image")
+        raise ConfigError(f"$.pictures.load: {name!r} is in the script that runs; put it into a module of its own")
+    found: LoadImage = load(name, "$.pictures.load")
     return found
 
 
@@ -33,5 +33,8 @@ def _is_script(module: str) -> bool:
     script = getattr(sys.modules["__main__"], "__file__", None)
     if module == "__main__" or script is None:
         return module == "__main__"
-    spec = find_spec(module)
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):  # a parent is not there, or no package: loading it says so
+        return False
     return spec is not None and spec.origin is not None and os.path.realpath(spec.origin) == os.path.realpath(script)

@@ -17,7 +17,7 @@ def load(reference: str, what: str, allowed: str = 'a function by its name, "pac
 
     Args:
         reference: ``"package.module:name"``.
-        what: what names it, as the error begins: ``"$.load_image"``.
+        what: what names it, as the error begins: ``"$.pictures.load"``.
         allowed: what may stand there, in words.
 
     Raises:

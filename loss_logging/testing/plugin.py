@@ -1,4 +1,5 @@
-"""The pytest plugin: ``pytest --loss-logging-backend module:Class`` runs the conformance suite for a backend.
+"""The pytest plugin: ``pytest --loss-logging-backend module:Class`` runs the conformance suite for a backend, and
+``pytest --loss-logging-trainer module:function`` the one for the adapter of a trainer.
 
 pytest loads it wherever loss_logging is installed, so that it imports next to nothing by itself.
 """
@@ -14,16 +15,19 @@ from loss_logging.errors import ConfigError
 
 if TYPE_CHECKING:
     from loss_logging.testing.subject import Reader, Subject
+    from loss_logging.testing.trainer import TrainerSubject
 
-pytest.register_assert_rewrite("loss_logging.testing.conformance")
+pytest.register_assert_rewrite("loss_logging.testing.conformance", "loss_logging.testing.trainer_conformance")
 
 _BACKEND = "--loss-logging-backend"
 _READER = "--loss-logging-reader"
+_TRAINER = "--loss-logging-trainer"
+_SUITES = {_BACKEND: "conformance.py", _TRAINER: "trainer_conformance.py"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Two options, in a group of their own."""
-    group = parser.getgroup("loss_logging", "loss_logging: conformance of logger backends")
+    """Three options, in a group of their own."""
+    group = parser.getgroup("loss_logging", "loss_logging: conformance of logger backends and of trainers")
     group.addoption(
         _BACKEND,
         metavar="ENTRY",
@@ -34,12 +38,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="module:function",
         help="function(backend, config) -> loss_logging.testing.Contents, to compare what arrived",
     )
+    group.addoption(
+        _TRAINER,
+        metavar="ENTRY",
+        help="run the conformance suite for this trainer: a name, or module:function(Task) -> Trained",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Without a file or folder on the command line, a backend's suite is what is run, not the tests of the folder."""
-    if config.getoption(_BACKEND) and config.args_source is not pytest.Config.ArgsSource.ARGS:
-        config.args = [str(Path(__file__).with_name("conformance.py"))]
+    """Without a file or folder on the command line, the suites are what is run, not the tests of the folder."""
+    suites = [str(Path(__file__).with_name(file)) for option, file in _SUITES.items() if config.getoption(option)]
+    if suites and config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.args = suites
 
 
 @pytest.fixture
@@ -78,3 +88,23 @@ def loss_logging_subject(loss_logging_backend: Any, loss_logging_reader: Reader 
 
     config = TrainConfig(job_name="conformance", save_root=tmp_path, loggers=[loss_logging_backend])
     return Subject(loss_logging_backend, config, loss_logging_reader)
+
+
+@pytest.fixture
+def loss_logging_trainer(request: pytest.FixtureRequest) -> Any:
+    """The trainer under test: a name of the group ``loss_logging.trainers``, ``"module:function"``, or the function."""
+    given = request.config.getoption(_TRAINER)
+    if given is None:
+        raise pytest.UsageError(f"give {_TRAINER} module:function, or override the fixture loss_logging_trainer")
+    return given
+
+
+@pytest.fixture
+def loss_logging_trainer_subject(loss_logging_trainer: Any, tmp_path: Path) -> TrainerSubject:
+    """The trainer under test, with a folder for each training."""
+    from loss_logging.testing.trainer import TrainerSubject
+
+    try:
+        return TrainerSubject(loss_logging_trainer, tmp_path)
+    except ConfigError as error:
+        raise pytest.UsageError(str(error)) from error

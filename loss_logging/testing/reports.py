@@ -72,6 +72,7 @@ def sample_report(
         worst=Worst(hard=worst, caption_mismatch=worst),
         recent={name: 0.5 + step + i for i, name in enumerate(datasets)},
         warnings=["3 records are dropped: they came faster than they can be written"],
+        config={"max_table_rows": 500},
         json_path=str(json_path),
     )
 

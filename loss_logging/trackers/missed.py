@@ -86,14 +86,7 @@ def _missed_scalars(config: TrainConfig, ledger: Ledger, after: int, through: in
     ends = {*_reports(config), *ledger.reports, *ledger.resumed_from}
     # One that ends at a multiple of log_every ends there anyway.
     cuts = sorted(step for step in ends if step % config.log_every and after < step < through)
-    statistics = RunStatistics(
-        RecordLog(config.records_dir),
-        block_steps=config.save_every,
-        timestep_scale=config.timestep_scale,
-        memory_limit=config.memory_limit,
-        threads=config.threads,
-        spill_folder=config.paths.spill,
-    )
+    statistics = RunStatistics.of(config, RecordLog(config.records_dir), config.paths.spill)
     try:
         windows = [
             window

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PIXELS", "PictureMaker"]
 
-"""Path and dataset of an item -> its picture: see `TrainConfig.load_image`."""
+"""Path and dataset of an item -> its picture: see `loss_logging.runs.config.Pictures`."""
 
 PIXELS = 160
 """Most width and height."""
@@ -36,8 +36,8 @@ class PictureMaker:
     """
 
     def __init__(self, config: TrainConfig) -> None:
-        self._most = config.pictures if find_spec("PIL") is not None else 0
-        self._load = config.load_image
+        self._most = config.pictures.most if find_spec("PIL") is not None else 0
+        self._load = config.pictures.load
         self._mark = config.paths.pictures_mark
         self._made: dict[tuple[str, str], Picture] = {}
         self._busy: threading.Thread | None = None
@@ -80,13 +80,13 @@ class PictureMaker:
             return Picture(dataset, path, self._image(dataset, path))
         except NoThumbnailError as error:
             return Picture(dataset, path, None, str(error))
-        except Exception as error:  # noqa: BLE001 load_image is the user's: whatever it raises is the reason
+        except Exception as error:  # noqa: BLE001 the function is the user's: whatever it raises is the reason
             return Picture(dataset, path, None, f"{type(error).__name__}: {error}"[:200])
 
     def _image(self, dataset: str, path: str) -> bytes:
         loaded = load_image_function(self._load)(path, dataset) if self._load else path
         if loaded is None:
-            raise NoThumbnailError("load_image has none")
+            raise NoThumbnailError("pictures.load has none")
         if isinstance(loaded, (str, Path)):
             # Relative paths count from the trainer's folder, which is this process's too, and may lead out of it.
             path = str(loaded) if "://" in str(loaded) else str(Path(loaded).absolute())
@@ -110,4 +110,4 @@ def _warn_of_missing(pictures: list[Picture]) -> None:
     if len(missing) < len(pictures):
         warn_once("no picture", f"{sentence}. Training goes on; this is not warned about again.")
     else:  # the data are no image files, and nobody has asked for pictures
-        LOGGER.info("%s. The option load_image can give pictures of data that are no files.", sentence)
+        LOGGER.info("%s. The option pictures.load can give pictures of data that are no files.", sentence)

@@ -87,8 +87,8 @@ class LossLogger:
         if self.config.enabled:
             if self.config.html:
                 require("view", "jinja2", "PIL")
-            if self.config.load_image is not None:
-                load_image_function(self.config.load_image)  # which raises here, and not in the middle of training
+            if self.config.pictures.load is not None:
+                load_image_function(self.config.pictures.load)  # which raises here, and not in the middle of training
             self._selection = select_backends(self.config.loggers)
             self._folder = RunFolder(self.config, self._rank, self._give_way)
             leave_to_parent(self, LossLogger._forget)
@@ -315,7 +315,7 @@ class LossLogger:
         return read_without_items(paths[-1]) if paths else None
 
     def close(self) -> list[str]:
-        """Write what is left, close what was opened, within ``close_timeout_seconds``; say what was not delivered.
+        """Write what is left, close what was opened, within ``timeouts.close`` seconds; say what was not delivered.
 
         Returns:
             One sentence for each thing that was not delivered; they are logged as warnings too.
@@ -329,7 +329,7 @@ class LossLogger:
             self._closed = "make a new one"
             self._recorder = None  # what is logged from here on is refused, not lost
         try:
-            undelivered = [] if self._run is None else self._run.close(self.config.close_timeout_seconds)
+            undelivered = [] if self._run is None else self._run.close(self.config.timeouts.close)
         finally:  # also when somebody interrupts it: the run is free again
             if self._folder is not None:
                 self._folder.release()

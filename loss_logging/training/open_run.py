@@ -77,9 +77,8 @@ class OpenRun:
         self._recorder = LossRecorder(
             log,
             sampler if config.log_per_example else lambda batch: _anonymous(sampler(batch)),
-            config.flush_seconds,
+            config.timeouts.flush,
             self._notice,
-            drop_overload=config.overload == "drop",
         )
         return self._recorder
 

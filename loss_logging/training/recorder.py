@@ -45,11 +45,10 @@ _MAX_HELD_ROWS = 2_000_000
 
 class Unwritten(NamedTuple):
     """Records that are not in the log: held in memory, and why; dropped after the disk refused them for too long or
-    because no column takes them; dropped because they came faster than they can be written."""
+    because no column takes them."""
 
     held: int
     dropped: int
-    overload: int
     reason: str = _DISK
 
     def sentences(self) -> list[str]:
@@ -59,7 +58,6 @@ class Unwritten(NamedTuple):
             f"{self.dropped} records are lost: the disk refused them for too long, or they could not be read": (
                 self.dropped
             ),
-            f"{self.overload} records are dropped: they came faster than they can be written": self.overload,
         }
         return [sentence for sentence, records in said.items() if records]
 
@@ -92,7 +90,6 @@ class LossRecorder:
         keep: applied to each batch of records: the rows that are to be written.
         flush_seconds: how old a record may get before it is on disk.
         on_written: called in the small thread after each shard with the last step that it holds.
-        drop_overload: drop what comes faster than it can be written, instead of making ``append`` wait.
     """
 
     def __init__(
@@ -101,8 +98,6 @@ class LossRecorder:
         keep: Callable[[pa.RecordBatch], pa.RecordBatch],
         flush_seconds: float,
         on_written: Callable[[int], None],
-        *,
-        drop_overload: bool = False,
     ) -> None:
         self._log = log
         self._keep = keep
@@ -115,8 +110,6 @@ class LossRecorder:
         self._held: list[pa.RecordBatch] = []
         self._owed: list[_Flush] = []
         self._dropped = 0
-        self._drop_overload = drop_overload
-        self._overload = 0
         self._last_write = time.monotonic()
         self._wake = threading.Event()
         self._reason = _DISK
@@ -154,8 +147,8 @@ class LossRecorder:
         step = index(step)
         if not self.last_step <= step <= LAST_STEP:
             _check_order(step, self.last_step)
-        if self.appended - self._drained > self._limit and not self._has_room(size):
-            return
+        if self.appended - self._drained > self._limit:
+            self._wait_for_room()
         self._pending.append(
             (  # a _Batch in all but name: the plain tuple costs a tenth
                 step,
@@ -177,8 +170,8 @@ class LossRecorder:
         step = index(step)
         if not self.last_step <= step <= LAST_STEP:
             _check_order(step, self.last_step)
-        if self.appended - self._drained > self._limit and not self._has_room(table.num_rows):
-            return
+        if self.appended - self._drained > self._limit:
+            self._wait_for_room()
         self._pending.append(table.set_column(0, SCHEMA.field(0), pa.array(np.full(table.num_rows, step))))
         self._count(step, table.num_rows)
 
@@ -203,24 +196,16 @@ class LossRecorder:
         self.last_step = step
         self.appended += rows
 
-    def _has_room(self, rows: int) -> bool:
-        """Wait until there is room for more, or count what is dropped instead."""
+    def _wait_for_room(self) -> None:
         if self._closed:
             raise LossLoggingError("this LossLogger is closed; make a new one")
         self._wake.set()
-        if self._drop_overload:
-            self._overload += rows
-            warn_once(
-                "overload", "records come faster than they can be written: some are dropped, and counted in reports"
-            )
-            return False
         while self.appended - self._drained > _MAX_PENDING_ROWS and self._thread.is_alive():
             time.sleep(_PAUSE_SECONDS)
-        return True
 
     def _unwritten(self, waiting: int = 0) -> Unwritten:
         held = sum(batch.num_rows for batch in list(self._held)) + waiting
-        return Unwritten(held, self._dropped, self._overload, self._reason)
+        return Unwritten(held, self._dropped, self._reason)
 
     # --- the small thread ---------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 
+from loss_logging.captions.decisions import Decisions
 from loss_logging.captions.reason import DatasetCaptions, FlaggedCaption
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.artifact import write_items, write_report
@@ -17,6 +18,7 @@ from loss_logging.reports.paired_warnings import paired_warnings
 from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, Verdicts, Worst
 from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.facts import RunFacts
+from loss_logging.statistics.captions import CaptionStatistics
 from loss_logging.statistics.run import RunStatistics
 
 __all__ = ["ReportMaker"]
@@ -38,15 +40,10 @@ class ReportMaker:
         self._config = config
         self._log = log
         self._facts = facts
-        self.statistics = RunStatistics(
-            log,
-            block_steps=config.save_every,
-            timestep_scale=config.timestep_scale,
-            memory_limit=config.memory_limit,
-            threads=config.threads,
-            spill_folder=config.records_dir / ".spill",
+        self.statistics = RunStatistics.of(config, log, config.paths.spill)
+        self.captions = CaptionStatistics(
+            self.statistics.queries, log, config.captions, Decisions(own=config.paths.decisions)
         )
-        self.captions = self.statistics.captions(config.captions)
 
     def close(self) -> None:
         """Give the memory back."""

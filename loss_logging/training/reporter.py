@@ -72,7 +72,7 @@ class Reporter:
         self._reply = reply
         self._scalars_through = start.scalars_through
         self._log = RecordLog(self._config.records_dir)
-        self._ranks = AwaitedRanks(self._log, start.run, start.world_size, self._config.rank_timeout_seconds)
+        self._ranks = AwaitedRanks(self._log, start.run, start.world_size, self._config.timeouts.ranks)
         facts = RunFacts(start.config, start.world_size, start.resumed_from)
         self._maker = ReportMaker(self._config, self._log, facts)
         self._backends = Dispatcher(start.backends, self._config)

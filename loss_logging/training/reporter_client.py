@@ -41,6 +41,9 @@ from loss_logging.training.messages import (
 __all__ = ["InlineReporter", "ReporterClient", "ReporterError", "ReporterProcess"]
 
 _SILENT_SECONDS = 60.0
+_GRACE_SECONDS = 5.0
+"""For what is left to do when a process has been killed; it takes milliseconds."""
+
 _MAX_DEATHS = 3
 """Deaths of the reporter without an answer in between, after which the save steps it owes fail."""
 
@@ -140,17 +143,38 @@ class InlineReporter:
         return [*self._replies.undelivered, *self._replies.no_report(self._start)]
 
 
+class _Asked(msgspec.Struct, frozen=True):
+    """A save step, and the Future that waits for its answer."""
+
+    command: Save
+    future: Future[Path | None]
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """A reply of the reporter process, and when it came (`time.monotonic`)."""
+
+    reply: Reply
+    time: float
+
+
 class _Ended(msgspec.Struct, frozen=True):
     """A reporter process closed its output: it finished, or it died."""
 
     process: subprocess.Popen[bytes]
 
 
+class _Overdue(msgspec.Struct, frozen=True):
+    """The time for closing is up."""
+
+    timeout: float
+
+
 class ReporterProcess:
     """A Reporter in ``python -m loss_logging.training.reporter``, started again when it dies.
 
-    One thread owns the process; a second one reads its replies. Callers only put commands into a queue. A process that
-    is started anew gets every save step that is still owed: the log on disk is all that it needs.
+    One thread owns the process and everything that is known of it. Callers, and a thread that reads the replies, only
+    put messages into its queue. A process that is started anew gets every save step that is still owed: the log on disk
+    is all that it needs.
     """
 
     def __init__(self, start: Start, backends: Dispatcher) -> None:
@@ -162,7 +186,7 @@ class ReporterProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._deaths = 0
         self._heard = time.monotonic()
-        self._queue: SimpleQueue[Command | _Ended] = SimpleQueue()
+        self._queue: SimpleQueue[Notice | Close | _Asked | _Said | _Ended | _Overdue] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="loss_logging-reporter", daemon=True)
         self._thread.start()
 
@@ -170,16 +194,16 @@ class ReporterProcess:
         self._queue.put(Notice(step))
 
     def save(self, command: Save, future: Future[Path | None]) -> None:
-        self._replies.expect(command.serial, future)
-        self._queue.put(command)
+        self._queue.put(_Asked(command, future))
 
     def close(self, step: int, timeout: float) -> list[str]:
         self._queue.put(Close(step, timeout))
         self._thread.join(timeout)
         if self._thread.is_alive():
-            if self._process is not None:
-                self._process.kill()
-            self._fail_owed(f"the reporter did not finish within {timeout:.3g} s")
+            self._queue.put(_Overdue(timeout))
+            if (process := self._process) is not None:
+                process.kill()  # a write that this process does not take holds up the thread
+            self._thread.join(_GRACE_SECONDS)
             ended = f"the reporter process did not finish within {timeout:.3g} s and was ended"
             return [ended, *self._replies.no_report(self._start)]
         if not self._replies.closed:
@@ -191,30 +215,54 @@ class ReporterProcess:
 
     def _run(self) -> None:
         self._begin()  # at once: an interpreter that is shutting down, where close() may find us, starts no process
-        while True:
-            self._end_if_silent()
+        while self._closing is None or self._process is not None:
+            if self._queue.empty():  # else an answer may be among what waits
+                self._end_if_silent()
             try:
                 message = self._queue.get(timeout=ALIVE_SECONDS)
             except Empty:
                 continue
-            if isinstance(message, _Ended):
+            if isinstance(message, _Said):
+                self._hear(message)
+            elif isinstance(message, _Ended):
                 if message.process is self._process:
                     self._process = None
                     if not self._finished():
                         self._restart()
-                    if self._closing is not None and self._process is None:
-                        return
-                continue
-            if isinstance(message, Save):
-                self._owed[message.serial] = message
-            elif isinstance(message, Close):
-                self._closing = message
-            if self._process is not None:
-                self._send(message)
+            elif isinstance(message, _Overdue):
+                self._give_up(message)
             else:
-                self._begin()
-            if self._closing is not None and self._process is None:
-                return
+                self._pass_on(message)
+
+    def _hear(self, message: _Said) -> None:
+        self._heard = message.time
+        if isinstance(message.reply, Alive):
+            return
+        self._deaths = 0
+        if isinstance(message.reply, (Saved, Failed)):
+            self._owed.pop(message.reply.serial, None)
+        self._replies(message.reply)
+
+    def _pass_on(self, message: Notice | Close | _Asked) -> None:
+        command: Command
+        if isinstance(message, _Asked):
+            command = message.command
+            self._owed[command.serial] = command
+            self._replies.expect(command.serial, message.future)
+        else:
+            command = message
+            if isinstance(command, Close):
+                self._closing = command
+        if self._process is not None:
+            self._send(command)
+        else:
+            self._begin()
+
+    def _give_up(self, message: _Overdue) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+        self._fail_owed(f"the reporter did not finish within {message.timeout:.3g} s")
 
     def _end_if_silent(self) -> None:
         """A process that says nothing for so long is stopped or stuck; its end has it started again."""
@@ -281,13 +329,7 @@ class ReporterProcess:
             if not line.endswith(b"\n"):  # it died in the middle of a word
                 break
             reply = decode(line)
-            self._heard = time.monotonic()
-            if isinstance(reply, Alive):
-                continue
-            self._deaths = 0
-            if isinstance(reply, (Saved, Failed)):
-                self._owed.pop(reply.serial, None)
-            self._replies(reply)
+            self._queue.put(_Said(reply, time.monotonic()))
             if isinstance(reply, Closed):
                 break
         process.stdout.close()

@@ -14,7 +14,7 @@ from loss_logging.reports.names import by_step, items_path
 from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.facts import RunFacts, write_facts
 from loss_logging.runs.lock import RunLock
-from loss_logging.runs.store.download import bring, holds_another_run
+from loss_logging.runs.store.download import bring, check_store
 from loss_logging.runs.store.upload import forget_versions
 from loss_logging.support.files import remove_leftovers, whole_file
 from loss_logging.support.warn import LOGGER
@@ -40,7 +40,8 @@ class RunFolder:
 
     def __init__(self, config: TrainConfig, rank: Rank, give_way: Callable[[], object]) -> None:
         _make(config)
-        self._others = rank.rank == 0 and config.url is not None and holds_another_run(config)
+        if rank.rank == 0 and config.url is not None:
+            check_store(config)
         self._config = config
         self._rank = rank.rank
         self._world_size = rank.world_size
@@ -133,22 +134,16 @@ class RunFolder:
         self._lock.acquire()
 
     def _leave_behind(self) -> None:
-        """Move an earlier run of the same name out of the way, or refuse to."""
+        """Move an earlier run of the same name out of the way."""
         config = self._config
         self.log.clean()
         reports = config.report_paths()
         used = [*self.log.files(), *reports, *(path for path in map(items_path, reports) if path.exists())]
         delivered = config.paths.delivered
-        if not used and not (self._others and config.existing == "refuse"):
+        if not used:
             ledger.forget(config)
             forget_versions(config)
             return
-        if config.existing == "refuse":
-            self.release()
-            raise LossLoggingError(
-                f"{config.out_dir} holds an earlier run named {config.job_name!r}: call resume(step) before the first "
-                'batch to go on with it, resume(0) to replace it, or set existing="archive" to have it moved away'
-            )
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
         archive = config.paths.archive / f"{config.job_name}-{now}"
         archive.mkdir(parents=True)

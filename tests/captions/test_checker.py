@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from loss_logging.captions.caption import READ_LIMIT, Caption
 from loss_logging.captions.checker import CaptionChecker
-from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.config import CaptionConfig, CaptionRules
 from loss_logging.captions.dataset_checker import DatasetChecker
 from loss_logging.captions.reason import SEVERITIES, Reason
 from loss_logging.captions.rulebook import RULES
@@ -57,7 +57,7 @@ def test_an_empty_caption_has_one_reason() -> None:
 @pytest.mark.parametrize("rule", RULES)
 def test_a_disabled_rule_says_nothing(rule: str) -> None:
     """disabled_rules takes a rule out, and only that one."""
-    checker = CaptionChecker(CaptionConfig(disabled_rules=(rule,), triggers={"trained": "ohwx"}))
+    checker = CaptionChecker(CaptionConfig(rules=CaptionRules(disabled=(rule,)), triggers={"trained": "ohwx"}))
     found = {
         name
         for caption, _ in [*BAD, ("sks", "short")]
@@ -226,11 +226,11 @@ def test_memory_does_not_grow_with_the_captions_seen() -> None:
 
 def test_rules_of_your_own_join() -> None:
     """A callable and a "module:function" are asked like the others, under their own names."""
-    checker = CaptionChecker(CaptionConfig(rules=(f"{__name__}:no_cats",)), rules=[no_dogs])
+    checker = CaptionChecker(CaptionConfig(rules=CaptionRules(own=(f"{__name__}:no_cats",))), rules=[no_dogs])
     verdict = checker.check("a cat and a dog in the snow", "any")
     assert verdict is not None
     assert verdict.rules == ["no_cats", "no_dogs"]
-    off = CaptionConfig(rules=(f"{__name__}:no_cats",), disabled_rules=("no_cats",))
+    off = CaptionConfig(rules=CaptionRules(own=(f"{__name__}:no_cats",), disabled=("no_cats",)))
     assert CaptionChecker(off).check("a cat and a dog in the snow", "any") is None
 
 
@@ -239,9 +239,11 @@ def test_rules_of_installed_packages_join(monkeypatch: pytest.MonkeyPatch) -> No
     point = EntryPoint("no_horses", f"{__name__}:no_dogs", "loss_logging.caption_rules")
     for module in ("checker", "config"):
         monkeypatch.setattr(f"loss_logging.captions.{module}.installed_rules", lambda: {"no_horses": point})
-    verdict = CaptionChecker(CaptionConfig(scores={"no_horses": 0.25})).check("a dog in the deep snow", "any")
+    verdict = CaptionChecker(CaptionConfig(rules=CaptionRules(severities={"no_horses": "info"}))).check(
+        "a dog in the deep snow", "any"
+    )
     assert verdict is not None
-    assert (verdict.rules, verdict.score) == (["no_horses"], 0.25)
+    assert (verdict.rules, verdict.severity) == (["no_horses"], "info")
 
 
 def test_a_rule_that_fails_is_warned_about_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
@@ -289,19 +291,16 @@ def test_a_rule_whose_answer_a_report_cannot_hold_is_warned_about_once(
 )
 def test_rules_that_cannot_be_used_are_refused(rules: tuple[str, ...]) -> None:
     """One that cannot be imported or called, or that takes the name of another, is named."""
-    with pytest.raises(ConfigError, match=r"rules\[0\]|two rules"):
-        CaptionChecker(CaptionConfig(rules=rules))
+    with pytest.raises(ConfigError, match=r"\$\.rules\.own\[0\]: |two rules"):
+        CaptionChecker(CaptionConfig(rules=CaptionRules(own=rules)))
 
 
-def test_rules_are_scored_and_worded_as_the_user_wants() -> None:
-    """severities, scores and messages replace the rule's own."""
-    config = CaptionConfig(
-        severities={"suspicious": "info"}, scores={"suspicious": 0.1}, messages={"suspicious": "Ask Ada. {message}"}
-    )
+def test_rules_are_as_grave_as_the_user_says() -> None:
+    """severities replace the rule's own."""
+    config = CaptionConfig(rules=CaptionRules(severities={"suspicious": "info"}))
     verdict = CaptionChecker(config).check("a dog <unk> in the snow", "any")
     assert verdict is not None
-    assert (verdict.severity, verdict.score) == ("info", pytest.approx(0.1))
-    assert verdict.reasons[0].message.startswith("Ask Ada. Contains '<unk>'")
+    assert verdict.severity == "info"
 
 
 @pytest.mark.parametrize(
@@ -321,7 +320,7 @@ def test_rules_are_scored_and_worded_as_the_user_wants() -> None:
 )
 def test_the_trigger(caption: str, severity: str | None) -> None:
     """Missing, misspelt, in another case, behind what is read, or not the first tag."""
-    config = CaptionConfig(triggers={"me": "ohwx man"}, disabled_rules=("repeated", "truncated"))
+    config = CaptionConfig(triggers={"me": "ohwx man"}, rules=CaptionRules(disabled=("repeated", "truncated")))
     verdict = CaptionChecker(config).check(caption, "me")
     assert (verdict and verdict.severity) == severity
     assert verdict is None or verdict.rules == ["trigger"]
@@ -344,7 +343,7 @@ def test_what_the_trainer_resolves_is_no_left_over(caption: str, syntax: str) ->
     verdict = CaptionChecker().check(caption, "any")
     assert verdict is not None
     assert verdict.rules == ["template"]
-    assert CaptionChecker(msgspec.convert({"syntax": [syntax]}, CaptionConfig)).check(caption, "any") is None
+    assert CaptionChecker(CaptionConfig.from_dict({"reading": {"syntax": [syntax]}})).check(caption, "any") is None
 
 
 def no_cats(caption: Caption) -> Reason | None:

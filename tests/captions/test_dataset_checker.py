@@ -8,9 +8,9 @@ import pytest
 from captions.corpus import GOOD
 
 from loss_logging.captions.comparison import CaptionComparison
-from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.config import CaptionConfig, CaptionRules
 from loss_logging.captions.dataset_checker import CheckedCaptions, DatasetChecker
-from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.ignore import Accepted, IgnoreList
 from loss_logging.captions.names import Profile
 
 ENGLISH = [caption for caption in GOOD["en"] if "\n" not in caption]
@@ -199,23 +199,20 @@ def test_captions_that_all_became_shorter_have_no_language() -> None:
 def test_ignored_reasons_are_counted_and_idle_lines_named() -> None:
     """An ignore list takes reasons out; a line that takes none out is reported."""
     result = checked(
-        [*ENGLISH, "", "### heading of a caption"], ignore=IgnoreList([f"empty {len(ENGLISH)}.png", "long x*"])
+        [*ENGLISH, "", "### heading of a caption"],
+        accepted=Accepted([IgnoreList([f"empty {len(ENGLISH)}.png", "long x*"])]),
     )
     assert result.summary == {"suspicious": 1}
     assert result.ignored == 1
     assert result.warnings == ["the ignore list's line 'long x*' leaves nothing out"]
 
 
-def test_rules_are_switched_off_scored_and_worded() -> None:
-    """disabled_rules, severities, scores and messages are about dataset rules, too."""
+def test_rules_are_switched_off_and_made_graver() -> None:
+    """disabled and severities are about dataset rules, too."""
     long = "a brown dog jumps over the low wall of the garden"
-    config = CaptionConfig(
-        severities={"duplicate": "error"}, scores={"duplicate": 0.9}, messages={"duplicate": "Twice! {message}"}
-    )
-    found = checked([*photos(30), long, long], config).flagged[0]
-    assert (found.severity, found.score) == ("error", pytest.approx(0.9))
-    assert found.details[0].message.startswith("Twice! The same caption as")
-    assert checked([*photos(30), long, long], CaptionConfig(disabled_rules=("duplicate",))).flagged == []
+    config = CaptionConfig(rules=CaptionRules(severities={"duplicate": "error"}))
+    assert checked([*photos(30), long, long], config).flagged[0].severity == "error"
+    assert checked([*photos(30), long, long], CaptionConfig(rules=CaptionRules(disabled=("duplicate",)))).flagged == []
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +229,9 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_memory_is_flat(monkeypatch: pytest.MonkeyPatch) -> None:
     """1,280 captions of 800 characters leave a few hashes behind, as texts go to a file."""
     monkeypatch.setattr("loss_logging.captions.text_store._IN_MEMORY", 1)
-    checker = DatasetChecker(CaptionConfig(disabled_rules=("truncated", "repeated", "common_token", "language")))
+    checker = DatasetChecker(
+        CaptionConfig(rules=CaptionRules(disabled=("truncated", "repeated", "common_token", "language")))
+    )
     pad = " ".join(f"w{i * 7919}" for i in range(100))
 
     def add(start: int, end: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from loss_logging.captions.checker import CaptionChecker
-from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.config import CaptionConfig, CaptionReading
 from loss_logging.captions.dataset_checker import DatasetChecker
 from loss_logging.captions.encoder import TextEncoder, clip_tokenizer
 from loss_logging.captions.reason import Reason
@@ -58,7 +58,7 @@ def test_limits_by_family() -> None:
     for model, limit in {"sd15": 75, "sdxl": 75, "sd3": 255, "flux": 511, "hidream": 127}.items():
         config = msgspec.convert({"model": model}, CaptionConfig)
         assert TextEncoder.of(config).limit == limit
-        assert TextEncoder.of(msgspec.structs.replace(config, max_tokens=225)).limit == 225
+        assert TextEncoder.of(msgspec.structs.replace(config, reading=CaptionReading(max_tokens=225))).limit == 225
 
 
 # What a family reads by itself and with trainers that set another number; CLIP's two tokens and T5's end are taken off.
@@ -94,9 +94,9 @@ def test_families() -> None:
     for name, family in FAMILIES.items():
         assert set(family.trainers) <= set(TRAINERS)
         assert all(TextEncoder.of(CaptionConfig(model=name, trainer=one)).limit > 70 for one in TRAINERS)
-    with pytest.raises(ConfigError, match=r"model is 'qwen_image'; allowed: .*did you mean qwen-image"):
+    with pytest.raises(ConfigError, match=r"got 'qwen_image' .*; allowed: .*did you mean qwen-image"):
         CaptionConfig(model="qwen_image")
-    with pytest.raises(ConfigError, match=r"trainer is 'onetrainr'; allowed: kohya.*did you mean onetrainer"):
+    with pytest.raises(ConfigError, match=r"got .onetrainr. .*allowed: .kohya.*did you mean onetrainer"):
         CaptionConfig(trainer="onetrainr")  # type: ignore[arg-type]
 
 
@@ -140,16 +140,18 @@ def test_the_lost_words_are_shown() -> None:
 
 def test_only_the_first_line_is_read() -> None:
     """Where the trainer reads one line, the others are lost."""
-    verdict = CaptionChecker(CaptionConfig(first_line_only=True)).check("a cat on a sofa\nin the morning sun", "d")
+    verdict = CaptionChecker(CaptionConfig(reading=CaptionReading(first_line_only=True))).check(
+        "a cat on a sofa\nin the morning sun", "d"
+    )
     assert verdict is not None
     assert (verdict.rules, verdict.severity) == (["truncated"], "warning")
 
 
 def test_tokenizers_of_every_kind(tmp_path: Path) -> None:
     """A callable, the name of one, and a tokenizer.json count alike."""
-    config = CaptionConfig(max_tokens=10)
+    config = CaptionConfig(reading=CaptionReading(max_tokens=10))
     given = CaptionChecker(config, tokenizer=count_letters)
-    named = CaptionChecker(CaptionConfig(max_tokens=10, tokenizer=f"{__name__}:count_letters"))
+    named = CaptionChecker(CaptionConfig(reading=CaptionReading(max_tokens=10, tokenizer=f"{__name__}:count_letters")))
     for checker in (given, named):
         verdict = checker.check("a cat on a sofa", "d")
         assert verdict is not None
@@ -158,7 +160,7 @@ def test_tokenizers_of_every_kind(tmp_path: Path) -> None:
     tokenizer = Tokenizer(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(path))
-    by_words = CaptionChecker(CaptionConfig(max_tokens=3, tokenizer=str(path)))
+    by_words = CaptionChecker(CaptionConfig(reading=CaptionReading(max_tokens=3, tokenizer=str(path))))
     verdict = by_words.check("a cat on a sofa", "d")
     assert verdict is not None
     assert verdict.reasons[0].span == (8, 15)
@@ -177,5 +179,5 @@ def test_without_a_tokenizer_the_estimate_is_near() -> None:
 @pytest.mark.parametrize("name", ["no_such_module:f", "json:no_such", "os:sep", "missing.json", "nonsense"])
 def test_a_tokenizer_that_is_none_is_refused(name: str) -> None:
     """The error names it."""
-    with pytest.raises(ConfigError, match="tokenizer: "):
-        CaptionChecker(CaptionConfig(tokenizer=name))
+    with pytest.raises(ConfigError, match=r"\$\.reading\.tokenizer: "):
+        CaptionChecker(CaptionConfig(reading=CaptionReading(tokenizer=name)))

@@ -373,7 +373,7 @@ def test_a_separator_that_stays_in_the_text(tmp_path: Path) -> None:
     write(tmp_path, {"1.txt": "sks, cat, 1,000 shells, sea"})
     for trainer in (None, "kohya", "musubi"):
         assert found(tmp_path, trainer=trainer)["template"] == 1
-    assert found(tmp_path, syntax=["separator"])["template"] == 0
+    assert found(tmp_path, reading={"syntax": ["separator"]})["template"] == 0
     (note,) = check_folder(tmp_path, CaptionConfig(trainer="ai-toolkit")).problems.notes
     assert "sks,  dog" in note
     settings = settings_from_file(write(tmp_path, {"k.toml": SHUFFLED}) / "k.toml")

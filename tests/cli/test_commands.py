@@ -403,3 +403,21 @@ def test_missing_extra_is_named(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert re.search(r"needs the package jinja2; run: pip install .*\[view\]", done.stderr)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["check-captions", "x", "--rows", "many"], "allowed: a whole number"),
+        (["check-captions", "x", "--rows", "-1"], "allowed: a value greater than or equal to 0"),
+        (["check-captions", "x", "--fail-on", "bad"], "'bad' is not one of"),
+        (["view", "x", "--port", "99999999"], "allowed: a value less than or equal to 65535"),
+    ],
+)
+def test_an_impossible_option_is_said_in_words(arguments: list[str], said: str) -> None:
+    """Which option, its value's fault and what is allowed; no words of the library that checks it."""
+    done = loss_logging(*arguments)
+    text = " ".join(done.stderr.replace("│", " ").split())
+    assert done.returncode == 2
+    assert f"Invalid value for '{arguments[2]}': {said}" in text
+    assert not re.search("Input should|Value error", text)

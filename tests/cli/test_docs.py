@@ -25,7 +25,7 @@ def test_blocks(tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     (tmp_path / "train.yaml").write_text(config, "utf-8")
     (tmp_path / "my_data.py").write_text(code, "utf-8")
-    name = TrainConfig.from_file(tmp_path / "train.yaml").load_image
+    name = TrainConfig.from_file(tmp_path / "train.yaml").pictures.load
     check = f"from loss_logging.trackers.pictures import load_image_function as f; print(f({name!r})('1', 'd').shape)"
     done = subprocess.run([sys.executable, "-c", check], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == "(64, 64, 3)\n", done.stderr

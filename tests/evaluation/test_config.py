@@ -26,6 +26,7 @@ from loss_logging import evaluate_dataset, read_report
 from loss_logging.cli.commands import app
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evaluation.config import EvaluateConfig, run_evaluation
+from loss_logging.evaluation.engines import make_engine
 from loss_logging.evaluation.image_batches import ImageBatches
 from loss_logging.integrations.trainers.diffusers import PipelineLoss
 from loss_logging.trackers.memory import MemoryBackend
@@ -158,7 +159,8 @@ def test_archives_beside_files(
     """What is in tar files is evaluated beside what is not; the table beside a tar file is about what is in it."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     folder = shards(photos, tmp_path / "shards")
-    options = {"draws": 1, "paired": False, "engine": engine, "ray": {"num_cpus": 0.5}}
+    given = {"num_cpus": 0.5} if engine == "ray" else {}
+    options = {"draws": 1, "paired": False, "engine": engine, "engine_options": given}
     report = run_evaluation(config(folder, pipeline, tmp_path / "out", **options), progress=False)
     items = {path: item.caption for dataset in report.datasets.values() for path, item in dataset.item_stats.items()}
     assert items == {
@@ -321,15 +323,31 @@ def test_records_of_another_setting_are_not_continued(
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"actors": 0}, r"\$\.ray\.actors: got 0 \(int\); allowed: a whole number, 1 or more"),
-        ({"actor": 2}, r"\$\.ray\.actor is no configuration key; did you mean actors\?"),
-        (2, r"\$\.ray: got 2 \(int\); allowed: a mapping with keys of RayConfig"),
+        ({"actors": 0}, r"\$\.engine_options\.actors: got 0 \(int\); allowed: a whole number, 1 or more"),
+        ({"actor": 2}, r"\$\.engine_options\.actor is no configuration key; did you mean actors\?"),
+        (2, r"\$\.engine_options: got 2 \(int\); allowed: a mapping of the engine's options"),
     ],
 )
 def test_impossible_values_of_the_cluster(section: Any, message: str) -> None:
     """A wrong key of the inner section is named with its whole path."""
     with pytest.raises(ConfigError, match=message):
-        EvaluateConfig.from_dict({"data": "photos", "pipeline": "sdxl", "save_root": "runs", "ray": section})
+        config = EvaluateConfig.from_dict({"data": "p", "pipeline": "x", "save_root": "r", "engine_options": section})
+        make_engine("ray", config.engine_options, "$.engine_options")
+
+
+def test_the_old_section_of_ray_works_with_a_warning() -> None:
+    """`ray:` was the name of the engine's options."""
+    with pytest.warns(DeprecationWarning, match="ray is now engine_options"):
+        config = EvaluateConfig.from_dict({"data": "p", "pipeline": "x", "save_root": "r", "ray": {"actors": 3}})
+    assert config.engine_options == {"actors": 3}
+
+
+def test_an_engine_that_is_not_there() -> None:
+    """The error lists the engines that are installed, and the near miss."""
+    with pytest.raises(
+        ConfigError, match=r"\$\.engine: there is no engine 'rai'; did you mean ray\?; allowed: 'local', 'ray'"
+    ):
+        EvaluateConfig(data="p", pipeline="x", save_root="r", engine="rai")
 
 
 @pytest.mark.long
@@ -341,7 +359,7 @@ def test_on_ray(photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     reports = []
     for engine in ("local", "ray"):
-        options = {"resolution": 16, "device": "cpu", "draws": 2, "ray": {"num_cpus": 0.5}}
+        options = {"resolution": 16, "device": "cpu", "draws": 2, "engine_options": {"num_cpus": 0.5}}
         places = {"data": str(photos), "pipeline": str(pipeline), "save_root": str(tmp_path / engine)}
         file = tmp_path / f"{engine}.yaml"
         file.write_text(yaml.safe_dump(options | places), "utf-8")

@@ -509,7 +509,7 @@ def test_progress_on_standard_error_only_when_asked(shown: bool, capfd: pytest.C
         ({"max_samples": 0}, "max_samples is 0; allowed: None, or 1 and more"),
         ({"draws": 0}, "draws is 0; allowed: 1 and more"),
         ({"draws": 2}, "draws is 2 but compute_fn has no parameter 'draw'"),
-        ({"engine": "spark"}, "engine is 'spark'; allowed: 'local'"),
+        ({"engine": "spark"}, "engine: there is no engine 'spark'; allowed: 'local', 'ray'"),
         ({"job_name": "a/b"}, r"\$.job_name"),
     ],
 )

@@ -54,7 +54,7 @@ def evaluate(root: str | Path, pause: float = 0.0, **options: Any) -> tuple[Loss
             timesteps=t.flatten(), loss_empty=error**2,
         )  # fmt: skip
 
-    config = TrainConfig(job_name="job", save_root=root, loggers=[], flush_seconds=0.01)
+    config = TrainConfig(job_name="job", save_root=root, loggers=[], timeouts={"flush": 0.01})
     loader = options.pop("loader", None) or DataLoader(Images(), batch_size=BATCH)
     defaults: dict[str, Any] = {"job_name": "eval", "draws": DRAWS, "paired": True, "progress": False}
     return evaluate_dataset(compute, loader, config=config, **(defaults | options)), asked

@@ -54,7 +54,7 @@ def report(folder: Path, name: str = "new") -> None:
 def inline(folder: Path, **options: Any) -> LossLogger:
     """A logger that works in this process alone."""
     return LossLogger(
-        **training_run.options(folder, reporter="inline", flush_seconds=0.0001, keep_reports=3, **options)
+        **training_run.options(folder, reporter="inline", timeouts={"flush": 0.0001}, keep_reports=3, **options)
     )
 
 

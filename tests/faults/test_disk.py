@@ -43,7 +43,7 @@ def forbid(disk: Path) -> Callable[[], object]:
 
 
 def logger(disk: Path, **options: Any) -> LossLogger:
-    defaults: dict[str, Any] = {"job_name": "job", "save_root": disk, "loggers": [], "flush_seconds": 0.1}
+    defaults: dict[str, Any] = {"job_name": "job", "save_root": disk, "loggers": [], "timeouts": {"flush": 0.1}}
     return LossLogger(**(defaults | options))
 
 
@@ -169,7 +169,7 @@ def test_trouble_before_the_first_batch(
 
 def test_going_back_on_a_full_disk(disk: Path) -> None:
     """There is no room to rewrite a shard: an error before training begins, and the log keeps what it had."""
-    with logger(disk, flush_seconds=60) as losses:
+    with logger(disk, timeouts={"flush": 60}) as losses:
         log(losses, range(1, 400), pause=0)
     with logger(disk) as losses:
         undo = fill(disk)

@@ -21,7 +21,7 @@ def test_sigterm_is_the_trainers_own(tmp_path: Path) -> None:
     script = """
 seen = []
 signal.signal(signal.SIGTERM, lambda *_: seen.append(len(seen)))
-with LossLogger(**options(root, flush_seconds=60)) as losses:
+with LossLogger(**options(root, timeouts={"flush": 60})) as losses:
     log(losses, 1)
     signal.raise_signal(signal.SIGTERM)
     log(losses, 2)
@@ -51,7 +51,7 @@ def test_an_exit_that_skips_everything(tmp_path: Path) -> None:
     script = """
 from waiting import wait_until
 from loss_logging.records.log import RecordLog
-losses = LossLogger(**options(root, flush_seconds=0.3))
+losses = LossLogger(**options(root, timeouts={"flush": 0.3}))
 for step in range(1, 11):
     log(losses, step)
 wait_until(lambda: RecordLog(losses.config.records_dir).read().num_rows == 10 * BATCH)

@@ -180,7 +180,7 @@ def test_multiprocessing(tmp_path: Path) -> None:
 
 def test_a_fork_while_others_log(tmp_path: Path) -> None:
     """Whatever locks the parent's threads hold at the moment of the fork, the child gets its answers."""
-    losses, done = make(tmp_path, flush_seconds=0.01), threading.Event()
+    losses, done = make(tmp_path, timeouts={"flush": 0.01}), threading.Event()
     logging.getLogger("loss_logging").setLevel(logging.CRITICAL)
 
     def work(thread: int) -> None:
@@ -270,7 +270,7 @@ def test_a_cell_that_is_run_again_takes_over(tmp_path: Path, reporter: str, capl
     """The constructor has rebound the name: the logger that nobody can reach is closed with a warning."""
 
     def cell(interrupted: bool) -> LossLogger:
-        losses = make(tmp_path, reporter=reporter, existing="archive")
+        losses = make(tmp_path, reporter=reporter)
         log(losses, 1)
         if interrupted:
             raise KeyboardInterrupt
@@ -292,7 +292,7 @@ def test_a_cell_that_is_run_again_takes_over(tmp_path: Path, reporter: str, capl
 
 def test_what_was_logged_goes_on_where_it_resumes(tmp_path: Path) -> None:
     """A cell that resumes: what the first logger had not written yet is written first."""
-    first = make(tmp_path, flush_seconds=3600)
+    first = make(tmp_path, timeouts={"flush": 3600})
     for step in (1, 2, 3):
         log(first, step, f"{step}")
     second = make(tmp_path)
@@ -421,7 +421,7 @@ import json
 from multiprocessing import Barrier, get_context
 def rank(i, together):
     os.environ.update(RANK=str(i), WORLD_SIZE="2")
-    losses = LossLogger(**options(root, flush_seconds=0.1))
+    losses = LossLogger(**options(root, timeouts={"flush": 0.1}))
     log(losses, 1)
     losses.count_unlogged(3 * i, "they have no names")
     losses.add_warning(f"said by {i}")

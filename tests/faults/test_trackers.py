@@ -41,7 +41,7 @@ def train(root: Path, loggers: list[Any], events: Mapping[int, Callable[[], obje
 
     A trouble that begins lasts until the test ends it, after this has returned: so nothing here waits for its end.
     """
-    given: dict[str, Any] = {"log_every": 5, "flush_seconds": 0.1, "close_timeout_seconds": CLOSE_SECONDS}
+    given: dict[str, Any] = {"log_every": 5, "timeouts": {"flush": 0.1, "close": CLOSE_SECONDS}}
     losses = LossLogger(job_name="job", save_root=root, loggers=loggers, **(given | options))
     reports = []
     for step in range(1, LAST + 1):
@@ -139,7 +139,8 @@ def test_what_a_killed_reporter_had_taken_is_delivered_by_the_next(tmp_path: Pat
         trouble.unlink()
 
     events = {TROUBLE: lambda: [arrived(tmp_path, FileTracker.name, 20)(), trouble.write_text("hang")], 45: kill}
-    assert train(tmp_path, [{"name": FileTracker.name, "out": str(out)}], events, close_timeout_seconds=30.0) == []
+    timeouts = {"flush": 0.1, "close": 30.0}
+    assert train(tmp_path, [{"name": FileTracker.name, "out": str(out)}], events, timeouts=timeouts) == []
     assert once(lines(out)) == {("report" if step in SAVED else "scalars", step) for step in EVERYTHING}
     assert push_job(latest_reports(tmp_path)["job"], FileTracker.name, progress=False).reports == 0
 
@@ -252,7 +253,7 @@ def test_a_disk_that_has_room_again_in_time(disk: Path, tmp_path: Path) -> None:
         TROUBLE: lambda: [arrived(tmp_path, "tensorboard", 20)(), fill(disk)],
         35: lambda: [time.sleep(0.3), (disk / "ballast").unlink()],
     }
-    assert train(tmp_path, [logger], events, close_timeout_seconds=30.0) == []
+    assert train(tmp_path, [logger], events, timeouts={"flush": 0.1, "close": 30.0}) == []
     assert once(tensorboard_steps(disk)) == EVERYTHING
 
 

@@ -45,7 +45,7 @@ def options(root: str | Path, **more: Any) -> dict[str, Any]:
         "save_root": root,
         "loggers": [],
         "save_every": SAVE,
-        "flush_seconds": FLUSH,
+        "timeouts": {"flush": FLUSH},
     }
     return defaults | more
 

@@ -37,11 +37,9 @@ from loss_logging.pages.content import sections
 from loss_logging.pages.figures import NO_FIGURE
 from loss_logging.pages.items import figures_block, items_block, worst_items
 from loss_logging.pages.render import render
-from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.report import DatasetReport, Job, LossReport, PairedItems, Summary
 from loss_logging.runs.locate import find_run
-from loss_logging.statistics.run import item_history
 from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, Thumbnails, thumbnail
 
 ASSETS = Path(__file__).parents[2] / "loss_logging" / "pages" / "assets"
@@ -276,26 +274,6 @@ def test_ten_thousand_datasets(tmp_path: Path) -> None:
     assert len(page) < 2_000_000
     assert len(block(page, "charts")["datasets"]) == 500
     assert block(page, "items")["rows"] == n
-
-
-def test_history(tmp_path: Path) -> None:
-    """The records of the items asked for, by step; of many records some, the first and last steps within reach."""
-    log = RecordLog(tmp_path)
-    rows = [
-        {"path": path, "dataset": "d", "caption": "c", "loss": float(step), "step": step, "timestep": 0.5}
-        for step in range(1_000)
-        for path in ("a", "b")
-    ]
-    log.write(table_from_records(rows).to_batches())
-    table = item_history(log, [("d", "a"), ("other", "b")], 100)
-    steps = table["step"].to_pylist()
-    assert set(table["path"].to_pylist()) == {"a"}
-    assert set(table["of"].to_pylist()) == {1_000}
-    assert len(steps) == 100
-    assert steps == sorted(steps)
-    assert steps[0] == 0
-    assert steps[-1] >= 980
-    assert item_history(log, [("d", "b")], 5_000)["loss"].to_pylist() == [float(step) for step in range(1_000)]
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def write(root: Path, n: int, datasets: int, *, drag: float = 1.0, wrong: int = 
     """A run of ``n`` items; the first dataset's losses are ``drag`` times the others', captions help but ``wrong``."""
     rng = np.random.default_rng(2)
     place = np.arange(n)
-    options: dict[str, Any] = {"save_every": 10, "captions": {"disabled_rules": ["duplicate", "near_duplicate"]}}
+    options: dict[str, Any] = {"save_every": 10, "captions": {"rules": {"disabled": ["duplicate", "near_duplicate"]}}}
     with LossLogger(job_name="job", save_root=root, loggers=[], reporter="inline", **options) as losses:
         for step in range(1, 21):
             loss = rng.gamma(40, 0.01, n) * np.where(place % datasets == 0, drag, 1.0)

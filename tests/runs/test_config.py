@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from loss_logging import TrainConfig
 from loss_logging.errors import ConfigError
+from loss_logging.runs.locate import config_of
 
 FULL: dict[str, Any] = {
     "job_name": "cats v2 (été)",
@@ -32,7 +34,8 @@ FULL: dict[str, Any] = {
     "prefix": "quality/loss_logging",
     "timestep_scale": 1000,
     "seed": 7,
-    "flush_seconds": 1,
+    "timeouts": {"flush": 1},
+    "pictures": {"most": 8, "load": "my_data:load"},
 }
 
 
@@ -145,9 +148,14 @@ IMPOSSIBLE: list[tuple[str, Any]] = [
     ("timestep_scale", 0),
     ("timestep_scale", float("inf")),
     ("seed", -1),
-    ("flush_seconds", 0),
-    ("flush_seconds", float("inf")),
-    ("close_timeout_seconds", -1),
+    ("timeouts", {"flush": 0}),
+    ("timeouts", {"flush": float("inf")}),
+    ("timeouts", {"close": -1}),
+    ("timeouts", {"clos": 1}),
+    ("timeouts", 3),
+    ("timeouts", None),
+    ("pictures", {"most": 65}),
+    ("pictures", {"load": "load"}),
     ("captions", 3),
     ("captions", None),
 ]
@@ -161,7 +169,7 @@ def test_impossible_values(key: str, value: Any) -> None:
     with pytest.raises(ConfigError) as by_mapping:
         TrainConfig.from_dict({"job_name": "job", "save_root": "runs", key: value})
     assert str(by_keyword.value) == str(by_mapping.value)
-    assert str(by_keyword.value).startswith(f"$.{key}: ")
+    assert re.match(rf"\$\.{key}(\.\w+)?(: | is no configuration key)", str(by_keyword.value))
 
 
 @pytest.mark.parametrize(
@@ -259,6 +267,7 @@ def test_job_name_is_one_file_name_or_refused(name: str) -> None:
     assert path.resolve().parent == config.out_dir.resolve()
 
 
+@pytest.mark.filterwarnings("ignore:pictures is now")  # which was a number
 @given(
     st.dictionaries(
         st.sampled_from([field.name for field in msgspec.structs.fields(TrainConfig)]),
@@ -319,3 +328,55 @@ def test_a_bad_section_is_refused(mapping: dict[str, Any], message: str) -> None
     """A section with a typo, in its name or in a key, is an error that says where it is."""
     with pytest.raises(ConfigError, match=message):
         TrainConfig.from_section(mapping, job_name="a", save_root="b")
+
+
+OLD = [
+    ("flush_seconds", 3600, {"timeouts": {"flush": 3600}}),
+    ("rank_timeout_seconds", 2, {"timeouts": {"ranks": 2}}),
+    ("close_timeout_seconds", 9, {"timeouts": {"close": 9}}),
+    ("pictures", 3, {"pictures": {"most": 3}}),
+    ("load_image", "my_data:load", {"pictures": {"load": "my_data:load"}}),
+    ("existing", "refuse", {}),
+    ("overload", "drop", {}),
+]
+
+
+@pytest.mark.parametrize(("old", "value", "new"), OLD)
+def test_old_spellings_work_with_a_warning(old: str, value: Any, new: dict[str, Any], tmp_path: Path) -> None:
+    """A key of the release before is read as keyword, from a mapping and from a file; the warning names the new one
+    and the user's own line."""
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump({"job_name": "job", "save_root": "runs", old: value}))
+    for make in (
+        lambda: TrainConfig(**{"job_name": "job", "save_root": "runs", old: value}),
+        lambda: TrainConfig.from_dict({"job_name": "job", "save_root": "runs", old: value}),
+        lambda: TrainConfig.from_file(path),
+    ):
+        with pytest.warns(DeprecationWarning, match=f"^{old} (is now|has no effect)") as said:
+            assert make() == build(**new)
+        assert [warning.filename for warning in said] == [__file__]
+
+
+def test_old_spellings_of_several_keys_meet_in_one_group() -> None:
+    """Old keys of one group go together with each other and with new keys of the group."""
+    with pytest.warns(DeprecationWarning, match="is now"):
+        config = build(flush_seconds=1, close_timeout_seconds=2, timeouts={"ranks": 3}, pictures=4, load_image="a:b")
+    assert config == build(timeouts={"flush": 1, "close": 2, "ranks": 3}, pictures={"most": 4, "load": "a:b"})
+    with pytest.raises(ConfigError, match=r"\$\.flush_seconds: given as timeouts\.flush, too"):
+        build(flush_seconds=1, timeouts={"flush": 2})
+
+
+def test_old_attributes_are_read_with_a_warning() -> None:
+    """A backend that asks for a key by its old name gets its value; a name that there never was is an error."""
+    config = build(timeouts={"flush": 7})
+    with pytest.warns(DeprecationWarning, match=r"flush_seconds is now timeouts\.flush"):
+        assert config.flush_seconds == 7
+    with pytest.raises(AttributeError, match="flush_secnds"):
+        config.flush_secnds  # noqa: B018
+
+
+def test_reports_of_the_release_before_are_read_without_a_warning(tmp_path: Path) -> None:
+    """What wrote the old spelling is an old run, and no user of today."""
+    old = {"job_name": "job", "save_root": "elsewhere", "flush_seconds": 3, "pictures": 2, "unknown": 1}
+    config = config_of(build(save_root=tmp_path), old)
+    assert (config.timeouts.flush, config.pictures.most, config.save_root) == (3, 2, tmp_path)

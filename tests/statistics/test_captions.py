@@ -141,7 +141,7 @@ def test_each_caption_is_checked_once(run: Any, monkeypatch: pytest.MonkeyPatch)
 def test_rules_are_switched_off_and_ignored(run: Any) -> None:
     """disabled_rules and ignore are about rules that compare captions, too."""
     captions = [*ENGLISH[:20], TWIN, TWIN]
-    assert run(disabled_rules=["duplicate"]).save("d", captions).flagged_summary == {}
+    assert run(rules={"disabled": ["duplicate"]}).save("d", captions).flagged_summary == {}
     report = run(ignore=["duplicate 20.png"]).save("d", captions)
     assert report.flagged_summary == {"duplicate": 1}
     assert [flagged.path for flagged in report.flagged] == ["21.png"]
@@ -160,7 +160,7 @@ def test_what_is_too_much_to_compare_is_said(run: Any, monkeypatch: pytest.Monke
 def test_without_rules_that_compare_nothing_is_remembered(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Switched off, they cost no memory."""
     monkeypatch.delattr("loss_logging.captions.comparison.CaptionComparison.keep")
-    assert run(disabled_rules=[*DATASET_RULES]).save("d", [TWIN, TWIN]).flagged_summary == {}
+    assert run(rules={"disabled": [*DATASET_RULES]}).save("d", [TWIN, TWIN]).flagged_summary == {}
 
 
 def test_what_is_found_does_not_depend_on_when_it_was_asked_for(run: Any) -> None:
@@ -179,7 +179,11 @@ def test_what_is_found_does_not_depend_on_when_it_was_asked_for(run: Any) -> Non
 def test_a_rule_of_the_users_costs_no_report(tmp_path: Path) -> None:
     """Whatever it answers, reports are written, and hold what the other rules say."""
     losses = LossLogger(
-        job_name="run", save_root=tmp_path, loggers=[], reporter="inline", captions={"rules": [f"{__name__}:is_marked"]}
+        job_name="run",
+        save_root=tmp_path,
+        loggers=[],
+        reporter="inline",
+        captions={"rules": {"own": [f"{__name__}:is_marked"]}},
     )
     captions = ["a cat <unk> with a watermark", "a dog on a sofa with a watermark"]
     losses.log_batch(1, [0.5, 0.2], paths=["a.png", "b.png"], datasets="d", captions=captions)

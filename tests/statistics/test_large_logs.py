@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from loss_logging import LossLogger, read_report
 from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.decisions import Decisions
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.items import read_items
 from loss_logging.statistics import queries
 from loss_logging.statistics import run as statistics
+from loss_logging.statistics.captions import CaptionStatistics
 from loss_logging.training import report_maker
 
 SIXTEENTHS = st.integers(1, 64).map(lambda n: n / 16)  # their sums are exact, in whatever order
@@ -54,7 +56,9 @@ def test_a_log_in_parts_has_the_same_report(
     write(log, rows[::2])
     write(log, rows[1::2])
     direct, parts = (run_statistics(log, spill_folder=folder / name) for name in (".spill", ".spill2"))
-    captions, captions_in_parts = direct.captions(CaptionConfig()), parts.captions(CaptionConfig())
+    captions, captions_in_parts = (
+        CaptionStatistics(one.queries, log, CaptionConfig(), Decisions()) for one in (direct, parts)
+    )
     for through in (8, 17):
         direct.advance(through)
         captions.check()

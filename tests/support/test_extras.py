@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
+from configparser import ConfigParser
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from loss_logging.support import extras
 
@@ -29,3 +35,46 @@ def test_a_folder_of_the_name_is_no_package(tmp_path: Path) -> None:
     code = "from loss_logging.support.extras import is_installed; print(is_installed('wandb_of_nobody'))"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def installed_from_an_index(name: str) -> object:
+    """This installation, without a note of where it came from."""
+
+    class Installed:
+        requires = metadata.distribution(name).requires
+
+        def read_text(self, file: str) -> None:
+            return None
+
+    return Installed()
+
+
+SETUP = ConfigParser()
+SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
+
+
+@pytest.mark.parametrize("extra", sorted(set(SETUP["options.extras_require"]) - {"cli"}))
+def test_no_hint_names_us_on_an_index(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody noted what was installed, a hint names the extra's packages: ours may be anybody's."""
+    monkeypatch.setattr(extras, "distribution", installed_from_an_index)
+    command = extras.install_command(f"loss-logging[{extra}]")
+    program, action, *packages = shlex.split(command)
+    assert (program, action) == ("pip", "install")
+    assert packages
+    for package in packages:
+        named = Requirement(package)
+        assert canonicalize_name(named.name) != "loss-logging"
+        assert named.marker is None or "extra" not in str(named.marker)
+
+
+def test_no_text_installs_us_from_an_index() -> None:
+    """No message, page or example says `pip install loss-logging`, and no package has us fetched."""
+    folders = ("loss_logging", "integrations", "docs", "examples", "README.md", "CONTRIBUTING.md")
+    files = [file for name in folders for file in [ROOT / name, *(ROOT / name).rglob("*")] if file.is_file()]
+    for file in files:
+        if file.suffix in {".py", ".md", ".toml", ".html", ".js", ".yaml"}:
+            text = file.read_text("utf-8")
+            assert not re.search(r"(?:pip|uv|pipx)[\w ]* install [^\n]*[\"' ]loss[-_]logging(?![-_/\w])(?! @)", text), (
+                file
+            )
+            assert not re.search(r"dependencies = \[[^\]]*[\"']loss[-_]logging[\"'\[<>=~!]", text), file

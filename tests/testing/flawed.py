@@ -20,7 +20,6 @@ class FileBackend:
 
     def __init__(self, config: TrainConfig) -> None:
         self._path = config.out_dir / "file.jsonl"
-        self._rows = config.max_table_rows
         self._closed = False
 
     @classmethod
@@ -30,7 +29,7 @@ class FileBackend:
     def write(self, report: LossReport) -> None:
         if self.flaw == "text":
             "".join(flagged.caption for flagged in report.flagged).encode()
-        limit = 100 if self.flaw == "rows" else self._rows
+        limit = 100 if self.flaw == "rows" else None
         tables = {name: table.rows[:limit] for name, table in report.tables.items()}
         json.dumps([*tables.values()], default=repr)
         self._append(*({"table": name, "step": report.job.step, "rows": len(rows)} for name, rows in tables.items()))

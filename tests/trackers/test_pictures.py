@@ -142,8 +142,8 @@ def test_data_that_are_no_images_are_no_trouble(tmp_path: Path, caplog: pytest.L
 def test_so_many_and_no_more(tmp_path: Path) -> None:
     """At most ``pictures`` of each ranking; 0 makes none, and looks at no file."""
     paths = [write(tmp_path / f"{i}.png") for i in range(5)]
-    assert len(pictures(tmp_path, *paths, pictures=3)) == 3
-    assert pictures(tmp_path, *paths, pictures=0) == []
+    assert len(pictures(tmp_path, *paths, pictures={"most": 3})) == 3
+    assert pictures(tmp_path, *paths, pictures={"most": 0}) == []
 
 
 def test_the_same_picture_is_not_made_again(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_the_same_picture_is_not_made_again(tmp_path: Path) -> None:
 
 
 def load(path: str, dataset: str) -> Any:
-    """What the tests give as load_image."""
+    """What the tests give as pictures.load."""
     if path == "slow":
         GO_ON.wait(30)
     results: dict[str, Callable[[], Any]] = {
@@ -181,7 +181,7 @@ def test_load_image(tmp_path: Path) -> None:
     """It may give a Pillow image, an array, bytes, a path or nothing; what it raises is the reason."""
     file = write(tmp_path / "1.png")
     names = ["pillow", "array", "grey array", "bytes", str(file), "none", "raises", "nonsense"]
-    made = pictures(tmp_path, *names, load_image="test_pictures:load")
+    made = pictures(tmp_path, *names, pictures={"load": "test_pictures:load"})
     assert [opened(picture).size for picture in made[:5]] == [(PIXELS, PIXELS), (40, 30), (40, 30), (10, 10), (64, 48)]
     assert [picture.image for picture in made[5:]] == [None] * 3
     assert "KeyError: 'no such item'" in made[6].reason
@@ -189,16 +189,17 @@ def test_load_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["no.such.module:load", "test_pictures:no_such_function", "test_pictures:PIXELS"])
-def test_a_wrong_load_image_is_said_at_once(name: str, tmp_path: Path) -> None:
+def test_a_wrong_load_image_is_said_at_once(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A function that is not there raises when the logger is made, not in the middle of training."""
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "train.py", raising=False)
     with pytest.raises(ConfigError, match=name):
-        LossLogger(job_name="j", save_root=tmp_path, loggers=[], load_image=name)
+        LossLogger(job_name="j", save_root=tmp_path, loggers=[], pictures={"load": name})
     with pytest.raises(ConfigError, match=r"package\.module:function"):
-        TrainConfig(job_name="j", save_root=tmp_path, load_image="load")
+        TrainConfig(job_name="j", save_root=tmp_path, pictures={"load": "load"})
 
 
 def test_a_function_of_the_script_is_refused(tmp_path: Path) -> None:
-    """A script is not imported a second time for its load_image, which would run it again."""
+    """A script is not imported a second time for its pictures.load, which would run it again."""
     script = tmp_path / "train.py"
     script.write_text(
         "from loss_logging.trackers.pictures import load_image_function\n"
@@ -216,18 +217,18 @@ def test_a_slow_source_holds_nothing_up(
 ) -> None:
     """A report goes out without the pictures that are not there in time, and the next one does not wait for them."""
     monkeypatch.setattr("loss_logging.trackers.pictures._SECONDS", 0.2)
-    maker_ = maker(tmp_path, load_image="test_pictures:load")
+    maker_ = maker(tmp_path, pictures={"load": "test_pictures:load"})
     assert [p.path for p in maker_.added_to(report("pillow", "slow", "array")).pictures] == ["pillow"]
     assert maker_.added_to(report("array")).pictures == []
     assert "take so long" in caplog.text
-    GO_ON.set()
+    sys.modules["test_pictures"].GO_ON.set()  # load_image has imported this module under that name
     assert maker_._busy is not None
     maker_._busy.join()
 
 
 def test_an_image_that_ends_the_process_does_so_once(tmp_path: Path) -> None:
     """A process that died while it made pictures leaves a mark, and the next one makes none."""
-    config = {"job_name": "j", "save_root": str(tmp_path), "load_image": "dies:load"}
+    config = {"job_name": "j", "save_root": str(tmp_path), "pictures": {"load": "dies:load"}}
     (tmp_path / "dies.py").write_text("import os\ndef load(path, dataset): os._exit(139)\n")
     code = (
         "from loss_logging import TrainConfig; from loss_logging.trackers.pictures import PictureMaker\n"

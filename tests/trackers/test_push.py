@@ -40,7 +40,7 @@ def _collect_garbage() -> Iterator[None]:
 
 def train(root: Path, steps: range = range(1, 39), resume: int | None = None, **options: Any) -> list[str]:
     """Train on ``steps``; returns what close() says."""
-    given: dict[str, Any] = {"loggers": [], "log_every": 4, "reporter": "inline", "flush_seconds": 0.1}
+    given: dict[str, Any] = {"loggers": [], "log_every": 4, "reporter": "inline", "timeouts": {"flush": 0.1}}
     with LossLogger(job_name="job", save_root=root, **(given | options)) as losses:
         if resume is not None:
             losses.resume(resume)
@@ -88,7 +88,7 @@ def test_only_once(tmp_path: Path) -> None:
 
 def test_a_report_that_is_refused_is_said_and_tried_again(tmp_path: Path) -> None:
     """The others arrive, the exit status and a sentence tell of the one, and the next push delivers it alone."""
-    train(tmp_path, loggers=[tracker(tmp_path)], close_timeout_seconds=1.0)
+    train(tmp_path, loggers=[tracker(tmp_path)], timeouts={"close": 1.0})
     Ledger.of(TrainConfig(job_name="job", save_root=tmp_path), TRACKER).path.unlink()
     (tmp_path / "tracker.txt").unlink()
     (tmp_path / "tracker.trouble").write_text("reject")

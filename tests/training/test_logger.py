@@ -112,7 +112,7 @@ def test_on_but_unused(tmp_path: Path) -> None:
 
 def test_an_exception_inside_the_block(tmp_path: Path) -> None:
     """It comes out as it is, after everything was written."""
-    with pytest.raises(ZeroDivisionError), logger(tmp_path, flush_seconds=3600) as losses:
+    with pytest.raises(ZeroDivisionError), logger(tmp_path, timeouts={"flush": 3600}) as losses:
         log(losses, 1)
         raise ZeroDivisionError
     assert stored(tmp_path) == [1, 1]
@@ -238,7 +238,7 @@ def test_log_records(tmp_path: Path) -> None:
 def test_means_between_the_reports(tmp_path: Path, reporter: str) -> None:
     """Every record enters one mean per dataset and window, step 0 as well, with the report or between; none twice."""
     memory = MemoryBackend()
-    with logger(tmp_path, loggers=[memory], log_every=5, flush_seconds=0.05, reporter=reporter) as losses:
+    with logger(tmp_path, loggers=[memory], log_every=5, timeouts={"flush": 0.05}, reporter=reporter) as losses:
         for step in range(24):
             log(losses, step, loss=float(step), n=1)
             if step in (10, 17):

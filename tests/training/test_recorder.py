@@ -157,7 +157,7 @@ def test_batches_come_out_in_order(tmp_path_factory: pytest.TempPathFactory, bat
                 }
             )
     assert recorder.rows() == expected
-    assert recorder.close(20) == Unwritten(0, 0, 0)
+    assert recorder.close(20) == Unwritten(0, 0)
 
 
 def test_tables_and_batches_keep_their_order(recorder: Recorder) -> None:
@@ -280,7 +280,7 @@ def test_flush_comes_after_the_disk(recorder: Recorder) -> None:
     for round_ in range(1, 4):
         for _ in range(40):
             recorder.take(round_)
-        assert recorder.flushed() == (Unwritten(0, 0, 0), round_ * 80)
+        assert recorder.flushed() == (Unwritten(0, 0), round_ * 80)
     assert recorder.written == [1, 2, 3]
 
 
@@ -297,7 +297,7 @@ def test_close_writes_what_is_left_and_ends_the_thread(tmp_path: Path) -> None:
     """Nothing is lost without a flush, and no thread stays."""
     recorder = Recorder(tmp_path, keep=lambda batch: batch.slice(0, 1))
     recorder.take()
-    assert recorder.close(20) == Unwritten(0, 0, 0)
+    assert recorder.close(20) == Unwritten(0, 0)
     assert recorder.log.read().num_rows == 1
     assert not recorder._thread.is_alive()
 
@@ -327,12 +327,12 @@ def test_records_wait_for_a_full_disk(
     disk = Disk(monkeypatch)
     for step in range(3):
         recorder.take(step)
-        assert recorder.flushed() == (Unwritten(2 * step + 2, 0, 0), 0)
+        assert recorder.flushed() == (Unwritten(2 * step + 2, 0), 0)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "No space left on device" in caplog.text
     disk.full = False
     recorder.take(3)
-    assert recorder.flushed() == (Unwritten(0, 0, 0), 8)
+    assert recorder.flushed() == (Unwritten(0, 0), 8)
     assert [row["step"] for row in recorder.rows()] == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
@@ -343,45 +343,41 @@ def test_the_oldest_are_given_up(recorder: Recorder, monkeypatch: pytest.MonkeyP
     for step in range(6):
         recorder.take(step)
         recorder.flushed()
-    assert recorder.flushed() == (Unwritten(6, 6, 0), 0)
+    assert recorder.flushed() == (Unwritten(6, 6), 0)
     disk.full = False
     assert [row["step"] for row in recorder.rows()] == [3, 3, 4, 4, 5, 5]
-    assert recorder.close(20) == Unwritten(0, 6, 0)
+    assert recorder.close(20) == Unwritten(0, 6)
 
 
 def test_close_says_what_the_disk_did_not_take(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records that are still held when the run ends are counted."""
     disk = Disk(monkeypatch)
     recorder.take()
-    assert recorder.close(20) == Unwritten(2, 0, 0)
+    assert recorder.close(20) == Unwritten(2, 0)
     disk.full = False
 
 
-@pytest.mark.parametrize("drop", [False, True])
-def test_the_backlog_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drop: bool) -> None:
-    """A trainer that is faster than the thread waits, or loses counted records, but memory stays bounded."""
+def test_the_backlog_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trainer that is faster than the thread waits; memory stays bounded and no record is lost."""
     monkeypatch.setattr(module, "_MAX_PENDING_ROWS", 50)
     gate = threading.Event()
-    recorder = Recorder(tmp_path, keep=lambda batch: (gate.wait(20), batch)[1], drop_overload=drop)
+    recorder = Recorder(tmp_path, keep=lambda batch: (gate.wait(20), batch)[1])
     taken = threading.Thread(target=lambda: [recorder.take(step) for step in range(200)])
     taken.start()
     taken.join(1.0)
-    assert taken.is_alive() is not drop
+    assert taken.is_alive()
     assert recorder.appended - recorder._drained <= 52 + 32
     gate.set()
     taken.join(20)
-    unwritten = recorder.close(20)
-    rows = recorder.log.read().num_rows
-    assert rows + unwritten.overload == 400
-    assert (unwritten.overload > 0) is drop
-    assert unwritten[:2] == (0, 0)
+    assert recorder.close(20) == Unwritten(0, 0)
+    assert recorder.log.read().num_rows == 400
 
 
 def test_what_comes_after_close_is_refused(tmp_path: Path) -> None:
     """A batch of another thread's that comes too late is not lost in silence, and waits for nothing."""
     recorder = Recorder(tmp_path)
     recorder.take()
-    assert recorder.close(20) == Unwritten(0, 0, 0)
+    assert recorder.close(20) == Unwritten(0, 0)
     with pytest.raises(LossLoggingError, match="is closed"):
         recorder.take()
     with pytest.raises(LossLoggingError, match="is closed"):

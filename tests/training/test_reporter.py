@@ -62,7 +62,7 @@ def nothing_stays() -> Iterator[None]:
 
 
 def logger(folder: Path, **options: Any) -> LossLogger:
-    defaults: dict[str, Any] = {"job_name": "run", "save_root": folder, "loggers": [], "close_timeout_seconds": 30.0}
+    defaults: dict[str, Any] = {"job_name": "run", "save_root": folder, "loggers": [], "timeouts": {"close": 30.0}}
     return LossLogger(**(defaults | options))
 
 
@@ -153,7 +153,7 @@ def test_the_reporter_leaves_the_processor_to_training(tmp_path: Path) -> None:
         log(losses, 1)
         assert losses.save_step(1).result(30) is not None
         (process,) = reporters()
-        assert process.nice() == psutil.Process().nice() + 10
+        assert process.nice() == min(psutil.Process().nice() + 10, 19)  # the most there is
         group = Path(f"/proc/{process.pid}/autogroup")
         if group.exists() and group.read_text("ascii").strip():
             assert group.read_text("ascii").split()[-1] == "10"
@@ -244,7 +244,7 @@ def test_three_deaths_fail_the_oldest_save_step_alone(tmp_path: Path, monkeypatc
 def test_no_reporter_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executable: str) -> None:
     """Where none can be started the records are kept, close() says so and does not wait for the whole timeout."""
     monkeypatch.setattr(sys, "executable", executable)
-    losses = logger(tmp_path, close_timeout_seconds=HOURS)
+    losses = logger(tmp_path, timeouts={"close": HOURS})
     for step in range(50):
         log(losses, step)
     with pytest.raises(ReporterError, match="no report for step 49"):
@@ -277,7 +277,7 @@ def test_killed_while_closing(tmp_path: Path) -> None:
     """A reporter that dies before it could say what it delivered is told about, and not waited for."""
     note = tmp_path / "note"
     options = {"name": "test_reporter:HungAtClose", "note": str(note)}
-    losses = logger(tmp_path, loggers=[options], close_timeout_seconds=HOURS)
+    losses = logger(tmp_path, loggers=[options], timeouts={"close": HOURS})
     log(losses, 1)
     losses.save_step(1).result(30)
     killer = threading.Thread(target=lambda: os.kill(int(wait_until(lambda: note.exists() and note.read_text())), 9))
@@ -290,7 +290,7 @@ def test_killed_while_closing(tmp_path: Path) -> None:
 def test_a_hung_backend_does_not_hold_up_the_end(tmp_path: Path) -> None:
     """close() keeps its time limit, ends the process, and names what it waited for."""
     options = {"name": "test_reporter:HungAtClose", "note": str(tmp_path / "note")}
-    losses = logger(tmp_path, loggers=[options], close_timeout_seconds=1.5)
+    losses = logger(tmp_path, loggers=[options], timeouts={"close": 1.5})
     log(losses, 1)
     losses.save_step(1).result(30)
     undelivered = losses.close()  # the backend never comes back
@@ -300,7 +300,7 @@ def test_a_hung_backend_does_not_hold_up_the_end(tmp_path: Path) -> None:
 
 def test_a_stopped_reporter_does_not_hold_up_the_end(tmp_path: Path) -> None:
     """Suspended, it is ended when the time is up, and the save step that it owes fails in words."""
-    losses = logger(tmp_path, close_timeout_seconds=1.0)
+    losses = logger(tmp_path, timeouts={"close": 1.0})
     log(losses, 1)
     losses.save_step(1).result(30)
     (process,) = reporters()
@@ -330,7 +330,7 @@ from waiting import wait_until
 from loss_logging import LossLogger
 
 def make(**options):
-    return LossLogger(**(dict(job_name="run", save_root=sys.argv[1], loggers=[], flush_seconds=0.2) | options))
+    return LossLogger(**(dict(job_name="run", save_root=sys.argv[1], loggers=[], timeouts={"flush": 0.2}) | options))
 
 def log(losses, step):
     losses.log_batch(step, [0.5, 0.25], paths=["a", "b"], datasets="d", captions=["one cat", "two cats"])
@@ -385,7 +385,9 @@ with make() as losses:
 
 def test_a_script_without_a_with_block(tmp_path: Path) -> None:
     """What was logged and asked for before the interpreter ends is written, also when that is at once."""
-    finish(train(tmp_path, "losses = make(flush_seconds=60)\nlog(losses, 1)\nlosses.save_step(1)\nlog(losses, 2)\n"))
+    finish(
+        train(tmp_path, "losses = make(timeouts={'flush': 60})\nlog(losses, 1)\nlosses.save_step(1)\nlog(losses, 2)\n")
+    )
     assert report(tmp_path, 1)["global"]["count"] == 2
     assert RecordLog(tmp_path / "loss_logging" / "records" / "run").read()["step"].to_pylist() == [1, 1, 2, 2]
 
@@ -395,7 +397,7 @@ def test_an_exception_in_training(tmp_path: Path) -> None:
     process = train(
         tmp_path,
         """
-with make(flush_seconds=60) as losses:
+with make(timeouts={"flush": 60}) as losses:
     log(losses, 1)
     losses.save_step(1)
     log(losses, 2)

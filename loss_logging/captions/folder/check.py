@@ -15,12 +15,13 @@ import msgspec
 from loss_logging.captions.caption import READ_LIMIT
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.dataset_checker import CheckedCaptions, DatasetChecker
+from loss_logging.captions.decisions import Decisions
 from loss_logging.captions.folder.image_suffixes import TEXTS
 from loss_logging.captions.folder.problems import PROBLEMS, FolderProblem, FolderProblems, ProblemKind, there_is
 from loss_logging.captions.folder.read import CaptionedFile, class_tokens, read_captioned_folder
 from loss_logging.captions.folder.repair import Repairer
 from loss_logging.captions.folder.trainer_settings import TrainerSettings, trainer_settings
-from loss_logging.captions.ignore import IgnoreList
+from loss_logging.captions.ignore import Accepted, IgnoreList
 from loss_logging.captions.reason import SEVERITIES, FlaggedCaption, Reason, Severity
 from loss_logging.captions.text_store import TextStore
 from loss_logging.captions.trainers import Trainer
@@ -73,16 +74,24 @@ class FolderCheck:
         problems: what is wrong with files.
         repairer: what was, or would be, repaired; None where nobody asked for it.
         places: where each caption is from.
+        accepted: what a person has found to be fine.
     """
 
     def __init__(
-        self, root: str, captions: CheckedCaptions, problems: FolderProblems, repairer: Repairer | None, places: _Places
+        self,
+        root: str,
+        captions: CheckedCaptions,
+        problems: FolderProblems,
+        repairer: Repairer | None,
+        places: _Places,
+        accepted: Accepted,
     ) -> None:
         self.root = root
         self.captions = captions
         self.problems = problems
         self.repairer = repairer
         self._places = places
+        self._accepted = accepted
 
     @property
     def is_empty(self) -> bool:
@@ -108,14 +117,13 @@ class FolderCheck:
             for flagged, place in zip(self.captions.flagged, places, strict=True):
                 yield from (_about_caption(flagged, r, place) for r in flagged.details if r.severity == severity)
 
-    def add(self, reasons: Mapping[tuple[str, str, str], Reason], ignore: IgnoreList | None = None) -> None:
-        """Add what somebody else found about captions of the folder.
+    def add(self, reasons: Mapping[tuple[str, str, str], Reason]) -> None:
+        """Add what somebody else found about captions of the folder, but for what a person has found to be fine.
 
         Args:
             reasons: by path (relative to the folder), dataset and caption.
-            ignore: what is fine as it is.
         """
-        wanted = {key: r for key, r in reasons.items() if ignore is None or not ignore.ignores(r.rule, key[0])}
+        wanted = {key: r for key, r in reasons.items() if not self._accepted.accepts(r.rule, key[0], key[2])}
         verdicts = {(one.path, one.dataset, one.caption): tuple(one.details) for one in self.captions.flagged}
         for key, reason in wanted.items():
             verdicts[key] = (*verdicts.get(key, ()), reason)
@@ -196,7 +204,8 @@ def check_folder(
         path, path_column, caption_column: as for `read_captioned_folder`.
         config: what counts as bad; the defaults when None.
         trainer: how the trainer of the configuration is set up; as it is by itself when None.
-        ignore: what is fine as it is, images and files by their path below ``path``.
+        ignore: what is fine as it is, images and files by their path below ``path``. What was decided about single
+            images (`Decisions`) is not shown either.
         repair: whether to repair caption files (see `Repairer`), or to only note what would be repaired.
         each: is told of each caption that is checked: the image's path below ``path``, where it is from, and what is
             the same for images that are the same to the last byte.
@@ -216,16 +225,16 @@ def check_folder(
     """
     root = os.path.normpath(path)
     folder = Path(root) if Path(root).is_dir() else Path(root).parent
-    ignore = ignore or IgnoreList()
+    config = config or CaptionConfig()
+    accepted = Accepted([IgnoreList(config.ignore), ignore or IgnoreList()], Decisions(folder))
 
     def is_ignored(kind: ProblemKind, file: str) -> bool:
-        return kind != "nothing_read" and ignore.ignores(kind, _relative(file, str(folder)))
+        return kind != "nothing_read" and accepted.accepts(kind, _relative(file, str(folder)))
 
     problems = FolderProblems(ignores=is_ignored)
     repairer = Repairer(folder, problems, write=repair == "write") if repair else None
-    config = config or CaptionConfig()
     settings = trainer_settings(config, trainer)
-    checker = DatasetChecker(_with_syntax(config, settings), ignore=ignore)
+    checker = DatasetChecker(_with_syntax(config, settings), accepted=accepted)
     places, tokens, left = _Places(), _ClassTokens(settings), _NotTrained()
     found = False
     files = read_captioned_folder(
@@ -249,7 +258,7 @@ def check_folder(
     left.tell(problems)
     if not found:
         problems.add("nothing_read", root, f"holds no images or captions that are read{there_is(problems)}")
-    return FolderCheck(str(folder), checker.finish(), problems, repairer, places)
+    return FolderCheck(str(folder), checker.finish(), problems, repairer, places, accepted)
 
 
 def _with_syntax(config: CaptionConfig, settings: TrainerSettings | None) -> CaptionConfig:
@@ -257,8 +266,9 @@ def _with_syntax(config: CaptionConfig, settings: TrainerSettings | None) -> Cap
     if settings is None:
         return config
     trainers = [settings.trainer, *settings.folders.values()]
-    resolved = dict.fromkeys([*config.syntax, *(name for trainer in trainers for name in trainer.resolves)])
-    return msgspec.structs.replace(config, syntax=tuple(resolved), trainer=settings.trainer.name)
+    resolved = dict.fromkeys([*config.reading.syntax, *(name for trainer in trainers for name in trainer.resolves)])
+    reading = msgspec.structs.replace(config.reading, syntax=tuple(resolved))
+    return msgspec.structs.replace(config, reading=reading, trainer=settings.trainer.name)
 
 
 class _NotTrained:

@@ -56,7 +56,7 @@ def _first_line(caption: Caption) -> Reason | None:
     if "\n" not in caption.text or caption.text.partition("\n")[0].strip():
         return None
     message = "The first line is blank, and trainers that read one line get nothing: remove it."
-    if caption.config.first_line_only:
+    if caption.config.reading.first_line_only:
         return _reason(message, (0, caption.text.index("\n") + 1))
     return Reason("empty", "info", 0.2, message, (0, caption.text.index("\n") + 1))
 

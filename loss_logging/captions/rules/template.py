@@ -84,7 +84,7 @@ _STRUCTURED = re.compile(r"\s*[\[{]\s*[\"{\[]")
 def template(caption: Caption) -> Reason | None:
     """``[trigger]``, ``[name]``, ``__animal__``, ``{a|b}``, ``{name}``, ``<lora:cat:1>``, ``(cat:1.2)``, "[insert ..]".
 
-    ``CaptionConfig.syntax`` names what the trainer resolves. Tags such as ``saber (fate)``, ``@__@`` and ``:{``, a
+    ``CaptionReading.syntax`` names what the trainer resolves. Tags such as ``saber (fate)``, ``@__@`` and ``:{``, a
     ratio of (16:9), a time, and JSON captions are fine. Kohya's ``|||``, which parts the tags that stay in place from
     those that are shuffled, is worth an ``info``, as it stays in the text where nothing is shuffled.
     """

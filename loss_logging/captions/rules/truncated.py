@@ -20,7 +20,7 @@ def truncated(caption: Caption) -> Reason | None:
     reads only the first line, what is lost with the others is a warning.
     """
     text, encoder = caption.text, caption.encoder
-    if caption.config.first_line_only:
+    if caption.config.reading.first_line_only:
         text, _, rest = text.partition("\n")
         if text.strip() and rest.strip():
             message = f"The trainer reads the first line only, and loses {quote(rest)}: write it all in one line."

@@ -5,6 +5,7 @@ What a command needs beyond the terminal it imports when it runs, so that ``--he
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import typer
@@ -27,8 +28,27 @@ from loss_logging.version import __version__
 __all__ = ["app"]
 
 
-class _FlagsWithoutValue:
-    """Shows no type beside an option that takes no value: ``--json <bool>`` looks as if it took one."""
+_WORDS = (
+    (r"^Value error, ", ""),
+    (r"^Input should be a valid integer.*", "allowed: a whole number"),
+    (r"^Input should be a valid number.*", "allowed: a number"),
+    (r"^Input should be ", "allowed: a value "),
+)
+"""What the library that checks options calls things, and what a person does."""
+
+
+class _InOurWords:
+    """Says what is wrong with an option in words of ours, and shows no type beside one that takes no value: ``--json
+    <bool>`` looks as if it took one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            left: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        except typer.BadParameter as error:
+            for theirs, ours in _WORDS:
+                error.message = re.sub(theirs, ours, error.message)
+            raise
+        return left
 
     def get_params(self, ctx: Any) -> list[Any]:
         found: list[Any] = super().get_params(ctx)  # type: ignore[misc]
@@ -38,11 +58,11 @@ class _FlagsWithoutValue:
         return found
 
 
-class _Command(_FlagsWithoutValue, TyperCommand):
+class _Command(_InOurWords, TyperCommand):
     pass
 
 
-class _Group(_FlagsWithoutValue, TyperGroup):
+class _Group(_InOurWords, TyperGroup):
     pass
 
 

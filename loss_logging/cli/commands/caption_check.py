@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -17,7 +18,6 @@ from loss_logging.captions.ignore import IgnoreList
 from loss_logging.captions.reason import SEVERITIES
 from loss_logging.captions.trainers import TrainerName
 from loss_logging.cli.tables.check import print_check, print_repairs
-from loss_logging.runs.config import caption_config_from_file
 
 __all__ = ["caption_config", "fails", "ignore_list", "print_check_as"]
 
@@ -35,11 +35,13 @@ def caption_config(
     Raises:
         ConfigError: a key or value is impossible.
     """
-    config = CaptionConfig() if file is None else caption_config_from_file(file)
-    options = {"default_profile": profile, "model": model, "tokenizer": tokenizer, "trainer": trainer}
-    given = {name: value for name, value in options.items() if value is not None}
+    config = CaptionConfig() if file is None else CaptionConfig.from_file(file)
+    options = {"default_profile": profile, "model": model, "trainer": trainer}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if profile is not None:  # said of all datasets, those in the file too
-        given["profiles"] = {}  # type: ignore[assignment]
+        given["profiles"] = {}
+    if tokenizer is not None:
+        given["reading"] = msgspec.structs.replace(config.reading, tokenizer=tokenizer)
     return msgspec.structs.replace(config, **given)
 
 

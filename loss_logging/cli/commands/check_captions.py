@@ -107,7 +107,7 @@ def check_captions(
             features=features,
             progress=True,
         )
-        check.add(seen.reasons, ignore_list(ignore, path))
+        check.add(seen.reasons)
         check.captions.warnings.extend([*seen.notes, *_about_duplicates(seen.near_duplicates)])
     print_check_as(check, "json" if as_json else output, rows)
     if check.is_empty:

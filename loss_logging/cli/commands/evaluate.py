@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -22,7 +22,12 @@ def evaluate(
     ],
     rows: Annotated[int, typer.Option(min=1, help="Most lines per table.")] = 10,
     engine: Annotated[
-        Literal["local", "ray"] | None, typer.Option(help="Where to compute; by default as CONFIG says.")
+        str | None,
+        typer.Option(help="Where to compute: local, ray, or another engine that is installed; else as CONFIG says."),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="KEY=VALUE", help="An option of the engine, such as actors=8; repeatable."),
     ] = None,
     trainer: TrainerOption = None,
     as_json: JsonOption = False,
@@ -36,7 +41,7 @@ def evaluate(
       loss-logging evaluate evaluate.yaml
       loss-logging evaluate evaluate.yaml --rows 40
       loss-logging evaluate evaluate.yaml --json | jq .worst.caption_mismatch
-      loss-logging evaluate evaluate.yaml --engine ray
+      loss-logging evaluate evaluate.yaml --engine ray --option actors=8 --option num_gpus=1
     """
     require("diffusers", "torch", "diffusers", "transformers", "PIL")
     from loss_logging.evaluation.config import EvaluateConfig, run_evaluation
@@ -47,10 +52,27 @@ def evaluate(
         settings = msgspec.structs.replace(
             settings, captions=msgspec.structs.replace(settings.captions, trainer=trainer)
         )
-    report = run_evaluation(settings if engine is None else msgspec.structs.replace(settings, engine=engine))
+    changes: dict[str, Any] = {} if engine is None else {"engine": engine}
+    if option:
+        changes["engine_options"] = settings.engine_options | dict(map(_key_and_value, option))
+    report = run_evaluation(msgspec.structs.replace(settings, **changes))
     if as_json:
         print_json(read_without_items(Path(report.json_path or "")))
         return
     console = Console()
     print_report(report, console, rows)
     console.print(f"{report.json_path} and .csv", markup=False, highlight=False, soft_wrap=True)
+
+
+def _key_and_value(option: str) -> tuple[str, Any]:
+    """
+    >>> _key_and_value("actors=8"), _key_and_value("address=head:6379")
+    (('actors', 8), ('address', 'head:6379'))
+    """
+    key, equals, value = option.partition("=")
+    if not key or not equals:
+        raise typer.BadParameter(f"got {option!r}; allowed: KEY=VALUE, such as actors=8", param_hint="--option")
+    try:
+        return key, msgspec.json.decode(value)
+    except msgspec.DecodeError:  # a word
+        return key, value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 import typer
@@ -12,6 +12,50 @@ import typer
 from loss_logging.cli.console import JobOption, JsonOption, hint, print_json
 
 __all__ = ["export"]
+
+Report: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="REPORT", help="A JSON report, a run's folder, or FOLDER@STEP.", show_default=False)
+]
+Format: TypeAlias = Annotated[
+    Literal["csv", "parquet", "jsonl", "exclude-list"],
+    typer.Option(
+        metavar="FORMAT", help="csv, parquet, jsonl, or exclude-list: the paths alone, one a line.", show_default=False
+    ),
+]
+Out: TypeAlias = Annotated[
+    Path | None, typer.Option("--out", "-o", help="File to write; standard output otherwise.", show_default=False)
+]
+Dataset: TypeAlias = Annotated[
+    list[str] | None, typer.Option(help="Only of this dataset; may be given several times.", show_default=False)
+]
+Flagged: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHY",
+        help="Only with a flagged caption: any; info, warning or error and worse; or a reason such as empty.",
+        show_default=False,
+    ),
+]
+MinMismatch: TypeAlias = Annotated[
+    float | None, typer.Option(help="Only with at least so much caption_mismatch.", show_default=False)
+]
+LikelyWrong: TypeAlias = Annotated[
+    bool, typer.Option("--likely-wrong", help="Only with a caption that is very likely wrong; then exits with 1.")
+]
+Look: TypeAlias = Annotated[
+    bool, typer.Option("--look", help="Only with a caption that is worth a look, or very likely wrong; as above.")
+]
+Worst: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FIGURE:N",
+        help="Of what is left so many of the worst: hard:100, caption_mismatch:50 or average_loss:20.",
+        show_default=False,
+    ),
+]
+KeepFormulas: TypeAlias = Annotated[
+    bool, typer.Option("--keep-formulas", help="Leave texts in CSV alone that a spreadsheet would run.")
+]
 
 _FIGURES = ("hard", "caption_mismatch", "average_loss")
 
@@ -27,53 +71,16 @@ def _worst(given: str) -> tuple[str, int]:
 
 
 def export(
-    path: Annotated[
-        Path,
-        typer.Argument(metavar="REPORT", help="A JSON report, a run's folder, or FOLDER@STEP.", show_default=False),
-    ],
-    to: Annotated[
-        Literal["csv", "parquet", "jsonl", "exclude-list"],
-        typer.Option(
-            metavar="FORMAT",
-            help="csv, parquet, jsonl, or exclude-list: the paths alone, one a line.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write; standard output otherwise.", show_default=False)
-    ] = None,
-    dataset: Annotated[
-        list[str] | None, typer.Option(help="Only of this dataset; may be given several times.", show_default=False)
-    ] = None,
-    flagged: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHY",
-            help="Only with a flagged caption: any; info, warning or error and worse; or a reason such as empty.",
-            show_default=False,
-        ),
-    ] = None,
-    min_caption_mismatch: Annotated[
-        float | None, typer.Option(help="Only with at least so much caption_mismatch.", show_default=False)
-    ] = None,
-    likely_wrong: Annotated[
-        bool,
-        typer.Option("--likely-wrong", help="Only with a caption that is very likely wrong; then exits with 1."),
-    ] = False,
-    look: Annotated[
-        bool, typer.Option("--look", help="Only with a caption that is worth a look, or very likely wrong; as above.")
-    ] = False,
-    worst: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FIGURE:N",
-            help="Of what is left so many of the worst: hard:100, caption_mismatch:50 or average_loss:20.",
-            show_default=False,
-        ),
-    ] = None,
-    keep_formulas: Annotated[
-        bool, typer.Option("--keep-formulas", help="Leave texts in CSV alone that a spreadsheet would run.")
-    ] = False,
+    path: Report,
+    to: Format,
+    out: Out = None,
+    dataset: Dataset = None,
+    flagged: Flagged = None,
+    min_caption_mismatch: MinMismatch = None,
+    likely_wrong: LikelyWrong = False,
+    look: Look = False,
+    worst: Worst = None,
+    keep_formulas: KeepFormulas = False,
     job: JobOption = None,
     as_json: JsonOption = False,
 ) -> None:

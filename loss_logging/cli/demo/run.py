@@ -9,7 +9,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.config import CaptionConfig, CaptionRules
 from loss_logging.cli.demo.data import Fault, Sample, load_samples, write_images
 from loss_logging.cli.demo.train import train
 from loss_logging.cli.tables.report import print_report
@@ -50,7 +50,7 @@ def run(out: Path, loggers: list[str], steps: int, seed: int, console: Console |
         save_every=400,
         top_k=LISTED,
         html=True,
-        captions=CaptionConfig(disabled_rules=("duplicate",)),  # they are made from six templates
+        captions=CaptionConfig(rules=CaptionRules(disabled=("duplicate",))),  # they are made from six templates
         seed=seed,
     )
     samples = load_samples(out / "images", seed)

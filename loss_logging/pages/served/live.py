@@ -74,13 +74,7 @@ class LiveRun:
         self.decided: Callable[[], Mapping[tuple[str, str], str]] = dict
         """By dataset and path, what a person has decided."""
         self._read_reports = RunReports(config)
-        self._statistics = RunStatistics(
-            self.log,
-            block_steps=config.save_every,
-            timestep_scale=config.timestep_scale,
-            memory_limit=config.memory_limit,
-            threads=config.threads,
-        )
+        self._statistics = RunStatistics.of(config, self.log)
         self._progress = progress
         self._tables: list[str] = []
         self._step_tables = StepTables(self._statistics.cursor)

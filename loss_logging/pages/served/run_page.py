@@ -11,7 +11,7 @@ from loss_logging.pages.content import rules_of, sections
 from loss_logging.pages.render import fragments, render
 from loss_logging.pages.served.live import LiveRun
 from loss_logging.pages.served.served_page import Picture
-from loss_logging.statistics.run import item_history
+from loss_logging.statistics.history import item_history
 
 __all__ = ["RunPage"]
 

@@ -16,7 +16,7 @@ from loss_logging.support.files import cache_dir
 from loss_logging.support.object_store import ObjectStore, StoreError
 from loss_logging.support.warn import warn_once
 
-__all__ = ["StoredRun", "bring", "fetch_report", "holds_another_run"]
+__all__ = ["StoredRun", "bring", "check_store", "fetch_report"]
 
 _UNFINISHED = "unfinished"
 _PROBE = "loss_logging/.writable"
@@ -177,11 +177,10 @@ def bring(config: TrainConfig) -> None:
     write_versions(config, run.manifest.version)
 
 
-def holds_another_run(config: TrainConfig) -> bool:
-    """Whether the store of ``config`` holds a run of its name that its spool folder does not go on from.
+def check_store(config: TrainConfig) -> None:
+    """Try to write to the store of ``config``, while somebody who can put it right is looking on.
 
-    Also tries to write there, while somebody who can put it right is looking on. A store that cannot be reached is
-    warned about: it may be reached later, and the run can begin without it.
+    A store that cannot be reached is warned about: it may be reached later, and the run can begin without it.
 
     Raises:
         ConfigError: the store refuses.
@@ -194,7 +193,6 @@ def holds_another_run(config: TrainConfig) -> bool:
     try:
         store.write(_PROBE, b"")
         store.remove(_PROBE)
-        manifest = read_manifest(store, manifest_name(config.job_name))
     except StoreError as error:
         if not error.may_pass:
             raise ConfigError(f"save_root: {error}") from error
@@ -202,5 +200,3 @@ def holds_another_run(config: TrainConfig) -> bool:
             f"store {url}",
             f"{error}. The run is written to {config.local_root}, and uploaded once the store can be reached.",
         )
-        return False
-    return manifest is not None and manifest.version not in versions(config)

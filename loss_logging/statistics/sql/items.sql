@@ -1,46 +1,34 @@
--- Partial sums per item over the steps in ($after, $through]; what merge_items.sql adds up.
+-- The sums of item_sums.sql with the texts of each item; what merge_items.sql adds up. The records are numbered as there. The hash
+-- is compared once more: a log that another process cuts between two readings gives fewer items, and none with another's texts.
 --
--- `z` is the loss standardised with baseline.sql. A record whose caption is empty or was dropped compares the empty caption
--- with itself, and is no pair.
+-- `highest_caption` is NULL where it is `caption`, as it nearly always is: captions are what takes the memory.
 WITH
-scored AS NOT MATERIALIZED (
-    SELECT
-        samples.*,
-        (loss - baseline.mean) / baseline.std AS z,
-        CASE
-            WHEN
-                NOT caption_dropped
-                AND trim(caption, E' \t\r\n') <> ''
-                AND isfinite(loss_empty)
-                AND least(loss, loss_empty) >= 0
-                AND loss / 2 + loss_empty / 2 > 0
-            THEN (loss - loss_empty) / (loss / 2 + loss_empty / 2)
-        END AS mismatch
+texts AS NOT MATERIALIZED (
+    SELECT row_number() OVER () AS row, dataset, path, caption
     FROM samples
-    LEFT JOIN baseline USING (block, timestep_bin)
     WHERE step > $after AND step <= $through
 )
--- `highest_caption` is NULL where it is `caption`, as it nearly always is: captions are what takes the memory.
 SELECT
     dataset,
     path,
-    count(*) AS count,
-    count(loss) AS n,
-    avg(loss) AS mean,
-    var_pop(loss) * count(loss) AS m2,
-    min(loss) AS lowest,
-    max(loss) AS highest,
-    arg_max(step, loss) AS highest_step,
-    arg_max_null(timestep, loss) AS highest_timestep,
-    nullif(arg_max(caption, loss), arg_max(caption, step) FILTER (NOT caption_dropped)) AS highest_caption,
-    arg_max(loss, step) AS last_loss,
-    coalesce(sum(z), 0) AS sum_z,
-    count(z) AS n_z,
-    coalesce(var_pop(z) * count(z), 0) AS m2_z,
-    count(mismatch) AS n_paired,
-    coalesce(sum(mismatch), 0) AS sum_mismatch,
-    coalesce(var_pop(mismatch) * count(mismatch), 0) AS m2_mismatch,
-    arg_max(caption, step) FILTER (NOT caption_dropped) AS caption,
-    bool_and(is_reg) AS is_reg
-FROM scored
-GROUP BY dataset, path
+    count,
+    n,
+    mean,
+    m2,
+    lowest,
+    highest,
+    highest_step,
+    highest_timestep,
+    nullif(item_peaks.caption, CASE WHEN caption_row IS NOT NULL THEN texts.caption END) AS highest_caption,
+    last_loss,
+    sum_z,
+    n_z,
+    m2_z,
+    n_paired,
+    sum_mismatch,
+    m2_mismatch,
+    CASE WHEN caption_row IS NOT NULL THEN texts.caption END AS caption,
+    is_reg
+FROM texts
+JOIN item_sums ON texts.row = coalesce(caption_row, any_row) AND hash(dataset, path) = item
+LEFT JOIN item_peaks ON item_peaks.row = highest_row

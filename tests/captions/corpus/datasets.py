@@ -78,7 +78,7 @@ TRIGGER = [
             Item(f"{LONGER} and beyond all of this stands ohwx man", frozenset({"trigger", "truncated"})),
             Item("ohwx man. " + LONGER, frozenset({"truncated"})),
         ],
-        _config(default_trigger="ohwx man", model="sdxl", disabled_rules=ALIKE),
+        _config(default_trigger="ohwx man", model="sdxl", rules={"disabled": ALIKE}),
     ),
     Dataset(
         "trigger in tags",
@@ -112,7 +112,7 @@ LENGTHS = [
     Dataset(
         "long for its user",
         [*_fine(ENGLISH), *_bad("long", [LONGER, LONG + LONGER, f"{LONGER}. {PAD}, and there is more"])],
-        _config(max_words=40, disabled_rules=ALIKE),
+        _config(max_words=40, rules={"disabled": ALIKE}),
     ),
     Dataset(
         "truncated by CLIP",
@@ -122,7 +122,7 @@ LENGTHS = [
             *_bad("truncated", [", ".join(f"{colour} {thing}" for colour in ("red", "blue", "green", "white", "black")
                                           for thing in ("hair ribbon", "pleated skirt", "neckerchief", "umbrella", "shoes"))]),
         ],
-        _config(model="sd15", disabled_rules=ALIKE),
+        _config(model="sd15", rules={"disabled": ALIKE}),
     ),
     Dataset(
         "truncated Chinese",
@@ -139,7 +139,7 @@ LENGTHS = [
     Dataset(
         "only the first line is read",
         [*_fine(ENGLISH), *_bad("truncated", [f"{HELD_OUT['en'][0]}\n{HELD_OUT['en'][1]}", "A kite over a lake\nmore of it"])],
-        _config(first_line_only=True),
+        _config(reading={"first_line_only": True}),
     ),
 ]  # fmt: skip
 
@@ -210,7 +210,7 @@ COMPARED = [
     Dataset(
         "a token fuses with the trigger in German",
         _fine([f"zwx Hund, {caption} Im Studio aufgenommen." for caption in HELD_OUT["de"] + HELD_OUT["de"][:6]]),
-        _config(default_trigger="zwx Hund", disabled_rules=("duplicate",)),
+        _config(default_trigger="zwx Hund", rules={"disabled": ("duplicate",)}),
         frozenset({"common_token"}),
     ),
     Dataset(

@@ -28,7 +28,6 @@ from loss_logging.captions.folder.check import Finding, FolderCheck, check_folde
 from loss_logging.captions.folder.formats import WRITERS
 from loss_logging.captions.ignore import IgnoreList
 from loss_logging.cli.tables.check import print_check, print_repairs
-from loss_logging.runs.config import caption_config_from_file
 
 HOSTILE = "=cmd|' /C calc'!A0 [bold]a[/] \x1b]0;t\x07 \u202e ::error::x\n%0A, \ud800 <unk>"
 
@@ -288,6 +287,7 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monke
     for folder, mode in ((tmp_path, 0o777), (tmp_path / "a", 0o555), (tmp_path / "b", 0o777)):
         folder.chmod(mode)
     monkeypatch.chdir(tmp_path)
+    check_folder(".")  # what it imports lies where only this user may read
     user = os.geteuid()
     if user == 0:  # who may write everything
         os.seteuid(65_534)
@@ -345,14 +345,14 @@ def test_command_options(folder: Path, tmp_path: Path) -> None:
     """A file of rules, an ignore file in the folder, a profile and a tokenizer count."""
     write(folder, {".captions-ignore": "binary,not_utf8 *\nempty cats/*\n"})
     config = tmp_path / "rules.yaml"
-    config.write_text("captions: {disabled_rules: [suspicious], severities: {empty: warning}}", encoding="utf-8")
+    config.write_text("captions: {rules: {disabled: [suspicious], severities: {empty: warning}}}", encoding="utf-8")
     done = loss_logging("check-captions", folder, "--config", config, "--profile", "prose", "--format", "csv")
     assert [row["rule"] for row in csv.DictReader(io.StringIO(done.stdout))] == ["broken_line"]
     done = loss_logging("check-captions", folder, "--json", "--format", "csv")
     assert done.returncode == 2
     done = loss_logging("check-captions", folder, "--tokenizer", "nowhere:none")
     assert done.returncode == 1
-    assert done.stderr.startswith("loss-logging: tokenizer: cannot load 'nowhere:none'")
+    assert done.stderr.startswith("loss-logging: $.reading.tokenizer: cannot load 'nowhere:none'")
 
 
 def test_command_fixes(folder: Path) -> None:
@@ -406,5 +406,5 @@ def test_documentation(tmp_path: Path) -> None:
     assert IgnoreList(ignored.splitlines())
     (config,) = (text for kind, text in blocks if kind == "yaml")
     (tmp_path / "config.yaml").write_text(config, encoding="utf-8")
-    assert caption_config_from_file(tmp_path / "config.yaml").model == "flux"
+    assert CaptionConfig.from_file(tmp_path / "config.yaml").model == "flux"
     Sarif.model_validate_json((tmp_path / "captions.sarif").read_text(encoding="utf-8"))

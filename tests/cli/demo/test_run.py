@@ -70,7 +70,8 @@ def test_samples_are_seeded() -> None:
 def test_exactly_the_damaged_captions_are_flagged(samples: list[Sample]) -> None:
     """The caption rules object to every damaged caption of the demo and to no other one."""
     records = [{"path": s.path, "dataset": s.dataset, "caption": s.caption, "loss": 0.5} for s in samples]
-    flagged = flag_bad_captions(records, top_n=len(samples)).flagged
+    config = {"rules": {"disabled": ["duplicate"]}}  # they are made from six templates
+    flagged = flag_bad_captions(records, config, top_n=len(samples)).flagged
     assert {caption.path for caption in flagged} == {s.path for s in samples if s.fault == "damaged caption"}
 
 

@@ -287,7 +287,13 @@ def test_hostile_texts_are_inert(server: Server, watched: Watched) -> None:
 
 def test_live_while_training_writes(tmp_path: Path, watched: Watched) -> None:
     """Before the first record, at the first records, at the first save step and after it, without a reload."""
-    options = {"job_name": "live", "save_root": tmp_path, "loggers": [], "flush_seconds": 0.1, "reporter": "inline"}
+    options = {
+        "job_name": "live",
+        "save_root": tmp_path,
+        "loggers": [],
+        "timeouts": {"flush": 0.1},
+        "reporter": "inline",
+    }
     with LossLogger(**options) as losses:
 
         def batch(step: int, paths: list[str]) -> None:
@@ -314,7 +320,13 @@ def test_live_while_training_writes(tmp_path: Path, watched: Watched) -> None:
 
 def test_all_figures_are_of_one_moment(tmp_path: Path, watched: Watched) -> None:
     """After a save step more comes: card, table and dialog say the same of an item, and the head says of which step."""
-    options = {"job_name": "live", "save_root": tmp_path, "loggers": [], "flush_seconds": 0.1, "reporter": "inline"}
+    options = {
+        "job_name": "live",
+        "save_root": tmp_path,
+        "loggers": [],
+        "timeouts": {"flush": 0.1},
+        "reporter": "inline",
+    }
     with LossLogger(**options) as losses:
 
         def batch(step: int, worst: float) -> None:

@@ -18,7 +18,7 @@ MEMORY = "memory://bucket/run"
 
 
 def logger(url: str, spool: Path, **options: Any) -> LossLogger:
-    defaults: dict[str, Any] = {"job_name": "cats", "loggers": [], "reporter": "inline", "close_timeout_seconds": 20.0}
+    defaults: dict[str, Any] = {"job_name": "cats", "loggers": [], "reporter": "inline", "timeouts": {"close": 20.0}}
     return LossLogger(save_root=url, spool=spool, **(defaults | options))
 
 

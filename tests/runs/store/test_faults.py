@@ -130,7 +130,7 @@ def test_going_on_elsewhere_after_a_kill_before_the_manifest(tmp_path: Path, mon
     assert train(MEMORY, tmp_path / "first", 1, html=True) == []
     with monkeypatch.context() as patch:
         fails(patch, "write", MANIFEST)
-        assert train(MEMORY, tmp_path / "first", 2, resume=1, html=True, close_timeout_seconds=0.3)
+        assert train(MEMORY, tmp_path / "first", 2, resume=1, html=True, timeouts={"close": 0.3})
     assert train(MEMORY, tmp_path / "second", 2, resume=1, html=True) == []
     assert counts(MEMORY, tmp_path) == [2, 4, 4]
 
@@ -140,7 +140,7 @@ def test_a_manifest_whose_answer_is_lost(tmp_path: Path, monkeypatch: pytest.Mon
     train(MEMORY, tmp_path, 1)
     with monkeypatch.context() as patch:
         broken = fails(patch, "write", MANIFEST, arrives=1)
-        losses = logger(MEMORY, tmp_path, close_timeout_seconds=0.2)
+        losses = logger(MEMORY, tmp_path, timeouts={"close": 0.2})
         losses.resume(1)
         for step in (2, 3):
             log(losses, step)
@@ -204,7 +204,7 @@ def test_a_reporter_that_outlives_its_trainer(tmp_path: Path, monkeypatch: pytes
 
 def test_closing_while_another_process_uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Training ends in the time that it has, and is told why; or as soon as the other one has finished."""
-    losses = logger(MEMORY, tmp_path, close_timeout_seconds=0.3)
+    losses = logger(MEMORY, tmp_path, timeouts={"close": 0.3})
     log(losses, 1)
     losses.save_step(1).result()
     monkeypatch.setattr(mirror, "_PATIENCE_SECONDS", 0.1)
@@ -266,7 +266,7 @@ def test_an_evaluation_that_another_machine_has_finished(tmp_path: Path) -> None
 
     batches = [{"paths": [f"{i}.png"]} for i in range(6)]
     first, second = (
-        TrainConfig(job_name="x", save_root=MEMORY, spool=tmp_path / name, loggers=[], flush_seconds=0.001)
+        TrainConfig(job_name="x", save_root=MEMORY, spool=tmp_path / name, loggers=[], timeouts={"flush": 0.001})
         for name in ("first", "second")
     )
     with pytest.raises(KeyboardInterrupt):

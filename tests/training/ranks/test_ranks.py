@@ -29,8 +29,8 @@ if mode != "environment":
     dist.init_process_group("gloo")
 if mode == "apart":
     root += f"/rank{rank}"
-options = {"rank_timeout_seconds": 3} if "--die" in sys.argv else {}
-losses = LossLogger(job_name="job", save_root=root, loggers=[], save_every=10, flush_seconds=0.3, **options)
+options = {"ranks": 3} if "--die" in sys.argv else {}
+losses = LossLogger(job_name="job", save_root=root, loggers=[], save_every=10, timeouts={"flush": 0.3, **options})
 if resume >= 0:
     losses.resume(resume)
 for step in range(max(resume, 0) + 1, 31):

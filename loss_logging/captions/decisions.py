@@ -1,0 +1,268 @@
+"""Decisions: what a person has decided about images and their captions, in a small file beside them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
+from io import FileIO
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from filelock import FileLock
+
+from loss_logging.errors import ConfigError
+from loss_logging.support.warn import warn_once
+
+__all__ = ["DECISIONS_FILE", "Choice", "Decision", "DecisionFile", "Decisions"]
+
+DECISIONS_FILE = ".captions-decisions.jsonl"
+"""In a folder of images: what was decided about those in it, and in the folders below. Hidden, so that no trainer
+takes it for a table of captions."""
+
+Choice = Literal["fine", "exclude", "caption", "later", "undone"]
+
+_LOCK_SECONDS = 10.0  # one line takes milliseconds
+_MOST_TEXT = 1_000_000  # characters of a caption or a reason; more is no text that a person wrote
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One line of the file.
+
+    Args:
+        path: the image, relative to the folder of the file, with ``/``; an absolute path in a run's own file.
+        decision: ``"fine"``: nothing is wrong with the caption; ``"exclude"``: leave the image out of the training;
+            ``"caption"``: the caption was corrected; ``"later"``: somebody will look at it; ``"undone"``: what was
+            decided before does not count any more.
+        caption: the caption that the decision is about: the one that is fine, or the new one.
+        before: for ``"caption"``, what it was before.
+        rules: for ``"fine"``, the rules that are wrong about it; all without it.
+        who, when, why: optional words; ``when`` is an ISO 8601 time.
+
+    Example:
+        >>> Decision(path="cats/1.png", decision="fine").holds_for("a cat")
+        True
+        >>> Decision(path="cats/1.png", decision="fine", caption="a dog").holds_for("a cat")
+        False
+    """
+
+    path: str
+    decision: Choice
+    caption: str | None = None
+    before: str | None = None
+    rules: tuple[str, ...] = ()
+    who: str | None = None
+    when: str | None = None
+    why: str | None = None
+
+    def holds_for(self, caption: str | None) -> bool:
+        """Whether it is about the caption as it is: what is fine, or for later, is not once it says something else."""
+        return self.decision == "exclude" or None in (self.caption, caption) or self.caption == caption
+
+
+class DecisionFile:
+    """An append-only file of decisions; for each path the last line counts.
+
+    It is made to lie in git: one decision a line, a merge may keep the lines of both sides (``merge=union``), and lines
+    that stand there twice do no harm. A line that is none is left out, and a warning names it.
+
+    Args:
+        path: the file; it need not be there.
+
+    Example:
+        >>> import tempfile
+        >>> file = DecisionFile(Path(tempfile.mkdtemp()) / DECISIONS_FILE)
+        >>> file.append(Decision(path="1.png", decision="exclude", why="blurred"))
+        >>> DecisionFile(file.path).of("1.png").why
+        'blurred'
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._read: tuple[int, int, int] | None = None  # what the file was when it was read
+        self._decisions: dict[str, Decision] = {}
+
+    def __iter__(self) -> Iterator[Decision]:
+        """Of each path the last decision, but for what was undone."""
+        self._reread()
+        return iter([one for one in self._decisions.values() if one.decision != "undone"])
+
+    def of(self, path: str) -> Decision | None:
+        """What was decided about an image; None for nothing, or for what was undone."""
+        self._reread()
+        found = self._decisions.get(path)
+        return None if found is None or found.decision == "undone" else found
+
+    def append(self, *decisions: Decision) -> None:
+        """Add decisions, whole or not at all; several processes may do so at once.
+
+        Raises:
+            ConfigError: a path leaves the folder, or a text is too long.
+            OSError: the file cannot be written; it is as it was.
+        """
+        for decision in decisions:
+            _check(decision)
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        lines = b"".join(
+            msgspec.json.encode(msgspec.structs.replace(one, when=one.when or now)) + b"\n" for one in decisions
+        )
+        lock = FileLock(self.path.with_name(f".{self.path.name.lstrip('.')}.lock"), timeout=_LOCK_SECONDS)
+        with lock, self.path.open("ab", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                _write_all(file, b"\n" + lines if _lacks_line_end(self.path, size) else lines)
+                os.fsync(file.fileno())
+            except OSError:  # a full disk may have taken a part
+                os.ftruncate(file.fileno(), size)
+                raise
+
+    def _reread(self) -> None:
+        try:
+            state = self.path.stat()
+        except OSError:  # not there, or in a folder that this user may not enter
+            self._read, self._decisions = None, {}
+            return
+        seen = (state.st_ino, state.st_size, state.st_mtime_ns)
+        if seen == self._read:
+            return
+        decisions: dict[str, Decision] = {}
+        decode = msgspec.json.Decoder(Decision).decode
+        for number, line in enumerate(self.path.read_bytes().splitlines(), 1):
+            if not line.strip():
+                continue
+            try:
+                decision = decode(line)
+                _check(decision)
+            except (msgspec.DecodeError, ConfigError, UnicodeDecodeError) as error:
+                warn_once(
+                    f"{self.path}:{number}", f"line {number} of {self.path} is no decision and is left out: {error}"
+                )
+                continue
+            decisions.pop(decision.path, None)
+            decisions[decision.path] = decision
+        self._read, self._decisions = seen, decisions
+
+
+class Decisions:
+    """What was decided about the items of a folder or a run, wherever the images lie.
+
+    An image's decision is in the file of its folder or of one above; the nearest counts. It is written to the nearest
+    that is there, else to the image's folder, and where that cannot be written to the run's own file.
+
+    Args:
+        base: what relative paths of items are relative to; the working directory when None.
+        own: the file of the run, for images whose folder cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> decisions = Decisions(base=folder)
+        >>> decisions.decide("cats/1.png", "fine", caption="a cat")
+        >>> decisions.ignores("short", "cats/1.png", "a cat"), decisions.ignores("short", "cats/1.png", "a dog")
+        (True, False)
+    """
+
+    def __init__(self, base: Path | None = None, own: Path | None = None) -> None:
+        self._base = (base or Path.cwd()).absolute()
+        self._own = None if own is None else DecisionFile(own)
+        self._files: dict[Path, DecisionFile] = {}
+
+    def of(self, path: str) -> Decision | None:
+        """What was decided about an item."""
+        image = self._image(path)
+        if image is None:
+            return None
+        if self._own is not None and (found := self._own.of(image.as_posix())) is not None:
+            return found
+        for folder in image.parents:
+            if (found := self._file(folder).of(image.relative_to(folder).as_posix())) is not None:
+                return found
+        return None
+
+    def ignores(self, rule: str, path: str, caption: str | None = None) -> bool:
+        """Whether a rule's reason on a caption is not shown: a person found it fine, or excluded the image."""
+        found = self.of(path)
+        if found is None or not found.holds_for(caption):
+            return False
+        return found.decision == "exclude" or (found.decision == "fine" and (not found.rules or rule in found.rules))
+
+    def are_about(self, folders: Iterable[str]) -> bool:
+        """Whether anything was decided about images in some folders."""
+        if self._own is not None and any(True for _ in self._own):
+            return True
+        images = [image for folder in folders if (image := self._image(f"{folder}/any")) is not None]
+        above = {folder for image in images for folder in image.parents}
+        return any(True for folder in above for _ in self._file(folder))
+
+    def excludes(self, path: str) -> bool:
+        """Whether an image is to be left out of the training."""
+        found = self.of(path)
+        return found is not None and found.decision == "exclude"
+
+    def decide(
+        self,
+        path: str,
+        decision: Choice,
+        *,
+        caption: str | None = None,
+        before: str | None = None,
+        who: str | None = None,
+        why: str | None = None,
+    ) -> None:
+        """Keep a decision about an item; the arguments are those of `Decision`.
+
+        Raises:
+            ConfigError: the path is none of an image.
+            OSError: neither the folder of the image nor that of the run can be written.
+        """
+        image = self._image(path)
+        if image is None:
+            raise ConfigError(f"path: got {path!r}; allowed: the path of an image")
+
+        def line(name: str) -> Decision:
+            return Decision(path=name, decision=decision, caption=caption, before=before, who=who, why=why)
+
+        folder = next((one for one in image.parents if (one / DECISIONS_FILE).is_file()), image.parent)
+        if self._own is not None and self._own.of(image.as_posix()) is not None:
+            self._own.append(line(image.as_posix()))
+            return
+        try:
+            self._file(folder).append(line(image.relative_to(folder).as_posix()))
+        except OSError:
+            if self._own is None:
+                raise
+            self._own.append(line(image.as_posix()))
+
+    def _image(self, path: str) -> Path | None:
+        """Where an item's image is; None for what is no file on this machine."""
+        if "://" in path or "\0" in path or not path:
+            return None
+        return Path(os.path.normpath(self._base / path))
+
+    def _file(self, folder: Path) -> DecisionFile:
+        if folder not in self._files:
+            self._files[folder] = DecisionFile(folder / DECISIONS_FILE)
+        return self._files[folder]
+
+
+def _check(decision: Decision) -> None:
+    if not decision.path or "\0" in decision.path or ".." in decision.path.split("/"):
+        raise ConfigError(f"path: got {decision.path!r}; allowed: a path in the folder of the file, without '..'")
+    for name in ("caption", "before", "who", "why"):
+        if len(getattr(decision, name) or "") > _MOST_TEXT:
+            raise ConfigError(f"{name}: got {len(getattr(decision, name)):,} characters; allowed: {_MOST_TEXT:,}")
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    while data:
+        data = data[file.write(data) :]
+
+
+def _lacks_line_end(path: Path, size: int) -> bool:
+    """Whether the last line was not ended, as some editors leave it."""
+    if not size:
+        return False
+    with path.open("rb") as file:
+        file.seek(size - 1)
+        return file.read(1) != b"\n"

@@ -1,0 +1,175 @@
+"""aggregate_by_dataset: figures per dataset, of records in memory or in a log.
+
+`RunStatistics` has the same figures of the same queries.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from loss_logging.errors import ConfigError
+from loss_logging.records.columns import table_from_records
+from loss_logging.records.log import FOREVER, RecordLog
+from loss_logging.records.record import RecordLike
+from loss_logging.records.tables import table_of_records
+from loss_logging.reports.report import Summary, TopRecord
+from loss_logging.statistics import bins
+from loss_logging.statistics.queries import Queries, sql
+
+__all__ = ["Aggregates", "aggregate_by_dataset", "empty_summary", "summaries_of"]
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+_NO_QUANTILES = (None,) * len(QUANTILES)
+_EXACT_RECORDS = 2_000_000
+"""Quantiles of a dataset of up to so many finite losses are exact; of more, they are read off bins, at a cost that does
+not grow."""
+_MAX_CANDIDATES = 999_999
+"""DuckDB's max(x, n) takes no larger n."""
+
+
+class Aggregates(msgspec.Struct, frozen=True):
+    """What `aggregate_by_dataset` returns: a `Summary` for each dataset (by name) and for all records together."""
+
+    datasets: dict[str, Summary]
+    overall: Summary
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data with the keys ``dataset_summary`` and ``global``."""
+        return {"dataset_summary": msgspec.to_builtins(self.datasets), "global": msgspec.to_builtins(self.overall)}
+
+
+def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, top_k: int = 10) -> Aggregates:
+    """Count, mean, median, min, max, std, quantiles and the highest losses, per dataset and over all.
+
+    Args:
+        records: SampleRecords, or mappings with at least path, dataset, caption, loss; or a table with at least those
+            columns; or a `RecordLog`.
+        top_k: how many of the highest losses to list, each item once; 0 or more.
+
+    Returns:
+        `Aggregates`; ``count`` includes the ``non_finite`` losses, every other figure leaves them out. ``std`` is the
+        population standard deviation. Without records, ``overall`` has count 0 and None for the figures.
+
+    Raises:
+        ConfigError: ``top_k`` is not a whole number of 0 or more.
+        ValueError: a record, or the table, lacks a required key, or a figure is not a number.
+        TypeError: a record is neither a SampleRecord nor a mapping.
+
+    Example:
+        >>> result = aggregate_by_dataset([
+        ...     {"path": "1.png", "dataset": "cats", "caption": "a cat", "loss": 0.25},
+        ...     {"path": "2.png", "dataset": "cats", "caption": "a cat", "loss": 0.75},
+        ...     {"path": "3.png", "dataset": "dogs", "caption": "a dog", "loss": float("nan")},
+        ... ])
+        >>> result.datasets["cats"].mean, result.datasets["cats"].top_k[0].path, result.overall.count
+        (0.5, '2.png', 3)
+        >>> result.datasets["dogs"].non_finite, result.datasets["dogs"].mean
+        (1, None)
+    """
+    if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 0:
+        raise ConfigError(f"top_k is {top_k!r}; allowed: a whole number, 0 or more")
+    with Queries(threads=os.cpu_count() or 1) as queries:  # the caller waits for it, and nothing else
+        if isinstance(records, RecordLog):
+            queries.read(records.files())
+        else:
+            is_table = isinstance(records, pa.Table)
+            queries.read(table_of_records(records) if is_table else table_from_records(records))
+        queries.table("cells", sql("cells"), after=-1, through=FOREVER)
+        queries.view("peaks", "SELECT * FROM samples WHERE loss IS NOT NULL")
+        summaries = summaries_of(queries, FOREVER, top_k, with_bins=False)
+    overall = summaries.pop(None, empty_summary())
+    return Aggregates({str(name): summary for name, summary in summaries.items()}, overall)
+
+
+def summaries_of(queries: Queries, through: int, top_k: int, *, with_bins: bool) -> dict[str | None, Summary]:
+    """The figures of every dataset, from the tables ``cells`` and ``peaks`` (and ``bins``)."""
+    rows = queries.rows("summaries")
+    fine = _fine_bins(queries) if with_bins else {}
+    found = _quantiles(queries, through, rows, fine)
+    top = _top_k(queries, top_k, rows)
+    return {
+        name: Summary(
+            count=count,
+            mean=_finite(mean),
+            median=found[name][2] if n else None,
+            min=lowest,
+            max=highest,
+            std=_finite(std),
+            non_finite=count - n,
+            quantiles=dict(zip(map(str, QUANTILES), found.get(name) or _NO_QUANTILES, strict=True)),
+            quantile_method="binned" if name in fine and n > _EXACT_RECORDS else "exact",
+            histogram=bins.histogram(*fine[name], lowest, highest) if name in fine else None,
+            top_k=top.get(name, []),
+        )
+        for name, count, n, mean, lowest, highest, std in rows
+    }
+
+
+def _quantiles(
+    queries: Queries, through: int, rows: list[tuple[Any, ...]], fine: Mapping[str | None, tuple[Any, Any]]
+) -> Mapping[str | None, list[float]]:
+    """Quantiles of the finite losses of every dataset, and over all; those of many losses from the bins in ``fine``."""
+    sizes: dict[str | None, int] = {name: n for name, _, n, *_ in rows}
+    if not fine or sizes[None] <= _EXACT_RECORDS:
+        return dict(queries.rows("quantiles", through=through))
+    found = {
+        name: bins.quantiles(*fine[name], QUANTILES, lowest, highest)
+        for name, _, n, _, lowest, highest, _ in rows
+        if n > _EXACT_RECORDS
+    }
+    waiting = {name: n for name, n in sizes.items() if 0 < n <= _EXACT_RECORDS}
+    while waiting:  # as many datasets at once as may be sorted
+        together = itertools.accumulate(waiting.values())
+        names = [name for name, total in zip(waiting, together, strict=True) if total <= _EXACT_RECORDS]
+        found |= dict(queries.rows("quantiles_of", through=through, datasets=names))
+        waiting = {name: n for name, n in waiting.items() if name not in names}
+    return found
+
+
+def empty_summary() -> Summary:
+    """The figures of no records."""
+    return Summary(0, None, None, None, None, None, 0, dict.fromkeys(map(str, QUANTILES)))
+
+
+def _finite(value: float | None) -> float | None:
+    """None for a figure that overflowed: losses near 1e308 are finite, the sum of two is not."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _top_k(queries: Queries, k: int, summaries: list[tuple[Any, ...]]) -> dict[str | None, list[TopRecord]]:
+    """The items with the highest losses; looks at a few candidates first, at all records where those repeat items."""
+    if k == 0 or not summaries:
+        return {}
+    candidates = min(2 * k, _MAX_CANDIDATES)
+    top = _group_top(queries.rows("top_k", k=k, candidates=candidates))
+    finite = {name: n for name, _, n, *_ in summaries}
+    if any(len(top.get(name, [])) < k and n > candidates for name, n in finite.items() if name is not None):
+        top = _group_top(queries.rows("top_k", k=k, candidates=None))
+    everywhere = [(record.loss, name or "", record) for name, records in top.items() for record in records]
+    everywhere.sort(key=lambda entry: (-entry[0], entry[1], entry[2].path))
+    top[None] = [record for *_, record in everywhere[:k]]
+    return top
+
+
+def _group_top(rows: list[tuple[Any, ...]]) -> dict[str | None, list[TopRecord]]:
+    top: defaultdict[str | None, list[TopRecord]] = defaultdict(list)
+    for dataset, *record in rows:
+        top[dataset].append(TopRecord(*record))
+    return dict(top)
+
+
+def _fine_bins(queries: Queries) -> dict[str | None, tuple[Any, Any]]:
+    """Ascending fine bins and their counts, per dataset and over all."""
+    grouped: defaultdict[str | None, list[tuple[int, int]]] = defaultdict(list)
+    for dataset, place, n in queries.rows("bins_by_dataset"):
+        grouped[dataset].append((place, n))
+    return {name: tuple(np.array(pairs, np.int64).T) for name, pairs in grouped.items()}

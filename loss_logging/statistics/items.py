@@ -1,0 +1,71 @@
+"""The sums of every item over some steps of a log, and the items that their losses make suspect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from loss_logging.records.log import FOREVER
+from loss_logging.statistics.queries import Queries, parts_of, sql
+from loss_logging.statistics.timestep_bins import first_timesteps
+
+__all__ = ["no_items", "sum_items", "suspects"]
+
+_FEWEST_FOR_SUSPECTS = 28
+"""With fewer, `hard` is below 1: n of N losses are at most sqrt(N / n - 1) standard deviations above the mean."""
+_BLOCK_STEPS = 250
+"""Steps that losses are standardised over where no run says it: the default of ``save_every``."""
+
+
+def sum_items(queries: Queries, table: str, **steps: int) -> None:
+    """Make the table of partial sums per item over the steps (after, through] of what the queries read.
+
+    Records that make several parts are written out by item first, and each part is summed by itself: by the same query,
+    over the same records of an item, in memory that does not grow with the log, at two readings of it.
+    """
+    queries.table("baseline", sql("baseline"), **steps)
+    parts = parts_of(queries.count(**steps))
+    if parts <= 1:
+        with _sums(queries, **steps):
+            queries.table(table, sql("items"), **steps)
+        return
+    no_items(queries, table)
+    with queries.divided(parts, **steps) as divided:
+        for shards in divided:
+            with queries.reading(shards), _sums(queries, **steps):
+                queries.extend(table, sql("items"), **steps)
+
+
+def no_items(queries: Queries, table: str) -> None:
+    """Make the table with the columns of `sum_items` and no rows."""
+    nothing = {"after": 0, "through": -1}
+    with _sums(queries, **nothing):
+        queries.table(table, sql("items"), **nothing)
+
+
+@contextmanager
+def _sums(queries: Queries, **steps: int) -> Iterator[None]:
+    """With the sums by item, whose texts are not there yet, and the captions of the highest losses."""
+    queries.table("item_sums", sql("item_sums"), **steps)
+    apart = queries.value("SELECT count(highest_row) FROM item_sums WHERE highest_row IS DISTINCT FROM caption_row")
+    queries.table("item_peaks", sql("item_peaks"), **steps if apart else {"after": 0, "through": -1})
+    try:
+        yield
+    finally:
+        queries.drop("item_sums")
+        queries.drop("item_peaks")
+
+
+def suspects(records: pa.Table) -> set[tuple[str, str]]:
+    """Dataset and path of the items whose losses say that something is wrong: see ``sql/item_statistics.sql``."""
+    if len(records) < _FEWEST_FOR_SUSPECTS and records["loss_empty"].null_count == len(records):
+        return set()
+    with Queries(block_steps=_BLOCK_STEPS) as queries:
+        queries.read(records)
+        if (edges := first_timesteps(queries, _BLOCK_STEPS, after=-1, through=FOREVER)[0]) is not None:
+            queries.place_timesteps(edges)
+        sum_items(queries, "items", after=-1, through=FOREVER)
+        queries.view("item_statistics", sql("item_statistics"))
+        return set(queries.rows("suspects"))

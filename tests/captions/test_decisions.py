@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loss_logging import LossLogger, read_report
+from loss_logging.captions.decisions import DECISIONS_FILE, Decision, DecisionFile, Decisions
+from loss_logging.captions.folder.check import check_folder
+from loss_logging.errors import ConfigError
+
+
+def in_process(code: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
+
+
+def test_the_last_decision_counts(tmp_path: Path) -> None:
+    """Whoever reads the file again sees what others have added, and what was undone is nothing."""
+    one, other = DecisionFile(tmp_path / DECISIONS_FILE), DecisionFile(tmp_path / DECISIONS_FILE)
+    one.append(Decision(path="a.png", decision="fine"), Decision(path="b.png", decision="later"))
+    assert [(d.path, d.decision) for d in other] == [("a.png", "fine"), ("b.png", "later")]
+    one.append(Decision(path="a.png", decision="exclude", who="me", why="a logo"))
+    found = other.of("a.png")
+    assert found is not None
+    assert (found.decision, found.who, found.why) == ("exclude", "me", "a logo")
+    assert found.when is not None
+    one.append(Decision(path="a.png", decision="undone"))
+    assert other.of("a.png") is None
+    assert [d.path for d in other] == ["b.png"]
+    assert len((tmp_path / DECISIONS_FILE).read_text().splitlines()) == 4  # nothing is taken away
+
+
+def test_a_line_that_is_none_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What a merge or an editor leaves behind is said with its line, and the others count."""
+    path = tmp_path / DECISIONS_FILE
+    lines = [
+        '{"path": "a.png", "decision": "fine"}',
+        "<<<<<<< HEAD",
+        '{"path": "b.png", "decision": "exclude", "why": "blurred"}',
+        '{"path": "c.png", "decision": "delete"}',
+        '{"path": "../d.png", "decision": "exclude"}',
+        "",
+        '{"path": "e.png", "decision": "later"}',
+    ]
+    path.write_text("\n".join(lines))
+    file = DecisionFile(path)
+    assert [decision.path for decision in file] == ["a.png", "b.png", "e.png"]
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert [f"line {number} of {path}" in one for number, one in zip((2, 4, 5), warnings, strict=True)] == [True] * 3
+    file.append(Decision(path="f.png", decision="fine"))  # after a line that nobody ended
+    assert [decision.path for decision in DecisionFile(path)] == ["a.png", "b.png", "e.png", "f.png"]
+
+
+def test_git_merges_it(tmp_path: Path) -> None:
+    """Two people who decide on two branches lose nothing."""
+
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    file = DecisionFile(tmp_path / DECISIONS_FILE)
+    git("init", "-b", "main")
+    (tmp_path / ".gitattributes").write_text(f"{DECISIONS_FILE} merge=union\n")
+    file.append(Decision(path="a.png", decision="fine"))
+    git("add", "-A")
+    git("commit", "-m", "first")
+    git("checkout", "-b", "other")
+    file.append(Decision(path="b.png", decision="exclude"))
+    git("commit", "-am", "other")
+    git("checkout", "main")
+    file.append(Decision(path="c.png", decision="later"))
+    git("commit", "-am", "main")
+    git("merge", "other")
+    assert {(one.path, one.decision) for one in file} == {("a.png", "fine"), ("b.png", "exclude"), ("c.png", "later")}
+
+
+APPEND = """
+import sys
+from pathlib import Path
+from loss_logging.captions.decisions import Decision, DecisionFile
+file = DecisionFile(Path(sys.argv[1]))
+for i in range(60):
+    file.append(Decision(path=f"{sys.argv[2]}/{i}.png", decision="exclude", why="x" * 500))
+"""
+
+
+def test_two_processes_lose_nothing(tmp_path: Path) -> None:
+    """Both append at once; every line is whole."""
+    path = tmp_path / DECISIONS_FILE
+    processes = [in_process(APPEND, path, name) for name in ("a", "b")]
+    for process in processes:
+        assert process.communicate()[1] == ""
+    assert len(list(DecisionFile(path))) == 120
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from loss_logging.captions.decisions import Decision, DecisionFile
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+file = DecisionFile(Path(sys.argv[1]))
+file.append(Decision(path="a.png", decision="fine"))
+try:
+    file.append(Decision(path="b.png", decision="fine", why="x" * 1_000))
+except OSError:
+    pass
+else:
+    sys.exit("no error")
+"""
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    """No half line stays behind."""
+    path = tmp_path / DECISIONS_FILE
+    assert in_process(FULL, path).communicate()[1] == ""
+    assert [decision.path for decision in DecisionFile(path)] == ["a.png"]
+    assert path.read_bytes().count(b"\n") == 1
+
+
+@pytest.mark.parametrize("path", ["../a.png", "a/../../b.png", "", "a\0b"])
+def test_a_path_that_leaves_the_folder_is_refused(path: str, tmp_path: Path) -> None:
+    """The error names the path and what is allowed; nothing is written."""
+    file = DecisionFile(tmp_path / DECISIONS_FILE)
+    with pytest.raises(ConfigError, match="allowed: a path in the folder"):
+        file.append(Decision(path=path, decision="exclude"))
+    assert not file.path.exists()
+
+
+def test_the_nearest_file_counts(tmp_path: Path) -> None:
+    """A decision is found from the image's folder upwards, and written to the file that is there."""
+    decisions = Decisions(tmp_path)
+    DecisionFile(tmp_path / DECISIONS_FILE).append(Decision(path="cats/1.png", decision="exclude"))
+    assert decisions.excludes("cats/1.png")
+    assert decisions.excludes(str(tmp_path / "cats" / "1.png"))
+    (tmp_path / "cats").mkdir()
+    decisions.decide("cats/2.png", "fine", caption="a cat")
+    assert not (tmp_path / "cats" / DECISIONS_FILE).exists()
+    DecisionFile(tmp_path / "cats" / DECISIONS_FILE).append(Decision(path="1.png", decision="fine"))
+    assert not decisions.excludes("cats/1.png")
+    assert decisions.of("https://example.org/1.png") is None
+
+
+def test_a_run_keeps_what_a_folder_does_not_take(tmp_path: Path) -> None:
+    """Where no file can be made beside the images, it is beside the run."""
+    own = tmp_path / DECISIONS_FILE
+    decisions = Decisions(own=own)
+    decisions.decide("/proc/1.png", "exclude")
+    assert [one.path for one in DecisionFile(own)] == ["/proc/1.png"]
+    assert decisions.excludes("/proc/1.png")
+    decisions.decide("/proc/1.png", "undone")
+    assert not decisions.excludes("/proc/1.png")
+
+
+def test_what_is_fine_is_not_shown_again(tmp_path: Path) -> None:
+    """Neither a caption that a person found to be fine, nor an excluded image; a caption that changed since is."""
+    for name, caption in {"fine": "none", "excluded": "nan", "changed": "nan", "later": "nan", "half": "<b>"}.items():
+        (tmp_path / f"{name}.png").touch()
+        (tmp_path / f"{name}.txt").write_text(caption)
+    decisions = Decisions(tmp_path)
+    decisions.decide("fine.png", "fine", caption="none")
+    decisions.decide("excluded.png", "exclude")
+    decisions.decide("changed.png", "fine", caption="a cat on a sofa")
+    decisions.decide("later.png", "later")
+    check = check_folder(tmp_path)
+    assert {one.path for one in check.captions.flagged} == {"changed.png", "later.png", "half.png"}
+    assert check.captions.ignored == 2
+    file = DecisionFile(tmp_path / DECISIONS_FILE)
+    rules = {rule for one in check.captions.flagged if one.path == "half.png" for rule in one.reasons}
+    file.append(Decision(path="half.png", decision="fine", rules=tuple(rules)[:1]))
+    left = {rule for one in check_folder(tmp_path).captions.flagged if one.path == "half.png" for rule in one.reasons}
+    assert left == rules - set(tuple(rules)[:1])
+    assert not check.problems.counts  # the file is none of the folder's captions
+
+
+def test_it_is_readable_by_hand(tmp_path: Path) -> None:
+    """What nobody said is not in the line."""
+    file = DecisionFile(tmp_path / DECISIONS_FILE)
+    file.append(Decision(path="a.png", decision="caption", caption="a dog", before="a cat", when="2026-01-01"))
+    assert json.loads(file.path.read_text()) == {
+        "path": "a.png",
+        "decision": "caption",
+        "caption": "a dog",
+        "before": "a cat",
+        "when": "2026-01-01",
+    }
+
+
+def test_training_does_not_show_it_again_either(tmp_path: Path) -> None:
+    """A run's reports leave out what a person has decided about, from the next save step on, and count without it."""
+    paths = [str(tmp_path / "images" / f"{i}.png") for i in range(3)]
+    (tmp_path / "images").mkdir()
+    captions = ["nan", "nan", "a cat on a sofa"]
+    with LossLogger(job_name="run", save_root=tmp_path, loggers=[], reporter="inline") as losses:
+        reports = []
+        for step in (1, 2):
+            losses.log_batch(step, [0.5] * 3, paths=paths, datasets="d", captions=captions)
+            path = losses.save_step(step).result()
+            assert path is not None
+            reports.append(read_report(path))
+            Decisions().decide(paths[0], "fine", caption="nan")
+    assert [[flagged.path for flagged in report.flagged] for report in reports] == [paths[:2], paths[1:2]]
+    assert [report.flagged_summary["empty"] for report in reports] == [2, 1]

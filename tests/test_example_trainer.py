@@ -1,0 +1,31 @@
+"""examples/trainer, installed as a user installs it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_it_is_found_by_its_name_and_passes(tmp_path: Path) -> None:
+    """The commands in its docstring: installed, the suite and doctor know it by its name, and it passes every case."""
+    shutil.copytree(ROOT / "examples" / "trainer", tmp_path / "source")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    command += ["--disable-pip-version-check", "--target", str(tmp_path / "site"), str(tmp_path / "source")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}"}
+    plugin = ["-p", "loss_logging.testing.plugin", "-p", "no:cacheprovider"]
+    for arguments, printed in (
+        (["-m", "pytest", "-q", *plugin, "--loss-logging-trainer", "tiny"], "9 passed"),
+        (["-c", "from loss_logging.cli import main; main()", "doctor"], "trainer tiny"),
+    ):
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert printed in done.stdout
