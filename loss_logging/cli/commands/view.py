@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from loss_logging.captions.trainers import TrainerName
 from loss_logging.cli.console import JobOption, JsonOption, TrainerOption, print_json
 from loss_logging.errors import LossLoggingError
 from loss_logging.runs.config import TrainConfig
@@ -84,6 +85,7 @@ def view(
 def _of_run(
     folder: Path, job: str | None, limits: dict[str, Any], images: Path | None, *, edit: bool
 ) -> tuple[str, ServedPage, Editor | None]:
+    from loss_logging.captions.decisions import Decisions
     from loss_logging.pages.served.editor import Editor
     from loss_logging.pages.served.kept_decisions import KeptDecisions
     from loss_logging.pages.served.live import LiveRun
@@ -94,17 +96,19 @@ def _of_run(
         raise LossLoggingError(f"view shows the whole log; for the page of step {step}: loss-logging html {folder}")
     config = TrainConfig.from_dict(find_run(folder, job).to_dict() | limits)
     run = LiveRun(config, progress=True)
+    decisions = KeptDecisions(Decisions(images, config.paths.decisions), run)
+    run.decided = decisions.all
     if not edit:
         return config.job_name, RunPage(run), None
-    captions, decisions = RunCaptions(images), KeptDecisions()
-    run.decided = decisions.all
+    captions = RunCaptions(images)
     editor = Editor(captions.find, lambda *_: None, captions.writer_of, decisions, run.suggested)
     return config.job_name, RunPage(run), editor
 
 
 def _of_folder(
-    folder: Path, trainer: str | None, *, pictures: bool | None, edit: bool
+    folder: Path, trainer: TrainerName | None, *, pictures: bool | None, edit: bool
 ) -> tuple[str, ServedPage, Editor | None]:
+    from loss_logging.captions.config import CaptionConfig
     from loss_logging.pages.served.folder_page import open_folder
 
-    return open_folder(folder, trainer, pictures=pictures, edit=edit)
+    return open_folder(folder, CaptionConfig(trainer=trainer), pictures=pictures, edit=edit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -44,7 +44,7 @@ class Kept(Protocol):
     def keep(self, dataset: str, path: str, wanted: State, before: str | None) -> None:
         """Keep what is decided now; ``before`` is the caption that it had."""
 
-    def all(self) -> dict[tuple[str, str], str]:
+    def all(self) -> Mapping[tuple[str, str], str]:
         """By dataset and path, everything that was decided."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -181,6 +181,18 @@ class LiveRun:
             return self._flagged
         report = self._report_of(step)
         return {(flag.dataset, flag.path): flag.reasons for flag in report.flagged} if report else {}
+
+    def folders(self) -> list[str]:
+        """The folders that the items' paths name."""
+        with self._table() as (connection, table):
+            found = connection.sql(f"SELECT DISTINCT regexp_replace(path, '[^/]*$', '') FROM {table}").fetchall()
+        return [folder for (folder,) in found]
+
+    def with_paths(self, paths: Iterable[str]) -> list[tuple[str, str]]:
+        """Dataset and path of the items that have one of these paths."""
+        with self._table() as (connection, table):
+            query = f"SELECT dataset, path FROM {table} WHERE path IN (SELECT unnest(?::VARCHAR[]))"
+            return [(dataset, path) for dataset, path in connection.execute(query, [list(paths)]).fetchall()]
 
     def suggested(self, dataset: str, path: str) -> str:
         """What the caption of an item should say, where its figures know that; "" where not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from loss_logging.pages.answer import bin_of, is_odd
@@ -71,7 +72,7 @@ class RunPage:
         """The series of every chart."""
         return charts(self.items.reports, self.items.curves())
 
-    def rules(self, step: int | None) -> dict[str, str]:
+    def rules(self, step: int | None) -> Mapping[str, str]:
         """The severity of each rule, at a save step."""
         report = next((r for r in reversed(self.items.reports) if step is None or r.job.step == step), None)
         return rules_of(report) if report else {}
@@ -88,4 +89,5 @@ class RunPage:
             return []
         wrong = [item for item in report.worst.caption_mismatch if bin_of(item)]
         odd = [item for item in report.worst.hard if is_odd(item, counts)]
-        return [(item.dataset, item.path) for item in (*wrong, *odd, *report.flagged)]
+        ranked = [(item.dataset, item.path) for item in (*wrong, *odd)]
+        return [*ranked, *((flag.dataset, flag.path) for flag in report.flagged)]
