@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from loss_logging.captions.folder.image_suffixes import ARCHIVES, IMAGES, IMAGES_THAT_NO_TRAINER_READS, TEXTS
 from loss_logging.captions.folder.tables import TABLES
 
-__all__ = ["JSON_TABLES", "Listing", "is_companion", "stem", "suffix"]
+__all__ = ["JSON_TABLES", "Listing", "companion_of", "is_companion", "stem", "suffix"]
 
 JSON_TABLES = re.compile(r"(meta|captions?|dataset|data).*\.json", re.IGNORECASE)
 """Of JSON files, those with these names are tables: kohya's and others'. The rest may be of anything."""
@@ -99,6 +99,24 @@ def is_companion(name: str, folder: str, stems: set[str]) -> bool:
     if match and (match["always"].lower() in _ALWAYS or match["of"] in stems):
         return True
     return not _COMPANION_FOLDERS.isdisjoint(folder.lower().split("/"))
+
+
+def companion_of(path: str) -> tuple[str, str]:
+    """The image that a mask or a control image belongs to, without its suffix, and what kind of companion it is.
+
+    Args:
+        path: relative to the folder that is read.
+
+    >>> companion_of("cats/a_mask.png"), companion_of("_controls/cats/a.png")
+    (('cats/a', 'mask'), ('cats/a', 'controls'))
+    """
+    *folders, name = path.split("/")
+    kinds = [folder for folder in folders if folder.lower() in _COMPANION_FOLDERS]
+    folders = [folder for folder in folders if folder not in kinds]
+    match = _COMPANION.fullmatch(stem(name))
+    of = match["of"] if match else stem(name)
+    kind = match["always"] if match else "".join(kinds[-1:])
+    return "/".join([*folders, of]), kind.strip("-_.")
 
 
 def stem(name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from loss_logging.cli.commands.apply import apply
 from loss_logging.cli.commands.check_captions import check_captions
 from loss_logging.cli.commands.compare import compare
 from loss_logging.cli.commands.demo import demo
@@ -90,5 +91,5 @@ def root(
 
 
 # In the order of --help.
-for command in (demo, evaluate, check_captions, show, compare, html, view, export, report, push, upload, doctor):
+for command in (demo, evaluate, check_captions, apply, show, compare, html, view, export, report, push, upload, doctor):
     app.command(cls=_Command)(command)
