@@ -153,6 +153,8 @@ class Decisions:
     Args:
         base: what relative paths of items are relative to; the working directory when None.
         own: the file of the run, for images whose folder cannot be written.
+        home: the folder whose file takes what is decided about images below it, where no file is nearer; the image's
+            own folder when None.
 
     Example:
         >>> import tempfile
@@ -163,8 +165,9 @@ class Decisions:
         (True, False)
     """
 
-    def __init__(self, base: Path | None = None, own: Path | None = None) -> None:
+    def __init__(self, base: Path | None = None, own: Path | None = None, home: Path | None = None) -> None:
         self._base = (base or Path.cwd()).absolute()
+        self._home = None if home is None else home.absolute()
         self._own = None if own is None else DecisionFile(own)
         self._files: dict[Path, DecisionFile] = {}
 
@@ -235,7 +238,8 @@ class Decisions:
         def line(name: str) -> Decision:
             return Decision(path=name, decision=decision, caption=caption, before=before, who=who, why=why)
 
-        folder = next((one for one in image.parents if (one / DECISIONS_FILE).is_file()), image.parent)
+        first = self._home if self._home in image.parents else image.parent
+        folder = next((one for one in image.parents if (one / DECISIONS_FILE).is_file()), first or image.parent)
         if self._own is not None and self._own.of(image.as_posix()) is not None:
             self._own.append(line(image.as_posix()))
             return

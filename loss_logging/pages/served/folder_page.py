@@ -41,7 +41,7 @@ def open_folder(
     """
     seen = FolderSeen.of(folder, config, pictures=pictures)
     page = FolderPage(seen)
-    decisions = KeptDecisions(Decisions(seen.root), page.items)
+    decisions = KeptDecisions(Decisions(seen.root, home=seen.root), page.items)
     page.items.decided = decisions.all
     if not edit:
         return seen.name, page, None
