@@ -39,16 +39,35 @@ def quality() -> None:
         print(f"{rule:14} {counts} {one.precision:10.3f} {one.recall:7.3f}")
 
 
-def photos(count: int) -> list[str]:
-    """As many different photo captions as wanted: held-out English ones with other words in some places."""
-    generator = random.Random(0)
-    words = sorted({word for caption in HELD_OUT["en"] for word in caption.split() if word.isalpha()})
+def photos(count: int, language: str = "en") -> list[str]:
+    """As many different photo captions as wanted: held-out ones of a language with other words in some places.
+
+    Where a script has no spaces, with other characters.
+    """
+    generator, pool = random.Random(0), HELD_OUT[language]
+    gap = " " if any(" " in caption for caption in pool) else ""
+    split = [caption.split() if gap else list(caption) for caption in pool]
+    words = sorted({word for caption in split for word in caption if word.isalpha()})
     captions = []
     for _ in range(count):
-        caption = generator.choice(HELD_OUT["en"]).split()
+        caption = list(generator.choice(split))
         for _ in range(4):
             caption[generator.randrange(len(caption))] = generator.choice(words)
-        captions.append(" ".join(caption))
+        captions.append(gap.join(caption))
+    return captions
+
+
+def tag_lists(count: int) -> list[str]:
+    """As many different tag lists as wanted: the good ones with other tags in some places."""
+    generator = random.Random(0)
+    pool = [caption.split(", ") for caption in GOOD["tags"] if caption.count(", ") > 4]
+    words = sorted({tag for caption in pool for tag in caption})
+    captions = []
+    for _ in range(count):
+        caption = list(generator.choice(pool))
+        for place in generator.sample(range(len(caption)), 4):
+            caption[place] = generator.choice(words)
+        captions.append(", ".join(caption))
     return captions
 
 
@@ -90,6 +109,9 @@ def main() -> None:
     quality()
     speed("varied", varied(_COUNT))
     speed("photos", photos(_COUNT))
+    speed("tags", tag_lists(_COUNT))
+    for language in ("de", "ru", "ar", "hi", "th", "zh", "ja", "ko"):
+        speed(f"photos ({language})", photos(_COUNT, language))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the rules that compare captions see: items one after the other, then what the datasets turned out to be."""
+"""The data of rules that compare captions: a `CaptionedItem` for each caption, and `Known` about their datasets."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class CaptionedItem(msgspec.Struct, frozen=True):
 
     Args:
         index: its number, from 0.
-        path: what its image is called.
-        dataset: what it belongs to.
+        path: the path of its image.
+        dataset: the name of its dataset.
         caption: its text.
-        style: what the captions of its dataset are; None where they are of several kinds.
+        style: the style of its dataset; None where the captions are of several kinds.
         key: equal for captions that say the same; None for a blank one.
         tokens: its words without case and punctuation; its tags where they are tags; characters where a script has no
             spaces.
-        content_hash: equal for images that are the same to the last byte; None where nobody knows.
+        content_hash: equal for images with the same bytes; None where it is not known.
     """
 
     index: int
@@ -44,16 +44,16 @@ class CaptionedItem(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What is known once all captions were seen.
+    """Facts about all captions, for `DatasetRule.finish`.
 
     Args:
-        captions: how many each dataset has.
-        styles: what they are.
-        paths: of every item.
-        tokens: gives those of an item.
-        dataset_of: gives the dataset of an item.
+        captions: number of captions by dataset.
+        styles: style by dataset; None where its captions are of several kinds.
+        paths: path of each item, by its index.
+        tokens: function from an item's index to its tokens.
+        dataset_of: function from an item's index to its dataset.
         config: the user's settings.
-        gone: items whose captions are nobody's any more, and say nothing.
+        gone: indices of items whose caption was replaced since; they are not compared.
     """
 
     captions: Mapping[str, int]
@@ -70,13 +70,13 @@ Found = Iterator[tuple["int | str", Reason]]
 
 
 class DatasetRule(Protocol):
-    """Looks at every caption once, and speaks when it is asked. Keeps hashes and counts, never the captions."""
+    """A rule that compares captions: `add` takes each once, `finish` gives reasons. Keeps hashes, no texts."""
 
     def add(self, item: CaptionedItem) -> None:
         """Look at a caption."""
 
     def finish(self, known: Known) -> Found:
-        """What was found so far."""
+        """The reasons found so far; more captions may follow."""
 
 
 _READ = 4_000  # characters; captions that differ after so many are not alike anyway

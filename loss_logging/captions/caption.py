@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -80,9 +81,9 @@ class Caption(msgspec.Struct, frozen=True, kw_only=True):
     def read(
         cls, caption: str, dataset: str, config: CaptionConfig, encoder: TextEncoder, style: Style | None = None
     ) -> Caption:
-        """Look at a caption of a dataset.
+        """The caption of a dataset, with its figures.
 
-        ``style`` is what the dataset's captions were found to be; it counts where the user does not say what they are.
+        ``style`` is the style that was guessed for the dataset; a profile in the configuration takes precedence.
         """
         text = caption[:READ_LIMIT]
         folded = text.casefold()
@@ -106,6 +107,7 @@ class Caption(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+@lru_cache(8)  # what a caption is and whether it is short are asked one after the other
 def count_words(text: str) -> int:
     """The number of words; where a script has no spaces, an estimate from the number of characters.
 
@@ -125,7 +127,7 @@ def count_words(text: str) -> int:
 
 
 def guess_style(text: str, words: int) -> Style:
-    """What kind of caption this is, from its own text alone.
+    """The style of a caption, from its text alone.
 
     One or two words may be an instance prompt ("sks dog"); three or more short phrases between commas are tags.
 

@@ -22,7 +22,7 @@ __all__ = ["CaptionChecker", "adjusted"]
 
 
 class CaptionChecker:
-    """Checks captions one at a time; holds no state beyond its configuration.
+    """Applies the rules to one caption at a time; keeps no captions.
 
     Args:
         config: what counts as bad; the defaults when None.
@@ -57,8 +57,8 @@ class CaptionChecker:
     def check(self, caption: str, dataset: str, style: Style | None = None) -> Verdict | None:
         """The verdict on a caption of a dataset, or None when no rule objects.
 
-        Takes time proportional to the length of the caption, up to `READ_LIMIT` characters. ``style`` is what the
-        captions of the dataset were found to be, where that is known.
+        Takes time proportional to the length of the caption, up to `READ_LIMIT` characters. ``style`` is the style
+        that was guessed for the dataset, if any.
         """
         seen = Caption.read(caption, dataset, self.config, self.encoder, style)
         reasons: list[Reason] = []

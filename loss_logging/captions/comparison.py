@@ -1,4 +1,4 @@
-"""CaptionComparison: the rules that compare captions, and what they need to remember of each."""
+"""CaptionComparison: applies the rules that compare captions, and stores what these need of each caption."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["CaptionComparison", "same_image"]
 
 
 def same_image(path: str) -> str | None:
-    """What tells an image apart in all datasets: a path that says where it is; None for others.
+    """A key that is equal for the same image in all datasets: an absolute path; None for a relative one.
 
     >>> same_image("/data/1.png"), same_image("1.png")
     ('/data/1.png', None)
@@ -30,7 +30,7 @@ def same_image(path: str) -> str | None:
 
 
 class CaptionComparison:
-    """Takes captions one after the other, and says at any time what they look like beside one another.
+    """Compares captions with one another: takes them one by one, and gives the reasons at any time.
 
     Memory grows by a few hashes for a caption; texts wait in a temporary file.
 
@@ -87,8 +87,8 @@ class CaptionComparison:
         Args:
             number: what `keep` gave for it.
             kept: its path, dataset and caption.
-            style: what the captions of its dataset are.
-            content_hash: equal for images that are the same to the last byte.
+            style: the style of its dataset.
+            content_hash: equal for images with the same bytes.
         """
         path, dataset, caption = kept
         if not caption.isascii():
@@ -104,8 +104,8 @@ class CaptionComparison:
         """Reasons, each with the number of a caption, or with the name of a dataset where it is about that as a whole.
 
         Args:
-            styles: what the captions of each dataset are.
-            gone: the numbers of captions that are nobody's any more.
+            styles: style by dataset.
+            gone: numbers of captions that were replaced since; they are not compared.
         """
         counts = Counter(self._names[dataset] for i, dataset in enumerate(self._dataset_of) if i not in gone)
 

@@ -41,8 +41,8 @@ class CheckedDataset(msgspec.Struct, frozen=True):
 
     Args:
         captions: how many there are.
-        profile: what its captions are; None where they are of several kinds, so that each was judged by itself.
-        profile_is_guessed: whether the user did not say so.
+        profile: the style of its captions; None where they are of several kinds and each was judged by itself.
+        profile_is_guessed: whether it was guessed from the captions, rather than configured.
         summary: number of captions by the rule that objects to them; most frequent first.
         reasons: what is wrong with the dataset as a whole.
     """
@@ -63,7 +63,7 @@ class CheckedCaptions(msgspec.Struct, frozen=True):
             `READ_LIMIT` characters.
         summary: number of captions by the rule that objects to them; most frequent first.
         datasets: by name.
-        ignored: how many reasons were left out because a person had found them to be wrong.
+        ignored: number of reasons that the ignore list or a decision left out.
         warnings: what could not be checked and why, and lines of the ignore list that nothing needs any more.
     """
 
@@ -76,15 +76,15 @@ class CheckedCaptions(msgspec.Struct, frozen=True):
 
 
 class DatasetChecker:
-    """Takes captions one after the other; `finish` says what was found.
+    """Checks the captions of one or more datasets: `add` takes them one by one, `finish` gives the result.
 
-    What the captions of a dataset are is guessed from all of them. They are judged by an early guess as they come, and
-    once more where that was wrong. Memory grows by a few hashes for a caption and by what is flagged; texts wait in a
-    temporary file.
+    The style of a dataset is guessed from all its captions. Captions are judged by an early guess as they arrive; where
+    the final guess differs, the captions of the dataset are judged again. Memory grows by a few hashes for each caption
+    and by the flagged ones; texts are kept in a temporary file.
 
     Args:
         config, rules, tokenizer: as for `CaptionChecker`.
-        accepted: what a person has found to be fine; the lines in the configuration when None.
+        accepted: captions that a person accepted; the ignore list of the configuration when None.
 
     Example:
         >>> checker = DatasetChecker()
@@ -119,10 +119,10 @@ class DatasetChecker:
         """Take the caption of an image; None where its file is missing.
 
         Args:
-            path: what the image is called; patterns of the ignore list are compared with it.
-            dataset: what it belongs to.
+            path: the path of the image; patterns of the ignore list are matched with it.
+            dataset: the name of its dataset.
             caption: its text.
-            content_hash: equal for images that show the same to the last byte, to find two captions of one image.
+            content_hash: equal for images with the same bytes, to find two captions of one image.
         """
         number = self._comparison.keep(path, dataset, caption or "")
         self._content_hashes.append(_as_text(content_hash))
@@ -141,7 +141,7 @@ class DatasetChecker:
                 self._decide(dataset)
 
     def finish(self) -> CheckedCaptions:
-        """What was found; nothing can be added any more."""
+        """The result; no caption can be added afterwards."""
         for dataset in list(self._waiting):
             self._decide(dataset)
         self._correct()

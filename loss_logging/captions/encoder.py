@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence, Sized
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ MODEL_TOKENS = {name: caption_tokens(name) for name in FAMILIES}
 
 _LEAST = "sdxl"  # the family that is assumed where nobody says which one it is
 _SPECIAL, _END = "<|endoftext|>", 49_407  # one token of CLIP's
+_CACHED_WORDS, _CACHED_LENGTH = 4_096, 24  # characters; where a script has no spaces, a whole text is one word
 _WORD_OR_SIGN = re.compile(r"[^\W_]+|[^\w\s]|_")
 _MOST_CHARACTERS = 40  # for each token, of a text that is counted in full
 _CHARACTERS_PER_TOKEN = 16  # at most, in a script without spaces
@@ -43,7 +44,7 @@ class TextEncoder(msgspec.Struct, frozen=True):
         limit: tokens that it reads.
         count: the number of tokens of a text.
         estimated: whether ``count`` is an estimate by words.
-        assumed: whether nobody said which model it is; it is CLIP then, which reads least.
+        assumed: whether the configuration names no model; CLIP is assumed then, as it reads the fewest tokens.
         name: of the text encoder.
     """
 
@@ -64,21 +65,22 @@ class TextEncoder(msgspec.Struct, frozen=True):
         family = config.model
         if tokenizer is None and config.reading.tokenizer is not None:
             tokenizer = _named(config.reading.tokenizer)
+        count = _counter(tokenizer) if tokenizer is not None else None
         if tokenizer is None and FAMILIES[family or _LEAST].encoder == "CLIP":
-            tokenizer = clip_tokenizer()
+            count = _clip_count()
         limit = config.reading.max_tokens or caption_tokens(family or _LEAST, config.trainer)
         return cls(
             limit=limit,
-            count=_estimate if tokenizer is None else _counter(tokenizer),
-            estimated=tokenizer is None,
+            count=count or _estimate,
+            estimated=count is None,
             assumed=family is None and config.reading.max_tokens is None,
             name=FAMILIES[family].encoder if family else "",
         )
 
     def read(self, text: str) -> tuple[int, int] | None:
-        """How many tokens a text has and where the encoder stops reading it, or None where it reads everything.
+        """The number of tokens and the position where the encoder stops reading, or None where it reads the whole text.
 
-        Of a very long text, the tokens are those of its beginning.
+        Of a very long text, only the tokens of its beginning are counted.
 
         >>> TextEncoder(4, lambda text: len(text.split()), False, False).read("a cat on a sofa")
         (5, 10)
@@ -127,13 +129,24 @@ def clip_tokenizer() -> Tokenizer | None:
     encode = ClipTokenizer().encode
 
     def tokens(text: str) -> list[int]:
-        text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())  # as trainers' tokenizer does
+        if not text.isascii():
+            text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())  # as trainers' tokenizer does
         if _SPECIAL not in text:
             return encode(text)  # type: ignore[no-any-return]
         first, *others = map(encode, text.split(_SPECIAL))
         return sum(([_END, *part] for part in others), list(first))
 
     return tokens
+
+
+@cache
+def _clip_count() -> Callable[[str], int] | None:
+    """CLIP's tokens, counted word by word, as none of them reaches over a blank; frequent words are counted once."""
+    if (tokenizer := clip_tokenizer()) is None:
+        return None
+    count = _counter(tokenizer)
+    known = lru_cache(_CACHED_WORDS)(count)
+    return lambda text: sum((known if len(word) <= _CACHED_LENGTH else count)(word) for word in text.split(" "))
 
 
 def _named(name: str) -> Tokenizer:

@@ -1,4 +1,4 @@
-"""What a person has looked at and found to be fine: lists of patterns, and decisions about single images."""
+"""Captions that a person accepted: lists of patterns, and decisions about single images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Accepted", "IgnoreList"]
 
 
 class Accepted:
-    """Everything that is not to be shown any more, in one question.
+    """The ignore lists and the decisions together.
 
     Args:
         lists: lists of patterns.

@@ -1,4 +1,4 @@
-"""What is said of a caption: the reasons why it is bad, and what a report keeps of them."""
+"""Reasons why a caption is bad, and the entries of a report that hold them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Severity = Literal["info", "warning", "error"]
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """What one rule objects to in a caption. ``rule`` is its public name, ``score`` is in (0, 1], ``message`` tells a
+    """The objection of one rule to a caption. ``rule`` is its public name, ``score`` is in (0, 1], ``message`` tells a
     person what to do, ``span`` is the ``(start, end)`` of the offending characters or None for the whole caption."""
 
     rule: str
@@ -24,9 +24,9 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 class DatasetCaptions(msgspec.Struct, frozen=True):
-    """What the captions of a dataset are: ``profile`` is "prose", "tags", "instance", or None where they are of several
-    kinds, so that each was judged by itself. ``profile_is_guessed`` unless it is configured. ``reasons`` say what is
-    wrong with the dataset as a whole."""
+    """The captions of a dataset: ``profile`` is "prose", "tags", "instance", or None where they are of several kinds,
+    and each was judged by itself. ``profile_is_guessed`` unless it is configured. ``reasons`` concern the dataset as a
+    whole."""
 
     profile: str | None
     profile_is_guessed: bool

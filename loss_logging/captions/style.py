@@ -1,4 +1,4 @@
-"""StyleGuess: what the captions of a dataset are."""
+"""StyleGuess: whether the captions of a dataset are prose, tags or instance prompts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READ = 2_000  # characters of a caption that tell what it is
 
 
 class StyleGuess:
-    """Counts what captions look like, each by itself; eight bytes of memory for each.
+    """The style of a dataset, guessed from the styles of its captions; takes eight bytes of memory for each.
 
     Example:
         >>> guess = StyleGuess()
@@ -35,24 +35,24 @@ class StyleGuess:
         self._captions = array("q")
 
     def add(self, caption: str) -> None:
-        """Look at one caption. Blank ones say nothing."""
+        """Count one caption; a blank one is left out."""
         if (style := style_alone(caption)) is not None:
             self._styles[style] += 1
             self._captions.append(hash(caption))
 
     @property
     def count(self) -> int:
-        """How many were looked at, without the blank ones."""
+        """The number of captions, without blank ones."""
         return len(self._captions)
 
     def style(self) -> Style | None:
-        """What nearly all of them are, see `common_style`."""
+        """The style of the dataset, see `common_style`."""
         _, counts = np.unique(np.frombuffer(self._captions, np.int64), return_counts=True)
         return common_style(self._styles, counts.max(initial=0))
 
 
 def style_alone(caption: str) -> Style | None:
-    """What a caption looks like by itself; None for a blank one.
+    """The style of a caption by itself; None for a blank one.
 
     >>> style_alone("sks dog"), style_alone(" ")
     ('instance', None)
@@ -62,10 +62,10 @@ def style_alone(caption: str) -> Style | None:
 
 
 def common_style(styles: Mapping[Style, int], most_alike: int) -> Style | None:
-    """What nearly all captions of a dataset are, or None.
+    """The style that at least 80% of the captions of a dataset have, or None.
 
-    One caption for nearly every image is an instance prompt. ``styles`` counts what captions look like each by itself,
-    ``most_alike`` how many are one and the same.
+    One caption for 80% of the images is an instance prompt. ``styles`` has the number of captions by style,
+    ``most_alike`` is the number of captions with the most frequent text.
 
     >>> common_style({"prose": 9, "tags": 1}, 1), common_style({"prose": 9}, 9)
     ('prose', 'instance')

@@ -1,4 +1,4 @@
-"""TextStore: many texts, out of the way."""
+"""TextStore: many texts, kept in a temporary file."""
 
 from __future__ import annotations
 

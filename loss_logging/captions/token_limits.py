@@ -11,13 +11,13 @@ __all__ = ["FAMILIES", "Family", "caption_tokens"]
 
 
 class Family(msgspec.Struct, frozen=True):
-    """The text encoder of a family of models; of several, the one that reads most.
+    """The text encoder of a family of models; where it has several, the one that reads the most tokens.
 
     Args:
         encoder: its name.
-        tokens: that it takes of a text, with those below.
-        own: of which it adds itself: CLIP's start and end, T5's end.
-        template: of which a system message or chat template takes about so many; counted by words.
+        tokens: the number of tokens that it reads, special ones included.
+        own: special tokens among these: CLIP's start and end, T5's end.
+        template: tokens among these of a system message or chat template; estimated by words.
         trainers: ``tokens`` where a trainer sets another number.
     """
 

@@ -25,7 +25,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @property
     def score(self) -> float:
-        """How sure the rules are together, in (0, 1]: ``1 - prod(1 - score)`` over the reasons (noisy-or)."""
+        """The combined score, in (0, 1]: ``1 - prod(1 - score)`` over the reasons (noisy-or)."""
         return 1 - prod(1 - reason.score for reason in self.reasons)
 
     @property
@@ -35,13 +35,13 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def without_accepted(verdict: Verdict, path: str, caption: str, accepted: Accepted) -> Verdict | None:
-    """The verdict without the reasons that a person has found to be wrong, or None if none is left."""
+    """The verdict without the reasons that a person accepted, or None if none is left."""
     kept = tuple(reason for reason in verdict.reasons if not accepted.accepts(reason.rule, path, caption))
     return Verdict(kept) if kept else None
 
 
 def flagged_caption(path: str, dataset: str, caption: str, loss: float | None, verdict: Verdict) -> FlaggedCaption:
-    """What a report says about a caption that has a verdict; a loss that is not finite becomes None."""
+    """The entry of a report for a caption with a verdict; a loss that is not finite becomes None."""
     return FlaggedCaption(
         path=path,
         dataset=dataset,

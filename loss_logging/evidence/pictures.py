@@ -37,7 +37,9 @@ _CELLS = 2_000_000
 _CANDIDATES = 4096
 """Captions that a rival is chosen among."""
 _PLANTED = 8_000
-"""Wrong captions to plant, about; at least one and at most four for each item."""
+"""Wrong captions to plant, about."""
+_PLANTINGS = 16
+"""Most wrong captions to plant beside one picture: of a small set, one planting is a matter of luck."""
 _CONTRAST = 0.5
 
 
@@ -146,7 +148,7 @@ class _Model:
         self.fit = Fit(fit.smoother, fit.weights[:, self.known], fit.penalty[self.known])
         self.usual = _logit(self.means)
         self.rng = np.random.default_rng(seed)
-        self.planted = int(np.clip(_PLANTED // self.count, 1, 4))
+        self.planted = int(np.clip(_PLANTED // self.count, 1, _PLANTINGS))
         self.candidates = self._candidates()
         self.texts = self.matrix[self.candidates]
         self.lengths = self.texts.sum(1)

@@ -14,6 +14,12 @@ __all__ = ["WrongCaptions", "against_planted"]
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 _FOLDS = 5
+_DIVISIONS = 5
+"""Into folds, that scores are averaged over; of larger sets one is as good."""
+_ROUNDS = 50
+_SETTLED = 1e-3
+_BENDS = (0.2, 0.5)
+"""Quantiles of the planted captions' scores: where the log odds may begin to rise faster."""
 _FITTED = 20_000
 """Captions that a fit is made on."""
 _KNOTS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -44,19 +50,22 @@ class WrongCaptions:
 def against_planted(pictures: PictureEvidence, *, seed: int = 0) -> WrongCaptions:
     """Tell the set's own captions from planted ones by what the pictures say of them.
 
-    A logistic regression with hinges, five-fold by picture, then isotonic regression of its score (Zadrozny and Elkan,
-    2002). The set's own captions are right ones and wrong ones, the planted ones all wrong: where no right caption
-    lies, among those that are contradicted most, the ratio of own to planted is the share of wrong ones (Elkan and
-    Noto, 2008).
+    A logistic regression with hinges, five-fold by picture, averaged over several divisions into folds; then a mixture
+    of right and wrong captions is fitted to its score. The set's own captions are right ones and wrong ones, the
+    planted ones all wrong: where no right caption lies, among those that are contradicted most, the ratio of own to
+    planted is the share of wrong ones (Elkan and Noto, 2008).
     """
     told = np.flatnonzero(pictures.own[:, 4] > 0)
     counted = pictures.planted[:, 4] > 0
     rows = np.concatenate([pictures.own[told], pictures.planted[counted]])
     wrong = np.repeat([False, True], [len(told), int(counted.sum())])
-    fold = np.random.default_rng(seed).permutation(len(pictures)) % _FOLDS
-    score = _scores(rows, wrong, fold[np.concatenate([told, pictures.planted_at[counted]])])
-    ratio = _ratio(score, wrong)
-    found = WrongCaptions(np.full(len(pictures), np.nan), np.full(len(pictures), np.nan), _share(score, wrong))
+    at = np.concatenate([told, pictures.planted_at[counted]])
+    rng = np.random.default_rng(seed)
+    folds = [rng.permutation(len(pictures)) % _FOLDS for _ in range(_DIVISIONS if len(rows) <= _FITTED else 1)]
+    score = np.mean([_scores(rows, wrong, fold[at]) for fold in folds], axis=0)
+    share = _share(score, wrong)
+    ratio = _ratio(score, wrong, share)
+    found = WrongCaptions(np.full(len(pictures), np.nan), np.full(len(pictures), np.nan), share)
     found.score[told], found.ratio[told] = score[~wrong], ratio[~wrong]
     return found
 
@@ -85,14 +94,30 @@ def _hinges(rows: Floats) -> Floats:
     return (parts - parts.mean(0))[:, spread > 1e-9] / spread[spread > 1e-9] if (spread > 1e-9).any() else parts
 
 
-def _ratio(score: Floats, wrong: Any) -> Floats:
-    """Density among planted over density among own captions, which grows with the score."""
-    from sklearn.isotonic import IsotonicRegression
+def _ratio(score: Floats, wrong: Any, share: float) -> Floats:
+    """Density among planted over density among own captions, which grows with the score.
 
-    weight = np.where(wrong, 1 / wrong.sum(), 1 / (~wrong).sum())
-    smooth = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(score, wrong, weight)
-    chance = np.asarray(smooth.predict(score), np.float64)
-    return chance / np.maximum(1 - chance, 1e-6)
+    The set's own captions are a mixture: a share of wrong ones, of the planted captions' density, and right ones. Log
+    odds of wrong against right are a line in the score that bends upwards, fitted by expectation and maximisation: the
+    steps of an isotonic regression lie where chance has put a few captions of a small set.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    above = [np.maximum(score - np.quantile(score[wrong], tail), 0) for tail in _BENDS]
+    columns = np.stack([score, *above], axis=1)
+    chance = np.full(int((~wrong).sum()), share)
+    odds = np.zeros(len(score))
+    for _ in range(_ROUNDS):
+        right = np.maximum(1 - chance, 1e-6)
+        weight = np.ones(len(score))
+        weight[wrong] = len(right) / wrong.sum()
+        weight[~wrong] = right * len(right) / right.sum()
+        model = LogisticRegression(C=10.0).fit(columns, wrong, weight)
+        odds = columns @ np.maximum(model.coef_[0], 0) + model.intercept_[0]
+        before, chance = chance, share / (share + (1 - share) * np.exp(-odds[~wrong])) if share else chance
+        if np.abs(chance - before).max() < _SETTLED:
+            break
+    return np.asarray(1 / (share + (1 - share) * np.exp(-odds)), np.float64)
 
 
 def _share(score: Floats, wrong: Any) -> float:

@@ -1,4 +1,4 @@
-"""CaptionStatistics: what the rules say about the captions of a run, over a log that grows."""
+"""CaptionStatistics: the flags on the captions of a run, while its log grows."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ _MOST_GONE = 0.5  # of the captions that were compared; then the comparison star
 
 
 class CaptionStatistics:
-    """Applies the rules to the captions of a run: to each once by itself, and to those of all items beside one another.
+    """Applies the rules to the captions of a run: to each caption once, and to those of all items in comparison.
 
-    Every item counts with the last caption that it was trained with. What is carried from one save step to the next are
-    hashes of what was seen, and the reasons that were found.
+    The last caption of each item is judged. Hashes of the captions and the reasons found are kept from one save step to
+    the next.
 
     Args:
         queries: with the tables of `RunStatistics`.

@@ -49,9 +49,9 @@ def flag_bad_captions(
 ) -> FlaggedCaptions:
     """Find empty, short, long, repetitive and damaged captions, refusals, left-over templates and more.
 
-    The judgement is that of training's reports and of ``loss-logging check-captions``: every item counts with its last
-    caption, each caption is judged by itself, by what those of its dataset are, and beside all others. The captions
-    come in `flagged_order`: a flag on an item whose losses are odd, too, comes before others of its severity.
+    Flags are the same as in the reports of a training and in ``loss-logging check-captions``. The last caption of each
+    item is judged, by itself, by the style of its dataset, and in comparison with all others. The result is sorted by
+    `flagged_order`: among flags of one severity, items whose losses are unusual come first.
 
     Regularisation images (``is_reg``) and records whose caption was dropped (``caption_dropped``) are left out. A
     missing caption counts as empty.
@@ -105,7 +105,7 @@ class _Item(msgspec.Struct):
 
 
 def _items(table: pa.Table) -> dict[tuple[str, str], _Item]:
-    """By dataset and path, of the records whose caption was meant to say something."""
+    """Items by dataset and path, without regularisation images and dropped captions."""
     columns = table.select(["path", "dataset", "caption", "loss", "step", "is_reg", "caption_dropped"])
     items: dict[tuple[str, str], _Item] = {}
     for batch in columns.to_batches(max_chunksize=_CHUNK):

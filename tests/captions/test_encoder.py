@@ -6,6 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.captions.corpus import GOOD
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from loss_logging.captions.checker import CaptionChecker
@@ -44,6 +47,14 @@ def test_accents_count_once_however_they_are_written(model: str) -> None:
     text = "café à la crème brûlée, über naïve Ærøskøbing, 가나다"
     encoder = TextEncoder.of(msgspec.convert({"model": model}, CaptionConfig))
     assert encoder.count(unicodedata.normalize("NFD", text)) == encoder.count(text)
+
+
+@given(st.lists(st.sampled_from([*GOOD["ru"], *GOOD["zh"], *GOOD["th"]]) | st.text(max_size=20), max_size=4))
+def test_counting_word_by_word_is_counting_the_text(parts: list[str]) -> None:
+    """As many tokens as CLIP's own encoding of the whole text has: over all scripts, white space and marks."""
+    encode, text = clip_tokenizer(), " ".join(parts)
+    assert encode is not None
+    assert TextEncoder.of(CaptionConfig(model="sdxl")).count(text) == len(encode(text))
 
 
 def test_special_tokens_count_as_one() -> None:

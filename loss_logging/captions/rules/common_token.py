@@ -1,4 +1,4 @@
-"""common_token: what nearly every caption says is learned as one thing with the trigger."""
+"""common_token: a word or tag of nearly every caption, which a model learns together with the trigger."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _GRAMMAR = frozenset({
 class CommonToken:
     """Words, or tags, that stand in at least 90% of the captions of a dataset of 20 or more.
 
-    The trigger word and words of grammar are not meant. Said once for a dataset: a warning where it has a trigger, as
-    what is in every caption cannot be told from it; an ``info`` where it has none, as the token may be the trigger.
+    The trigger word and words of grammar do not count. One reason for a dataset: a warning where it has a trigger, as a
+    model cannot separate the token from it; an ``info`` where it has none, as the token may be the trigger.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,5 @@ class CommonToken:
             if common:
                 shown = ", ".join(f"{quote(token)} ({n / captions:.0%})" for n, token in common[:_SHOWN])
                 advice = "leave it out of them, or vary it" if trigger else "fine if it is the trigger"
-                message = (
-                    f"In nearly every caption: {shown}. A model learns that as one thing with the concept: {advice}."
-                )
+                message = f"In nearly every caption: {shown}. A model learns it together with the concept: {advice}."
                 yield dataset, Reason("common_token", "warning" if trigger else "info", 0.3, message)

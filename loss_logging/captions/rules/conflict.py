@@ -21,8 +21,8 @@ _MANY = 0.5  # of a dataset; it is done on purpose
 class Conflict:
     """One image with different captions: a path in two datasets, or images that are the same to the last byte.
 
-    Several captions for one path of a dataset are a choice that some trainers offer, and are fine. Where it is so with
-    most images, the dataset is told of once.
+    Several captions for one path of a dataset are a choice that some trainers offer, and are fine. Where most images
+    have several, there is one reason for the dataset.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Conflict:
         found = Counter(map(known.dataset_of, others))
         for dataset, count in found.items():
             if _is_usual(count, dataset, known):
-                message = "Most of its images are there again with other captions: fine if that is what you want."
+                message = "Most images of this dataset occur again with another caption: fine if that is intended."
                 yield dataset, Reason("conflict", "info", 0.2, message)
         for one, other in others.items():
             if not _is_usual(found[dataset := known.dataset_of(one)], dataset, known):

@@ -22,8 +22,8 @@ _FEW = 10  # captions; fewer cannot tell
 class Duplicate:
     """Captions of several images of a dataset, without case and white space; tags in any order.
 
-    Not in datasets of instance prompts. Where at least half of the captions are repeats, the dataset is told of once,
-    as it may be captioned by class.
+    Not in datasets of instance prompts. Where at least half of the captions are repeats, there is one reason for the
+    dataset, which may be captioned by class.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Duplicate:
         self._long[item.dataset].append(len(item.tokens) >= _LONG)
 
     def finish(self, known: Known) -> Found:
-        """Every caption that is another one's, too."""
+        """A reason for each caption that another image has, too."""
         for dataset in self._keys:
             if known.styles.get(dataset) == "instance":
                 continue

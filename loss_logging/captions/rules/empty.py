@@ -27,7 +27,7 @@ _CONTENT_CATEGORIES = frozenset({"So", "Sm", "Sc", "Co", "Cs", "Cn"})
 
 
 def empty(caption: Caption) -> Reason | None:
-    """The whole caption is blank, punctuation, or a word that stands for a missing value.
+    """The whole caption is blank, only punctuation, or a word for a missing value.
 
     Only the whole caption counts: "banana" and "a test tube" are fine. Emoji and other pictographs count as content.
     """

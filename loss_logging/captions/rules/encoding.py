@@ -21,8 +21,10 @@ __all__ = ["encoding"]
 _LOST = re.compile("[\ufffd\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}")
 
-# Wrongly decoded characters come in twos and threes, of which the first is one of these.
-_SUSPECT = re.compile("[\x80-\u04ff\u2000-\u2fff][\x80-\u04ff\u2000-\u2fff]|Ã ")
+# Wrongly decoded characters come in twos and threes of these; one of two is no letter of today's Russian or Ukrainian.
+_ANY = "\x80-\u04ff\u2000-\u2fff"
+_NOT_CYRILLIC = "\x80-\u0400\u0402-\u0403\u0405\u0408-\u040f\u0450\u0452-\u0453\u0455\u0458-\u04ff\u2000-\u2fff"
+_SUSPECT = re.compile(f"[{_ANY}][{_NOT_CYRILLIC}]|[{_NOT_CYRILLIC}][{_ANY}]|Ã ")
 
 # UTF-8 that was read as Latin-1 or Windows-1252: what ftfy finds and more, for where it is not installed.
 _MOJIBAKE = re.compile(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,10 @@ _MIN_SCORE = 0.8
 _MAX_SHARE = 0.05  # of the captions that are in another language; more are there on purpose
 _MAIN_SHARE = 0.8
 _READ = 300
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa]")
+_KANA_SHARE = 0.2  # of the letters of a Japanese caption; in a Chinese one, a quoted word
+_LETTERS_ALIKE = 1.25  # times as many letters as Chinese and Japanese ones, at most
 _SAMPLE = 600  # captions from which the usual words of a dataset are learned
 _USUAL = 0.5  # of the words of a caption; it needs no closer look then
 
@@ -49,16 +54,21 @@ class Language:
         if sum(map(usual.__contains__, item.tokens)) >= _USUAL * len(item.tokens):
             self._items[item.dataset, main].append(item.index)
             return
-        (best,) = self._detector.detect(item.caption[:_READ].replace("\n", " ").lower(), model="lite", k=1)
-        if best["score"] < _MIN_SCORE:
+        if (language := _by_script(item.caption)) is not None:
+            self._note(item, language, main)
             return
-        self._items[item.dataset, best["lang"]].append(item.index)
+        (best,) = self._detector.detect(item.caption[:_READ].replace("\n", " ").lower(), model="lite", k=1)
+        if best["score"] >= _MIN_SCORE:
+            self._note(item, best["lang"], main)
+
+    def _note(self, item: CaptionedItem, language: str, main: str) -> None:
+        self._items[item.dataset, language].append(item.index)
         if not main:
-            self._counts[item.dataset][best["lang"]] += 1
+            self._counts[item.dataset][language] += 1
             self._learn(item)
 
     def finish(self, known: Known) -> Found:
-        """Each caption in a language of the minority."""
+        """A reason for each caption in another language than at least 80% of its dataset."""
         present = {key: [index for index in items if index not in known.gone] for key, items in self._items.items()}
         shares: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for (dataset, language), items in present.items():
@@ -67,6 +77,8 @@ class Language:
             counts = shares[dataset]
             main, most = counts.most_common(1)[0]
             total = counts.total()
+            if (main, language) == ("ja", "zh"):  # a short Japanese caption may be in Chinese characters alone
+                continue
             if not items or language == main or most < _MAIN_SHARE * total or counts[language] > _MAX_SHARE * total:
                 continue
             others = f"{most / total:.0%} of its dataset ({main})"
@@ -84,6 +96,21 @@ class Language:
             self._usual[item.dataset] = frozenset(word for word, n in words.items() if n >= total // 200), main
         if total >= _SAMPLE:
             words.clear()
+
+
+def _by_script(caption: str) -> str | None:
+    """Chinese or Japanese, which the detector confuses in short texts; None where the script does not tell.
+
+    >>> _by_script("一位老人在公园的长椅上下象棋"), _by_script("公園のベンチで新聞を読む"), _by_script("a cat")
+    ('zh', 'ja', None)
+    """
+    if caption.isascii() or not (han := len(_HAN.findall(caption[:_READ]))):
+        return None
+    kana = len(_KANA.findall(caption[:_READ]))
+    letters = han + kana
+    if sum(map(str.isalpha, caption[:_READ])) > _LETTERS_ALIKE * letters:
+        return None
+    return "ja" if kana >= _KANA_SHARE * letters else "zh" if not kana else None
 
 
 def _is_enough(item: CaptionedItem) -> bool:

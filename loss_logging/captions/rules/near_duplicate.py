@@ -1,4 +1,4 @@
-"""near_duplicate: captions that differ in a word or two, which tell a model little about what is different."""
+"""near_duplicate: captions that differ in one or two words, and hardly tell a model how their images differ."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class NearDuplicate:
             self._hash()
 
     def finish(self, known: Known) -> Found:
-        """Each caption that has a near twin, or one word about a dataset that is full of them."""
+        """A reason for each caption with a near duplicate, or one for a dataset where most captions have one."""
         import numpy as np
 
         self._hash()
@@ -83,7 +83,7 @@ class NearDuplicate:
         found = Counter(map(known.dataset_of, twins))
         crowded = {dataset for dataset, n in found.items() if n > _MANY * known.captions[dataset]}
         for dataset in sorted(crowded):
-            message = "Most captions differ in a word or two: fine if they are made from a template."
+            message = "Most captions differ in one or two words: fine if they are made from a template."
             yield dataset, Reason("near_duplicate", "info", 0.2, message)
         for index, (twin, share) in twins.items():
             if known.dataset_of(index) not in crowded:
@@ -111,7 +111,8 @@ class NearDuplicate:
         if known.paths[one] == known.paths[other]:  # several captions of one image
             return
         first, second = pairs_of(one), pairs_of(other)
-        share = len(first & second) / len(first | second)
+        shared = len(first & second)
+        share = shared / (len(first) + len(second) - shared)
         if _LEAST_SHARED <= share < 1:
             self._twins.setdefault(one, (other, share))
             self._twins.setdefault(other, (one, share))

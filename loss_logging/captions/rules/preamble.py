@@ -1,11 +1,11 @@
-"""preamble: what a captioner says to the person who asked, before or after the description."""
+"""preamble: phrases of a captioner's answer to a person, before or after the description."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from loss_logging.captions.caption import in_quotes, quote
+from loss_logging.captions.caption import holds_any, in_quotes, quote
 from loss_logging.captions.reason import Reason
 
 if TYPE_CHECKING:
@@ -53,22 +53,27 @@ _CLOSINGS = (
     r"お役に立て|도움이 되(?:길|기를|셨|었으면|면 좋겠)",
 )
 _CLOSING = re.compile("|".join(_CLOSINGS), re.IGNORECASE)
-# What every one of them holds that is in ASCII, to be quick about captions that hold none of it.
+# What every one of them holds, to be quick about captions that hold none of it: a word, or a part of the text.
 _OPENING_WORDS = """sure certainly course absolutely okay ok alright great understood got problem caption description
 here here's here’s below prompt answer response output tags text based describe provide help give gerne klar hier
 beschreibung bildbeschreibung unterschrift bildunterschrift voici claro supuesto certo ecco descrizione"""
-_CLOSING_WORDS = "know you hope feel caption prompt description note word else"
+_CLOSING_WORDS = "know you you'd you’d hope feel caption prompt description note word else"
 _HINTS = frozenset(f"{_OPENING_WORDS} {_CLOSING_WORDS}".split())
+_FOREIGN_HINTS = (
+    "natürlich", "bien sûr", "légende", "aquí", "descri", "конечно", "разумеется", "вот", "описание", "подпись",
+    "当然", "當然", "好的", "没问题", "以下", "描述", "说明", "說明", "标题", "希望", "如果",
+    "もちろん", "承知", "はい、", "説明", "キャプション", "役に立て", "물론", "네", "다음은", "설명", "캡션", "도움이",
+)  # fmt: skip
 _TAIL = 240  # characters at the end in which a captioner takes leave
 
 
 def preamble(caption: Caption) -> Reason | None:
-    """What is said to a person: "Sure! Here is a caption:", "Caption:", "Let me know if ...", in several languages.
+    """Words addressed to a person: "Sure! Here is a caption:", "Caption:", "Let me know if ...", in several languages.
 
-    "The image shows ..." is a way to describe, and fine: it is mentioned once for a dataset where nearly all begin so.
+    "The image shows ..." is a way to describe, and fine.
     """
     text = caption.text
-    if text.isascii() and _HINTS.isdisjoint(caption.vocabulary):
+    if _HINTS.isdisjoint(caption.vocabulary) and (text.isascii() or not holds_any(caption.folded, _FOREIGN_HINTS)):
         return None
     if match := _OPENING.match(text):
         return _reason(match, "opens")

@@ -1,4 +1,4 @@
-"""refusal: a captioner that did not describe the image but said that it would not, or failed."""
+"""refusal: the answer of a captioner that refused or failed to describe the image."""
 
 from __future__ import annotations
 

@@ -37,6 +37,7 @@ _WORDS = "none nan null undefined assistant user human system arafed araffe araf
 _HINTS = frozenset(_WORDS.split())
 
 _NULL_TAGS = frozenset({"nan", "null", "undefined", "n/a", "<na>"})
+_NULL_HINTS = _NULL_TAGS | {"none"}
 _COMMA = re.compile(r"[,，、]")
 
 _ADVICE: dict[str, tuple[Severity, float, str]] = {
@@ -72,6 +73,8 @@ def _score(match: re.Match[str]) -> float:
 
 def _null_tag(caption: Caption) -> Reason | None:
     """A missing value among tags."""
+    if _NULL_HINTS.isdisjoint(caption.vocabulary):
+        return None
     start = 0
     for tag in _COMMA.split(caption.text):
         word = tag.strip()

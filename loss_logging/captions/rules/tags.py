@@ -1,4 +1,4 @@
-"""tags: tags that contradict one another, or stand there again."""
+"""tags: tags that contradict one another, or occur more than once."""
 
 from __future__ import annotations
 

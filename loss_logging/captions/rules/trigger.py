@@ -1,4 +1,4 @@
-"""trigger: the word that shall call the concept up is missing, misspelt, or where the model does not read it."""
+"""trigger: the trigger word is missing, misspelt, or behind the tokens that the model reads."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _COMMA = re.compile("[,，、]")
 
 
 def trigger(caption: Caption) -> Reason | None:
-    """In datasets with a trigger word: it is missing, misspelt, or stands behind what the text encoder reads.
+    """In datasets with a trigger word: it is missing, misspelt, or behind the tokens that the text encoder reads.
 
-    In tags, one that is not the first is worth an ``info``, as trainers that shuffle tags keep the first ones in place.
+    In tags, a trigger that is not the first tag is an ``info``: trainers that shuffle tags keep the first in place.
     """
     word = caption.config.trigger(caption.dataset)
     if word is None or (caption.config.resolves("trigger") and "[trigger]" in caption.text):

@@ -16,8 +16,8 @@ __all__ = ["truncated"]
 def truncated(caption: Caption) -> Reason | None:
     """More tokens than the text encoder of ``CaptionConfig.model`` reads; the message shows the words that are lost.
 
-    Without ``model`` nobody knows how many those are, and more than CLIP's 75 are worth an ``info``. Where the trainer
-    reads only the first line, what is lost with the others is a warning.
+    Without ``model`` the limit is not known, and more than CLIP's 75 tokens are an ``info``. Where the trainer reads
+    only the first line, further lines are a warning.
     """
     text, encoder = caption.text, caption.encoder
     if caption.config.reading.first_line_only:

@@ -182,6 +182,24 @@ COMPARED = [
             "Korean": [HELD_OUT["ko"][0], HELD_OUT["ko"][1], HELD_OUT["ko"][3]],
         }.items()
     ),
+    *(
+        Dataset(
+            f"English among {name}",
+            [*_fine(captions * 3), *_bad("language", HELD_OUT["en"][:1])],
+            _config(rules={"disabled": ("duplicate",)}),
+        )
+        for name, captions in {
+            "Chinese": [*HELD_OUT["zh"], *GOOD["zh"]],
+            "Japanese": [*HELD_OUT["ja"], *GOOD["ja"], "東京駅前広場夜景"],
+            "Russian": HELD_OUT["ru"],
+            "Arabic": HELD_OUT["ar"],
+        }.items()
+    ),
+    Dataset(
+        "Japanese among Chinese",
+        [*_fine([*HELD_OUT["zh"], *GOOD["zh"]] * 2), *_bad("language", HELD_OUT["ja"][:1])],
+        _config(rules={"disabled": ("duplicate",)}),
+    ),
     Dataset("two languages on purpose", _fine([*HELD_OUT["de"], *HELD_OUT["fr"]])),
     Dataset(
         "one image, two captions",
@@ -191,7 +209,7 @@ COMPARED = [
             Item("an old bicycle leans against a fence", frozenset({"conflict"}), "heron"),
             Item("a tram in the fog", image="tram"),
             Item("A tram  in the fog.", image="tram"),
-            Item("三匹の猫が眠る縁側", frozenset({"conflict"}), "cats"),
+            Item("三匹の猫が眠る縁側", frozenset({"conflict", "language"}), "cats"),
             Item("a plate of figs on a wooden table", frozenset({"conflict"}), "cats"),
         ],
     ),
