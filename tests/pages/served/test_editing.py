@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from view_server import Answer, Server
+from view_server import PROGRAM, Answer, Server
 from watched import Watched
 
 from loss_logging import LossLogger
@@ -34,16 +35,37 @@ WRONG = [
 RIGHT = [f"a small cat number {i} sleeps on a red chair by the window" for i in range(20)]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def photos(root: Path) -> Path:
     """Captioned images, the first ten with captions that something is wrong with."""
-    root = tmp_path / "photos"
     (root / "cats").mkdir(parents=True)
     colours = np.random.default_rng(0).integers(0, 255, (30, 3))
     for i, (caption, colour) in enumerate(zip([*WRONG, *RIGHT], colours.tolist(), strict=True)):
         Image.new("RGB", (32, 32), tuple(colour)).save(root / "cats" / f"{i:02}.png")
         (root / "cats" / f"{i:02}.txt").write_text(caption)
     return root
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return photos(tmp_path / "photos")
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that nobody may change, with a file beside it."""
+    root = tmp_path_factory.mktemp("untouched")
+    (root / "secret.txt").write_text("secret")
+    return photos(root / "photos")
+
+
+@pytest.fixture(scope="module")
+def refusing(untouched: Path) -> Iterator[Server]:
+    """A server that may edit, asked by those who may not; at the end nothing has changed."""
+    before = files(untouched.parent)
+    server = Server(untouched, "--edit", "--no-pictures")
+    yield server
+    assert server.stop() == (0, "")
+    assert files(untouched.parent) == before
 
 
 @pytest.fixture
@@ -90,20 +112,20 @@ def files(folder: Path) -> dict[str, bytes]:
     ],
     ids=str,
 )
-def test_another_site_changes_nothing(editing: Server, folder: Path, sent: dict[str, str], status: int) -> None:
+def test_another_site_changes_nothing(refusing: Server, untouched: Path, sent: dict[str, str], status: int) -> None:
     """A form, a script or a name of another site, whatever cookies its browser adds."""
-    before = files(folder)
-    answer = change(editing, "cats/00.png", "nan", "a new caption", **sent)
+    before = files(untouched)
+    answer = change(refusing, "cats/00.png", "nan", "a new caption", **sent)
     assert answer.status == status, answer.text
-    assert files(folder) == before
+    assert files(untouched) == before
 
 
-def test_reading_changes_nothing(editing: Server, folder: Path) -> None:
+def test_reading_changes_nothing(refusing: Server, untouched: Path) -> None:
     """No address that can be linked to changes anything, and neither do other methods."""
-    before = files(folder)
+    before = files(untouched)
     for method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS"):
-        assert editing.ask("/api/change", method=method, sent=own(editing)).status in (403, 404, 405, 413)
-    assert files(folder) == before
+        assert refusing.ask("/api/change", method=method, sent=own(refusing)).status in (403, 404, 405, 413)
+    assert files(untouched) == before
 
 
 def test_without_edit_nothing_changes(folder: Path) -> None:
@@ -119,21 +141,17 @@ def test_without_edit_nothing_changes(folder: Path) -> None:
 @pytest.mark.parametrize(
     "path", ["../secret.png", "/etc/passwd", "cats/../../secret.png", "cats/00.txt", "cats/no.png", "", "cats/00.png\0"]
 )
-def test_only_images_of_the_folder(editing: Server, folder: Path, path: str) -> None:
+def test_only_images_of_the_folder(refusing: Server, path: str) -> None:
     """Paths come from what was read, never from who asks."""
-    (folder.parent / "secret.txt").write_text("secret")
-    assert change(editing, path, "secret", "mine").status == 404
-    assert (folder.parent / "secret.txt").read_text() == "secret"
+    assert change(refusing, path, "secret", "mine").status == 404
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"dataset": "cats"}', b"\xff", b'{"a": ' * 200_000], ids=range(6))
-def test_nonsense_is_refused(editing: Server, folder: Path, body: bytes) -> None:
+def test_nonsense_is_refused(refusing: Server, body: bytes) -> None:
     """With a sentence, not a crash."""
-    before = files(folder)
-    answer = editing.ask("/api/change", method="POST", body=body, sent=own(editing))
+    answer = refusing.ask("/api/change", method="POST", body=body, sent=own(refusing))
     assert answer.status == 400, answer.text
-    assert files(folder) == before
-    assert editing.ask("/api/change", method="POST", body=b"x" * 3_000_000, sent=own(editing)).status == 413
+    assert refusing.ask("/api/change", method="POST", body=b"x" * 3_000_000, sent=own(refusing)).status == 413
 
 
 # --- what changes ---------------------------------------------------------------------------------------------------
@@ -237,7 +255,9 @@ def test_fine_exclude_later_and_the_keys(editing: Server, folder: Path, page: Pa
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()
     page.keyboard.press("j")
+    expect(page.locator("#details")).to_be_visible()
     for i, key in enumerate("fxl", 1):
         page.keyboard.press(key)
         expect(page.locator("#progress")).to_have_text(f"{i} of 10 looked at")
@@ -248,6 +268,39 @@ def test_fine_exclude_later_and_the_keys(editing: Server, folder: Path, page: Pa
     assert decided == {"fine", "exclude", "later"}
     page.select_option("#decision-filter", "exclude")
     expect(page.locator("#table .tabulator-row")).to_have_count(1)
+    assert watched.problems == []
+
+
+@pytest.mark.browser
+def test_a_suggestion_is_accepted_by_one_key(folder: Path, page: Page) -> None:
+    """What can be repaired without asking anyone is suggested, and one key takes it."""
+    for path in (folder / "cats").glob("0*.txt"):
+        path.write_text("a cat &amp; a dog sleep on a red chair")
+    server = Server(folder, "--edit", "--no-pictures")
+    watched = Watched(page)
+    watched.open(server.address)
+    page.keyboard.press("j")
+    expect(page.locator("#details .suggestion")).to_contain_text("a cat & a dog sleep")
+    page.keyboard.press("a")
+    expect(page.locator("#progress")).to_contain_text("1 of ")
+    texts = [path.read_text() for path in (folder / "cats").glob("0*.txt")]
+    assert texts.count("a cat & a dog sleep on a red chair") == 1
+    assert watched.problems == []
+    assert server.stop() == (0, "")
+
+
+@pytest.mark.browser
+def test_a_folder_as_one_file(folder: Path, tmp_path: Path, page: Page) -> None:
+    """check-captions --html: the same page without a server, which changes nothing."""
+    out = tmp_path / "photos.html"
+    subprocess.run([PROGRAM, "check-captions", str(folder), "--html", str(out)], check=True, capture_output=True)
+    watched = Watched(page)
+    watched.open(out.as_uri())
+    expect(page.locator(".card img").first).to_be_visible()
+    expect(page.locator(".answer", has_text="10 captions flagged")).to_be_visible()
+    expect(page.locator("#look")).to_have_count(0)
+    page.fill("#search", "sleeps on a red chair")
+    expect(page.locator("#table-status")).to_contain_text("20 items match")
     assert watched.problems == []
 
 

@@ -83,7 +83,9 @@ def test_only_on_this_machine(server: Server) -> None:
 
 def test_only_reading(server: Server) -> None:
     """Other methods are not there, and answers may be kept or framed by nobody."""
-    assert server.ask("/api/items", method="POST").status == 405
+    own = {"Origin": f"http://127.0.0.1:{server.port}", "Content-Type": "application/json"}
+    assert server.ask("/api/items", method="POST").status == 403
+    assert server.ask("/api/items", method="POST", body=b"{}", sent=own).status == 405
     headers = server.ask("/").headers
     assert headers["Cache-Control"] == "no-store"
     assert headers["Content-Security-Policy"] == "frame-ancestors 'none'"
