@@ -52,13 +52,14 @@ class Editing {
   pressed(event) {
     if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
     const box = event.target.closest("textarea.edit");
-    if (!box && event.target.closest("input, select, textarea, .scroll, #help")) return;
+    if (!box && event.target.closest("input, select, textarea, .scroll")) return;
     if (this.busy) { // what is typed while the next one comes is for that one
       if (event.key.length === 1 || event.key === "Enter") this.waiting.push(event.key);
       return event.preventDefault();
     }
     if (box ? ["Enter", "Escape"].includes(event.key) && !event.shiftKey : event.key in this.commands) {
       event.preventDefault();
+      if ($("help").open) $("help").close(); // who has read the keys uses them
       this.run(event.key);
     }
   }

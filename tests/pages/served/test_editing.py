@@ -310,6 +310,7 @@ def test_a_conflict_is_shown(editing: Server, folder: Path, page: Page) -> None:
     Watched(page).open(editing.address)
     page.keyboard.press("j")
     page.keyboard.press("e")
+    expect(page.locator("textarea.edit")).to_be_visible()
     name = page.locator("#details-title").inner_text().replace(".png", ".txt")
     (folder / "cats" / name).write_text("written by somebody else")
     page.keyboard.type("mine")
