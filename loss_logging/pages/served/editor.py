@@ -106,7 +106,11 @@ class Editor:
                 source = self._writer_of(file).write(file, wanted.caption)
                 file = msgspec.structs.replace(file, caption=wanted.caption, source=source and str(source))
                 self._changed(asked.dataset, asked.path, file)
-            self.decisions.keep(asked.dataset, asked.path, wanted, state.caption)
+            try:
+                self.decisions.keep(asked.dataset, asked.path, wanted, state.caption)
+            except OSError as error:
+                saved = "The caption is saved, but what" if wanted.caption != state.caption else "What"
+                raise NotWrittenError(f"{saved} was decided cannot be kept: {error.strerror or error}.") from error
             return {"state": self._state(asked.dataset, asked.path, file), "source": file.source if file else None}
 
     def _file(self, dataset: str, path: str) -> tuple[CaptionedFile | None, str]:

@@ -12,9 +12,12 @@ import pyarrow as pa
 
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.decisions import Decisions
+from loss_logging.captions.folder.caption_files import CaptionFiles
 from loss_logging.captions.folder.caption_writer import CaptionWriter
 from loss_logging.captions.folder.captioned_file import CaptionedFile
+from loss_logging.captions.folder.image_suffixes import TEXTS
 from loss_logging.captions.folder.kept_files import NotWrittenError
+from loss_logging.captions.folder.problems import FolderProblems
 from loss_logging.pages.content import severities_of
 from loss_logging.pages.folder_content import flagged_items, ordered
 from loss_logging.pages.folder_file import FolderSeen
@@ -168,9 +171,8 @@ class FolderCaptions:
     """Finds and writes the captions of a folder."""
 
     def __init__(self, seen: FolderSeen) -> None:
-        self._seen = seen
         self._captions = RunCaptions(seen.root)
-        self._tables: Mapping[str, CaptionedFile] = seen.files
+        self._files = seen.files
         self._writer = CaptionWriter(seen.root)
 
     def find(self, dataset: str, path: str) -> CaptionedFile:
@@ -179,9 +181,14 @@ class FolderCaptions:
         Raises:
             NotWrittenError: it is no image of the folder, or its caption cannot be edited; says why.
         """
-        if path not in self._tables:
+        if path not in self._files:
             raise NotWrittenError(f"{path} is no image of this folder")
-        return self._captions.find(dataset, path)
+        read, found = self._files[path], self._captions.find(dataset, path)
+        source = read.source or ""
+        if source != found.source and source.lower().endswith(TEXTS) and Path(source).is_file():
+            # Of several files beside an image, the one that the trainer takes.
+            return CaptionedFile(found.path, dataset, CaptionFiles(FolderProblems()).text(source), source)
+        return found
 
     def writer_of(self, _file: CaptionedFile) -> CaptionWriter:
         """What writes the caption of an item."""

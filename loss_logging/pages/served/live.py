@@ -77,6 +77,7 @@ class LiveRun:
         self._statistics = RunStatistics.of(config, self.log)
         self._progress = progress
         self._tables: list[str] = []
+        self._folders: tuple[str, list[str]] = "", []  # of the table of this name
         self._step_tables = StepTables(self._statistics.cursor)
         self._changed = time.monotonic()
         self._curves, self._curves_version, self._curves_due = LossCurves(), -1, 0.0
@@ -185,8 +186,10 @@ class LiveRun:
     def folders(self) -> list[str]:
         """The folders that the items' paths name."""
         with self._table() as (connection, table):
-            found = connection.sql(f"SELECT DISTINCT regexp_replace(path, '[^/]*$', '') FROM {table}").fetchall()
-        return [folder for (folder,) in found]
+            if self._folders[0] != table:
+                found = connection.sql(f"SELECT DISTINCT regexp_replace(path, '[^/]*$', '') FROM {table}").fetchall()
+                self._folders = table, [folder for (folder,) in found]
+        return self._folders[1]
 
     def with_paths(self, paths: Iterable[str]) -> list[tuple[str, str]]:
         """Dataset and path of the items that have one of these paths."""
