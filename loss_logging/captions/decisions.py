@@ -154,6 +154,8 @@ class Decisions:
     Args:
         base: what relative paths of items are relative to; the working directory when None.
         own: the file of the run, for images whose folder cannot be written.
+        home: the folder whose file takes what is decided about images below it, where no file is nearer; the image's
+            own folder when None.
 
     Example:
         >>> import tempfile
@@ -164,8 +166,9 @@ class Decisions:
         (True, False)
     """
 
-    def __init__(self, base: Path | None = None, own: Path | None = None) -> None:
+    def __init__(self, base: Path | None = None, own: Path | None = None, home: Path | None = None) -> None:
         self._base = (base or Path.cwd()).absolute()
+        self._home = None if home is None else home.absolute()
         self._own = None if own is None else DecisionFile(own)
         self._files: dict[Path, DecisionFile] = {}
 
@@ -188,13 +191,25 @@ class Decisions:
             return False
         return found.decision == "exclude" or (found.decision == "fine" and (not found.rules or rule in found.rules))
 
+    def among(self, folders: Iterable[str]) -> dict[str, Decision]:
+        """What was decided about images in some folders, and in those below: by every way to write an image's path,
+        absolute and relative to the base."""
+        if self._own is None:
+            found: dict[Path, Decision] = {}
+        else:
+            found = {Path(one.path): one for one in self._own}
+        for folder in sorted(self._above(folders), key=lambda one: -len(one.parts)):  # the nearest counts
+            for one in self._file(folder):
+                found.setdefault(folder / one.path, one)
+        named = {image.as_posix(): one for image, one in found.items()}
+        inside = [image for image in found if image.is_relative_to(self._base)]
+        return named | {image.relative_to(self._base).as_posix(): found[image] for image in inside}
+
     def are_about(self, folders: Iterable[str]) -> bool:
         """Whether anything was decided about images in some folders."""
         if self._own is not None and any(True for _ in self._own):
             return True
-        images = [image for folder in folders if (image := self._image(f"{folder}/any")) is not None]
-        above = {folder for image in images for folder in image.parents}
-        return any(True for folder in above for _ in self._file(folder))
+        return any(True for folder in self._above(folders) for _ in self._file(folder))
 
     def excludes(self, path: str) -> bool:
         """Whether an image is to be left out of the training."""
@@ -224,7 +239,8 @@ class Decisions:
         def line(name: str) -> Decision:
             return Decision(path=name, decision=decision, caption=caption, before=before, who=who, why=why)
 
-        folder = next((one for one in image.parents if (one / DECISIONS_FILE).is_file()), _folder_of(image))
+        home = self._home if self._home is not None and self._home in image.parents else _folder_of(image)
+        folder = next((one for one in image.parents if (one / DECISIONS_FILE).is_file()), home)
         if self._own is not None and self._own.of(image.as_posix()) is not None:
             self._own.append(line(image.as_posix()))
             return
@@ -234,6 +250,11 @@ class Decisions:
             if self._own is None:
                 raise
             self._own.append(line(image.as_posix()))
+
+    def _above(self, folders: Iterable[str]) -> set[Path]:
+        """Some folders, and all above them."""
+        images = (self._image(f"{folder}/any") for folder in folders)
+        return {folder for image in images if image is not None for folder in image.parents}
 
     def _image(self, path: str) -> Path | None:
         """Where an item's image is; None for what is no file on this machine."""

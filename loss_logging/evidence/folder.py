@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,7 @@ class PictureCheck(msgspec.Struct, frozen=True):
         captions: how many captions were judged.
         reasons: by path (as in the folder), dataset and caption: those that are very likely wrong (a warning) or worth
             a look (an info).
+        suggestions: by the same, those of them with the one word replaced that fits the picture better.
         near_duplicates: groups of pictures that are nearly the same, by their paths.
         notes: sentences on what could not be told, and why.
     """
@@ -39,6 +41,7 @@ class PictureCheck(msgspec.Struct, frozen=True):
     reasons: dict[tuple[str, str, str], Reason]
     near_duplicates: list[list[str]]
     notes: list[str]
+    suggestions: dict[tuple[str, str, str], str] = {}
 
 
 def check_pictures(
@@ -72,14 +75,28 @@ def check_pictures(
     kept = [files[place] for place in read.kept]
     seen = picture_evidence(read.features, caption_words([file.caption for file in kept]), progress=progress)
     found = judge(seen)
+    keys = [(_relative(file, folder), file.dataset, (file.caption or "")[:READ_LIMIT]) for file in kept]
     reasons = {
-        (_relative(file, folder), file.dataset, (file.caption or "")[:READ_LIMIT]): reason
+        keys[row]: reason for row, file in enumerate(kept) if (reason := _reason(file, row, seen, found)) is not None
+    }
+    suggestions = {
+        keys[row]: suggestion
         for row, file in enumerate(kept)
-        if (reason := _reason(file, row, seen, found)) is not None
+        if keys[row] in reasons and (suggestion := _suggestion(file.caption or "", row, seen))
     }
     duplicates = [[_relative(kept[row], folder) for row in group] for group in near_duplicates(read.features).groups]
     notes = [*read.about_unread(), *([seen.reason] if seen.reason else []), *found.notes]
-    return PictureCheck(len(kept), reasons, [names for names in duplicates if len(set(names)) > 1], notes)
+    groups = [names for names in duplicates if len(set(names)) > 1]
+    return PictureCheck(len(kept), reasons, groups, notes, suggestions)
+
+
+def _suggestion(caption: str, row: int, seen: PictureEvidence) -> str:
+    """The caption with the word that fits better, in place of the one that does not; "" where that is not known."""
+    word, better = seen.worst_word[row], seen.suggested_word[row]
+    if not word or not better:
+        return ""
+    changed = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", lambda _: better, caption, flags=re.IGNORECASE)
+    return changed if changed != caption else ""
 
 
 def _reason(file: CaptionedFile, row: int, seen: PictureEvidence, found: Judgement) -> Reason | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import NormalDist
 from typing import Literal, TypeAlias
 
 import msgspec
 import numpy as np
 
+from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.pages.item_counts import ERRORS, LEAST_ODD, ItemCounts
 from loss_logging.reports.report import DECISIVE_PAIRS, LossReport, WorstItem
 
@@ -19,6 +20,7 @@ __all__ = [
     "answers",
     "bin_of",
     "drags",
+    "flags_answer",
     "is_odd",
     "mean_figures",
 ]
@@ -165,14 +167,18 @@ def _odd_answer(report: LossReport, counts: ItemCounts | None) -> Answer:
 
 
 def _flags_answer(report: LossReport) -> Answer:
-    rules = sorted(report.flagged_summary.items(), key=lambda pair: -pair[1])
-    most = int(report.config.get("max_table_rows", 0) or 0)
-    exact = len(report.flagged) < most or not most
-    flagged = len(report.flagged) if exact else max(len(report.flagged), *report.flagged_summary.values(), 0)
+    return flags_answer(report.flagged, report.flagged_summary, int(report.config.get("max_table_rows", 0) or 0))
+
+
+def flags_answer(found: Sequence[FlaggedCaption], summary: Mapping[str, int], most: int = 0) -> Answer:
+    """How many captions the rules object to; of a list that holds ``most`` there may be more, 0 stands for all."""
+    rules = sorted(summary.items(), key=lambda pair: -pair[1])
+    exact = len(found) < most or not most
+    flagged = len(found) if exact else max(len(found), *summary.values(), 0)
     if not rules:
         return Answer("#flagged", "No caption was flagged", "by the rules for captions", "good")
     detail = ", ".join(f"{n:,} {rule}" for rule, n in rules[:_NAMED]) + (" …" if len(rules) > _NAMED else "")
-    tone = "error" if any(flag.severity == "error" for flag in report.flagged) else "warning"
+    tone = "error" if any(flag.severity == "error" for flag in found) else "warning"
     return Answer("#flagged", f"{'' if exact else 'at least '}{_n(flagged, 'caption')} flagged", detail, tone)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from loss_logging.captions.reason import SEVERITIES, FlaggedCaption, Reason
+from loss_logging.captions.reason import SEVERITIES, FlaggedCaption, Reason, Severity
 from loss_logging.pages.answer import Answer, answers, bin_of, drags, is_odd
 from loss_logging.pages.charts import shown_datasets
 from loss_logging.pages.item_counts import ItemCounts
@@ -16,7 +16,18 @@ from loss_logging.pages.sentences import caption_sentence, file_name, odd_senten
 from loss_logging.reports.report import LossReport, PairedItems, Summary, WorstItem
 from loss_logging.support.thumbnails import Thumbnail
 
-__all__ = ["Card", "DatasetRow", "Gallery", "Piece", "Section", "listed_items", "rules_of", "sections"]
+__all__ = [
+    "Card",
+    "DatasetRow",
+    "Gallery",
+    "Piece",
+    "Section",
+    "listed_items",
+    "marked",
+    "rules_of",
+    "sections",
+    "severities_of",
+]
 
 _LABELS = {"average_loss": "mean loss", "robust_z": "robust z", "std_z": "std of z"}
 MOST_FLAGGED = 60
@@ -106,11 +117,21 @@ def listed_items(report: LossReport) -> list[WorstItem | FlaggedCaption]:
 
 def rules_of(report: LossReport) -> dict[str, str]:
     """The severity of each rule that objects to a caption: the highest that the report has of it."""
-    found = dict.fromkeys(report.flagged_summary, "info")
-    for flag in report.flagged:
+    return dict.fromkeys(report.flagged_summary, "info") | severities_of(report.flagged)
+
+
+def severities_of(flagged: Iterable[FlaggedCaption]) -> dict[str, Severity]:
+    """The highest severity of each rule that objects to some captions."""
+    found: dict[str, Severity] = {}
+    for flag in flagged:
         for detail in flag.details:
             found[detail.rule] = max(found.get(detail.rule, "info"), detail.severity, key=_rank)
     return found
+
+
+def marked(flag: FlaggedCaption, rule: str) -> tuple[list[Piece], str]:
+    """A caption in pieces, of which what a rule objects to is marked, and what the rule says."""
+    return _pieces(flag, rule), _message(flag, rule)
 
 
 def _rank(severity: str) -> int:

@@ -21,7 +21,7 @@ from loss_logging.runs.config import TrainConfig
 from loss_logging.support.thumbnails import Thumbnail
 from loss_logging.version import __version__
 
-__all__ = ["fragments", "render"]
+__all__ = ["fragments", "render", "render_folder"]
 
 _LOADER = "loader.js"
 _SCRIPTS = ("uPlot.iife.min.js", "tabulator.min.js")
@@ -41,6 +41,7 @@ _OWN_SCRIPTS = (
     "charts.js",
     "table.js",
     "details.js",
+    "editing.js",
     "ranking.js",
     "page.js",
 )
@@ -56,6 +57,7 @@ def render(
     total: int,
     items_shown: int,
     served: bool,
+    editable: bool = False,
     busy: str = "",
     counts: ItemCounts | None = None,
     tries: Mapping[tuple[str, str], tuple[int, int]] | None = None,
@@ -71,6 +73,7 @@ def render(
         config: of the run.
         total, items_shown: how many items there are, and how many the table holds.
         served: whether the page asks a server for its data, or is a file with all of it.
+        editable: whether the server changes something when the page asks it to.
         busy: what the server is doing, before everything is there.
         counts: over every item; None where the report's lists are all there is.
         tries: see `sections`.
@@ -79,20 +82,40 @@ def render(
     return _template("page.html").render(
         **sections(reports[-1] if reports else None, pictures, counts, tries),
         **_context(total, len(reports), problems, inline=True, served=served, live_step=live_step),
-        job=config.job_name,
+        **_frame(config.job_name, blocks, editable=editable),
         run_dir=str(config.save_root),
         records_dir=str(config.records_dir),
         items_shown=items_shown,
         busy=busy,
-        version=__version__,
-        styles=[Markup(text) for text in _styles()],
-        loader=Markup(_asset(_LOADER)),
-        scripts=[_packed(text.encode()) for text in _scripts()],
-        style_hashes=_hashes(_styles()),
-        script_hashes=_hashes([_asset(_LOADER), *_scripts()]),
-        licences=[_asset(name) for name in _LICENCES],
-        blocks={name: _packed(block) for name, block in blocks.items()},
     )
+
+
+def render_folder(content: dict[str, Any], blocks: dict[str, Any], *, served: bool, editable: bool) -> str:
+    """The page of a captioned folder as text.
+
+    Args:
+        content: of `loss_logging.pages.folder_content.folder_sections`.
+        blocks, served, editable: see `render`.
+    """
+    frame = _frame(content["name"], blocks, editable=editable)
+    return _template("folder.html").render(**content, **frame, served=served, busy="", run_dir=content["root"])
+
+
+def _frame(title: str, blocks: dict[str, Any], *, editable: bool) -> dict[str, Any]:
+    """What every page has."""
+    return {
+        "job": title,
+        "editable": editable,
+        "decisive_pairs": DECISIVE_PAIRS,
+        "version": __version__,
+        "styles": [Markup(text) for text in _styles()],
+        "loader": Markup(_asset(_LOADER)),
+        "scripts": [_packed(text.encode()) for text in _scripts()],
+        "style_hashes": _hashes(_styles()),
+        "script_hashes": _hashes([_asset(_LOADER), *_scripts()]),
+        "licences": [_asset(name) for name in _LICENCES],
+        "blocks": {name: _packed(block) for name, block in blocks.items()},
+    }
 
 
 def fragments(
@@ -113,7 +136,11 @@ def fragments(
         save_steps: of the run.
         inline: whether pictures are in the text; else the page's script puts them there.
     """
-    context = found | _context(total, save_steps, problems, inline=inline, served=served, live_step=live_step)
+    context = (
+        found
+        | {"decisive_pairs": DECISIVE_PAIRS}
+        | _context(total, save_steps, problems, inline=inline, served=served, live_step=live_step)
+    )
     return {place: _template(name).render(context) for place, name in _PARTS.items()}
 
 
@@ -127,7 +154,6 @@ def _context(
         "inline": inline,
         "served": served,
         "live_step": live_step,
-        "decisive_pairs": DECISIVE_PAIRS,
     }
 
 

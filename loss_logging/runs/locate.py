@@ -21,6 +21,7 @@ __all__ = [
     "config_of",
     "find_report",
     "find_run",
+    "is_run",
     "job_of",
     "last_two",
     "latest_reports",
@@ -160,6 +161,18 @@ def logs_in(folder: Path) -> list[str]:
     for path in (save_root_of(folder) / FOLDER).glob("records/*/rank*.parquet"):
         changed[path.parent.name] = max(changed.get(path.parent.name, 0), path.stat().st_mtime_ns)
     return sorted(changed, key=lambda name: -changed[name])
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path or URL names a run or its reports, rather than a folder or table of captions.
+
+    >>> is_run(Path("photos")), is_run(Path("runs/loss_logging/cats_000000250.json"))
+    (True, True)
+    """
+    place = place_of(path)
+    if as_url(path) is not None or place.job is not None or place.step is not None:
+        return True
+    return (save_root_of(path) / FOLDER).is_dir() or any(report_files(path)) or not path.exists()
 
 
 def find_run(path: Path, job: str | None = None) -> TrainConfig:

@@ -145,6 +145,21 @@ def test_the_nearest_file_counts(tmp_path: Path) -> None:
     assert decisions.of("https://example.org/1.png") is None
 
 
+def test_a_folder_that_is_looked_at_has_one_file(tmp_path: Path) -> None:
+    """What is decided about its images goes to its own file, and all of it is found again by folder."""
+    (tmp_path / "cats").mkdir()
+    decisions = Decisions(tmp_path, home=tmp_path)
+    decisions.decide("cats/1.png", "exclude")
+    decisions.decide("2.png", "later")
+    assert [path.parent for path in tmp_path.rglob(DECISIONS_FILE)] == [tmp_path]
+    found = decisions.among(["cats", ""])
+    assert {path: one.decision for path, one in found.items() if not path.startswith("/")} == {
+        "cats/1.png": "exclude",
+        "2.png": "later",
+    }
+    assert found[str(tmp_path / "cats" / "1.png")].decision == "exclude"
+
+
 def test_a_run_keeps_what_a_folder_does_not_take(tmp_path: Path) -> None:
     """Where no file can be made beside the images, it is beside the run."""
     own = tmp_path / DECISIONS_FILE

@@ -9,9 +9,9 @@ from loss_logging.captions.folder.decoding import BinaryDataError, TextDecoder
 from loss_logging.captions.folder.problems import FolderProblems
 from loss_logging.captions.folder.tables import decode_json
 
-__all__ = ["CaptionFiles", "captions_in"]
+__all__ = ["CAPTION_KEYS", "CaptionFiles", "captions_in"]
 
-_KEYS = ("caption", "text", "prompt")
+CAPTION_KEYS = ("caption", "text", "prompt")
 _USUAL_SIZE, _MOST_READ = 8_192, 2**20  # bytes of a caption file
 
 
@@ -73,6 +73,6 @@ def captions_in(content: Any) -> list[str]:
     >>> captions_in({"rating": 5, "caption": "a cat"}), captions_in({"text": ["a cat", "a pet"]}), captions_in([1, 2])
     (['a cat'], ['a cat', 'a pet'], [])
     """
-    values = [content.get(key) for key in _KEYS] if isinstance(content, dict) else []
+    values = [content.get(key) for key in CAPTION_KEYS] if isinstance(content, dict) else []
     lists = ([one for one in (v if isinstance(v, list) else [v]) if isinstance(one, str)] for v in values)
     return next(filter(None, lists), [])

@@ -6,7 +6,7 @@ import hashlib
 import os
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -195,6 +195,7 @@ def check_folder(
     caption_column: str | None = None,
     trainer: Trainer | TrainerSettings | None = None,
     repair: Literal["show", "write"] | None = None,
+    each: Callable[[str, CaptionedFile, bytes | None], object] = lambda *_: None,
     progress: bool = False,
 ) -> FolderCheck:
     """Check the captions of a folder, in one pass and in memory that does not grow with their text.
@@ -206,6 +207,8 @@ def check_folder(
         ignore: what is fine as it is, images and files by their path below ``path``. What was decided about single
             images (`Decisions`) is not shown either.
         repair: whether to repair caption files (see `Repairer`), or to only note what would be repaired.
+        each: is told of each caption that is checked: the image's path below ``path``, where it is from, and what is
+            the same for images that are the same to the last byte.
         progress: show a progress bar on a terminal.
 
     Raises:
@@ -247,7 +250,9 @@ def check_folder(
         current = repairer.repaired(file) if repairer else file
         caption = tokens.count(current)
         image = _relative(current.path, str(folder))
-        checker.add(image, current.dataset, caption, _fingerprint(current.path))
+        fingerprint = _fingerprint(current.path)
+        checker.add(image, current.dataset, caption, fingerprint)
+        each(image, msgspec.structs.replace(current, caption=caption), fingerprint)
         places.add(image, current.dataset, caption, current.source or current.path, current.line)
     tokens.tell(folder, problems)
     left.tell(problems)

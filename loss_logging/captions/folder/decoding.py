@@ -6,7 +6,7 @@ import codecs
 import re
 from typing import NamedTuple
 
-__all__ = ["BinaryDataError", "Decoded", "TextDecoder", "with_byte_order_mark"]
+__all__ = ["CANDIDATES", "BinaryDataError", "Decoded", "TextDecoder", "with_byte_order_mark"]
 
 # The 4-byte marks first: UTF-32's begins with UTF-16's.
 _MARKS = (
@@ -20,7 +20,7 @@ _MARKS = (
 # What captions are really written in. Left to all that it knows, the detector finds Mac and EBCDIC code pages in short
 # texts, and is 20 times slower; with cp1250 it takes French for Polish.
 _ALPHABETS = ("cp1251", "cp1253", "cp1255", "cp1256", "cp874", "koi8_r")
-_CANDIDATES = [
+CANDIDATES = [
     "cp1252",
     *_ALPHABETS,
     *("cp932", "euc_jp", "gb18030", "big5", "cp949"),
@@ -146,7 +146,7 @@ def _control_share(data: bytes) -> float:
 def _detect(data: bytes) -> str | None:
     from charset_normalizer import from_bytes  # needed for few folders
 
-    matches = from_bytes(data[:_SAMPLE], cp_isolation=_CANDIDATES)
+    matches = from_bytes(data[:_SAMPLE], cp_isolation=CANDIDATES)
     best = matches.best()
     if best is None:
         return None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
+from typing import IO, Any
 
 import msgspec
 
 from loss_logging.captions.fix import MOST_CHARACTERS, fixed
 from loss_logging.captions.folder.captioned_file import CaptionedFile
 from loss_logging.captions.folder.image_suffixes import TEXTS
+from loss_logging.captions.folder.kept_files import ConflictError, KeptFiles, NotWrittenError
 from loss_logging.captions.folder.problems import FolderProblems
-from loss_logging.support.files import whole_file
 
 __all__ = ["Repair", "Repairer"]
 
@@ -42,8 +42,8 @@ class Repairer:
     def __init__(self, root: Path, problems: FolderProblems, *, write: bool) -> None:
         self.repairs: list[Repair] = []
         self.in_tables = 0
-        self.backup = root / time.strftime(".captions-backup-%Y%m%dT%H%M%S")
-        self._root = root
+        self._files = KeptFiles(root)
+        self.backup = self._files.backup
         self._problems = problems
         self._write = write
 
@@ -59,21 +59,18 @@ class Repairer:
             if repair is None:
                 return file
             if self._write:
-                self._replace(Path(file.source), repair)
-        except OSError as error:
-            self._problems.add("not_repaired", file.source, error.strerror or str(error))
+                self._files.replace(Path(file.source), lambda old, out: _rewrite(repair, old, out))
+        except (OSError, NotWrittenError) as error:
+            self._problems.add("not_repaired", file.source, getattr(error, "strerror", None) or str(error))
             return file
         self.repairs.append(repair)
         return msgspec.structs.replace(file, caption=_without_end(repair.after)[0]) if self._write else file
 
-    def _replace(self, path: Path, repair: Repair) -> None:
-        backup = self.backup / path.relative_to(self._root)
-        backup.parent.mkdir(parents=True, exist_ok=True)
-        mode = path.stat().st_mode
-        for place, text in ((backup, repair.before), (path, repair.after)):
-            with whole_file(place) as file:
-                file.write(text.encode())
-            place.chmod(mode)
+
+def _rewrite(repair: Repair, old: IO[Any], out: IO[Any]) -> None:
+    if old.read() != repair.before.encode():
+        raise ConflictError(f"{repair.path} was changed meanwhile")
+    out.write(repair.after.encode())
 
 
 def _repair(path: Path) -> Repair | None:

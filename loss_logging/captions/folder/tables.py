@@ -20,7 +20,7 @@ from loss_logging.captions.folder.image_suffixes import IMAGES
 from loss_logging.captions.folder.problems import FolderProblems
 from loss_logging.captions.folder.table_columns import ID, Chosen, Columns, NoColumnsError
 
-__all__ = ["TABLES", "TableRow", "decode_json", "read_table"]
+__all__ = ["TABLES", "TableRow", "declared_delimiter", "decode_json", "delimiter_of", "read_table"]
 
 _TRIED = 16  # rows in which an id must be that of an image
 
@@ -159,11 +159,10 @@ def _read_csv(path: str, columns: Columns, problems: FolderProblems, _is_image: 
     with Path(path).open("rb") as file:
         numbered = enumerate(_lines(file, path, problems), 1)
         first = next(numbered, (1, ""))
-        if declared := _DELIMITER.fullmatch(first[1]):  # for Excel
-            delimiter, first = declared[1], next(numbered, (2, ""))
+        if declared := declared_delimiter(first[1]):
+            delimiter, first = declared, next(numbered, (2, ""))
         else:
-            fits = {candidate: _fits(first[1], candidate, columns) for candidate in "\t;|,"}
-            delimiter = max(fits, key=lambda candidate: (fits[candidate], first[1].count(candidate)))
+            delimiter = delimiter_of(first[1], columns)
         rows = _csv_rows(itertools.chain([first], numbered), delimiter, path, problems)
         _, header = next(rows, (1, []))
         chosen = columns.known(header)
@@ -177,6 +176,18 @@ def _read_csv(path: str, columns: Columns, problems: FolderProblems, _is_image: 
                 problems.add("broken_line", path, message, number)
                 continue
             yield from _row(dict(zip(header, row, strict=True)), chosen, number, path, problems)
+
+
+def declared_delimiter(line: str) -> str | None:
+    """What a first line such as ``sep=;`` tells Excel; None where it is the header already."""
+    declared = _DELIMITER.fullmatch(line)
+    return declared and declared[1]
+
+
+def delimiter_of(header: str, columns: Columns) -> str:
+    """What stands between the columns of a header."""
+    fits = {candidate: _fits(header, candidate, columns) for candidate in "\t;|,"}
+    return max(fits, key=lambda candidate: (fits[candidate], header.count(candidate)))
 
 
 def _fits(header: str, delimiter: str, columns: Columns) -> bool:

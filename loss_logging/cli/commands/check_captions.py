@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from loss_logging.cli.console import JsonOption, TrainerOption, hint
+from loss_logging.support.extras import require
+
+if TYPE_CHECKING:
+    from loss_logging.captions.config import CaptionConfig
+    from loss_logging.captions.folder.trainer_settings import TrainerSettings
+    from loss_logging.captions.ignore import IgnoreList
 
 __all__ = ["check_captions"]
 
@@ -57,6 +63,9 @@ def check_captions(
     features: Annotated[
         str, typer.Option(help="What pictures are compared by: pixels, or module:function.")
     ] = "pixels",
+    html: Annotated[
+        Path | None, typer.Option(help="Write what was found as a page of pictures, one file, and print nothing.")
+    ] = None,
     rows: Annotated[int, typer.Option(min=0, help="Most examples in the table.")] = 10,
 ) -> None:
     """Check the captions of a folder or table, with neither model nor GPU.
@@ -72,6 +81,7 @@ def check_captions(
       loss-logging check-captions photos --model sdxl --fail-on warning
       loss-logging check-captions photos --trainer kohya --as-trained
       loss-logging check-captions photos --pictures
+      loss-logging check-captions photos --html photos.html
       loss-logging check-captions photos --fix --diff
       loss-logging check-captions captions.csv --format sarif
     """
@@ -85,6 +95,9 @@ def check_captions(
     settings = trainer_of(path, rules.trainer, trainer_config, lines)
     if as_trained:
         print_as_trained(path, settings, as_json=as_json or output == "json")
+        return
+    if html is not None:
+        _write_page(path, html, rules, settings, ignore_list(ignore, path), pictures=pictures or None)
         return
     check = check_folder(
         path,
@@ -115,6 +128,23 @@ def check_captions(
         raise typer.Exit(2)
     if fails(check, fail_on):
         raise typer.Exit(1)
+
+
+def _write_page(
+    path: Path,
+    out: Path,
+    config: CaptionConfig,
+    settings: TrainerSettings | None,
+    ignore: IgnoreList | None,
+    *,
+    pictures: bool | None,
+) -> None:
+    require("view", "jinja2", "PIL")
+    from loss_logging.pages.folder_file import FolderSeen, write_folder_page
+
+    seen = FolderSeen.of(path, config, trainer=settings, ignore=ignore, pictures=pictures)
+    write_folder_page(seen, out)
+    typer.echo(out)
 
 
 def _about_duplicates(groups: list[list[str]]) -> list[str]:

@@ -5,23 +5,41 @@ from __future__ import annotations
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loss_logging.cli.console import JobOption, JsonOption, print_json
+from loss_logging.captions.trainers import TrainerName
+from loss_logging.cli.console import JobOption, JsonOption, TrainerOption, print_json
 from loss_logging.errors import LossLoggingError
 from loss_logging.runs.config import TrainConfig
-from loss_logging.runs.locate import place_of
+from loss_logging.runs.locate import find_run, is_run, place_of
 from loss_logging.support.extras import require
+
+if TYPE_CHECKING:
+    from loss_logging.pages.served.editor import Editor
+    from loss_logging.pages.served.served_page import ServedPage
 
 __all__ = ["view"]
 
 
 def view(
-    folder: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The save_root of a run, or one of its reports.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN_DIR|FOLDER", help="The save_root of a run, one of its reports; or captioned images."
+        ),
+    ],
+    edit: Annotated[
+        bool, typer.Option("--edit", help="Let captions be edited where they came from, and items be decided about.")
+    ] = False,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port on 127.0.0.1; 0 takes any free one.")] = 0,
     images: Annotated[Path | None, typer.Option(help="Folder of the images; nothing outside it is opened.")] = None,
+    trainer: TrainerOption = None,
+    pictures: Annotated[
+        bool | None,
+        typer.Option(help="Of a FOLDER: compare captions with their pictures; if the extra evidence is installed."),
+    ] = None,
     memory_limit: Annotated[str, typer.Option(help="Most memory for queries, such as 512MB.")] = "4GB",
     threads: Annotated[int, typer.Option(min=1, help="Threads for queries.")] = 2,
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
@@ -30,26 +48,67 @@ def view(
 ) -> None:
     """Serve the report page over the whole log, on this machine only, live while training writes. Ctrl-C ends it.
 
+    Of a folder of captioned images, without any training, it is a gallery of what check-captions finds.
+
     \b
     Examples:
       loss-logging view runs/cats --open
+      loss-logging view runs/cats --edit
+      loss-logging view photos --edit --trainer kohya
       loss-logging view runs/cats --port 8000 --memory-limit 2GB
     """
     require("view", "jinja2", "PIL", "starlette", "uvicorn")
-    from loss_logging.pages.served.live import LiveRun
     from loss_logging.pages.served.server import serve
-    from loss_logging.runs.locate import find_run
 
     def announce(address: str) -> None:
         if as_json:
-            print_json({"job": config.job_name, "address": address})
+            print_json({"job": name, "address": address})
         else:
-            typer.echo(f"{config.job_name}: {address}")
+            typer.echo(f"{name}: {address}")
         sys.stdout.flush()  # who reads a pipe waits for it
         if open_browser:
             webbrowser.open(address)
 
+    if is_run(folder):
+        if trainer is not None or pictures is not None:
+            raise typer.BadParameter("--trainer and --pictures are for a folder of captioned images, and this is a run")
+        limits = {"memory_limit": memory_limit, "threads": threads}
+        name, page, editor = _of_run(folder, job, limits, images, edit=edit)
+    else:
+        if job is not None or images is not None:
+            raise typer.BadParameter(f"--job and --images are for a run, and {folder} holds none")
+        name, page, editor = _of_folder(folder, trainer, pictures=pictures, edit=edit)
+        images = folder if folder.is_dir() else folder.parent
+    serve(page, port=port, images=images, editor=editor, announce=announce)
+
+
+def _of_run(
+    folder: Path, job: str | None, limits: dict[str, Any], images: Path | None, *, edit: bool
+) -> tuple[str, ServedPage, Editor | None]:
+    from loss_logging.captions.decisions import Decisions
+    from loss_logging.pages.served.editor import Editor
+    from loss_logging.pages.served.kept_decisions import KeptDecisions
+    from loss_logging.pages.served.live import LiveRun
+    from loss_logging.pages.served.run_captions import RunCaptions
+    from loss_logging.pages.served.run_page import RunPage
+
     if place_of(folder).job is None and (step := place_of(folder).step) is not None:
         raise LossLoggingError(f"view shows the whole log; for the page of step {step}: loss-logging html {folder}")
-    config = TrainConfig.from_dict(find_run(folder, job).to_dict() | {"memory_limit": memory_limit, "threads": threads})
-    serve(LiveRun(config, progress=True), port=port, images=images, announce=announce)
+    config = TrainConfig.from_dict(find_run(folder, job).to_dict() | limits)
+    run = LiveRun(config, progress=True)
+    decisions = KeptDecisions(Decisions(images, config.paths.decisions), run)
+    run.decided = decisions.all
+    if not edit:
+        return config.job_name, RunPage(run), None
+    captions = RunCaptions(images)
+    editor = Editor(captions.find, lambda *_: None, captions.writer_of, decisions, run.suggested)
+    return config.job_name, RunPage(run), editor
+
+
+def _of_folder(
+    folder: Path, trainer: TrainerName | None, *, pictures: bool | None, edit: bool
+) -> tuple[str, ServedPage, Editor | None]:
+    from loss_logging.captions.config import CaptionConfig
+    from loss_logging.pages.served.folder_page import open_folder
+
+    return open_folder(folder, CaptionConfig(trainer=trainer), pictures=pictures, edit=edit)

@@ -1,6 +1,7 @@
 // What every part of the page uses: elements, figures, data blocks.
 const $ = (id) => document.getElementById(id);
 const served = document.body.dataset.mode === "served";
+const editable = document.body.dataset.edit === "true";
 
 /** An element with properties and children; a text is only ever a text. */
 function element(tag, properties = {}, ...children) {
@@ -34,6 +35,7 @@ async function fetchJson(address) {
 
 let toastTimer;
 function toast(text) {
+  (document.querySelector("dialog[open]") ?? document.body).append($("toast")); // what is behind a dialog is not seen
   $("toast").textContent = text;
   $("toast").classList.add("shown");
   clearTimeout(toastTimer);

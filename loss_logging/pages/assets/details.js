@@ -11,7 +11,8 @@ class Details {
     this.dialog.addEventListener("close", () => Address.set({ item: "", of: "" }));
     this.dialog.addEventListener("keydown", (event) => {
       const by = { ArrowLeft: -1, k: -1, ArrowRight: 1, j: 1 }[event.key];
-      if (!by || event.target.closest("input, select, .scroll") || event.ctrlKey || event.altKey || event.metaKey) return;
+      if (this.editing && !event.key.startsWith("Arrow")) return; // it has keys of its own
+      if (!by || event.target.closest("input, select, textarea, .scroll") || event.ctrlKey || event.altKey || event.metaKey) return;
       event.preventDefault();
       this.go(by);
     });
@@ -64,13 +65,15 @@ class Details {
     $("details-previous").disabled = this.place <= 0;
     $("details-next").disabled = this.place >= this.others.length - 1;
     const history = element("div", { className: "history" }, element("p", { className: "hint", textContent: "Reading its records…" }));
-    const about = element("div", {}, this.caption(row), this.sentences(row, card), this.figures(row), this.actions(row));
+    const caption = this.editing ? await this.editing.panel(row) : this.caption(row);
+    const about = element("div", {}, caption, this.sentences(row, card), this.figures(row), this.actions(row));
     $("details-content").replaceChildren(
       element("div", { className: "item" }, this.picture(row, card), about),
-      element("h3", { textContent: "Its losses over training" }),
-      history,
+      ...(this.source.hasHistory ? [element("h3", { textContent: "Its losses over training" }), history] : []),
     );
     if (!this.dialog.open) this.dialog.showModal();
+    if (this.editing) this.dialog.focus(); // and not a button, which a key would press
+    if (!this.source.hasHistory) return;
     try {
       const found = await this.source.history(dataset, path);
       if (this.row === row) this.history(history, found);

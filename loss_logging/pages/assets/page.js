@@ -31,8 +31,8 @@ const PARTS = ["overview", "galleries", "ranking", "flags"];
 
 /** The choice of a save step moves everything: head, galleries, charts, ranking, flags, table. */
 class Steps {
-  constructor(source, charts, table, details) {
-    Object.assign(this, { source, charts, table, details });
+  constructor(source, charts, table, details, editing) {
+    Object.assign(this, { source, charts, table, details, editing });
     $("step").addEventListener("change", () => this.choose());
   }
 
@@ -82,6 +82,7 @@ class Steps {
       for (const image of $(id).querySelectorAll("img[data-from]")) image.src = this.source.pictureAt(image.dataset.from) ?? "data:,";
     }
     Ranking.sort();
+    this.editing?.show();
     explainMissingPictures();
   }
 }
@@ -89,25 +90,29 @@ class Steps {
 async function start() {
   const whenChanged = theme();
   Ranking.start();
-  const charts = new Charts();
-  const data = served ? await fetchJson("api/charts") : await unpack("charts");
-  charts.show(data);
-  whenChanged(() => charts.draw());
+  const run = $("losses") ? { charts: new Charts(), data: served ? await fetchJson("api/charts") : await unpack("charts") } : null;
+  run?.charts.show(run.data);
+  whenChanged(() => run?.charts.draw());
   const source = served ? await ServedSource.open() : await FileSource.open();
   const details = new Details(source);
   const table = new Table(source, (row, rows) => details.open(row, rows));
-  const steps = new Steps(source, charts, table, details);
+  const editing = editable ? new Editing(source, details, table) : null;
+  if (run) await startRun(run, source, details, table, editing);
+  await editing?.load();
+  if (served) explainMissingPictures();
+  details.openLinked();
+  document.documentElement.dataset.ready = "true";
+}
+
+/** What a run has and a folder has not: charts, save steps, and news while it goes on. */
+async function startRun({ charts, data }, source, details, table, editing) {
+  const steps = new Steps(source, charts, table, details, editing);
   steps.offer(data.compared);
   if (steps.earlier) {
     await table.built;
     await steps.choose();
   }
-  if (served) {
-    explainMissingPictures();
-    follow(source, steps);
-  }
-  details.openLinked();
-  document.documentElement.dataset.ready = "true";
+  if (served) follow(source, steps);
 }
 
 start().catch((error) => {

@@ -78,6 +78,10 @@ class ServedSource {
     return fetchJson(this.address("api/history", { dataset, path }));
   }
 
+  get hasHistory() {
+    return Boolean($("losses"));
+  }
+
   picture(row) {
     return this.address("image", { pixels: 512, path: row.path });
   }
@@ -119,7 +123,8 @@ async function renew(source, steps) {
   const { parts } = await source.at(null);
   steps.show(parts);
   await steps.table.renew(source);
-  await steps.details.renew();
+  if (!steps.editing) await steps.details.renew(); // what is being edited stays
+  else if (!steps.details.dialog.open) await steps.editing.load();
 }
 
 /** The sign of a run that goes on: its step, how fast it is, and how old what is shown is. */

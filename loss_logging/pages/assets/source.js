@@ -197,6 +197,10 @@ class FileSource {
     return this.histories[dataset]?.[path] ?? null;
   }
 
+  get hasHistory() {
+    return Boolean($("losses"));
+  }
+
   picture(row) {
     return this.pictureAt(row.path);
   }

@@ -74,7 +74,7 @@ class Table {
   allColumns() {
     const last = (column) => Number(column.name === "caption"); // what is long comes after what is compared
     const columns = [...this.source.columns()].sort((a, b) => last(a) - last(b));
-    return [this.checkColumn(), ...columns.map((column) => this.column(column)), this.flagsColumn()];
+    return [this.checkColumn(), ...columns.map((column) => this.column(column)), this.flagsColumn(), ...(editable ? [this.decisionColumn()] : [])];
   }
 
   checkColumn() {
@@ -132,6 +132,13 @@ class Table {
     };
   }
 
+  decisionColumn() {
+    return {
+      title: "Decision", field: "decision", headerSort: false, headerTooltip: "What you decided about it.", width: 96,
+      formatter: (cell) => element("span", { className: "chips" }, ...(cell.getValue() ? [element("span", { className: `chip ${cell.getValue()}`, textContent: DECIDED[cell.getValue()] })] : [])),
+    };
+  }
+
   /** A path without the folder that all rows share; what is too long loses its middle, as paths differ at both ends. */
   pathCell(cell) {
     const path = cell.getValue();
@@ -155,15 +162,15 @@ class Table {
     }
     $("filter-problem").textContent = problems.join(" ");
     $("filter-problem").hidden = problems.length === 0;
-    const asked = { search: $("search").value, dataset: $("dataset-filter").value, reason: $("reason-filter").value };
+    const asked = { search: $("search").value, dataset: $("dataset-filter").value, reason: $("reason-filter").value, ...(editable ? { decision: $("decision-filter").value } : {}) };
     Address.set({ search: asked.search, dataset: asked.dataset, flagged: asked.reason });
     return { ...asked, bounds: found };
   }
 
   /** Whether anything narrows down what is in the table. */
   get filtered() {
-    const { search, dataset, reason, bounds } = this.asked ?? { search: "", dataset: "", reason: "", bounds: [] };
-    return Boolean(search || dataset || reason || bounds.length);
+    const { search, dataset, reason, decision, bounds } = this.asked ?? { search: "", dataset: "", reason: "", bounds: [] };
+    return Boolean(search || dataset || reason || decision || bounds.length);
   }
 
   async load({ page, size, sort }) {
@@ -181,7 +188,7 @@ class Table {
 
   afterBuilt() {
     document.querySelector("#table .tabulator-tableholder").removeAttribute("tabindex"); // its rows can be reached
-    for (const id of ["search", "dataset-filter", "reason-filter"]) $(id).addEventListener("input", this.refresh);
+    for (const id of ["search", "dataset-filter", "reason-filter", ...(editable ? ["decision-filter"] : [])]) $(id).addEventListener("input", this.refresh);
     this.offer();
     const menu = $("columns").parentElement;
     document.addEventListener("click", (event) => menu.contains(event.target) || (menu.open = false));

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import duckdb
 import msgspec
@@ -10,7 +11,18 @@ from msgspec import Meta
 
 from loss_logging.errors import LossLoggingError
 
-__all__ = ["Bound", "Filter", "ItemQuery", "Order", "QueryError", "columns_in", "matching", "page_of", "rows_of"]
+__all__ = [
+    "Bound",
+    "Filter",
+    "ItemQuery",
+    "Order",
+    "QueryError",
+    "columns_in",
+    "matching",
+    "page_of",
+    "rows_of",
+    "with_marks",
+]
 
 CAPTION_LENGTH = 2_000
 _MOST_ROWS = 1_000
@@ -37,11 +49,13 @@ class Order(msgspec.Struct, frozen=True):
 
 class Filter(msgspec.Struct, frozen=True):
     """Which items: ``search`` is looked for in path and caption, ``dataset`` in the dataset's name, without regard
-    to case; ``reason`` is a caption rule."""
+    to case; ``reason`` is a caption rule, ``decision`` what a person
+    decided, "none" for nothing so far."""
 
     search: Annotated[str, Meta(max_length=10_000)] = ""
     dataset: Annotated[str, Meta(max_length=10_000)] = ""
     reason: str = ""
+    decision: Literal["", "none", "fine", "exclude", "caption", "later"] = ""
     bounds: list[Bound] = []
 
 
@@ -53,7 +67,13 @@ class ItemQuery(Filter, frozen=True, kw_only=True):
     size: Annotated[int, Meta(ge=1, le=_MOST_ROWS)] = 50
 
 
-def matching(asked: Filter, columns: list[str], flagged: dict[tuple[str, str], list[str]]) -> tuple[str, list[Any]]:
+Names = tuple[str, str]
+"""Dataset and path."""
+
+
+def matching(
+    asked: Filter, columns: list[str], flagged: Mapping[Names, list[str]], decided: Mapping[Names, str]
+) -> tuple[str, list[Any]]:
     """The WHERE clause of ``asked`` and its parameters; every text is a parameter, every column is looked up.
 
     Raises:
@@ -68,8 +88,12 @@ def matching(asked: Filter, columns: list[str], flagged: dict[tuple[str, str], l
         values.append(asked.dataset)
     if asked.reason:
         found = [item for item, reasons in flagged.items() if asked.reason in reasons]
-        conditions.append("(dataset, path) IN (SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]))")
-        values += [[dataset for dataset, _ in found], [path for _, path in found]]
+        conditions.append(_AMONG)
+        values += _columns_of(found)
+    if asked.decision:
+        found = [item for item, decision in decided.items() if asked.decision in ("none", decision)]
+        conditions.append(f"NOT {_AMONG}" if asked.decision == "none" else _AMONG)
+        values += _columns_of(found)
     for bound in asked.bounds:
         column = _column(bound.field, columns)
         for comparison, limit in ((">=", bound.low), ("<=", bound.high)):
@@ -77,6 +101,19 @@ def matching(asked: Filter, columns: list[str], flagged: dict[tuple[str, str], l
                 conditions.append(f"{column} {comparison} ?")
                 values.append(limit)
     return " AND ".join(conditions), values
+
+
+_AMONG = "(dataset, path) IN (SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]))"
+
+
+def _columns_of(found: list[Names]) -> list[list[str]]:
+    return [[dataset for dataset, _ in found], [path for _, path in found]]
+
+
+def with_marks(row: dict[str, Any], flagged: Mapping[Names, list[str]], decided: Mapping[Names, str]) -> dict[str, Any]:
+    """A row with the rules that object to it, and what was decided about it."""
+    names = row["dataset"], row["path"]
+    return row | {"flags": ", ".join(flagged.get(names, [])), "decision": decided.get(names, "")}
 
 
 def page_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from loss_logging.pages.charts import most_points
 from loss_logging.pages.content import listed_items
 from loss_logging.pages.item_counts import ItemCounts
 from loss_logging.pages.run_reports import RunReports
-from loss_logging.pages.served.item_query import Filter, ItemQuery, columns_in, matching, page_of, rows_of
+from loss_logging.pages.served.item_query import Filter, ItemQuery, columns_in, matching, page_of, rows_of, with_marks
 from loss_logging.pages.served.now import brought_up_to_date, counts_of
 from loss_logging.pages.served.step_tables import StepTables, load_items_of
 from loss_logging.records.log import RecordLog
@@ -71,10 +71,13 @@ class LiveRun:
         self.state = State(busy="Reading the run")
         self.reports: list[LossReport] = []
         self.problems: list[str] = []
+        self.decided: Callable[[], Mapping[tuple[str, str], str]] = dict
+        """By dataset and path, what a person has decided."""
         self._read_reports = RunReports(config)
         self._statistics = RunStatistics.of(config, self.log)
         self._progress = progress
         self._tables: list[str] = []
+        self._folders: tuple[str, list[str]] = "", []  # of the table of this name
         self._step_tables = StepTables(self._statistics.cursor)
         self._changed = time.monotonic()
         self._curves, self._curves_version, self._curves_due = LossCurves(), -1, 0.0
@@ -107,14 +110,14 @@ class LiveRun:
         """
         flagged = self.flagged(step)
         with self._table(step) as (connection, table):
-            where, values = matching(asked, columns_in(connection, table), flagged)
+            where, values = matching(asked, columns_in(connection, table), flagged, decided := self.decided())
             rows, total = page_of(connection, table, asked, where, values)
-        return [_with_flags(row, flagged) for row in rows], total
+        return [with_marks(row, flagged, decided) for row in rows], total
 
     def batches(self, asked: Filter, step: int | None = None) -> Iterator[pa.RecordBatch]:
         """Every item that matches, with all its figures."""
         with self._table(step) as (connection, table):
-            where, values = matching(asked, columns_in(connection, table), self.flagged(step))
+            where, values = matching(asked, columns_in(connection, table), self.flagged(step), self.decided())
             yield from connection.sql(f"SELECT * FROM {table} WHERE {where}", params=values).to_arrow_reader(8_192)
 
     def columns(self, step: int | None = None) -> pa.Schema:
@@ -132,7 +135,7 @@ class LiveRun:
         """The figures of one item."""
         with self._table(step) as (connection, table):
             rows = rows_of(connection, f"FROM {table} WHERE dataset = ? AND path = ?", [dataset, path])
-        return _with_flags(rows[0], self.flagged(step)) if rows else None
+        return with_marks(rows[0], self.flagged(step), self.decided()) if rows else None
 
     def report(self, step: int | None = None) -> tuple[LossReport | None, ItemCounts | None]:
         """The report of a save step, or the newest one brought up to date; and what all items say together.
@@ -179,6 +182,24 @@ class LiveRun:
             return self._flagged
         report = self._report_of(step)
         return {(flag.dataset, flag.path): flag.reasons for flag in report.flagged} if report else {}
+
+    def folders(self) -> list[str]:
+        """The folders that the items' paths name."""
+        with self._table() as (connection, table):
+            if self._folders[0] != table:
+                found = connection.sql(f"SELECT DISTINCT regexp_replace(path, '[^/]*$', '') FROM {table}").fetchall()
+                self._folders = table, [folder for (folder,) in found]
+        return self._folders[1]
+
+    def with_paths(self, paths: Iterable[str]) -> list[tuple[str, str]]:
+        """Dataset and path of the items that have one of these paths."""
+        with self._table() as (connection, table):
+            query = f"SELECT dataset, path FROM {table} WHERE path IN (SELECT unnest(?::VARCHAR[]))"
+            return [(dataset, path) for dataset, path in connection.execute(query, [list(paths)]).fetchall()]
+
+    def suggested(self, dataset: str, path: str) -> str:
+        """What the caption of an item should say, where its figures know that; "" where not."""
+        return str((self.item(dataset, path) or {}).get("suggestion") or "")
 
     def sign(self) -> dict[str, Any]:
         """The state, how many seconds old what is shown is, and whether a process writes to the run."""
@@ -302,7 +323,3 @@ class LiveRun:
 
     def _change(self, **fields: Any) -> None:
         self.state = msgspec.structs.replace(self.state, **fields)
-
-
-def _with_flags(row: dict[str, Any], flagged: dict[tuple[str, str], list[str]]) -> dict[str, Any]:
-    return row | {"flags": ", ".join(flagged.get((row["dataset"], row["path"]), []))}

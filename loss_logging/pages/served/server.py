@@ -1,4 +1,4 @@
-"""The report page over the whole log, on 127.0.0.1 and for whoever has the token."""
+"""The page of a run or a folder, on 127.0.0.1 and for whoever has the token."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ import duckdb
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
+from loss_logging.captions.folder.kept_files import ConflictError, NotWrittenError
 from loss_logging.errors import LossLoggingError
-from loss_logging.pages.build import CAPTION_SUFFIXES, MOST_RECORDS
-from loss_logging.pages.charts import charts, history_block
-from loss_logging.pages.content import rules_of, sections
+from loss_logging.pages.build import CAPTION_SUFFIXES
 from loss_logging.pages.items import columns_of
-from loss_logging.pages.render import fragments, render
+from loss_logging.pages.served.editor import Change, Editor
+from loss_logging.pages.served.guard import OwnPageOnly, TokenOnly
 from loss_logging.pages.served.item_query import Filter, ItemQuery, QueryError
-from loss_logging.pages.served.live import LiveRun
+from loss_logging.pages.served.served_page import ServedPage
 from loss_logging.reports.artifact import ReportError, spreadsheet_cell
-from loss_logging.statistics.history import item_history
 from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, existing, thumbnail
 
 __all__ = ["Viewer", "serve"]
@@ -43,27 +42,25 @@ HOST = "127.0.0.1"
 _MOST_NAMES = 1_000
 _LARGE = 2_048
 _MOST_CAPTION_BYTES = 1_000_000
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+_READ_ONLY = "This page only shows: start loss-logging view with --edit to change something."
+_NO_ITEM = "There is no such item."
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Viewer:
-    """The application that answers for one run.
+    """The application that answers for one run or folder.
 
     Args:
-        run: what to show.
+        shown: what to show.
         token: who has it may look.
         images: where the images are; nothing outside it is opened then. None stands for the paths as recorded.
+        editor: what changes are made with; None for a page that only shows.
     """
 
-    def __init__(self, run: LiveRun, token: str, images: Path | None = None) -> None:
-        self._run = run
+    def __init__(self, shown: ServedPage, token: str, images: Path | None = None, editor: Editor | None = None) -> None:
+        self._shown = shown
+        self._items = shown.items
+        self._editor = editor
         self._images = images
         self._thumbnail = lru_cache(maxsize=2_048)(lambda path, pixels: thumbnail(path, pixels=pixels, folder=images))
         routes: dict[str, Callable[[Request], Response]] = {
@@ -71,9 +68,11 @@ class Viewer:
             "/api/state": self._state,
             "/api/charts": self._charts,
             "/api/about": self._about,
-            "/api/items": self._items,
+            "/api/items": self._rows,
             "/api/item": self._item,
             "/api/history": self._history,
+            "/api/queue": self._queue,
+            "/api/edited": self._edited,
             "/api/parts": self._parts,
             "/file": self._file,
             "/image": self._image,
@@ -81,81 +80,91 @@ class Viewer:
             "/exclude.txt": self._exclude_list,
         }
         self.app = Starlette(
-            routes=[Route(path, answer, methods=["GET"]) for path, answer in routes.items()],
+            routes=[
+                *(Route(path, answer, methods=["GET"]) for path, answer in routes.items()),
+                Route("/api/change", self._change, methods=["POST"]),
+            ],
             middleware=[
                 # Another site that lets its name point to 127.0.0.1 is refused by the name.
                 Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
-                Middleware(_TokenOnly, token=token),
+                Middleware(TokenOnly, token=token),
+                Middleware(OwnPageOnly),
                 Middleware(GZipMiddleware),
             ],
             exception_handlers={QueryError: _refuse, duckdb.Error: _trouble, ReportError: _trouble},
         )
 
     def _page(self, _: Request) -> Response:
-        run = self._run
-        report, counts = run.report()
-        page = render(
-            [*run.reports[:-1], report] if report else [],
-            _picture,
-            run.problems,
-            {},
-            config=run.config,
-            total=run.state.items or 0,
-            items_shown=run.state.items or 0,
-            served=True,
-            busy=run.state.busy,
-            counts=counts,
-            live_step=run.state.step,
-        )
-        return Response(page, media_type="text/html")
+        return Response(self._shown.html(_picture, editable=self._editor is not None), media_type="text/html")
 
     def _parts(self, request: Request) -> Response:
         """What changes on the page with the save step."""
-        run, step = self._run, _step(request)
-        report, counts = run.report(step)
-        found = sections(report, _picture, counts)
-        total = run.state.items if step is None else counts.items if counts else None
-        live = run.state.step if step is None else None
-        problems = run.problems if step is None else []
-        save_steps = len(run.reports)
-        parts = fragments(found, total=total, save_steps=save_steps, problems=problems, served=True, live_step=live)
-        note = None
-        if step is not None and counts is None:
-            note = [f"The report of step {step:,} holds no items: the table has none to show."]
-        return _json({"parts": parts, "note": note})
+        return _json(self._shown.parts(_picture, _step(request)))
 
     def _state(self, _: Request) -> Response:
-        return _json(self._run.sign())
+        return _json(self._items.sign())
 
     def _charts(self, _: Request) -> Response:
-        return _json(charts(self._run.reports, self._run.curves()))
+        return _json(self._shown.charts())
 
     def _about(self, request: Request) -> Response:
         """What the table has: columns, datasets, reasons."""
         step = _step(request)
-        report = next((r for r in reversed(self._run.reports) if step is None or r.job.step == step), None)
-        rules = rules_of(report) if report else {}
-        columns = columns_of(self._run.columns(step))
-        datasets = self._run.datasets(_MOST_NAMES)
+        rules = self._shown.rules(step)
+        columns = columns_of(self._items.columns(step))
+        datasets = self._items.datasets(_MOST_NAMES)
         return _json({"columns": columns, "datasets": datasets, "reasons": sorted(rules), "rules": rules})
 
-    def _items(self, request: Request) -> Response:
-        rows, total = self._run.page(_asked(request, ItemQuery), _step(request))
+    def _rows(self, request: Request) -> Response:
+        rows, total = self._items.page(_asked(request, ItemQuery), _step(request))
         return _json({"rows": rows, "total": total})
 
     def _item(self, request: Request) -> Response:
-        return _json(self._run.item(*_named(request), _step(request)))
+        return _json(self._items.item(*_named(request), _step(request)))
 
     def _history(self, request: Request) -> Response:
+        return _json(self._shown.history(*_named(request)))
+
+    def _queue(self, _: Request) -> Response:
+        """What there is to look at, the gravest first, and what was decided about each."""
+        decided = {} if self._editor is None else self._editor.decisions.all()
+        keys = list(dict.fromkeys(self._shown.queue()))
+        return _json({"queue": keys, "decided": [[*key, decision] for key, decision in decided.items()]})
+
+    def _edited(self, request: Request) -> Response:
+        """An item as it is on disk, for who wants to edit it."""
+        if self._editor is None:
+            return PlainTextResponse(_READ_ONLY, status_code=403)
         dataset, path = _named(request)
-        records = item_history(self._run.log, [(dataset, path)], MOST_RECORDS, threads=self._run.config.threads)
-        return _json(history_block(records).get(dataset, {}).get(path))
+        if not self._items.names(path):
+            return PlainTextResponse(_NO_ITEM, status_code=404)
+        return _json(self._editor.about(dataset, path))
+
+    async def _change(self, request: Request) -> Response:
+        """Do what a person has decided; 409 where the page shows what no longer is so, 422 where it cannot be done."""
+        if self._editor is None:
+            return PlainTextResponse(_READ_ONLY, status_code=403)
+        try:
+            asked = msgspec.json.decode(await request.body(), type=Change)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            return PlainTextResponse(str(error), status_code=400)
+        return await run_in_threadpool(self._changed, self._editor, asked)
+
+    def _changed(self, editor: Editor, asked: Change) -> Response:
+        if not self._items.names(asked.path):
+            return PlainTextResponse(_NO_ITEM, status_code=404)
+        try:
+            return _json(editor.change(asked))
+        except ConflictError as error:
+            return _json({"problem": str(error)} | editor.about(asked.dataset, asked.path), 409)
+        except NotWrittenError as error:
+            return _json({"problem": str(error)}, 422)
 
     def _image(self, request: Request) -> Response:
         """The picture, or as text why there is none: an answer too, and no error for the browser's console."""
         path = request.query_params.get("path", "")
         try:
-            if not self._run.names(path):
+            if not self._items.names(path):
                 raise NoThumbnailError("no record names this file")
             data = self._thumbnail(path, 512 if request.query_params.get("pixels") == "512" else 256)
         except NoThumbnailError as error:
@@ -166,7 +175,7 @@ class Viewer:
         """The image of an item, large, or the text of the caption file beside it."""
         path = request.query_params.get("path", "")
         try:
-            if not self._run.names(path):
+            if not self._items.names(path):
                 raise NoThumbnailError("no record names this file")
             if request.query_params.get("kind") != "caption":
                 return Response(thumbnail(path, pixels=_LARGE, folder=self._images), media_type="image/webp")
@@ -176,11 +185,11 @@ class Viewer:
 
     def _csv(self, request: Request) -> Response:
         return _download(
-            _csv_lines(self._run.batches(_asked(request, Filter), _step(request))), "items.csv", "text/csv"
+            _csv_lines(self._items.batches(_asked(request, Filter), _step(request))), "items.csv", "text/csv"
         )
 
     def _exclude_list(self, request: Request) -> Response:
-        batches = self._run.batches(_asked(request, Filter), _step(request))
+        batches = self._items.batches(_asked(request, Filter), _step(request))
         # A path with a line break would be read as two.
         lines = (
             "".join(f"{path}\n" for path in batch["path"].to_pylist() if not {"\n", "\r"} & set(path))
@@ -189,47 +198,19 @@ class Viewer:
         return _download(lines, "exclude.txt", "text/plain")
 
 
-class _TokenOnly:
-    """Lets nobody in without the token: in the address once, in a cookie from then on."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._token = token
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request = Request(scope)
-        cookie = f"loss_logging-{request.url.port}"  # cookies know hosts, not ports: two of these run side by side
-        given = request.query_params.get("token", "")
-        answer: ASGIApp
-        if secrets.compare_digest(given.encode(), self._token.encode()):
-            answer = RedirectResponse(request.url.path, status_code=303)
-            answer.set_cookie(cookie, self._token, httponly=True, samesite="strict")
-        elif secrets.compare_digest(request.cookies.get(cookie, "").encode(), self._token.encode()):
-            answer = self._app
-        else:
-            text = "Open the address that loss-logging view printed when it was started; it holds the key to this page."
-            answer = PlainTextResponse(text, status_code=403)
-
-        async def with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                there = {name for name, _ in message["headers"]}
-                added = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
-                message["headers"] = [*message["headers"], *(pair for pair in added if pair[0] not in there)]
-            await send(message)
-
-        await answer(scope, receive, with_headers)
-
-
-def serve(run: LiveRun, *, port: int = 0, images: Path | None = None, announce: Callable[[str], None]) -> None:
+def serve(
+    shown: ServedPage,
+    *,
+    port: int = 0,
+    images: Path | None = None,
+    editor: Editor | None = None,
+    announce: Callable[[str], None],
+) -> None:
     """Serve until interrupted.
 
     Args:
-        run: what to show.
         port: 0 takes any free one.
-        images: see `Viewer`.
+        shown, images, editor: see `Viewer`.
         announce: called with the address, token included, as soon as it can be opened.
 
     Raises:
@@ -247,14 +228,14 @@ def serve(run: LiveRun, *, port: int = 0, images: Path | None = None, announce: 
             f"port {port} cannot be used ({error.strerror}); give another --port, or 0 for any"
         ) from error
     config = uvicorn.Config(
-        Viewer(run, token, images).app,
+        Viewer(shown, token, images, editor).app,
         log_level="warning",
         access_log=False,
         server_header=False,
         ws="none",
         lifespan="off",
     )
-    with run, listener:
+    with shown, listener:
         announce(f"http://{HOST}:{listener.getsockname()[1]}/?token={token}")
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
@@ -293,8 +274,8 @@ def _caption_beside(path: str, images: Path | None) -> str:
     raise NoThumbnailError(f"no caption file beside {image}: looked for {', '.join(CAPTION_SUFFIXES)}")
 
 
-def _json(content: Any) -> Response:
-    return Response(msgspec.json.encode(content), media_type="application/json")
+def _json(content: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 
 def _refuse(_: Request, error: Exception) -> Response:

@@ -8,22 +8,18 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from email.message import Message
-from http.client import HTTPConnection
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 import pytest
 from example_run import write_run
 from playwright.sync_api import expect
+from view_server import PROGRAM, Server
 from waiting import wait_until
 from watched import Watched
 
@@ -35,62 +31,6 @@ from loss_logging.runs.locate import find_run
 pytestmark = pytest.mark.xdist_group("served")  # whose server is started once
 
 ROWS = "#table .tabulator-row"
-PROGRAM = str(Path(sys.executable).with_name("loss-logging"))
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: Message
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
-
-
-class Server:
-    """``loss-logging view`` of a folder, and a client that has its token."""
-
-    def __init__(self, root: Path, *options: str) -> None:
-        command = [PROGRAM, "view", str(root), "--memory-limit", "512MB", *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        said = self.process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)", said)
-        assert found, said + self.stop()[1]
-        self.address, self.port, self.token = found[0], int(found[1]), found[2]
-
-    def ask(
-        self, target: str, *, cookie: str | None = None, host: str = "", method: str = "GET", **values: Any
-    ) -> Answer:
-        headers = {"Cookie": f"loss_logging-{self.port}={self.token if cookie is None else cookie}"}
-        target = f"{target}?{urlencode(values)}" if values else target
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
-            connection.request(method, target, headers=headers | ({"Host": host} if host else {}))
-            response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read())
-
-    def json(self, target: str, **values: Any) -> Any:
-        answer = self.ask(target, **values)
-        assert answer.status == 200, answer.text
-        return json.loads(answer.text)
-
-    def items(self, **asked: Any) -> Any:
-        return self.json("/api/items", q=json.dumps(asked))
-
-    def until(self, condition: Callable[[Any], bool]) -> Any:
-        """The state as soon as it is so."""
-
-        def state() -> Any:
-            found = self.json("/api/state")
-            return found if condition(found) else None
-
-        return wait_until(state, every=0.05)
-
-    def stop(self) -> tuple[int, str]:
-        self.process.send_signal(signal.SIGINT)
-        _, err = self.process.communicate(timeout=20)
-        return self.process.returncode, err
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +83,9 @@ def test_only_on_this_machine(server: Server) -> None:
 
 def test_only_reading(server: Server) -> None:
     """Other methods are not there, and answers may be kept or framed by nobody."""
-    assert server.ask("/api/items", method="POST").status == 405
+    own = {"Origin": f"http://127.0.0.1:{server.port}", "Content-Type": "application/json"}
+    assert server.ask("/api/items", method="POST").status == 403
+    assert server.ask("/api/items", method="POST", body=b"{}", sent=own).status == 405
     headers = server.ask("/").headers
     assert headers["Cache-Control"] == "no-store"
     assert headers["Content-Security-Policy"] == "frame-ancestors 'none'"

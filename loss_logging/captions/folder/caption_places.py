@@ -1,0 +1,83 @@
+"""CaptionPlaces: where the caption of an image is on disk, as it is now."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from loss_logging.captions.folder.caption_files import CaptionFiles
+from loss_logging.captions.folder.captioned_file import CaptionedFile
+from loss_logging.captions.folder.folder_listing import JSON_TABLES
+from loss_logging.captions.folder.folder_names import ImageNames
+from loss_logging.captions.folder.image_suffixes import IMAGES, TEXTS
+from loss_logging.captions.folder.problems import FolderProblems
+from loss_logging.captions.folder.read import read_captioned_folder
+from loss_logging.captions.folder.tables import TABLES
+from loss_logging.errors import LossLoggingError
+
+__all__ = ["CaptionPlaces", "images_with"]
+
+_ABOVE = 3
+"""Folders above an image whose tables may name it."""
+
+
+class CaptionPlaces:
+    """Finds the captions of single images: in the files beside them, else in the tables of their folder and above it.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "1.png").write_bytes(b""), (folder / "1.txt").write_text("a cat")
+        >>> CaptionPlaces().of(folder / "1.png").caption
+        'a cat'
+    """
+
+    def __init__(self) -> None:
+        self._table = lru_cache(8)(_read_table)
+
+    def of(self, image: Path) -> CaptionedFile:
+        """The image with its caption, the first where it has several; both None where it has none."""
+        files = CaptionFiles(FolderProblems())
+        for suffix in TEXTS:
+            path = image.with_suffix(suffix)
+            if path.is_file():
+                return CaptionedFile(str(image), "", files.text(str(path)), str(path))
+        beside = image.with_suffix(".json")
+        if beside.is_file() and (captions := files.in_json(str(beside))):
+            return CaptionedFile(str(image), "", captions[0], str(beside))
+        return self._in_tables(image) or CaptionedFile(str(image), "", None)
+
+    def _in_tables(self, image: Path) -> CaptionedFile | None:
+        key = ImageNames(str(image.parent)).key(str(image))
+        for folder in (image.parent, *image.parent.parents[:_ABOVE]):
+            for table in sorted(path for path in folder.iterdir() if _is_table(path)):
+                status = table.stat()
+                found = self._table(str(table), status.st_mtime_ns, status.st_size).get(key)
+                if found is not None:
+                    return CaptionedFile(str(image), "", found.caption, found.source, found.line)
+        return None
+
+
+def _is_table(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if path.name.startswith(".") or suffix not in TABLES:
+        return False
+    return suffix != ".json" or JSON_TABLES.fullmatch(path.name) is not None
+
+
+def _read_table(path: str, _changed: int, _size: int) -> dict[str, CaptionedFile]:
+    """By image, the first caption that a table has for it."""
+    names = ImageNames(str(Path(path).parent))
+    found: dict[str, CaptionedFile] = {}
+    try:
+        for file in read_captioned_folder(path):
+            found.setdefault(names.key(file.path), file)
+    except LossLoggingError:  # a table of something else
+        return {}
+    return found
+
+
+def images_with(image: Path) -> list[Path]:
+    """The other images that a caption file beside an image is of: those with its name and another suffix."""
+    others = (image.with_suffix(suffix) for suffix in sorted(IMAGES))
+    return [other for other in others if other != image and other.is_file()]

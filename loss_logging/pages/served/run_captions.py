@@ -1,0 +1,50 @@
+"""RunCaptions: where the captions of a run's items are on disk, and what writes them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from loss_logging.captions.folder.caption_places import CaptionPlaces
+from loss_logging.captions.folder.caption_writer import CaptionWriter, is_in_archive
+from loss_logging.captions.folder.captioned_file import CaptionedFile
+from loss_logging.captions.folder.kept_files import NotWrittenError
+from loss_logging.support.thumbnails import NoThumbnailError, existing
+
+__all__ = ["RunCaptions"]
+
+
+class RunCaptions:
+    """Finds and writes the captions of images that records name.
+
+    Args:
+        images: where the images are; nothing outside it is read or written then. None stands for the paths as recorded:
+            what is written lies in the folder of the image, or in one above it that has a table with its caption.
+    """
+
+    def __init__(self, images: Path | None) -> None:
+        self._images = images
+        self._places = CaptionPlaces()
+        self._writers: dict[Path, CaptionWriter] = {}
+
+    def find(self, _dataset: str, path: str) -> CaptionedFile:
+        """The item with its caption as it is on disk now.
+
+        Raises:
+            NotWrittenError: its image is no file here, or lies outside; says why.
+        """
+        if is_in_archive(path):
+            raise NotWrittenError(
+                f"{path} is in an archive, which cannot be edited; loss-logging apply writes a new one"
+            )
+        try:
+            existing(path, self._images)
+        except NoThumbnailError as error:
+            raise NotWrittenError(f"There is no caption to edit: {path} is {error}") from error
+        # As the path says, not where links lead: captions lie beside the link.
+        return self._places.of(Path(os.path.normpath(Path(self._images or "", path).absolute())))
+
+    def writer_of(self, file: CaptionedFile) -> CaptionWriter:
+        """What writes the caption of an item."""
+        root = (self._images or Path(file.source or file.path).parent).absolute()
+        return self._writers.setdefault(root, CaptionWriter(root))

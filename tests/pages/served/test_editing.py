@@ -1,0 +1,342 @@
+"""``loss-logging view --edit``: what a person decides, on a real server and in a real browser."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+from view_server import PROGRAM, Answer, Server
+from watched import Watched
+
+from loss_logging import LossLogger
+from loss_logging.captions.decisions import DECISIONS_FILE, DecisionFile
+
+pytestmark = pytest.mark.xdist_group("served")
+
+WRONG = [
+    "nan",
+    "untitled",
+    "<unk> cat",
+    "cat cat cat cat",
+    "none",
+    "n/a",
+    "null",
+    "a <unk> dog",
+    "dog dog dog dog",
+    "TODO",
+]
+RIGHT = [f"a small cat number {i} sleeps on a red chair by the window" for i in range(20)]
+
+
+def photos(root: Path) -> Path:
+    """Captioned images, the first ten with captions that something is wrong with."""
+    (root / "cats").mkdir(parents=True)
+    colours = np.random.default_rng(0).integers(0, 255, (30, 3))
+    for i, (caption, colour) in enumerate(zip([*WRONG, *RIGHT], colours.tolist(), strict=True)):
+        Image.new("RGB", (32, 32), tuple(colour)).save(root / "cats" / f"{i:02}.png")
+        (root / "cats" / f"{i:02}.txt").write_text(caption)
+    return root
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return photos(tmp_path / "photos")
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that nobody may change, with a file beside it."""
+    root = tmp_path_factory.mktemp("untouched")
+    (root / "secret.txt").write_text("secret")
+    return photos(root / "photos")
+
+
+@pytest.fixture(scope="module")
+def refusing(untouched: Path) -> Iterator[Server]:
+    """A server that may edit, asked by those who may not; at the end nothing has changed."""
+    before = files(untouched.parent)
+    server = Server(untouched, "--edit", "--no-pictures")
+    yield server
+    assert server.stop() == (0, "")
+    assert files(untouched.parent) == before
+
+
+@pytest.fixture
+def editing(folder: Path) -> Iterator[Server]:
+    server = Server(folder, "--edit", "--no-pictures")
+    yield server
+    assert server.stop() == (0, "")
+
+
+def own(server: Server) -> dict[str, str]:
+    """The headers that the page's own script sends."""
+    return {"Origin": f"http://127.0.0.1:{server.port}", "Content-Type": "application/json"}
+
+
+def change(
+    server: Server, path: str, seen: str | None, wanted: str | None, decision: str = "caption", **sent: str
+) -> Answer:
+    states = {"seen": {"caption": seen, "decision": ""}, "wanted": {"caption": wanted, "decision": decision}}
+    body = json.dumps({"dataset": "cats", "path": path, **states}).encode()
+    headers = {name: value for name, value in (own(server) | sent).items() if value}
+    return server.ask("/api/change", method="POST", body=body, sent=headers)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.suffix in (".txt", ".jsonl")}
+
+
+# --- who may change something ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Host": "evil.example"}, 400),
+        ({"Cookie": "loss_logging=guess"}, 403),
+    ],
+    ids=str,
+)
+def test_another_site_changes_nothing(refusing: Server, untouched: Path, sent: dict[str, str], status: int) -> None:
+    """A form, a script or a name of another site, whatever cookies its browser adds."""
+    before = files(untouched)
+    answer = change(refusing, "cats/00.png", "nan", "a new caption", **sent)
+    assert answer.status == status, answer.text
+    assert files(untouched) == before
+
+
+def test_reading_changes_nothing(refusing: Server, untouched: Path) -> None:
+    """No address that can be linked to changes anything, and neither do other methods."""
+    before = files(untouched)
+    for method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS"):
+        assert refusing.ask("/api/change", method=method, sent=own(refusing)).status in (403, 404, 405, 413)
+    assert files(untouched) == before
+
+
+def test_without_edit_nothing_changes(folder: Path) -> None:
+    """The page only shows, and says how to change something."""
+    server = Server(folder, "--no-pictures")
+    before = files(folder)
+    answer = change(server, "cats/00.png", "nan", "a new caption")
+    assert (answer.status, "--edit" in answer.text) == (403, True)
+    assert files(folder) == before
+    assert server.stop() == (0, "")
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret.png", "/etc/passwd", "cats/../../secret.png", "cats/00.txt", "cats/no.png", "", "cats/00.png\0"]
+)
+def test_only_images_of_the_folder(refusing: Server, path: str) -> None:
+    """Paths come from what was read, never from who asks."""
+    assert change(refusing, path, "secret", "mine").status == 404
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"dataset": "cats"}', b"\xff", b'{"a": ' * 200_000], ids=range(6))
+def test_nonsense_is_refused(refusing: Server, body: bytes) -> None:
+    """With a sentence, not a crash."""
+    answer = refusing.ask("/api/change", method="POST", body=body, sent=own(refusing))
+    assert answer.status == 400, answer.text
+    assert refusing.ask("/api/change", method="POST", body=b"x" * 3_000_000, sent=own(refusing)).status == 413
+
+
+# --- what changes ---------------------------------------------------------------------------------------------------
+
+
+def test_a_caption_is_saved_where_it_came_from(editing: Server, folder: Path) -> None:
+    """The file holds the new caption, the decision is kept with the former one, and the page shows both."""
+    assert change(editing, "cats/00.png", "nan", "a cat on a mat").status == 200
+    assert (folder / "cats" / "00.txt").read_text() == "a cat on a mat"
+    found = DecisionFile(folder / DECISIONS_FILE).of("cats/00.png")
+    assert found is not None
+    assert (found.decision, found.caption, found.before) == ("caption", "a cat on a mat", "nan")
+    assert [row["caption"] for row in editing.items(search="00.png")["rows"]] == ["a cat on a mat"]
+    assert [row["path"] for row in editing.items(decision="caption")["rows"]] == ["cats/00.png"]
+    assert editing.items(decision="none")["total"] == 29
+
+
+def test_two_windows_lose_nothing(editing: Server, folder: Path) -> None:
+    """Who saves over what somebody else has changed since, here or on disk, is told, and nothing is overwritten."""
+    assert change(editing, "cats/00.png", "nan", "the first window's").status == 200
+    answer = change(editing, "cats/00.png", "nan", "the second window's")
+    assert answer.status == 409
+    assert json.loads(answer.text)["state"]["caption"] == "the first window's"
+    (folder / "cats" / "01.txt").write_text("changed in an editor")
+    assert change(editing, "cats/01.png", "untitled", "mine").status == 409
+    assert (folder / "cats" / "01.txt").read_text() == "changed in an editor"
+
+
+def test_what_is_fine_is_gone_the_next_time(folder: Path) -> None:
+    """Neither this page nor the next one asks again."""
+    server = Server(folder, "--edit", "--no-pictures")
+    assert len(server.json("/api/queue")["queue"]) == len(WRONG)
+    assert change(server, "cats/00.png", "nan", "nan", "fine").status == 200
+    assert change(server, "cats/01.png", "untitled", "untitled", "exclude").status == 200
+    assert [row[2] for row in server.json("/api/queue")["decided"]] == ["fine", "exclude"]
+    assert server.stop() == (0, "")
+    again = Server(folder, "--no-pictures")
+    assert len(again.json("/api/queue")["queue"]) == len(WRONG) - 2
+    assert again.stop() == (0, "")
+
+
+def test_a_run_is_edited_too(tmp_path: Path, folder: Path) -> None:
+    """Its records name the images; the captions are written beside them."""
+    paths = [str(folder / "cats" / f"{i:02}.png") for i in range(30)]
+    with LossLogger(job_name="run", save_root=tmp_path / "run", loggers=[], reporter="inline") as losses:
+        losses.log_batch(1, [0.5] * 30, paths=paths, datasets="cats", captions=[*WRONG, *RIGHT])
+        losses.save_step(1).result()
+    server = Server(tmp_path / "run", "--edit")
+    server.until(lambda state: state["items"] is not None)
+    assert change(server, paths[0], "nan", "a cat on a mat").status == 200
+    assert (folder / "cats" / "00.txt").read_text() == "a cat on a mat"
+    assert [row["decision"] for row in server.items(search="00.png")["rows"]] == ["caption"]
+    assert server.stop() == (0, "")
+
+
+# --- in a browser ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    tab = browser.new_page(viewport={"width": 1300, "height": 900})
+    yield tab
+    tab.close()
+
+
+@pytest.mark.browser
+def test_ten_captions_by_the_keyboard(editing: Server, folder: Path, page: Page) -> None:
+    """From the page to ten corrected captions in at most 25 keys beside what is typed; then undone, and done again."""
+    watched = Watched(page)
+    watched.open(editing.address)
+    keys = 0
+
+    def press(key: str) -> None:
+        nonlocal keys
+        keys += 1
+        page.keyboard.press(key)
+
+    press("j")
+    expect(page.locator("#details")).to_be_visible()
+    for i in range(10):
+        press("e")
+        expect(page.locator("textarea.edit")).to_be_visible()
+        page.keyboard.type(f"corrected caption number {i}")
+        press("Enter")
+        expect(page.locator("#progress")).to_have_text(f"{i + 1} of 10 looked at")
+    assert keys <= 25
+    assert sum(path.read_text().startswith("corrected") for path in (folder / "cats").glob("*.txt")) == 10
+    page.keyboard.press("u")
+    expect(page.locator("#progress")).to_have_text("9 of 10 looked at")
+    page.keyboard.press("u")
+    expect(page.locator("#progress")).to_have_text("8 of 10 looked at")
+    assert sum(path.read_text().startswith("corrected") for path in (folder / "cats").glob("*.txt")) == 8
+    assert watched.problems == []
+
+
+@pytest.mark.browser
+def test_fine_exclude_later_and_the_keys(editing: Server, folder: Path, page: Page) -> None:
+    """Each by its key, shown on the page and kept in the file; the question mark lists the keys."""
+    watched = Watched(page)
+    watched.open(editing.address)
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()
+    page.keyboard.press("j")
+    expect(page.locator("#details")).to_be_visible()
+    for i, key in enumerate("fxl", 1):
+        page.keyboard.press(key)
+        expect(page.locator("#progress")).to_have_text(f"{i} of 10 looked at")
+    page.keyboard.press("Escape")
+    for text in ("fine", "excluded", "for later"):
+        expect(page.locator(".card .decision .chip", has_text=text).first).to_be_visible()
+    decided = {one.decision for one in DecisionFile(folder / DECISIONS_FILE)}
+    assert decided == {"fine", "exclude", "later"}
+    page.select_option("#decision-filter", "exclude")
+    expect(page.locator("#table .tabulator-row")).to_have_count(1)
+    assert watched.problems == []
+
+
+@pytest.mark.browser
+def test_a_suggestion_is_accepted_by_one_key(folder: Path, page: Page) -> None:
+    """What can be repaired without asking anyone is suggested, and one key takes it."""
+    for path in (folder / "cats").glob("0*.txt"):
+        path.write_text("a cat &amp; a dog sleep on a red chair")
+    server = Server(folder, "--edit", "--no-pictures")
+    watched = Watched(page)
+    watched.open(server.address)
+    page.keyboard.press("j")
+    expect(page.locator("#details .suggestion")).to_contain_text("a cat & a dog sleep")
+    page.keyboard.press("a")
+    expect(page.locator("#progress")).to_contain_text("1 of ")
+    texts = [path.read_text() for path in (folder / "cats").glob("0*.txt")]
+    assert texts.count("a cat & a dog sleep on a red chair") == 1
+    assert watched.problems == []
+    assert server.stop() == (0, "")
+
+
+@pytest.mark.browser
+def test_a_folder_as_one_file(folder: Path, tmp_path: Path, page: Page) -> None:
+    """check-captions --html: the same page without a server, which changes nothing."""
+    out = tmp_path / "photos.html"
+    subprocess.run([PROGRAM, "check-captions", str(folder), "--html", str(out)], check=True, capture_output=True)
+    watched = Watched(page)
+    watched.open(out.as_uri())
+    expect(page.locator(".card img").first).to_be_visible()
+    expect(page.locator(".answer", has_text="10 captions flagged")).to_be_visible()
+    expect(page.locator("#look")).to_have_count(0)
+    page.fill("#search", "sleeps on a red chair")
+    expect(page.locator("#table-status")).to_contain_text("20 items match")
+    assert watched.problems == []
+
+
+@pytest.mark.browser
+def test_a_conflict_is_shown(editing: Server, folder: Path, page: Page) -> None:
+    """What somebody else wrote in the meantime is shown, and what was typed stays to be saved again."""
+    Watched(page).open(editing.address)
+    page.keyboard.press("j")
+    page.keyboard.press("e")
+    expect(page.locator("textarea.edit")).to_be_visible()
+    name = page.locator("#details-title").inner_text().replace(".png", ".txt")
+    (folder / "cats" / name).write_text("written by somebody else")
+    page.keyboard.type("mine")
+    page.keyboard.press("Enter")
+    expect(page.locator("#details .problem")).to_contain_text("written by somebody else")
+    assert (folder / "cats" / name).read_text() == "written by somebody else"
+    expect(page.locator("textarea.edit")).to_have_value("mine")
+    page.keyboard.press("Enter")
+    expect(page.locator("#progress")).to_have_text("1 of 10 looked at")
+    assert (folder / "cats" / name).read_text() == "mine"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1300), ("dark", 390)])
+def test_axe_finds_no_serious_violation(editing: Server, browser: Browser, scheme: Any, width: int) -> None:
+    """On the page of a folder and on an item that is edited."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    Watched(tab).open(editing.address)
+    found = []
+    for key in ("", "j", "e"):
+        if key:
+            tab.keyboard.press(key)
+            expect(tab.locator("#details")).to_be_visible()
+        violations = Axe().run(tab).response["violations"]
+        found += [(key, one["id"]) for one in violations if one["impact"] in ("serious", "critical")]
+    tab.close()
+    assert found == []

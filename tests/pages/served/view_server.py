@@ -1,0 +1,85 @@
+"""A real ``loss-logging view`` in a process of its own, and a client of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from email.message import Message
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from waiting import wait_until
+
+__all__ = ["PROGRAM", "Answer", "Server"]
+
+PROGRAM = str(Path(sys.executable).with_name("loss-logging"))
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Message
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+class Server:
+    """``loss-logging view`` of a folder, and a client that has its token."""
+
+    def __init__(self, root: Path, *options: str) -> None:
+        command = [PROGRAM, "view", str(root), "--memory-limit", "512MB", *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        said = self.process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)", said)
+        assert found, said + self.stop()[1]
+        self.address, self.port, self.token = found[0], int(found[1]), found[2]
+
+    def ask(
+        self,
+        target: str,
+        *,
+        cookie: str | None = None,
+        host: str = "",
+        method: str = "GET",
+        body: bytes | None = None,
+        sent: dict[str, str] | None = None,
+        **values: Any,
+    ) -> Answer:
+        headers = {"Cookie": f"loss_logging-{self.port}={self.token if cookie is None else cookie}"} | (sent or {})
+        target = f"{target}?{urlencode(values)}" if values else target
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+            connection.request(method, target, body, headers=headers | ({"Host": host} if host else {}))
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+
+    def json(self, target: str, **values: Any) -> Any:
+        answer = self.ask(target, **values)
+        assert answer.status == 200, answer.text
+        return json.loads(answer.text)
+
+    def items(self, **asked: Any) -> Any:
+        return self.json("/api/items", q=json.dumps(asked))
+
+    def until(self, condition: Callable[[Any], bool]) -> Any:
+        """The state as soon as it is so."""
+
+        def state() -> Any:
+            found = self.json("/api/state")
+            return found if condition(found) else None
+
+        return wait_until(state, every=0.05)
+
+    def stop(self) -> tuple[int, str]:
+        self.process.send_signal(signal.SIGINT)
+        _, err = self.process.communicate(timeout=20)
+        return self.process.returncode, err
