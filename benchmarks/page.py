@@ -2,8 +2,9 @@
 
     python -m benchmarks.page [--quick] [--json FILE]
 
-The file's page holds 100,000 items; `loss-logging view` has a log of 5,000,000. Times are what a reader waits, from
-the event to the frame that shows the answer. Needs Chromium.
+The file's page holds 100,000 items; `loss-logging view` has a log of 5,000,000, and a folder of 100,000
+captions that are edited. Times are what a reader waits, from the event to the frame that shows the answer. Needs
+Chromium.
 """
 
 from __future__ import annotations
@@ -212,6 +213,56 @@ def served(config: TrainConfig, new_page: Callable[[], Page]) -> dict[str, list[
     return times
 
 
+def edited_folder(results: Results, items: int) -> None:
+    """Saving a caption of a folder that is looked at, in a file of its own and in one table of all."""
+    rows = []
+    for layout in ("a file each", "one JSONL"):
+        with tempfile.TemporaryDirectory() as folder, browser() as new_page:
+            _captioned(Path(folder), items, one_table=layout == "one JSONL")
+            command = ["loss-logging", "view", folder, "--edit", "--no-pictures"]
+            command[0] = str(Path(sys.executable).with_name(command[0]))
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            try:
+                assert process.stdout is not None
+                found = re.search(r"http\S+", process.stdout.readline())
+                assert found is not None
+                page = new_page()
+                opened(page, found[0])
+                page.keyboard.press("j")
+                page.wait_for_selector("#details[open]")
+                times = [saved(page, Path(folder).name, f"{i:06}.png", i) for i in range(20)]
+            finally:
+                process.terminate()
+        rows.append({"captions in": layout, **spread(times)})
+    results.table(f"loss-logging view --edit, {items:,} captions: saving one", rows)
+
+
+def _captioned(folder: Path, items: int, *, one_table: bool) -> None:
+    captions = [f"a red boat number {i} lies in the harbour" for i in range(items)]
+    captions[:20] = ["nan"] * 20
+    for i, caption in enumerate(captions):
+        (folder / f"{i:06}.png").touch()
+        if not one_table:
+            (folder / f"{i:06}.txt").write_text(caption)
+    if one_table:
+        rows = (f'{{"file_name": "{i:06}.png", "text": "{caption}"}}\n' for i, caption in enumerate(captions))
+        (folder / "metadata.jsonl").write_text("".join(rows))
+
+
+def saved(page: Page, dataset: str, path: str, number: int) -> float:
+    """Milliseconds from sending a caption to the answer that it is on disk."""
+    states = {"seen": {"caption": "nan", "decision": ""}, "wanted": {"caption": f"new {number}", "decision": "caption"}}
+    script = """async (body) => {
+      const before = performance.now();
+      const headers = { "Content-Type": "application/json" };
+      const answer = await fetch("api/change", { method: "POST", headers, body: JSON.stringify(body) });
+      if (!answer.ok) throw new Error(await answer.text());
+      await answer.json();
+      return performance.now() - before;
+    }"""
+    return float(page.evaluate(script, {"dataset": dataset, "path": path, **states}))
+
+
 def asked(page: Page, target: str, **values: str) -> float:
     script = """async ([path, values]) => {
       const before = performance.now();
@@ -237,6 +288,7 @@ def main() -> None:
     results = Results("page", ["duckdb", "starlette", "uvicorn", "playwright"], options)
     file_page(results, 2_000 if options.quick else 100_000)
     served_page(results, 20_000 if options.quick else 5_000_000)
+    edited_folder(results, 2_000 if options.quick else 100_000)
     results.finish()
 
 

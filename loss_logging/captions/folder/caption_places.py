@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import os
 from pathlib import Path
 
 from loss_logging.captions.folder.caption_files import CaptionFiles
 from loss_logging.captions.folder.captioned_file import CaptionedFile
-from loss_logging.captions.folder.folder_listing import JSON_TABLES
+from loss_logging.captions.folder.folder_listing import JSON_TABLES, suffix
 from loss_logging.captions.folder.folder_names import ImageNames
 from loss_logging.captions.folder.image_suffixes import IMAGES, TEXTS
 from loss_logging.captions.folder.problems import FolderProblems
@@ -19,6 +19,7 @@ __all__ = ["CaptionPlaces", "images_with"]
 
 _ABOVE = 3
 """Folders above an image whose tables may name it."""
+_ROWS_STAY = (".jsonl", ".parquet")
 
 
 class CaptionPlaces:
@@ -33,7 +34,7 @@ class CaptionPlaces:
     """
 
     def __init__(self) -> None:
-        self._table = lru_cache(8)(_read_table)
+        self._tables: dict[str, tuple[tuple[int, int], dict[str, CaptionedFile]]] = {}  # as they were when read
 
     def of(self, image: Path) -> CaptionedFile:
         """The image with its caption, the first where it has several; both None where it has none."""
@@ -50,22 +51,40 @@ class CaptionPlaces:
     def _in_tables(self, image: Path) -> CaptionedFile | None:
         key = ImageNames(str(image.parent)).key(str(image))
         for folder in (image.parent, *image.parent.parents[:_ABOVE]):
-            for table in sorted(path for path in folder.iterdir() if _is_table(path)):
-                status = table.stat()
-                found = self._table(str(table), status.st_mtime_ns, status.st_size).get(key)
+            for table in sorted(entry.name for entry in os.scandir(folder) if _is_table(entry.name)):
+                found = self._entries(str(folder / table)).get(key)
                 if found is not None:
                     return CaptionedFile(str(image), "", found.caption, found.source, found.line)
         return None
 
+    def wrote(self, file: CaptionedFile) -> None:
+        """A caption was written to a table: it need not be read again, where no other row has moved by that."""
+        table = file.source or ""
+        if table in self._tables and table.lower().endswith(_ROWS_STAY):
+            _, entries = self._tables[table]
+            entries[ImageNames(str(Path(file.path).parent)).key(file.path)] = file
+            self._tables[table] = _state(table), entries
 
-def _is_table(path: Path) -> bool:
-    suffix = path.suffix.lower()
-    if path.name.startswith(".") or suffix not in TABLES:
+    def _entries(self, table: str) -> dict[str, CaptionedFile]:
+        state = _state(table)
+        if table not in self._tables or self._tables[table][0] != state:
+            self._tables[table] = state, _read_table(table)
+        return self._tables[table][1]
+
+
+def _state(path: str) -> tuple[int, int]:
+    status = Path(path).stat()
+    return status.st_mtime_ns, status.st_size
+
+
+def _is_table(name: str) -> bool:
+    ending = suffix(name)
+    if name.startswith(".") or ending not in TABLES:
         return False
-    return suffix != ".json" or JSON_TABLES.fullmatch(path.name) is not None
+    return ending != ".json" or JSON_TABLES.fullmatch(name) is not None
 
 
-def _read_table(path: str, _changed: int, _size: int) -> dict[str, CaptionedFile]:
+def _read_table(path: str) -> dict[str, CaptionedFile]:
     """By image, the first caption that a table has for it."""
     names = ImageNames(str(Path(path).parent))
     found: dict[str, CaptionedFile] = {}

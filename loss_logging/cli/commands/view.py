@@ -101,7 +101,7 @@ def _of_run(
     if not edit:
         return config.job_name, RunPage(run), None
     captions = RunCaptions(images)
-    editor = Editor(captions.find, lambda *_: None, captions.writer_of, decisions, run.suggested)
+    editor = Editor(captions.find, captions.wrote, captions.writer_of, decisions, run.suggested)
     return config.job_name, RunPage(run), editor
 
 

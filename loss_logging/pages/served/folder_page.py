@@ -49,7 +49,12 @@ def open_folder(
     if not edit:
         return seen.name, page, None
     captions = FolderCaptions(seen)
-    editor = Editor(captions.find, page.items.change, captions.writer_of, decisions, page.items.suggested)
+
+    def changed(dataset: str, path: str, file: CaptionedFile) -> None:
+        page.items.change(dataset, path, file)
+        captions.wrote(dataset, path, file)
+
+    editor = Editor(captions.find, changed, captions.writer_of, decisions, page.items.suggested)
     return seen.name, page, editor
 
 
@@ -189,6 +194,10 @@ class FolderCaptions:
             # Of several files beside an image, the one that the trainer takes.
             return CaptionedFile(found.path, dataset, CaptionFiles(FolderProblems()).text(source), source)
         return found
+
+    def wrote(self, dataset: str, path: str, file: CaptionedFile) -> None:
+        """A caption was written."""
+        self._captions.wrote(dataset, path, file)
 
     def writer_of(self, _file: CaptionedFile) -> CaptionWriter:
         """What writes the caption of an item."""

@@ -44,6 +44,10 @@ class RunCaptions:
         # As the path says, not where links lead: captions lie beside the link.
         return self._places.of(Path(os.path.normpath(Path(self._images or "", path).absolute())))
 
+    def wrote(self, _dataset: str, _path: str, file: CaptionedFile) -> None:
+        """A caption was written."""
+        self._places.wrote(file)
+
     def writer_of(self, file: CaptionedFile) -> CaptionWriter:
         """What writes the caption of an item."""
         root = (self._images or Path(file.source or file.path).parent).absolute()

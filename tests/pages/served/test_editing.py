@@ -340,3 +340,29 @@ def test_axe_finds_no_serious_violation(editing: Server, browser: Browser, schem
         found += [(key, one["id"]) for one in violations if one["impact"] in ("serious", "critical")]
     tab.close()
     assert found == []
+
+
+def test_a_table_that_is_edited_again_and_again(tmp_path: Path) -> None:
+    """Each caption of a JSONL table is written in its own row; what somebody else writes in between is a conflict."""
+    root = tmp_path / "photos"
+    root.mkdir()
+    for i in range(4):
+        Image.new("RGB", (8, 8), (60 * i, 0, 0)).save(root / f"{i}.png")
+    table = root / "metadata.jsonl"
+    table.write_text("".join(json.dumps({"file_name": f"{i}.png", "text": "nan"}) + "\n" for i in range(4)))
+    server = Server(root, "--edit", "--no-pictures")
+
+    def save(name: str, seen: str, text: str) -> int:
+        states = {"seen": {"caption": seen, "decision": ""}, "wanted": {"caption": text, "decision": "caption"}}
+        body = json.dumps({"dataset": "photos", "path": name, **states}).encode()
+        return server.ask("/api/change", method="POST", body=body, sent=own(server)).status
+
+    assert [save(f"{i}.png", "nan", f"a new caption {i}") for i in (2, 0)] == [200, 200]
+    rows = [json.loads(line)["text"] for line in table.read_text().splitlines()]
+    assert rows == ["a new caption 0", "nan", "a new caption 2", "nan"]
+    table.write_text(table.read_text().replace('"3.png", "text": "nan"', '"3.png", "text": "by somebody else"'))
+    assert save("3.png", "nan", "mine") == 409
+    assert save("1.png", "nan", "a new caption 1") == 200
+    rows = [json.loads(line)["text"] for line in table.read_text().splitlines()]
+    assert rows == ["a new caption 0", "a new caption 1", "a new caption 2", "by somebody else"]
+    assert server.stop() == (0, "")
