@@ -39,8 +39,8 @@ class CaptionPlaces:
     def of(self, image: Path) -> CaptionedFile:
         """The image with its caption, the first where it has several; both None where it has none."""
         files = CaptionFiles(FolderProblems())
-        for suffix in TEXTS:
-            path = image.with_suffix(suffix)
+        for ending in TEXTS:
+            path = image.with_suffix(ending)
             if path.is_file():
                 return CaptionedFile(str(image), "", files.text(str(path)), str(path))
         beside = image.with_suffix(".json")
