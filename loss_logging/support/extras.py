@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distribution, distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -67,15 +67,21 @@ def install_command(requirement: str) -> str:
     extra = re.fullmatch(r"loss[-_]logging\[(\w+)\]", requirement)
     if extra is None:
         return f'pip install "{requirement}"'
-    try:
-        installed = distribution(_NAME)
-        noted = installed.read_text("direct_url.json")
-    except PackageNotFoundError:  # a checkout on the path that nobody has installed
-        noted = json.dumps({"url": Path(__file__).parents[2].as_uri(), "dir_info": {"editable": True}})
-    if noted:
-        return f"pip install {_requirement(extra[1], json.loads(noted))}"
-    packages = [f'"{package}"' for package in _packages(extra[1], installed.requires or [])]
+    if (noted := _noted_origin()) is not None:
+        return f"pip install {_requirement(extra[1], noted)}"
+    packages = [f'"{package}"' for package in _packages(extra[1], distribution(_NAME).requires or [])]
     return f"pip install {' '.join(packages)}"
+
+
+def _noted_origin() -> dict[str, Any] | None:
+    """Where this installation came from; None where pip did not note it."""
+    installed = list(distributions(name=_NAME))
+    if not installed:  # a checkout on the path that nobody has installed
+        return {"url": Path(__file__).parents[2].as_uri(), "dir_info": {"editable": True}}
+    # In a checkout, what building leaves behind (egg-info) is found too, and first.
+    notes = (one.read_text("direct_url.json") for one in installed)
+    noted: dict[str, Any] | None = next((json.loads(note) for note in notes if note), None)
+    return noted
 
 
 def _requirement(extra: str, origin: dict[str, Any]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
 import sys
 from configparser import ConfigParser
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -21,11 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_checkout_is_named_by_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody has installed the package, the command installs the checkout that runs."""
-
-    def not_installed(name: str) -> None:
-        raise extras.PackageNotFoundError(name)
-
-    monkeypatch.setattr(extras, "distribution", not_installed)
+    monkeypatch.setattr(extras, "distributions", lambda name: [])
     assert extras.install_command("loss-logging[wandb]") == f'pip install -e "{ROOT}[wandb]"'
 
 
@@ -37,16 +33,21 @@ def test_a_folder_of_the_name_is_no_package(tmp_path: Path) -> None:
     assert done.stdout == "False\n"
 
 
-def installed_from_an_index(name: str) -> object:
-    """This installation, without a note of where it came from."""
+class Installed:
+    """An installation, with a note of where it came from, or without one."""
 
-    class Installed:
-        requires = metadata.distribution(name).requires
+    def __init__(self, note: str | None = None) -> None:
+        self._note = note
 
-        def read_text(self, file: str) -> None:
-            return None
+    def read_text(self, _file: str) -> str | None:
+        return self._note
 
-    return Installed()
+
+def test_what_building_leaves_behind_hides_no_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The egg-info in a checkout is found before what pip has installed, and holds no note."""
+    note = json.dumps({"url": "file:///home/me/there", "dir_info": {"editable": True}})
+    monkeypatch.setattr(extras, "distributions", lambda name: [Installed(), Installed(note)])
+    assert extras.install_command("loss-logging[wandb]") == 'pip install -e "/home/me/there[wandb]"'
 
 
 SETUP = ConfigParser()
@@ -56,7 +57,7 @@ SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
 @pytest.mark.parametrize("extra", sorted(set(SETUP["options.extras_require"]) - {"cli"}))
 def test_no_hint_names_us_on_an_index(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody noted what was installed, a hint names the extra's packages: ours may be anybody's."""
-    monkeypatch.setattr(extras, "distribution", installed_from_an_index)
+    monkeypatch.setattr(extras, "distributions", lambda name: [Installed()])
     command = extras.install_command(f"loss-logging[{extra}]")
     program, action, *packages = shlex.split(command)
     assert (program, action) == ("pip", "install")
