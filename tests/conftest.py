@@ -8,9 +8,13 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from browser import LEFT_OUT
+from browser import ADVICE, LEFT_OUT, installed_browser
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Before any test module imports an SDK: nothing may reach a network, nothing may be read from the user's settings.
 os.environ["WANDB_MODE"] = "offline"
@@ -57,6 +61,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _nothing_was_warned_about_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said once in a process is said once in a test."""
     monkeypatch.setattr("loss_logging.support.warn._seen", set())
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, the only one of a process: Playwright starts once a thread.
+
+    A machine without one fails, so that nothing is left untested unseen.
+    """
+    from playwright.sync_api import sync_playwright
+
+    program = installed_browser()
+    if program is None:
+        pytest.fail(ADVICE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

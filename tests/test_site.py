@@ -6,14 +6,12 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 import pytest
-from browser import ADVICE, installed_browser
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 import loss_logging
 from loss_logging import TrainConfig
@@ -34,17 +32,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run([*command, "docs", str(out)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return out
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A Chromium."""
-    program = installed_browser()
-    assert program, ADVICE
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def text_of(page: Path) -> str:

@@ -6,27 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import ADVICE, installed_browser
 from example_run import write_run
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from watched import Watched
 
 from loss_logging.pages.build import PageBuilder
 from loss_logging.runs.locate import find_run
 
 expect.set_options(timeout=30_000)  # a busy machine is not a broken page
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium; a machine without one fails, so that nothing is left untested unseen."""
-    program = installed_browser()
-    if program is None:
-        pytest.fail(ADVICE)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
