@@ -49,6 +49,7 @@ EXAMPLES: dict[str, Any] = {
     "spool": "/scratch/spool",
     "prefix": "train/losses",
     "device": "cuda:1",
+    "library": "diffusers",
     "engine_options": {"actors": 8},
     "timestep_scale": 1000,
 }
