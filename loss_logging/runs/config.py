@@ -38,14 +38,7 @@ from loss_logging.support.object_store import as_url
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = [
-    "Pictures",
-    "Timeouts",
-    "TrainConfig",
-    "check_job_name",
-    "check_save_root",
-    "spool_of",
-]
+__all__ = ["Pictures", "TrainConfig", "check_job_name", "check_save_root", "spool_of"]
 
 Prefix: TypeAlias = Annotated[
     str,
