@@ -17,7 +17,7 @@ from loss_logging.records.record import SampleRecord
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["evaluate_locally", "progress_bar"]
+__all__ = ["evaluate_locally", "evaluation_bar"]
 
 
 def evaluate_locally(
@@ -68,7 +68,7 @@ def _compute_again(
         )
 
 
-def progress_bar(finished: int, shown: bool) -> tqdm[Any]:
+def evaluation_bar(finished: int, shown: bool) -> tqdm[Any]:
     """A bar of items on standard error, of which an interrupted evaluation has finished some."""
     from tqdm import tqdm
 
@@ -90,7 +90,7 @@ class _Progress:
     def __init__(self, selection: Selection, dataloader: Iterable[Any], finished: int, shown: bool) -> None:
         self._selection = selection
         self._batches = length_hint(dataloader, -1)
-        self.bar = progress_bar(finished, shown)
+        self.bar = evaluation_bar(finished, shown)
 
     def __enter__(self) -> _Progress:
         return self
