@@ -419,14 +419,6 @@ def test_the_old_section_of_ray_works_with_a_warning() -> None:
     assert config.engine_options == {"actors": 3}
 
 
-def test_an_engine_that_is_not_there() -> None:
-    """The error lists the engines that are installed, and the near miss."""
-    with pytest.raises(
-        ConfigError, match=r"\$\.engine: there is no engine 'rai'; did you mean ray\?; allowed: 'local', 'ray'"
-    ):
-        EvaluateConfig(data="p", pipeline="x", save_root="r", engine="rai")
-
-
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore::Warning:ray.data.context")  # Ray's own, on every use of it
 def test_on_ray(photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
