@@ -46,6 +46,7 @@ EXAMPLES: dict[str, Any] = {
     "default_trigger": "ohwx",
     "ignore": ["rule:short dataset:icons"],
     "load": "my_package.pictures:load",
+    "images": "photos",
     "spool": "/scratch/spool",
     "prefix": "train/losses",
     "device": "cuda:1",

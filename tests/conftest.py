@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -78,6 +79,23 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The save_root of a run with three save steps; nobody changes it."""
+    from example_run import write_run
+
+    root = tmp_path_factory.mktemp("run")
+    write_run(root)
+    return root
+
+
+@pytest.fixture
+def copy(example: Path, tmp_path: Path) -> Path:
+    """The example's folder without its pictures, to be damaged."""
+    shutil.copytree(example / "loss_logging", tmp_path / "run" / "loss_logging")
+    return tmp_path / "run"
 
 
 @pytest.fixture

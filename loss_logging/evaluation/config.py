@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeAlias
 
@@ -18,10 +18,13 @@ from loss_logging.captions.folder.read import read_captioned_folder
 from loss_logging.captions.folder.trainer_settings import trainer_settings
 from loss_logging.captions.folder.webdataset import ArchivedImage, find_shards, read_shard
 from loss_logging.errors import ConfigError, LossLoggingError
+from loss_logging.evaluation.again import Only
+from loss_logging.evaluation.draw import Draw
 from loss_logging.evaluation.engines import LOCAL, check_engine_name, make_engine
 from loss_logging.evaluation.evaluate import evaluate_dataset
 from loss_logging.evaluation.image_batches import ImageBatches, image_row
 from loss_logging.evaluation.pipelines import ModelConfig, PipelineOnImages
+from loss_logging.records.record import SampleRecord
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig, check_job_name, check_save_root
 from loss_logging.support.chance import uniform_of
@@ -124,17 +127,19 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
     top_k: Count = 10
 
 
-def run_evaluation(config: EvaluateConfig, progress: bool = True) -> LossReport:
+def run_evaluation(config: EvaluateConfig, progress: bool = True, only: Only | None = None) -> LossReport:
     """Evaluate the pipeline on the images: the report, as JSON and CSV under ``save_root`` and in the loggers.
 
     Args:
         config: what to evaluate.
         progress: show how far it is and an estimate of the time left, on standard error.
+        only: which images to compute, as in `evaluate_dataset`; the figures of the others are kept.
 
     Raises:
         ConfigError: a value does not fit the pipeline or this machine.
         LossLoggingError: there are no images, none opens, or the pipeline cannot encode the empty caption.
     """
+    images = _Images.read(config)
     report_config = TrainConfig(
         job_name=config.job_name,
         save_root=config.save_root,
@@ -144,8 +149,8 @@ def run_evaluation(config: EvaluateConfig, progress: bool = True) -> LossReport:
         timestep_scale=1000,
         seed=config.seed,
         reporter="inline",
+        images=images.folder.absolute(),
     )
-    images = _Images.read(config)
     evaluate: Callable[..., LossReport] = partial(
         evaluate_dataset,
         # Which files are taken is decided by their place in the folder, before one is opened.
@@ -160,15 +165,35 @@ def run_evaluation(config: EvaluateConfig, progress: bool = True) -> LossReport:
         out_csv=report_config.report_path(config.step).with_suffix(".csv"),
         progress=progress,
         model_id=_model_id(config),
+        only=only,
     )
     if config.engine != LOCAL:
         return _elsewhere(evaluate, config, images)
     most = None if images.shards else config.max_samples
-    compute = PipelineOnImages(config.pipeline, config.model, config.paired)
+    compute = _WhenNeeded(config)
+    if only is None:
+        _ = compute.pipeline  # what is wrong with it is said first
     files = images if images.shards else images.files
     return evaluate(
         compute, ImageBatches(files, images.folder, compute.resolution, config.batch_size, most, images.warnings)
     )
+
+
+class _WhenNeeded:
+    """The pipeline as a compute function, loaded for the first image: where nothing changed it takes no time."""
+
+    def __init__(self, config: EvaluateConfig) -> None:
+        self._config = config
+
+    @cached_property
+    def pipeline(self) -> PipelineOnImages:
+        return PipelineOnImages(self._config.pipeline, self._config.model, self._config.paired)
+
+    def resolution(self) -> int:
+        return self.pipeline.resolution
+
+    def __call__(self, batch: Mapping[str, Any], draw: Draw) -> list[SampleRecord]:
+        return self.pipeline(batch, draw)
 
 
 class _Images(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,10 +132,13 @@ class Journal:
         self._left = {item: draws for item, draws in (self._left or {}).items() if item not in items}
         self._had = {item: draws for item, draws in self._had.items() if item not in items}
 
-    def ordered(self) -> Iterator[pa.RecordBatch]:
+    def ordered(self, kept: Iterable[pa.RecordBatch] = ()) -> Iterator[pa.RecordBatch]:
         """All records, by item and draw: an order that does not depend on the one in which they were computed.
 
         What an interrupted evaluation has of items that did not come again is left out.
+
+        Args:
+            kept: records of other items, which were not to be computed.
         """
         self.write()
         with self._connect() as connection:
@@ -145,7 +148,9 @@ class Journal:
                 _read(connection, new).create_view("new")
                 connection.register("old", pa.RecordBatchReader.from_batches(SCHEMA, self._that_came_again()))
                 connection.execute("CREATE OR REPLACE VIEW records AS FROM old UNION ALL FROM new")
-            for batch in connection.sql(f"FROM records ORDER BY {_ORDER}").to_arrow_reader(SHARD_ROWS):
+            connection.register("kept", pa.RecordBatchReader.from_batches(SCHEMA, kept))
+            records = "(FROM records UNION ALL FROM kept)"
+            for batch in connection.sql(f"FROM {records} ORDER BY {_ORDER}").to_arrow_reader(SHARD_ROWS):
                 yield batch.cast(SCHEMA)  # DuckDB has lost what may not be null
 
     def remove(self) -> None:

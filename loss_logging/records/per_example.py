@@ -11,7 +11,7 @@ from loss_logging.records.record import RecordLike, SampleRecord
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ComputePerExampleLoss", "compute_per_example_loss", "per_example_loss"]
+__all__ = ["compute_per_example_loss", "per_example_loss"]
 
 Numbers: TypeAlias = "torch.Tensor | Sequence[float]"
 

@@ -38,14 +38,7 @@ from loss_logging.support.object_store import as_url
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = [
-    "Pictures",
-    "Timeouts",
-    "TrainConfig",
-    "check_job_name",
-    "check_save_root",
-    "spool_of",
-]
+__all__ = ["Pictures", "TrainConfig", "check_job_name", "check_save_root", "spool_of"]
 
 Prefix: TypeAlias = Annotated[
     str,
@@ -113,6 +106,8 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         items: where the figures of every item go: ``"json"``, in the report; ``"parquet"``, in a file beside it, for
             very large sets; or ``"both"``. ``"auto"`` is in the report for up to a million items, and beside it above.
         html: write the report page after each save step too, to ``save_root/loss_logging/{job_name}.html``.
+        images: the folder that relative paths of items are relative to, beside which decisions about them are kept; the
+            working directory when None.
         pictures: the small pictures in trackers, a mapping with keys of `Pictures`: ``most`` of them, 16, and ``load``.
         captions: what counts as a bad caption.
         reporter: ``"process"`` computes and writes in a second process, ``"inline"`` in the caller (notebooks, tests).
@@ -152,6 +147,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     keep_reports: Count | None = None
     items: Items = "auto"
     html: bool = False
+    images: str | Path | None = None
     pictures: Pictures = msgspec.field(default_factory=Pictures)
     captions: CaptionConfig = msgspec.field(default_factory=CaptionConfig)
     reporter: Reporter = "process"
@@ -178,7 +174,8 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         return {
             "job_name": check_job_name,
             "save_root": check_save_root,
-            "spool": _check_spool,
+            "spool": _check_optional_folder,
+            "images": _check_optional_folder,
             "captions": check_section,
             "loggers": _check_loggers,
             "pictures": check_section,
@@ -298,7 +295,7 @@ def check_save_root(value: Any, hint: Any, where: str) -> str | Path:
     return _check_folder(value, hint, where)
 
 
-def _check_spool(value: Any, hint: Any, where: str) -> Path | None:
+def _check_optional_folder(value: Any, hint: Any, where: str) -> Path | None:
     return None if value is None else _check_folder(value, hint, where)
 
 

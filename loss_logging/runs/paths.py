@@ -91,7 +91,7 @@ class RunPaths(msgspec.Struct, frozen=True):
 
     @property
     def evaluation_mark(self) -> Path:
-        """Says that the records are an evaluation's and not a training's."""
+        """Says that the records are an evaluation's and not a training's; once it is finished, of which model."""
         return self.records / ".evaluation"
 
     @property

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from loss_logging.captions.folder.check import FolderCheck
 from loss_logging.captions.folder.problems import FolderProblems
 from loss_logging.captions.folder.read import CaptionedFile, read_captioned_folder
 
@@ -62,3 +65,17 @@ def loss_logging(
         cwd=cwd,
         env=os.environ | {"COLUMNS": "160"} | environment,
     )
+
+
+def rules(check: FolderCheck) -> Counter[str]:
+    """How often each rule or problem is found."""
+    return Counter(finding.rule for finding in check.findings())
+
+
+def lines(*rows: dict[str, Any]) -> str:
+    """JSON lines."""
+    return "\n".join(map(json.dumps, rows))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

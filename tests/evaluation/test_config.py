@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import runpy
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +21,7 @@ import pytest
 import torch
 import yaml
 from diffusers import DiffusionPipeline
+from helpers import assert_same
 from PIL import Image
 from tiny_pipelines import stable_diffusion_xl
 from typer.testing import CliRunner
@@ -249,6 +252,55 @@ def test_command(photos: Path, pipeline: Path, tmp_path: Path) -> None:
     assert "evaluating" in done.stderr
 
 
+@pytest.mark.parametrize("form", ["files", "shards"])
+def test_only_what_changed(photos: Path, pipeline: Path, tmp_path: Path, form: str) -> None:
+    """`--only changed` has the figures of a whole evaluation to 1e-6; where nothing changed, no pipeline is loaded."""
+    shutil.copytree(photos, changed := tmp_path / "changed")
+    (changed / "cats" / "3.txt").write_text("a dog in a red hat", "utf-8")
+    if form == "shards":
+        photos, changed = shards(photos, tmp_path / "tars"), shards(changed, tmp_path / "tars of the changed")
+    shutil.copytree(pipeline, copied := tmp_path / "pipeline")
+    shutil.copytree(photos, data := tmp_path / "data")
+    alone = {"batch_size": 1}  # beside others its loss is rounded another way
+    run_evaluation(config(data, copied, tmp_path / "part", **alone), progress=False)
+    shutil.rmtree(data)
+    changed.rename(data)
+    whole = run_evaluation(config(data, copied, tmp_path / "whole", **alone), progress=False)
+    file = tmp_path / "evaluate.yaml"
+    values = {"data": str(data), "pipeline": str(copied), "save_root": str(tmp_path / "part"), "model": SMALL}
+    file.write_text(yaml.safe_dump(values | alone), "utf-8")
+    done = CliRunner().invoke(app, ["evaluate", str(file), "--only", "changed"], env={"COLUMNS": "160"})
+    assert done.exit_code == 0, done.output
+    name, of = ("cats/3.png", 8) if form == "files" else ("00000.tar/3.png", 9)
+    assert f"1 of {of} items were computed again ({name}); {of - 1} have the figures of" in done.stdout
+    part = read_report(tmp_path / "part" / "loss_logging" / "evaluation_000000000.json")
+    figures = [msgspec.to_builtins(report.datasets) for report in (part, whole)]
+    assert_same(*figures, rel=1e-6, absolute=1e-6)
+    os.utime(copied / "unet" / "config.json")  # as another model, it is refused
+    done = CliRunner().invoke(app, ["evaluate", str(file), "--only", "changed"])
+    assert isinstance(done.exception, ConfigError)
+    assert "evaluate everything, without only" in str(done.exception)
+
+
+def test_only_where_nothing_changed(
+    photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, and no pipeline is loaded; paths in a file are computed again."""
+    options = {"draws": 1, "paired": False}
+    run_evaluation(config(photos, pipeline, tmp_path, **options), progress=False)
+    (tmp_path / "paths").write_text("dogs/1.png\n", "utf-8")
+    file = tmp_path / "evaluate.yaml"
+    values = {"data": str(photos), "pipeline": str(pipeline), "save_root": str(tmp_path), "model": {"resolution": 16}}
+    file.write_text(yaml.safe_dump(values | options), "utf-8")
+    done = CliRunner().invoke(app, ["evaluate", str(file), "--only", str(tmp_path / "paths")], env={"COLUMNS": "160"})
+    assert done.exit_code == 0, done.output
+    assert "1 of 8 items were computed again (dogs/1.png)" in done.stdout
+    monkeypatch.delattr("loss_logging.integrations.trainers.diffusers_folder.pipeline_loss")
+    done = CliRunner().invoke(app, ["evaluate", str(file), "--only", "changed"], env={"COLUMNS": "160"})
+    assert done.exit_code == 0, done.output
+    assert "0 of 8 items were computed again, as no caption has changed" in done.stdout
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 
@@ -365,14 +417,6 @@ def test_the_old_section_of_ray_works_with_a_warning() -> None:
     with pytest.warns(DeprecationWarning, match="ray is now engine_options"):
         config = EvaluateConfig.from_dict({"data": "p", "pipeline": "x", "save_root": "r", "ray": {"actors": 3}})
     assert config.engine_options == {"actors": 3}
-
-
-def test_an_engine_that_is_not_there() -> None:
-    """The error lists the engines that are installed, and the near miss."""
-    with pytest.raises(
-        ConfigError, match=r"\$\.engine: there is no engine 'rai'; did you mean ray\?; allowed: 'local', 'ray'"
-    ):
-        EvaluateConfig(data="p", pipeline="x", save_root="r", engine="rai")
 
 
 @pytest.mark.long

@@ -71,7 +71,7 @@ def run(out: Path, loggers: list[str], steps: int, seed: int, console: Console |
 
 
 def _evaluate(out: Path, captions: CaptionConfig) -> None:
-    """Evaluate the trained model, by the configuration that `loss-logging evaluate` is to be given after corrections."""
+    """Evaluate the trained model, and leave the configuration for `loss-logging evaluate` after corrections."""
     settings = {
         "data": str(out / "images"),
         "pipeline": str(out / "model"),

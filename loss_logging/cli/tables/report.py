@@ -26,11 +26,9 @@ __all__ = [
     "item_cells",
     "new_table",
     "path_cell",
-    "path_width",
     "print_report",
     "print_table",
     "print_where",
-    "report_tables",
 ]
 
 CAPTION_WIDTH, PATH_WIDTH, WARNING_WIDTH = 60, 24, 1000

@@ -17,7 +17,7 @@ import torch
 from records import by_step, component
 
 from loss_logging import read_report
-from loss_logging.integrations.trainers import kohya, kohya_items
+from loss_logging.integrations.trainers import kohya
 
 pytest.importorskip("accelerate")
 
@@ -178,13 +178,6 @@ def test_sd_scripts_with_masks_in_a_folder_knows_its_datasets(images: Path, tmp_
         assert rows
         assert {row["dataset"] for row in rows} == {"10_cats", "5_dogs_reg"}
         assert all(row["dataset"] == Path(row["path"]).parent.name for row in rows)
-
-
-def test_a_subset_of_no_group_has_its_folders_name() -> None:
-    """A dataset of the user's own, which is in no group, is not one of unknown datasets."""
-    subset = SimpleNamespace(image_dir="/data/10_cats", metadata_file=None)
-    dataset = SimpleNamespace(width=512, height=512)
-    assert kohya_items._sd_name(dataset, subset) == "10_cats"
 
 
 def test_musubi_trains_bit_for_bit_as_without_and_its_batches_know_their_images(runs: Path) -> None:
