@@ -105,7 +105,7 @@ class _Run(SeamRun):
                 components=None if weighted is None else {"weighted": weighted},
             )
 
-        self.log(self._begin, log_batch)
+        self.log(log_batch)
 
     @property
     def step(self) -> int:

@@ -28,7 +28,7 @@ class Watch:
     """
 
     def __init__(self, trainer: str, fix: str) -> None:
-        self._trainer = trainer
+        self.trainer = trainer
         self._fix = fix
         self._logged = False
         self._missed: dict[str, _Missed] = {}
@@ -41,8 +41,8 @@ class Watch:
         """Warn that losses are not known."""
         self._logged = True  # this is the word that was owed
         warn_once(
-            f"{self._trainer} losses",
-            f"{self._trainer}: no per-example losses: {reason}; {self._fix}. Training goes on.",
+            f"{self.trainer} losses",
+            f"{self.trainer}: no per-example losses: {reason}; {self._fix}. Training goes on.",
         )
 
     def missed(self, reason: str, step: int | None = None, examples: int = 0) -> None:
@@ -71,7 +71,7 @@ class Watch:
             steps = "" if not missed.steps else f", step {first}" if first == last else f", steps {first} to {last}"
             batches = "1 batch was" if missed.batches == 1 else f"{missed.batches} batches were"
             examples = f" ({missed.examples} examples)" if missed.examples else ""
-            losses.add_warning(f"{self._trainer}{steps}: {batches} not logged{examples}: {reason}")
+            losses.add_warning(f"{self.trainer}{steps}: {batches} not logged{examples}: {reason}")
         self._missed.clear()
 
     def step_ended(self, step: int) -> None:
