@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.kohya_captions import MusubiCaptions, SdCaptions
 from loss_logging.integrations.trainers.kohya_run import Run
-from loss_logging.integrations.trainers.paired import modules_among
+from loss_logging.integrations.trainers.paired import modules_among, replaced
 from loss_logging.integrations.trainers.seam_run import squared_error
 from loss_logging.records.capture import capture_per_example_loss
 from loss_logging.records.per_example import per_example_loss
@@ -35,20 +35,6 @@ def _signature(trainer: Any, method: str, *names: str) -> inspect.Signature:
             f"this version of the trainer is not known: {method} has no parameter {', '.join(missing)}"
         )
     return signature
-
-
-def _replaced(
-    signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any], **values: Any
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The same call with other values, each in its place: a subclass may take ``*args`` and ``**kwargs``."""
-    places = [*signature.parameters]
-    positional, named = [*args], dict(kwargs)
-    for name, value in values.items():
-        if places.index(name) < len(args):
-            positional[places.index(name)] = value
-        else:
-            named[name] = value
-    return tuple(positional), named
 
 
 # --- sd-scripts ---------------------------------------------------------------------------------------------------
@@ -96,7 +82,7 @@ def see_sd_scripts(trainer: Any, run: Run, train_util: Any, masked: Callable[[An
         batch = captions.batch(given)
         try:
             seen.update(given, batch=batch)
-            args, kwargs = _replaced(signature, args, kwargs, batch=batch, is_train=False)
+            args, kwargs = replaced(signature, args, kwargs, batch=batch, is_train=False)
             process_batch(*args, **kwargs)
             if "per_example" not in seen:
                 raise LossLoggingError(seen.get("problem", "process_batch did not call conditional_loss"))
@@ -189,7 +175,7 @@ def _see_call_dit(
 
     def with_other_caption(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
         given = signature.bind(*args, **kwargs).arguments
-        args, kwargs = _replaced(signature, args, kwargs, batch=captions.batch(given["batch"]))
+        args, kwargs = replaced(signature, args, kwargs, batch=captions.batch(given["batch"]))
         try:
             return _squared(call_dit(*args, **kwargs))
         finally:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.errors import LossLoggingError
@@ -12,7 +13,7 @@ from loss_logging.training.logger import LossLogger
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PairedForwards", "modules_among", "require_same"]
+__all__ = ["PairedForwards", "modules_among", "replaced", "require_same"]
 
 
 class PairedForwards:
@@ -86,3 +87,17 @@ def require_same(name: str, other: torch.Tensor, own: torch.Tensor) -> None:
     """
     if other.shape != own.shape or not bool((other == own).all()):
         raise LossLoggingError(f"the trainer gives the two forwards of a step different {name}")
+
+
+def replaced(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any], **values: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The same call with other values, each in its place: a subclass may take ``*args`` and ``**kwargs``."""
+    places = [*signature.parameters]
+    positional, named = [*args], dict(kwargs)
+    for name, value in values.items():
+        if places.index(name) < len(args):
+            positional[places.index(name)] = value
+        else:
+            named[name] = value
+    return tuple(positional), named
