@@ -143,7 +143,7 @@ def _wrap_sd_scripts(seams: _Seams, section: Mapping[str, Any]) -> None:
     train_util.collator_class.__init__ = init
 
     def see(trainer: Any, run: Any) -> None:
-        from loss_logging.integrations.trainers.kohya_run import see_sd_scripts
+        from loss_logging.integrations.trainers.kohya_seams import see_sd_scripts
 
         see_sd_scripts(
             trainer, run, train_util, functions.apply_masked_loss, lambda: int(collators[-1].current_step.value)
@@ -153,7 +153,7 @@ def _wrap_sd_scripts(seams: _Seams, section: Mapping[str, Any]) -> None:
 
 
 def _wrap_musubi(seams: _Seams, section: Mapping[str, Any]) -> None:
-    from loss_logging.integrations.trainers.kohya_run import see_musubi
+    from loss_logging.integrations.trainers.kohya_seams import see_musubi
 
     name_musubi(seams.modules[_MUSUBI[0]])
     _wrap_train(seams.trainer, section, see_musubi)

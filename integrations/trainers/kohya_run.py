@@ -1,9 +1,8 @@
-"""kohya's sd-scripts and musubi-tuner: the losses of a running NetworkTrainer, and when it saves and resumes."""
+"""kohya's sd-scripts and musubi-tuner: the log of a running NetworkTrainer, and when it saves and resumes."""
 
 from __future__ import annotations
 
 import functools
-import inspect
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,17 +12,17 @@ from accelerate import Accelerator
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.kohya_items import KEY
-from loss_logging.integrations.trainers.seam_run import SeamRun, squared_error
+from loss_logging.integrations.trainers.paired import require_same
+from loss_logging.integrations.trainers.seam_run import SeamRun
 from loss_logging.integrations.trainers.watch import Watch
-from loss_logging.records.capture import capture_per_example_loss
-from loss_logging.records.per_example import per_example_loss
+from loss_logging.runs.config import TrainConfig
 from loss_logging.support.warn import LOGGER
 from loss_logging.training.logger import LossLogger
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Run", "see_musubi", "see_sd_scripts", "see_states"]
+__all__ = ["Run", "see_states"]
 
 _POSITION = "loss_logging.json"
 """A file in the folders of the trainer's states: the step that the log goes on after."""
@@ -57,18 +56,55 @@ class Run(SeamRun):
             found["problem"] = f"{type(error).__name__}: {error}"
             self.watch.cannot(found["problem"])
 
-    def log_found(self, done: Callable[[], int], found: Mapping[str, Any]) -> None:
-        """Log a batch.
+    @property
+    def wants_pairs(self) -> bool:
+        """Whether the section asks for losses with another caption on any step."""
+        config = TrainConfig.from_section(self._section, job_name="asked", save_root=".")
+        return config is not None and config.paired_fraction > 0
+
+    def batch_begins(self, done: Callable[[], int], found: Mapping[str, Any]) -> None:
+        """Before the forward.
 
         Args:
             done: gives how many steps the trainer has counted before this one.
-            found: the trainer's ``batch``, ``accelerator`` and ``network``, and ``per_example``, ``weighted`` and
-                ``timesteps``, (B,) each, the last two as far as they are known.
+            found: the trainer's ``batch``, ``accelerator`` and ``network``.
         """
 
-        def begin() -> LossLogger:
+        def make() -> LossLogger:
             _names(found["batch"])  # a batch that does not say what it is of begins nothing
             return self._begin(done(), found["accelerator"], found["network"])
+
+        self.begin(make)
+
+    def other_losses(
+        self, done: Callable[[], int], found: dict[str, Any], forward: Callable[[], Mapping[str, Any]], modules: Any
+    ) -> None:
+        """On the steps that want it, add to ``found`` as ``other`` what was seen of the batch with another caption.
+
+        Args:
+            done: as above.
+            found: what is seen of the batch.
+            forward: gives ``per_example`` and ``target``.
+            modules: are as before afterwards.
+        """
+        seen: dict[str, Any] = {}
+
+        def losses() -> torch.Tensor:
+            seen.update(forward())
+            per_example: torch.Tensor = seen["per_example"]
+            return per_example
+
+        if self.pairs.losses(self.losses, self._skipped + done() + 1, losses, modules) is not None:
+            found["other"] = seen
+
+    def log_found(self, done: Callable[[], int], found: Mapping[str, Any]) -> None:
+        """Log a batch, after its forward.
+
+        Args:
+            done: as above.
+            found: as above, and ``per_example``, ``weighted`` and ``timesteps``, (B,) each, the last two as far as
+                they are known; ``target`` and ``other`` where there is another caption.
+        """
 
         def log_batch(losses: LossLogger) -> None:
             names = _names(found["batch"])
@@ -78,11 +114,25 @@ class Run(SeamRun):
                 self.step,
                 found["per_example"],
                 timesteps=found.get("timesteps"),
+                losses_empty=self._losses_empty(found),
                 components=None if weighted is None else {"weighted": weighted},
                 **names,
             )
 
-        self.log(begin, log_batch)
+        self.log(log_batch)
+
+    def _losses_empty(self, found: Mapping[str, Any]) -> torch.Tensor | None:
+        """Of the same noise; or none, and none any more."""
+        other = found.get("other")
+        if other is None:
+            return None
+        try:
+            require_same("noise or targets", other["target"], found["target"])
+        except LossLoggingError as error:
+            self.pairs.refuse(str(error))
+            return None
+        losses: torch.Tensor = other["per_example"]
+        return losses
 
     def _begin(self, done: int, accelerator: Any, network: Any) -> LossLogger:
         losses = self.logger(accelerator, self._args.output_name or "last", self._args.output_dir)
@@ -159,115 +209,3 @@ def see_states(run: Callable[[], Run | None]) -> None:
         end(self)
 
     Accelerator.save_state, Accelerator.load_state, Accelerator.end_training = save_state, load_state, end_training
-
-
-def _signature(trainer: Any, method: str, *names: str) -> inspect.Signature:
-    """How the trainer's own loop calls a method of it: as its first definition says, whatever a subclass takes.
-
-    Raises:
-        LossLoggingError: a parameter that is needed is missing there.
-    """
-    first = [kind for kind in type(trainer).__mro__ if method in vars(kind)][-1]
-    signature = inspect.signature(getattr(first, method).__get__(trainer))
-    missing = [name for name in names if name not in signature.parameters]
-    if missing:
-        raise LossLoggingError(
-            f"this version of the trainer is not known: {method} has no parameter {', '.join(missing)}"
-        )
-    return signature
-
-
-# --- sd-scripts ---------------------------------------------------------------------------------------------------
-
-
-def see_sd_scripts(trainer: Any, run: Run, train_util: Any, masked: Callable[[Any, Any], Any], step: Any) -> None:
-    """Look at what the methods of a NetworkTrainer of sd-scripts are given and return.
-
-    The unweighted losses are those of ``conditional_loss``, with the mask and before every weight; the weighted ones
-    what ``post_process_loss`` returns, whose mean the trainer takes.
-
-    Args:
-        trainer: the NetworkTrainer.
-        run: where to log.
-        train_util: the module.
-        masked: its ``apply_masked_loss``.
-        step: gives the number of steps that the trainer has counted.
-    """
-    seen: dict[str, Any] = {}
-    process_batch, post_process_loss = trainer.process_batch, trainer.post_process_loss
-    conditional_loss = train_util.conditional_loss
-    signature = _signature(trainer, "process_batch", "batch", "network", "accelerator", "args", "is_train")
-
-    @functools.wraps(process_batch)
-    def process(*args: Any, **kwargs: Any) -> Any:
-        seen.clear()
-        given = signature.bind(*args, **kwargs).arguments
-        if not given.get("is_train", True):
-            return process_batch(*args, **kwargs)
-        seen.update(given)
-        loss = process_batch(*args, **kwargs)
-        if "per_example" not in seen:
-            run.watch.missed(seen.get("problem", "process_batch did not call conditional_loss"))
-        else:
-            run.log_found(step, seen)
-        seen.clear()
-        return loss
-
-    @functools.wraps(conditional_loss)
-    def elementwise(*args: Any, **kwargs: Any) -> Any:
-        loss = conditional_loss(*args, **kwargs)
-        if "batch" in seen and loss.ndim > 0:
-            run.look(seen, lambda: {"per_example": per_example_loss(with_mask(loss.detach(), seen["batch"]))})
-        return loss
-
-    def with_mask(loss: torch.Tensor, batch: Mapping[str, Any]) -> Any:
-        is_masked = seen["args"].masked_loss or batch.get("alpha_masks") is not None
-        return masked(loss, batch) if is_masked else loss
-
-    @functools.wraps(post_process_loss)
-    def post_process(loss: Any, args: Any, timesteps: Any, *rest: Any, **kwargs: Any) -> Any:
-        weighted = post_process_loss(loss, args, timesteps, *rest, **kwargs)
-        if "batch" in seen:
-            run.look(seen, lambda: {"weighted": per_example_loss(weighted), "timesteps": timesteps})
-        return weighted
-
-    trainer.process_batch, trainer.post_process_loss = process, post_process
-    train_util.conditional_loss = elementwise
-
-
-# --- musubi-tuner -------------------------------------------------------------------------------------------------
-
-
-def see_musubi(trainer: Any, run: Run) -> None:
-    """The same for musubi-tuner.
-
-    The unweighted losses are the squared error of what ``compute_loss`` is given; the weighted ones are captured from
-    its scalar, and not known where that is no one mean.
-    """
-    seen: dict[str, Any] = {}
-    process_batch, compute_loss = trainer.process_batch, trainer.compute_loss
-    signature = _signature(trainer, "process_batch", "batch", "network", "accelerator", "global_step")
-    _signature(trainer, "compute_loss", "args", "output", "timesteps")
-
-    @functools.wraps(process_batch)
-    def process(*args: Any, **kwargs: Any) -> Any:
-        seen.clear()
-        seen.update(signature.bind(*args, **kwargs).arguments)
-        result = process_batch(*args, **kwargs)
-        if "per_example" not in seen:
-            run.watch.missed(seen.get("problem", "process_batch did not call compute_loss"))
-        else:
-            run.log_found(lambda: int(seen["global_step"]), seen)
-        seen.clear()
-        return result
-
-    @functools.wraps(compute_loss)
-    def compute(args: Any, output: Any, timesteps: Any, *rest: Any, **kwargs: Any) -> Any:
-        with capture_per_example_loss(len(output.pred)) as captured:
-            loss, metrics = compute_loss(args, output, timesteps, *rest, **kwargs)
-        run.look(seen, lambda: {"per_example": squared_error(output.pred, output.target)})
-        run.look(seen, lambda: {"weighted": captured.losses if captured.check(loss) else None})
-        run.look(seen, lambda: {"timesteps": timesteps if timesteps.ndim == 1 else None})
-        return loss, metrics
-
-    trainer.process_batch, trainer.compute_loss = process, compute

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.accelerate import accelerate_loggers
+from loss_logging.integrations.trainers.paired import PairedForwards
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.records.per_example import per_example_loss
 from loss_logging.runs.config import TrainConfig
@@ -31,25 +32,35 @@ class SeamRun(ABC):
         self._section = section
         self.watch = watch
         self.losses: LossLogger | None = None
+        self.pairs = PairedForwards(watch.trainer)
         self.off = False
 
-    def log(self, begin: Callable[[], LossLogger], log_batch: Callable[[LossLogger], object]) -> None:
-        """Log a batch; what is not as expected costs the batch, or all of them where it does not begin, and never the
-        training.
+    def begin(self, make: Callable[[], LossLogger]) -> None:
+        """Have a LossLogger before the first forward.
 
         Args:
-            begin: makes the LossLogger.
-            log_batch: is given it.
+            make: makes it.
         """
-        if self.off:
+        if self.off or self.losses is not None:
             return
         try:
-            if self.losses is None:
-                self.losses = begin()
+            self.losses = make()
+        except Exception as error:  # noqa: BLE001, whatever the reason, the user's training is worth more
+            self.off = True
+            self.watch.missed(f"{type(error).__name__}: {error}")
+
+    def log(self, log_batch: Callable[[LossLogger], object]) -> None:
+        """Log a batch, after `begin`; what is not as expected costs the batch, and never the training.
+
+        Args:
+            log_batch: is given the LossLogger.
+        """
+        if self.losses is None:
+            return
+        try:
             log_batch(self.losses)
             self.watch.logged()
         except Exception as error:  # noqa: BLE001, whatever the reason, the user's training is worth more
-            self.off = self.losses is None
             self.watch.missed(f"{type(error).__name__}: {error}")
 
     def logger(self, accelerator: Any, job_name: str, save_root: str) -> LossLogger:
@@ -78,6 +89,7 @@ class SeamRun(ABC):
         """Make a report."""
         if self.losses is not None:
             self.watch.note(self.losses)
+            self.pairs.note(self.losses)
             self.losses.save_step(self.step)
 
     def close(self) -> None:

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from accelerate.tracking import GeneralTracker
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.integrations.trainers.paired import modules_among, replaced
 from loss_logging.integrations.trainers.seam_run import SeamRun, squared_error
 from loss_logging.integrations.trainers.settings import read_settings
+from loss_logging.integrations.trainers.simpletuner_captions import Captions
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.records.capture import CapturedLosses, capture_per_example_loss
 from loss_logging.support.warn import LOGGER
@@ -88,10 +91,22 @@ class _Run(SeamRun):
         self._trainer = trainer
         self._run_name = run_name
 
+    def batch_begins(self, batch: Mapping[str, Any]) -> None:
+        """Before the forward."""
+
+        def make() -> LossLogger:
+            _names(batch)  # a batch that does not say what it is of begins nothing
+            return self._begin()
+
+        self.begin(make)
+
     def log_found(
-        self, batch: Mapping[str, Any], found: Callable[[], tuple[torch.Tensor, torch.Tensor | None]]
+        self,
+        batch: Mapping[str, Any],
+        found: Callable[[], tuple[torch.Tensor, torch.Tensor | None]],
+        losses_empty: torch.Tensor | None,
     ) -> None:
-        """Log a batch, with its losses and its weighted losses."""
+        """Log a batch, with its losses, its weighted losses and those with the empty caption."""
 
         def log_batch(logger: LossLogger) -> None:
             losses, weighted = found()
@@ -101,11 +116,12 @@ class _Run(SeamRun):
                 losses,
                 **_names(batch),
                 timesteps=timesteps if timesteps is not None and timesteps.ndim == 1 else None,
+                losses_empty=losses_empty,
                 is_reg=[bool(batch.get("is_regularisation_data"))] * len(losses),
                 components=None if weighted is None else {"weighted": weighted},
             )
 
-        self.log(self._begin, log_batch)
+        self.log(log_batch)
 
     @property
     def step(self) -> int:
@@ -189,16 +205,34 @@ def _see(trainer: Any, run: _Run) -> None:
     The loss of the examples is captured from ``model.loss``, whose scalar it adds up to. With ``--snr_gamma`` that is
     weighted, and the squared errors of prediction and target are the unweighted ones.
     """
+    import torch
+
     model = trainer.model
     predict, save, end = trainer.model_predict, trainer.checkpoint_state_save, trainer.accelerator.end_training
     loss_of = model.loss
-    predicted = False
+    signature, captions = inspect.signature(predict), Captions(trainer)
+    predicted, losses_empty = False, None
 
     @functools.wraps(predict)
     def model_predict(*args: Any, **kwargs: Any) -> Any:
-        nonlocal predicted
-        predicted = True
+        nonlocal predicted, losses_empty
+        predicted, losses_empty = True, None
+        if torch.is_grad_enabled() and not run.off:
+            batch = signature.bind(*args, **kwargs).arguments.get("prepared_batch", {})
+            run.batch_begins(batch)
+            losses_empty = run.pairs.losses(
+                run.losses,
+                run.step + 1,
+                lambda: with_other_caption(batch, args, kwargs),
+                modules_among(vars(model).values()),
+            )
         return predict(*args, **kwargs)
+
+    def with_other_caption(batch: Mapping[str, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
+        other = captions.batch(batch)
+        args, kwargs = replaced(signature, args, kwargs, prepared_batch=other)
+        output = predict(*args, **kwargs)
+        return _losses(*_capture(loss_of, other, output, apply_conditioning_mask=True), model, output, other)[0]
 
     @functools.wraps(loss_of)
     def loss(prepared_batch: Any, model_output: Any, *args: Any, **kwargs: Any) -> Any:
@@ -206,11 +240,11 @@ def _see(trainer: Any, run: _Run) -> None:
         first, predicted = predicted, False  # regularisers ask for the loss of something else once more
         if not first or run.off:
             return loss_of(prepared_batch, model_output, *args, **kwargs)
-        with capture_per_example_loss(len(prepared_batch["prompts"])) as captured:
-            scalar = loss_of(prepared_batch, model_output, *args, **kwargs)
+        captured, scalar = _capture(loss_of, prepared_batch, model_output, *args, **kwargs)
         if not scalar.requires_grad:  # it evaluates
             return scalar
-        run.log_found(prepared_batch, lambda: _losses(captured, scalar, model, model_output, prepared_batch))
+        found = functools.partial(_losses, captured, scalar, model, model_output, prepared_batch)
+        run.log_found(prepared_batch, found, losses_empty)
         return scalar
 
     @functools.wraps(save)
@@ -226,6 +260,12 @@ def _see(trainer: Any, run: _Run) -> None:
 
     model.loss, trainer.model_predict = loss, model_predict
     trainer.checkpoint_state_save, trainer.accelerator.end_training = checkpoint_state_save, end_training
+
+
+def _capture(loss_of: Callable[..., Any], batch: Any, *args: Any, **kwargs: Any) -> tuple[CapturedLosses, Any]:
+    with capture_per_example_loss(len(batch["prompts"])) as captured:
+        scalar = loss_of(batch, *args, **kwargs)
+    return captured, scalar
 
 
 def _losses(

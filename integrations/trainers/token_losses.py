@@ -43,12 +43,12 @@ _Kind = Callable[[Any, Any, "Sequence[Span] | None"], Losses | None]
 
 
 class ModelLosses:
-    """Finds the kind of loss that a model uses, by comparing the first batches with its scalar, and keeps to it.
+    """Finds the kind of loss that a model uses, by comparing batches with its scalar, and keeps to it.
 
-    Only those first comparisons wait for the device.
+    After a few that agree in a row there are no more comparisons, which wait for the device.
 
     Attributes:
-        reason: why the losses are not known and will not be; "" as long as they may be.
+        reason: why the losses of the last batch are not known; "" where they are, or where it cannot tell.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class ModelLosses:
     def __call__(
         self, forwards: Sequence[Forward], labels: Any, scalar: Scalar, spans: Sequence[Span] | None = None
     ) -> Losses | None:
-        """The losses of a batch; None where this batch cannot tell, or where there is a ``reason``.
+        """The losses of a batch; None where it cannot tell, or where there is a ``reason``. The next may be known.
 
         Args:
             forwards: of the model, with a graph; one or more.
@@ -69,8 +69,7 @@ class ModelLosses:
         """
         import torch
 
-        if self.reason:
-            return None
+        self.reason = ""
         with torch.no_grad():
             if self._checked < _CHECKED:
                 mean = scalar.loss.detach().float().mean()  # DataParallel gives one for each GPU
@@ -85,7 +84,6 @@ class ModelLosses:
     def _choose(self, forwards: Sequence[Forward], labels: Any, scalar: Scalar, spans: Sequence[Span] | None) -> None:
         import torch
 
-        self._checked += 1
         choices = [(i, kind) for i in range(len(forwards)) for kind in _KINDS]
         choices = choices if self._chosen is None else [self._chosen]
         # Before a model has learned anything its kinds of loss are almost equal: it is the nearest one.
@@ -93,6 +91,7 @@ class ModelLosses:
         nearest = min(errors, key=lambda choice: errors[choice], default=None)
         close = max(1e-4, 2 * torch.finfo(scalar.loss.dtype).eps)
         self._chosen = nearest if nearest is not None and errors[nearest] <= close else None
+        self._checked = 0 if self._chosen is None else self._checked + 1
 
 
 def _of(

@@ -197,7 +197,7 @@ def _see_losses(trainer: Any, losses: LossLogger, per_example: _PerExample | Non
         if batch is None or not model.training:
             return compute(model, inputs, *args, **kwargs)
         step = trainer.state.global_step + 1
-        if reason := batch.problem or find.reason:
+        if reason := batch.problem or find.given_up:
             watch.missed(reason, step, batch.items)
             return compute(model, inputs, *args, **kwargs)
         given = dict(inputs)  # a smoothed loss takes the labels out
@@ -228,17 +228,23 @@ def _see_losses(trainer: Any, losses: LossLogger, per_example: _PerExample | Non
     trainer.compute_loss = compute_loss
 
 
+_TRIES = 20
+
+
 class _Finder:
-    """The losses of the examples of a batch.
+    """The losses of the examples of a batch, of each on its own.
 
     Attributes:
-        reason: why they are not known and will not be; "" as long as they may be.
+        reason: why those of the last batch are not known; "" where they are, or where it cannot tell.
+        given_up: why there will be none; that is tried for so many batches until the first is known.
     """
 
-    def __init__(self, per_example: _PerExample | None, reason: str) -> None:
+    def __init__(self, per_example: _PerExample | None, given_up: str) -> None:
         self._per_example = per_example
         self._model = ModelLosses()
-        self.reason = reason
+        self._tries = _TRIES
+        self.reason = ""
+        self.given_up = given_up
 
     @contextmanager
     def watching(self, model: Any, batch: Batch) -> Iterator[tuple[list[Forward], CapturedLosses | None]]:
@@ -252,6 +258,16 @@ class _Finder:
 
     def __call__(self, seen: _Seen) -> Losses | None:
         """The losses; None where this batch cannot tell, or where there is a ``reason``."""
+        self.reason = ""
+        found = self._find(seen)
+        if found is not None:
+            self._tries = 0  # it has been known once
+        elif self._tries and self.reason:
+            self._tries -= 1
+            self.given_up = "" if self._tries else self.reason
+        return found
+
+    def _find(self, seen: _Seen) -> Losses | None:
         if seen.pairs is not None:
             seen.pairs.check(seen.scalar.loss)
             if seen.pairs.losses is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
-from loss_logging.support.warn import warn_once
+from loss_logging.support.warn import LOGGER
 from loss_logging.training.logger import LossLogger
 
 __all__ = ["Watch"]
@@ -28,9 +29,10 @@ class Watch:
     """
 
     def __init__(self, trainer: str, fix: str) -> None:
-        self._trainer = trainer
+        self.trainer = trainer
         self._fix = fix
         self._logged = False
+        self._level = logging.WARNING  # of the first time, also where the log begins only afterwards
         self._missed: dict[str, _Missed] = {}
 
     def logged(self) -> None:
@@ -40,10 +42,8 @@ class Watch:
     def cannot(self, reason: str) -> None:
         """Warn that losses are not known."""
         self._logged = True  # this is the word that was owed
-        warn_once(
-            f"{self._trainer} losses",
-            f"{self._trainer}: no per-example losses: {reason}; {self._fix}. Training goes on.",
-        )
+        level, self._level = self._level, logging.DEBUG
+        LOGGER.log(level, "%s: no per-example losses: %s; %s. Training goes on.", self.trainer, reason, self._fix)
 
     def missed(self, reason: str, step: int | None = None, examples: int = 0) -> None:
         """Warn that the losses of a batch are not known, and count it."""
@@ -71,7 +71,7 @@ class Watch:
             steps = "" if not missed.steps else f", step {first}" if first == last else f", steps {first} to {last}"
             batches = "1 batch was" if missed.batches == 1 else f"{missed.batches} batches were"
             examples = f" ({missed.examples} examples)" if missed.examples else ""
-            losses.add_warning(f"{self._trainer}{steps}: {batches} not logged{examples}: {reason}")
+            losses.add_warning(f"{self.trainer}{steps}: {batches} not logged{examples}: {reason}")
         self._missed.clear()
 
     def step_ended(self, step: int) -> None:

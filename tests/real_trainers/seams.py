@@ -32,12 +32,19 @@ SEAMS: dict[str, list[Seam]] = {
         Seam(
             "kohya_standin/sd_scripts/train_network.py",
             ["train_network.py"],
-            ["NetworkTrainer.train", "NetworkTrainer.process_batch", "NetworkTrainer.post_process_loss"],
+            [
+                "NetworkTrainer.train", "NetworkTrainer.process_batch", "NetworkTrainer.post_process_loss",
+                "NetworkTrainer.on_validation_step_end",
+            ],
         ),
         Seam(
             "kohya_standin/sd_scripts/library/train_util.py",
-            ["library/train_util.py"],
+            ["library/train_util.py", "library/strategy_base.py"],
             [
+                "DatasetGroup.new_cache_text_encoder_outputs", "ImageInfo.__init__", "ImageInfo.text_encoder_outputs",
+                "TextEncoderOutputsCachingStrategy.cache_batch_outputs",
+                "TextEncoderOutputsCachingStrategy.get_strategy", "TextEncoderOutputsCachingStrategy._cache_to_disk",
+                "TextEncodingStrategy.get_strategy", "TokenizeStrategy.get_strategy", "TokenizeStrategy.tokenize",
                 "conditional_loss", "collator_class.__init__", "collator_class.current_step", "DatasetGroup.__init__",
                 "BaseDataset.__getitem__", "BaseDataset.image_data", "BaseDataset.image_to_subset",
                 "BaseDataset.bucket_manager", "BaseDataset.buckets_indices", "BaseDataset.width",
@@ -57,8 +64,14 @@ SEAMS: dict[str, list[Seam]] = {
             ["src/musubi_tuner/training/trainer_base.py"],
             [
                 "NetworkTrainer.train", "NetworkTrainer.process_batch", "NetworkTrainer.compute_loss",
+                "NetworkTrainer.call_dit", "NetworkTrainer.load_transformer", "NetworkTrainer.process_sample_prompts",
                 "DiTOutput.pred", "DiTOutput.target",
             ],
+        ),
+        Seam(
+            "kohya_standin/musubi/musubi_tuner/training/sampling_prompts.py",
+            ["src/musubi_tuner/training/sampling_prompts.py"],
+            ["load_prompts"],
         ),
         Seam(
             "kohya_standin/musubi/musubi_tuner/dataset/image_video_dataset.py",
@@ -105,7 +118,14 @@ SEAMS: dict[str, list[Seam]] = {
             ],
             {"Model": ["ModelFoundation"]},
         ),
-        Seam("test_simpletuner.py", ["simpletuner/helpers/training/collate.py"], ["collate_fn"]),
+        Seam(
+            "test_simpletuner.py",
+            ["simpletuner/helpers/training/collate.py", "simpletuner/helpers/training/state_tracker.py"],
+            [
+                "collate_fn", "compute_prompt_embeddings", "StateTracker.get_default_text_embed_cache",
+                "StateTracker.get_model",
+            ],
+        ),
     ],
 }  # fmt: skip
 

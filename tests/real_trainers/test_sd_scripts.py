@@ -33,6 +33,7 @@ def test_it_trains_as_without_us_and_every_row_is_of_its_image(
     )
     assert logged == plain
     same_files(tmp_path / "plain" / "run", tmp_path / "logged" / "run")
+    paired = 0
     rows = iter([row for _, rows in sorted(by_step(tmp_path / "logged" / "run").items()) for row in rows])
     for batch in logged["batches"]:
         mine: list[dict[str, Any]] = [next(rows) for _ in batch["captions"]]
@@ -45,7 +46,11 @@ def test_it_trains_as_without_us_and_every_row_is_of_its_image(
             assert row["dataset"] == path.parent.name
             assert row["caption_dropped"] or row["caption"] == path.with_suffix(".txt").read_text()
             assert pixels is None or pixels == pytest.approx(value_of(path), abs=0.01)
+            if row["loss_empty"] is not None:  # at the same noise and timestep: only the caption is another one
+                paired += 1
+                assert (row["loss_empty"] == row["loss"]) == (row["caption"] == "")
     assert next(rows, None) is None
+    assert paired
     reports = sorted((tmp_path / "logged" / "run" / "loss_logging").glob("*.json"))
     assert [read_report(path).job.step for path in reports] == [3, 6]
-    assert read_report(reports[-1]).warnings == []
+    assert not [line for line in read_report(reports[-1]).warnings if "not logged" in line or "no losses" in line]

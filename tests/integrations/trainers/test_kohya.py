@@ -33,16 +33,21 @@ CATS, DOGS, BATCH = 7, 5, 3
 OPTIONS = ("--prior_loss_weight", "0.5", "--caption_dropout_rate", "0.3", "--alpha_mask", "--masked_loss")
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two folders in the form that sd-scripts reads."""
-    folder = tmp_path_factory.mktemp("images")
+def pictures(folder: Path, empty: int = 0) -> Path:
+    """Two folders in the form that sd-scripts reads; the first few captions of each are empty."""
     for name, count in (("10_cats", CATS), ("5_dogs_reg", DOGS)):
         (folder / name).mkdir()
         for i in range(count):
             (folder / name / f"{name[-4:]}{i}.png").touch()
-            (folder / name / f"{name[-4:]}{i}.txt").write_text(f"number {i} of {name}", encoding="utf-8")
+            caption = "" if i < empty else f"number {i} of {name}"
+            (folder / name / f"{name[-4:]}{i}.txt").write_text(caption, encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With captions."""
+    return pictures(tmp_path_factory.mktemp("images"))
 
 
 def python(*arguments: object) -> str:
@@ -82,15 +87,21 @@ def runs(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     sd = (*sd, "--save_state")
     config = folder / "losses.toml"
     example = (ROOT / "examples" / "kohya" / "losses.toml").read_text(encoding="utf-8")
-    config.write_text(example.replace("top_k = 20", 'top_k = 3\nreporter = "inline"'), encoding="utf-8")
+    ours = 'top_k = 3\nreporter = "inline"\npaired_fraction = 0.5'
+    config.write_text(example.replace("top_k = 20", ours), encoding="utf-8")
     said = python(*LAUNCHER, SD_SCRIPTS, *arguments(images, folder / "sd", *sd), "--loss_logging_config", config)
     assert not said
-    one_epoch = ("--max_train_steps", 5, "--save_every_n_steps", 2)
+    one_epoch = ("--max_train_steps", 5, "--save_every_n_steps", 2, "--t5", "t5.pth")
     spawn = (*one_epoch, "--max_data_loader_n_workers", 1, "--start_method", "spawn")
+    (folder / "blank").mkdir()
+    blank = pictures(folder / "blank", empty=2)
+    cached = ("--cache_text_encoder_outputs", "--cache_text_encoder_outputs_to_disk", "--max_train_steps", 8)
     planned = [
         (MUSUBI, arguments(images, folder / "musubi_without", *one_epoch), False),
-        (MUSUBI, arguments(images, folder / "musubi", *spawn), True),
+        (MUSUBI, arguments(images, folder / "musubi", *spawn, "--loss_logging_config", config), True),
         (SD_SCRIPTS, arguments(images, folder / "sd_without", *sd), False),
+        (SD_SCRIPTS, arguments(blank, folder / "cached_without", *cached), False),
+        (SD_SCRIPTS, arguments(blank, folder / "cached", *cached, "--loss_logging_config", config), True),
     ]
     assert not python("-c", BOTH, repr(planned))
     return folder
@@ -152,6 +163,31 @@ def test_sd_scripts_losses_are_before_the_weights_and_after_the_mask(runs: Path)
         assert 0 < row["loss"] < 2
 
 
+def assert_pairs(folder: Path) -> None:
+    """On some steps each example has a loss with the empty caption: its own where its caption is the empty one."""
+    steps = by_step(folder)
+    paired = {step for step, rows in steps.items() if rows[0]["loss_empty"] is not None}
+    assert 0 < len(paired) < len(steps)
+    rows = [row for step in paired for row in steps[step]]
+    assert {row["caption"] == "" for row in rows} == {True, False}
+    for row in rows:
+        assert (row["loss_empty"] == row["loss"]) == (row["caption"] == ""), row
+
+
+def test_sd_scripts_pairs_have_the_same_noise_timestep_and_dropout(runs: Path) -> None:
+    """With a text encoder: a dropped caption has the very same loss in both forwards, every other has another one."""
+    assert_pairs(runs / "sd")
+
+
+def test_sd_scripts_pairs_come_from_its_cache_of_texts(runs: Path) -> None:
+    """Where the text encoder is gone; training is bit for bit as without, and nothing is written into the cache."""
+    assert_same_training(runs / "cached_without", runs / "cached")
+    assert_pairs(runs / "cached")
+    warnings = read_report(max((runs / "cached" / "loss_logging").glob("*.json"))).warnings
+    assert not [line for line in warnings if "not logged" in line or "no losses" in line]
+    assert len(list((runs / "blank").glob("*/*.npz"))) == CATS + DOGS
+
+
 def test_sd_scripts_reports_at_each_save(runs: Path) -> None:
     """At every fifth step and at the end, with the settings of the file."""
     reports = sorted((runs / "sd" / "loss_logging").glob("*.json"))
@@ -199,6 +235,9 @@ def test_musubi_trains_bit_for_bit_as_without_and_its_batches_know_their_images(
             assert component(row, "weighted") == pytest.approx(row["loss"] * (1 + row["timestep"] / 1000), rel=1e-4)
     reports = sorted(path.name for path in (runs / "musubi" / "loss_logging").glob("*.json"))
     assert reports == [f"lora_{step:09d}.json" for step in (2, 4, 5)]
+    paired = {step for step, of_step in rows.items() if of_step[0]["loss_empty"] is not None}
+    assert 0 < len(paired) < len(rows)
+    assert all(row["loss_empty"] != row["loss"] for step in paired for row in rows[step])
 
 
 # --- bad input ----------------------------------------------------------------------------------------------------
@@ -321,7 +360,8 @@ class Base:
 
 def test_a_subclass_that_takes_whatever_it_is_given_is_logged(tmp_path: Path) -> None:
     """The base's own signature says what is in which place, where a subclass has ``*args``."""
-    from loss_logging.integrations.trainers.kohya_run import Run, see_musubi
+    from loss_logging.integrations.trainers.kohya_run import Run
+    from loss_logging.integrations.trainers.kohya_seams import see_musubi
 
     class Mine(Base):
         def process_batch(self, *args: Any, **kwargs: Any) -> Any:
@@ -343,7 +383,8 @@ def test_a_subclass_that_takes_whatever_it_is_given_is_logged(tmp_path: Path) ->
 
 def test_what_could_not_be_logged_is_counted_in_the_report(tmp_path: Path) -> None:
     """A batch without names and one whose losses are not known, with the reason of each."""
-    from loss_logging.integrations.trainers.kohya_run import Run, see_musubi
+    from loss_logging.integrations.trainers.kohya_run import Run
+    from loss_logging.integrations.trainers.kohya_seams import see_musubi
 
     class Strange(Base):
         def process_batch(self, batch: Any, network: Any, accelerator: Any, global_step: int) -> Any:
@@ -367,9 +408,117 @@ def test_what_could_not_be_logged_is_counted_in_the_report(tmp_path: Path) -> No
     assert any("2 batches were not logged: process_batch did not call compute_loss" in line for line in warnings)
 
 
+class Encoding(Base):
+    """One that loads a text encoder for sample prompts, and then its transformer."""
+
+    architecture = "wan"
+    loaded = 0
+
+    def process_batch(self, batch: Any, network: Any, accelerator: Any, global_step: int) -> Any:
+        output = self.call_dit(accelerator, None, batch)
+        return self.compute_loss(None, output, torch.ones(2))
+
+    def call_dit(self, accelerator: Any, transformer: Any, batch: Any) -> Any:
+        pred = torch.stack([row.sum().float() for row in batch["t5"]])
+        return SimpleNamespace(pred=pred[:, None], target=torch.zeros(2, 1))
+
+    def process_sample_prompts(self, args: Any, accelerator: Any, sample_prompts: str) -> Any:
+        self.loaded += 1
+        if args.t5 == "broken":
+            raise OSError("broken is no text encoder")
+        prompts = json.loads(Path(sample_prompts).read_text())
+        return [{**prompt, "t5_embeds": torch.ones(len(prompt["prompt"]) + 1, 4)} for prompt in prompts]
+
+    def load_transformer(self, accelerator: Any, args: Any) -> str:
+        return "transformer"
+
+    def train(self, names: Any, step: int) -> Any:
+        network = SimpleNamespace(save_weights=lambda: None)
+        accelerator = SimpleNamespace(unwrap_model=lambda model: model, trackers=[], is_main_process=True)
+        batch = {"loss_logging": names, "t5": [torch.ones(3, 4), torch.ones(1, 4)]}
+        return self.process_batch(batch, network, accelerator, step)
+
+
+@pytest.mark.parametrize(
+    ("t5", "samples", "architecture", "said"),
+    [
+        ("t5.pth", True, "wan", ""),
+        ("t5.pth", False, "wan", ""),
+        (None, False, "wan", "no text encoder is named; name it (--t5 or"),
+        ("broken", False, "wan", "the text encoder did not encode it (OSError: broken is no text encoder)"),
+        ("t5.pth", False, "qie", "what a caption's encoding consists of is not known for qie"),
+    ],
+)
+def test_musubi_encodes_the_empty_caption_once_or_says_why_not(
+    t5: str | None,
+    samples: bool,
+    architecture: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With its own sample prompts or by itself; a refusal is one sentence, and reports count what it cost."""
+    from loss_logging.integrations.trainers.kohya_run import Run
+    from loss_logging.integrations.trainers.kohya_seams import see_musubi
+
+    monkeypatch.syspath_prepend(STANDIN / "musubi")
+    run = Run(
+        {"loss_logging": {"loggers": [], "reporter": "inline", "paired_fraction": 1}},
+        SimpleNamespace(output_dir=str(tmp_path), output_name="a"),
+    )
+    trainer = Encoding()
+    trainer.architecture = architecture
+    see_musubi(trainer, run)
+    args = SimpleNamespace(t5=t5)
+    if samples:
+        prompts = tmp_path / "prompts.json"
+        prompts.write_text(json.dumps([{"prompt": "a cat"}]))
+        (sample,) = trainer.process_sample_prompts(args, None, str(prompts))
+        assert sample["prompt"] == "a cat"
+    assert trainer.load_transformer(None, args) == "transformer"
+    assert trainer.loaded == (t5 is not None)
+    for step in range(3):
+        trainer.train({"paths": ["a", "b"], "datasets": ["d"] * 2, "captions": ["hi", ""]}, step)
+    run.close()
+    empties = [[row["loss_empty"] for row in rows] for rows in by_step(tmp_path).values()]
+    assert empties == [[None, None] if said else [16.0, 16.0]] * 3
+    assert [[row["loss"] for row in rows] for rows in by_step(tmp_path).values()] == [[144.0, 16.0]] * 3
+    warned = [record.message for record in caplog.records if "no losses with the empty caption" in record.message]
+    assert len(warned) == bool(said)
+    (path,) = (tmp_path / "loss_logging").glob("*.json")
+    noted = [line for line in read_report(path).warnings if "3 batches have no losses with the empty caption" in line]
+    assert len(noted) == bool(said)
+    assert all(said in line for line in [*warned, *noted])
+
+
+def test_an_encoding_of_another_shape_is_refused() -> None:
+    """It is named with both shapes; one with a batch's dimension and padding is cut to what the cache has."""
+    from loss_logging.errors import LossLoggingError
+    from loss_logging.integrations.trainers.kohya_captions import _like
+
+    own = torch.zeros(5, 4, dtype=torch.float16)
+    row = _like("llm_embed", torch.ones(1, 6, 4), torch.tensor([1, 1, 0, 0, 0, 0]), own, is_list=True)
+    assert (row.shape, row.dtype) == ((2, 4), torch.float16)
+    with pytest.raises(LossLoggingError, match=r"llm_embed of a sample prompt has shape \(6, 3\).*cache \(5, 4\)"):
+        _like("llm_embed", torch.ones(6, 3), None, own, is_list=True)
+
+
+@pytest.mark.parametrize("second", [torch.ones(2), torch.ones(3)])
+def test_two_forwards_that_drew_other_noise_are_not_compared(second: torch.Tensor) -> None:
+    """Whatever a trainer draws from a generator of its own."""
+    from loss_logging.errors import LossLoggingError
+    from loss_logging.integrations.trainers.paired import require_same
+
+    require_same("noise", torch.ones(2), torch.ones(2))
+    with pytest.raises(LossLoggingError, match="different noise"):
+        require_same("noise", torch.zeros(2), second)
+
+
 def test_what_is_not_as_expected_at_a_seam_does_not_stop_the_training(caplog: pytest.LogCaptureFixture) -> None:
     """A prediction and a target of different shapes, a batch without names: the loss comes back, and why is said."""
-    from loss_logging.integrations.trainers.kohya_run import Run, see_musubi
+    from loss_logging.integrations.trainers.kohya_run import Run
+    from loss_logging.integrations.trainers.kohya_seams import see_musubi
 
     class Trainer:
         def process_batch(self, batch: Any, network: Any, accelerator: Any, global_step: int) -> Any:

@@ -30,9 +30,12 @@ class Model:
         torch.manual_seed(0)
         self.config = config
         self.network = torch.nn.Conv2d(4, 4, 1)
+        self.dropout = torch.nn.Dropout(0.1)
 
     def prepare_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Noise and timesteps."""
+        """Embeddings, noise and timesteps."""
+        batch["encoder_hidden_states"] = batch["prompt_embeds"].to(dtype=self.config.weight_dtype)
+        batch["added_cond_kwargs"] = {"text_embeds": batch["add_text_embeds"].to(dtype=self.config.weight_dtype)}
         latents = batch["latent_batch"]
         batch["noise"], batch["timesteps"] = torch.randn_like(latents), torch.rand(len(latents)) * 1000
         share = (batch["timesteps"] / 1000).view(-1, 1, 1, 1)
@@ -53,6 +56,30 @@ class Model:
         return loss.mean(dim=[1, 2, 3]).mean()
 
 
+class StateTracker:
+    """Where the parts of SimpleTuner find each other."""
+
+    has_empty = True
+
+    @classmethod
+    def get_default_text_embed_cache(cls) -> str:
+        """The cache."""
+        return "cache"
+
+    @classmethod
+    def get_model(cls) -> None:
+        """The model."""
+
+
+def compute_prompt_embeddings(prompt_entries: list[Any], text_embed_cache: Any, model: Any) -> dict[str, Any]:
+    """(B, 2, 4) and (B, 4) for prompts whose embeddings are in the cache."""
+    prompts = [entry["prompt"] for entry in prompt_entries]
+    if not StateTracker.has_empty and set(prompts) == {""}:
+        raise FileNotFoundError("no embedding")
+    values = torch.tensor([[len(prompt), sum(map(ord, prompt)) % 7] for prompt in prompts], dtype=torch.float64)
+    return {"prompt_embeds": values[:, :, None].expand(-1, -1, 4) / 7, "pooled_prompt_embeds": values.repeat(1, 2) / 9}
+
+
 def collate_fn(batch: list[dict[str, Any]]) -> dict[str, Any]:
     """Drops the caption of every third sample, as its dropout does, and forgets the file names, as 3.1 does."""
     samples = batch[0]["training_samples"]
@@ -63,8 +90,13 @@ def collate_fn(batch: list[dict[str, Any]]) -> dict[str, Any]:
         torch.randn(4, 4, 4, generator=torch.Generator().manual_seed(int(Path(sample["image_path"]).stem)))
         for sample in samples
     ]
+    records = [{"prompt": sample["instance_prompt_text"]} for sample in samples]
+    encoding = compute_prompt_embeddings(records, StateTracker.get_default_text_embed_cache(), None)
     return {
         "latent_batch": torch.stack(latents),
+        "text_encoder_output": encoding,
+        "prompt_embeds": encoding["prompt_embeds"],
+        "add_text_embeds": encoding["pooled_prompt_embeds"],
         "prompts": [sample["instance_prompt_text"] for sample in samples],
         "is_regularisation_data": batch[0]["is_regularisation_data"],
     }
@@ -75,7 +107,7 @@ def trainer_class(steps: int, calls_loss: bool = True) -> Any:
 
     class Trainer:
         def __init__(self, out: Path, snr_gamma: float | None = None, step: int = 0) -> None:
-            self.config = SimpleNamespace(output_dir=str(out), snr_gamma=snr_gamma)
+            self.config = SimpleNamespace(output_dir=str(out), snr_gamma=snr_gamma, weight_dtype=torch.float32)
             self.model = Model(self.config)
             self.state = {"global_step": step}
             self.scalars: list[float] = []
@@ -92,7 +124,9 @@ def trainer_class(steps: int, calls_loss: bool = True) -> Any:
             self.accelerator = accelerate.Accelerator(cpu=True, log_with=[tracker("cats", logging_dir="logs")])
 
         def model_predict(self, prepared_batch: dict[str, Any], custom_timesteps: Any = None) -> Any:
-            return {"model_prediction": self.model.network(prepared_batch["noisy_latents"])}
+            text = prepared_batch["encoder_hidden_states"].mean(1) + prepared_batch["added_cond_kwargs"]["text_embeds"]
+            noisy = self.model.dropout(prepared_batch["noisy_latents"])
+            return {"model_prediction": self.model.network(noisy + text[:, :, None, None])}
 
         def checkpoint_state_save(self, output_dir: str, suffix: str | None = None) -> str:
             path = Path(output_dir, f"checkpoint-{self.state['global_step']}")
@@ -126,6 +160,7 @@ def trainer_class(steps: int, calls_loss: bool = True) -> Any:
     return Trainer
 
 
+COLLATE = "simpletuner.helpers.training.collate"
 TRAINER, LOADER = "simpletuner.helpers.training.trainer", "simpletuner.helpers.data_backend.factory"
 
 
@@ -150,6 +185,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     def into(kind: Any, loader: Any = collate_fn) -> Any:
         for name in ("simpletuner", "simpletuner.helpers", "simpletuner.helpers.training"):
             monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        monkeypatch.setitem(sys.modules, COLLATE, sys.modules[__name__])
         monkeypatch.setitem(sys.modules, "simpletuner.helpers.data_backend", ModuleType("data_backend"))
         monkeypatch.setitem(sys.modules, TRAINER, ModuleType(TRAINER))
         monkeypatch.setitem(sys.modules, LOADER, ModuleType(LOADER))
@@ -161,7 +197,10 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
 
 
-def tracker_file(folder: Path, section: str | None = '[loss_logging]\nreporter = "inline"\n') -> Path:
+SECTION = '[loss_logging]\nreporter = "inline"\npaired_fraction = 0.5\n'
+
+
+def tracker_file(folder: Path, section: str | None = SECTION) -> Path:
     """What a user puts into simpletuner/custom-trackers."""
     config = folder / "losses.toml"
     if section is not None:
@@ -187,7 +226,7 @@ def test_each_file_has_its_loss_and_training_is_bit_for_bit_the_same(
     assert trainer.scalars == plain.scalars
     state = plain.model.network.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in trainer.model.network.state_dict().items())
-    rows = by_step(tmp_path / "with")
+    rows, paired = by_step(tmp_path / "with"), 0
     assert sorted(rows) == [*range(1, 8)]
     for step, of_step in rows.items():
         given = samples(step - 1)[0]
@@ -201,12 +240,51 @@ def test_each_file_has_its_loss_and_training_is_bit_for_bit_the_same(
         weights = [1 + row["timestep"] / 1000 if snr_gamma else 1 for row in of_step]
         mean = sum(row["loss"] * weight for row, weight in zip(of_step, weights, strict=True)) / 3
         assert mean == pytest.approx(trainer.scalars[step - 1], rel=1e-5)
+        pairs = {row["loss_empty"] is not None for row in of_step}
+        assert len(pairs) == 1
+        paired += pairs == {True}
+        for row in of_step if pairs == {True} else ():  # at the same noise and timestep, with the same dropout
+            assert (row["loss_empty"] == row["loss"]) == (row["caption"] == "")
         if snr_gamma:
             assert sum(component(row, "weighted") for row in of_step) / 3 == pytest.approx(mean, rel=1e-5)
+    assert 0 < paired < len(rows)
     reports = sorted(path.name for path in (tmp_path / "with" / "loss_logging").glob("*.json"))
     assert reports == [f"cats_{step:09d}.json" for step in (3, 6, 7)]
     checkpoints = {path.name for path in (tmp_path / "with").iterdir()} - {"loss_logging"}
     assert checkpoints == {path.name for path in (tmp_path / "without").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [("empty", "the cache of text embeddings lacks it (FileNotFoundError: no embedding)"), ("states", "has changed")],
+)
+def test_a_batch_without_a_pair_is_counted_and_said_once(
+    without: str,
+    said: str,
+    install: Callable[..., Any],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the empty caption is not cached, or the model makes something else of it, all else is logged."""
+    trainer = install(trainer_class(7))(tmp_path)
+    if without == "empty":
+        monkeypatch.setattr(StateTracker, "has_empty", False)
+    else:
+        prepare = trainer.model.prepare_batch
+
+        def changed(batch: dict[str, Any]) -> dict[str, Any]:
+            prepared: dict[str, Any] = prepare(batch)
+            return {**prepared, "encoder_hidden_states": prepared["encoder_hidden_states"] * 2}
+
+        trainer.model.prepare_batch = changed
+    trainer.load_tracker(tracker_file(tmp_path))
+    trainer.train()
+    rows = [row for of_step in by_step(tmp_path).values() for row in of_step]
+    assert (len(rows), {row["loss_empty"] for row in rows}) == (21, {None})
+    assert len([record for record in caplog.records if said in record.message]) == 1
+    warnings = read_report(max((tmp_path / "loss_logging").glob("*.json"))).warnings
+    assert len([line for line in warnings if "no losses with the empty caption" in line and said in line]) >= 1
 
 
 def test_a_checkpoint_resumes_the_log(install: Callable[..., Any], tmp_path: Path) -> None:

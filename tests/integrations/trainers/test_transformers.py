@@ -20,6 +20,7 @@ from loss_logging.errors import LossLoggingError
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
+from loss_logging.integrations.trainers.token_losses import ModelLosses  # noqa: E402
 from loss_logging.integrations.trainers.transformers import log_losses  # noqa: E402
 
 WORDS = 50
@@ -392,6 +393,73 @@ def test_losses_that_cannot_be_had_do_not_reach_training(
     assert by_step(tmp_path) == {}
     (line,) = report_of(tmp_path).warnings
     assert line == f"transformers.Trainer, steps 1 to 6: 6 batches were not logged (24 examples): {reason}"
+
+
+class Sometimes(transformers.Trainer):  # type: ignore[misc]
+    """Adds a term of its own at two steps."""
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        return loss + 1 if self.state.global_step in (0, 3) else loss
+
+
+def test_a_batch_that_is_not_understood_costs_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each batch on its own, the first one too: it is counted, said once, and the later ones are logged."""
+    trainer = trainer_of(tmp_path, image_model(), Images(), Sometimes)
+    log_losses(trainer, config_of(tmp_path))
+    trainer.train()
+    assert {step: len(rows) for step, rows in by_step(tmp_path).items()} == {2: 4, 3: 4, 5: 4, 6: 4}
+    reason = "the losses per example do not add up to the scalar, or their kind is unknown"
+    assert reason in warning(caplog)
+    assert report_of(tmp_path).warnings == [
+        f"transformers.Trainer, steps 1 to 4: 2 batches were not logged (8 examples): {reason}"
+    ]
+
+
+def test_losses_that_are_never_understood_are_looked_for_no_longer(tmp_path: Path) -> None:
+    """After 20 batches, so that a long training does not pay for it at each step; all of them are counted."""
+    trainer = trainer_of(tmp_path, image_model(), Images(), max_steps=25)
+    trainer.compute_loss_func = lambda outputs, labels, **_: outputs["logits"].square().mean() + labels.sum() * 0
+    seen: list[int] = []
+    log_losses(trainer, config_of(tmp_path))
+    find = ModelLosses.__call__
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        seen.append(trainer.state.global_step)
+        return find(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ModelLosses, "__call__", counted)
+        trainer.train()
+    assert seen == [*range(20)]
+    (line,) = report_of(tmp_path).warnings
+    assert "steps 1 to 25: 25 batches were not logged (100 examples)" in line
+
+
+def test_a_trainers_logged_loss_can_be_the_sum_over_the_accumulated_batches(tmp_path: Path) -> None:
+    """Models that take num_items_in_batch and leave it alone, as BLIP's do: ours is the mean of the examples."""
+    torch.manual_seed(0)
+    text = {"vocab_size": WORDS, "hidden_size": 16, "encoder_hidden_size": 16, "intermediate_size": 16}
+    text |= {"num_hidden_layers": 1, "num_attention_heads": 2, "bos_token_id": 1, "sep_token_id": 2, "pad_token_id": 0}
+    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision |= {"image_size": 16, "patch_size": 8}
+    config = transformers.BlipConfig(text_config=text, vision_config=vision, label_smoothing=0.0)
+    model = transformers.BlipForConditionalGeneration(config)
+
+    class Captioned(Images):
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            tokens = [1, 3 + index % 40, 4, 5, 2]
+            pixels = super().__getitem__(index)["pixel_values"]
+            return {"pixel_values": pixels, "input_ids": tokens, "attention_mask": [1] * 5, "labels": tokens}
+
+    options = {"gradient_accumulation_steps": 3, "max_steps": 1, "logging_steps": 1, "logging_first_step": True}
+    trainer = trainer_of(tmp_path, model, Captioned(), **options)
+    log_losses(trainer, config_of(tmp_path))
+    trainer.train()
+    (rows,) = by_step(tmp_path).values()
+    assert len(rows) == 12
+    mean = sum(row["loss"] for row in rows) / 12
+    assert trainer.state.log_history[0]["loss"] == pytest.approx(3 * mean, rel=1e-3)
 
 
 def test_a_second_training_goes_on_unlogged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,9 @@ import argparse
 import os
 import runpy
 import sys
+import zlib
 from pathlib import Path
+from typing import Any
 
 SCRIPT = Path(__file__).with_name("musubi_tiny.py")
 GENERAL = """
@@ -19,6 +21,14 @@ caption_extension = ".txt"
 batch_size = 2
 enable_bucket = true
 """
+
+
+def encoding_of(caption: str) -> Any:
+    """(words and an end, 16), as a text encoder would give."""
+    import torch
+
+    words = [*caption.split(), "</s>"]
+    return torch.stack([torch.sin(torch.arange(16.0) * (1 + zlib.crc32(word.encode()) % 97)) for word in words])
 
 
 def cache(out: Path, images: Path) -> Path:
@@ -45,8 +55,7 @@ def cache(out: Path, images: Path) -> Path:
                 cache_io.save_latent_cache_wan(item, latent, None, None, None)
         for items in dataset.retrieve_text_encoder_output_cache_batches(1):
             for item in items:
-                words = len(item.caption.split())
-                cache_io.save_text_encoder_output_cache_wan(item, torch.ones(words, 16))
+                cache_io.save_text_encoder_output_cache_wan(item, encoding_of(item.caption))
     return config
 
 
@@ -55,7 +64,7 @@ def main() -> None:
     checkout, out, mode, images, *options = sys.argv[1:]
     os.environ |= {"REAL_CHECKOUT": checkout, "REAL_FOUND": f"{out}/found.json"}
     sys.path.insert(0, str(Path(checkout) / "src"))
-    given = {"dataset_config": cache(Path(out), Path(images)), "task": "t2v-1.3B", "dit": "tiny", "seed": 1}
+    given = {"dataset_config": cache(Path(out), Path(images)), "task": "t2v-1.3B", "dit": "tiny", "t5": "t5", "seed": 1}
     given |= {"output_dir": f"{out}/run", "output_name": "lora", "max_train_steps": 6, "save_every_n_steps": 3}
     given |= {"network_module": "networks.lora_wan", "network_dim": 2, "learning_rate": 1e-2}
     given |= {
@@ -70,7 +79,9 @@ def main() -> None:
     if mode == "logged":
         from loss_logging.integrations.trainers import kohya
 
-        kohya.main([str(SCRIPT), *arguments])
+        config = Path(out) / "losses.toml"
+        config.write_text("[loss_logging]\npaired_fraction = 0.7\n", encoding="utf-8")
+        kohya.main([str(SCRIPT), *arguments, "--loss_logging_config", str(config)])
     else:
         sys.argv = [str(SCRIPT), *arguments]
         runpy.run_path(str(SCRIPT), run_name="__main__")

@@ -27,7 +27,9 @@ def main() -> None:
     if mode == "logged":
         from loss_logging.integrations.trainers import kohya
 
-        kohya.main([str(SCRIPT), *arguments])
+        config = Path(out) / "losses.toml"
+        config.write_text("[loss_logging]\npaired_fraction = 0.7\n", encoding="utf-8")
+        kohya.main([str(SCRIPT), *arguments, "--loss_logging_config", str(config)])
     else:
         sys.argv = [str(SCRIPT), *arguments]
         runpy.run_path(str(SCRIPT), run_name="__main__")

@@ -22,10 +22,11 @@ class Network(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.dropout = torch.nn.Dropout(0.1)
         self.layers = torch.nn.Sequential(torch.nn.Conv2d(4, 16, 3, padding=1), torch.nn.Conv2d(16, 4, 3, padding=1))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layers(x)
+    def forward(self, x: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        return self.layers(self.dropout(x) + text.view(len(x), 4, 1, 1))
 
     def save_weights(self, file: str, dtype: Any, metadata: dict[str, str]) -> None:
         """A checkpoint."""
@@ -36,14 +37,14 @@ class NetworkTrainer:
     """The trainer."""
 
     def get_noise_pred_and_target(
-        self, args: Any, accelerator: Any, latents: torch.Tensor, network: Any, is_train: bool
+        self, args: Any, accelerator: Any, latents: torch.Tensor, text: torch.Tensor, network: Any, is_train: bool
     ) -> Any:
         """Noise, timesteps, a prediction, and a weight per example."""
         noise = torch.randn_like(latents)
         timesteps = torch.randint(0, 1000, (len(latents),))
         share = (timesteps / 1000).view(-1, 1, 1, 1)
         with torch.set_grad_enabled(is_train):
-            prediction = network((1 - share) * latents + share * noise)
+            prediction = network((1 - share) * latents + share * noise, text)
         return prediction, noise, timesteps, 0.5 + share
 
     def post_process_loss(self, loss: torch.Tensor, args: Any, timesteps: torch.Tensor, noise_scheduler: Any) -> Any:
@@ -69,8 +70,11 @@ class NetworkTrainer:
         train_unet: bool = True,
     ) -> torch.Tensor:
         """From a batch to its scalar loss."""
+        conditions = batch["text_encoder_outputs_list"]
+        if conditions is None:
+            conditions = text_encoding_strategy.encode_tokens(tokenize_strategy, text_encoders, batch["input_ids_list"])
         prediction, target, timesteps, weighting = self.get_noise_pred_and_target(
-            args, accelerator, batch["latents"], network, is_train
+            args, accelerator, batch["latents"], conditions[0], network, is_train
         )
         loss = train_util.conditional_loss(prediction.float(), target.float(), args.loss_type, "none", None)
         loss = loss * weighting
@@ -79,6 +83,11 @@ class NetworkTrainer:
         loss = loss.mean(dim=[1, 2, 3]) * batch["loss_weights"]
         loss = self.post_process_loss(loss, args, timesteps, noise_scheduler)
         return loss.mean()
+
+    def on_validation_step_end(
+        self, args: Any, accelerator: Any, network: Any, text_encoders: Any, unet: Any, batch: Any, weight_dtype: Any
+    ) -> None:
+        """Swapped blocks go back."""
 
     def train(self, args: argparse.Namespace) -> None:
         """Train, save, and write every batch to batches0.json."""
@@ -93,6 +102,13 @@ class NetworkTrainer:
             log_with=args.log_with,
             project_dir=args.output_dir,
         )
+        tokens, encoding = train_util.TokenizeStrategy(), train_util.TextEncodingStrategy()
+        train_util.TokenizeStrategy._strategy, train_util.TextEncodingStrategy._strategy = tokens, encoding
+        text_encoder = torch.nn.Embedding(128, 4).requires_grad_(False)
+        if args.cache_text_encoder_outputs:
+            caching = train_util.TextEncoderOutputsCachingStrategy(args.cache_text_encoder_outputs_to_disk)
+            train_util.TextEncoderOutputsCachingStrategy._strategy = caching
+            group.new_cache_text_encoder_outputs([text_encoder], accelerator)
         network = Network()
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
         loader = torch.utils.data.DataLoader(
@@ -109,7 +125,7 @@ class NetworkTrainer:
         def process(batch: Any, is_train: bool) -> torch.Tensor:
             return self.process_batch(
                 batch,
-                [],
+                [] if args.cache_text_encoder_outputs else [text_encoder],
                 None,
                 network,
                 None,
@@ -118,8 +134,8 @@ class NetworkTrainer:
                 None,
                 accelerator,
                 args,
-                None,
-                None,
+                encoding,
+                tokens,
                 is_train=is_train,
                 train_text_encoder=False,
                 train_unet=True,
@@ -197,7 +213,8 @@ def setup_parser() -> argparse.ArgumentParser:
     parser.add_argument("--prior_loss_weight", type=float, default=1.0)
     parser.add_argument("--caption_dropout_rate", type=float, default=0.0)
     parser.add_argument("--loss_type", default="l2")
-    for name in ("masked_loss", "alpha_mask", "save_state"):
+    caches = ("cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk")
+    for name in ("masked_loss", "alpha_mask", "save_state", *caches):
         parser.add_argument(f"--{name}", action="store_true")
     return parser
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch.utils.data import ConcatDataset, Dataset, get_worker_info
 
@@ -20,6 +21,81 @@ class BucketBatchIndex(NamedTuple):
     batch_index: int
 
 
+class TokenizeStrategy:
+    """Characters as token ids."""
+
+    _strategy: TokenizeStrategy | None = None
+
+    @classmethod
+    def get_strategy(cls) -> TokenizeStrategy | None:
+        """The one of this process."""
+        return cls._strategy
+
+    def tokenize(self, text: str | list[str]) -> list[torch.Tensor]:
+        """(B, 24) for each text encoder, of which there is one."""
+        texts = [text] if isinstance(text, str) else text
+        return [torch.tensor([[ord(letter) % 128 for letter in one[:24].ljust(24)] for one in texts])]
+
+
+class TextEncodingStrategy:
+    """Calls the text encoder."""
+
+    _strategy: TextEncodingStrategy | None = None
+
+    @classmethod
+    def get_strategy(cls) -> TextEncodingStrategy | None:
+        """The one of this process."""
+        return cls._strategy
+
+    def encode_tokens(self, tokenize_strategy: Any, models: list[Any], tokens: list[torch.Tensor]) -> list[Any]:
+        """(B, 4)."""
+        return [models[0](tokens[0]).mean(1)]
+
+
+class TextEncoderOutputsCachingStrategy:
+    """Keeps what the text encoder gives, in memory or on disk."""
+
+    _strategy: TextEncoderOutputsCachingStrategy | None = None
+
+    def __init__(self, cache_to_disk: bool) -> None:
+        self._cache_to_disk = cache_to_disk
+
+    @classmethod
+    def get_strategy(cls) -> TextEncoderOutputsCachingStrategy | None:
+        """The one of this process; None without a cache."""
+        return cls._strategy
+
+    def cache_batch_outputs(
+        self, tokenize_strategy: Any, models: list[Any], text_encoding_strategy: Any, infos: list[Any]
+    ) -> None:
+        """As arrays."""
+        with torch.no_grad():
+            tokens = tokenize_strategy.tokenize([info.caption for info in infos])
+            (outputs,) = text_encoding_strategy.encode_tokens(tokenize_strategy, models, tokens)
+        for info, output in zip(infos, outputs, strict=True):
+            if self._cache_to_disk:
+                np.savez(info.text_encoder_outputs_npz, output=output.numpy())
+            else:
+                info.text_encoder_outputs = [output.numpy()]
+
+
+class ImageInfo:
+    """An image."""
+
+    def __init__(
+        self,
+        image_key: str,
+        num_repeats: int,
+        caption: str,
+        is_reg: bool,
+        absolute_path: str,
+        caption_dropout_rate: float = 0.0,
+    ) -> None:
+        self.caption, self.is_reg, self.absolute_path = caption, is_reg, absolute_path
+        self.text_encoder_outputs: list[Any] | None = None
+        self.text_encoder_outputs_npz = f"{absolute_path}.npz"
+
+
 class BaseDataset(Dataset[Any]):
     """An item is a batch; buckets are shuffled at every new epoch."""
 
@@ -29,13 +105,13 @@ class BaseDataset(Dataset[Any]):
         self.prior_loss_weight = prior_loss_weight
         self.caching_mode: str | None = None
         self.current_epoch = 0
-        self.image_data: dict[str, SimpleNamespace] = {}
+        self.image_data: dict[str, ImageInfo] = {}
         self.image_to_subset: dict[str, SimpleNamespace] = {}
         for subset in subsets:
             for path in sorted(Path(subset.image_dir).glob("*.png")):
                 caption = path.with_suffix(".txt").read_text()
                 key = str(path)
-                self.image_data[key] = SimpleNamespace(absolute_path=key, caption=caption, is_reg=subset.is_reg)
+                self.image_data[key] = ImageInfo(key, 1, caption, subset.is_reg, key)
                 self.image_to_subset[key] = subset
         self.bucket_manager = SimpleNamespace(buckets=[[], []])
         for i, key in enumerate(self.image_data):
@@ -68,9 +144,15 @@ class BaseDataset(Dataset[Any]):
         images = [self.image_data[key] for key in keys]
         drop = [random.random() < self.image_to_subset[key].caption_dropout_rate for key in keys]
         masks = [self.image_to_subset[key].alpha_mask for key in keys]
+        is_cached = TextEncoderOutputsCachingStrategy.get_strategy() is not None
+        captions = [
+            "" if dropped and not is_cached else image.caption for dropped, image in zip(drop, images, strict=True)
+        ]
         return {
             "loss_weights": torch.tensor([self.prior_loss_weight if image.is_reg else 1.0 for image in images]),
-            "captions": ["" if dropped else image.caption for dropped, image in zip(drop, images, strict=True)],
+            "captions": captions,
+            "input_ids_list": None if is_cached else TokenizeStrategy().tokenize(captions),
+            "text_encoder_outputs_list": [torch.stack([_outputs(i) for i in images])] if is_cached else None,
             "latents": torch.stack([_latents(Path(key).name) for key in keys]),
             "alpha_masks": torch.stack([_mask(Path(key).name) for key in keys]) if any(masks) else None,
             "flippeds": [False] * len(keys),
@@ -110,6 +192,16 @@ class DatasetGroup(ConcatDataset[Any]):
     def __init__(self, datasets: list[BaseDataset]) -> None:
         super().__init__(datasets)
 
+    def new_cache_text_encoder_outputs(self, models: list[Any], accelerator: Any) -> None:
+        """Of each image."""
+        strategy = TextEncoderOutputsCachingStrategy.get_strategy()
+        assert strategy is not None
+        for dataset in self.datasets:
+            infos = list(dataset.image_data.values())
+            strategy.cache_batch_outputs(
+                TokenizeStrategy.get_strategy(), models, TextEncodingStrategy.get_strategy(), infos
+            )
+
     def set_current_epoch(self, epoch: int) -> None:
         """Of each."""
         for dataset in self.datasets:
@@ -142,6 +234,11 @@ def conditional_loss(
 ) -> torch.Tensor:
     """The squared error."""
     return torch.nn.functional.mse_loss(model_pred, target, reduction=reduction)
+
+
+def _outputs(info: ImageInfo) -> torch.Tensor:
+    output = info.text_encoder_outputs
+    return torch.FloatTensor(np.load(info.text_encoder_outputs_npz)["output"] if output is None else output[0])
 
 
 def _latents(name: str) -> torch.Tensor:

@@ -28,10 +28,11 @@ class Network(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.dropout = torch.nn.Dropout(0.1)
         self.layers = torch.nn.Sequential(torch.nn.Conv3d(4, 16, 1), torch.nn.SiLU(), torch.nn.Conv3d(16, 4, 1))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layers(x)
+    def forward(self, x: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        return self.layers(self.dropout(x) + text.view(len(x), 4, 1, 1, 1))
 
     def save_weights(self, file: str, dtype: Any, metadata: dict[str, str]) -> None:
         """A checkpoint."""
@@ -46,7 +47,38 @@ def collate(examples: list[Any]) -> Any:
 class NetworkTrainer:
     """The trainer; a subclass calls its model."""
 
-    def call_dit(self, *args: Any, **kwargs: Any) -> DiTOutput:
+    architecture = "wan"
+    blocks_to_swap = 0
+
+    def process_sample_prompts(self, args: Any, accelerator: Any, sample_prompts: str) -> list[dict[str, Any]]:
+        """In a subclass."""
+        raise NotImplementedError
+
+    def load_transformer(
+        self,
+        accelerator: Any,
+        args: Any,
+        dit_path: str,
+        attn_mode: str,
+        split_attn: bool,
+        loading_device: str,
+        dit_weight_dtype: Any,
+    ) -> Any:
+        """The model that the network is for."""
+
+    def call_dit(
+        self,
+        args: Any,
+        accelerator: Any,
+        transformer: Any,
+        latents: torch.Tensor,
+        batch: dict[str, Any],
+        noise: torch.Tensor,
+        noisy_model_input: torch.Tensor,
+        timesteps: torch.Tensor,
+        network_dtype: Any,
+        **kwargs: Any,
+    ) -> DiTOutput:
         """In a subclass."""
         raise NotImplementedError
 
@@ -68,7 +100,10 @@ class NetworkTrainer:
         """From a batch to its scalar."""
         timesteps = torch.rand(len(latents)) * 1000
         share = (timesteps / 1000).view(-1, 1, 1, 1, 1)
-        output = self.call_dit(network, (1 - share) * latents + share * noise, noise - latents)
+        noisy = (1 - share) * latents + share * noise
+        output = self.call_dit(
+            args, accelerator, transformer, latents, batch, noise, noisy, timesteps, network_dtype, network=network
+        )
         return self.compute_loss(args, output, timesteps, noise_scheduler, dit_dtype, network_dtype, global_step)
 
     def compute_loss(
@@ -93,6 +128,9 @@ class NetworkTrainer:
         folders = sorted(Path(args.train_data_dir).iterdir())
         group = DatasetGroup([ImageDataset(str(folder), epoch_value) for folder in folders])
         accelerator = Accelerator(cpu=True)
+        if args.sample_prompts:
+            self.process_sample_prompts(args, accelerator, args.sample_prompts)
+        self.load_transformer(accelerator, args, "", "torch", False, "cpu", None)
         network = Network()
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
         loader = torch.utils.data.DataLoader(
