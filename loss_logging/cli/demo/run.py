@@ -18,7 +18,7 @@ from loss_logging.cli.tables.report import print_report
 from loss_logging.evaluation.config import EvaluateConfig, run_evaluation
 from loss_logging.reports.artifact import read_report
 from loss_logging.reports.report import LossReport
-from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.config import Timeouts, TrainConfig
 
 __all__ = ["run"]
 
@@ -55,6 +55,7 @@ def run(out: Path, loggers: list[str], steps: int, seed: int, console: Console |
         html=True,
         captions=CaptionConfig(rules=CaptionRules(disabled=("duplicate",))),  # they are made from six templates
         seed=seed,
+        timeouts=Timeouts(close=600),  # without a report there is nothing to show, on a busy machine too
     )
     samples = load_samples(out / "images", seed)
     write_samples(samples)
