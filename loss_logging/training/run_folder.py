@@ -114,6 +114,8 @@ class RunFolder:
             return ""
         if self.resumed_from is None and not self._starts_clean:
             self._leave_behind()
+        if not self.resumed_from:
+            self._config.paths.rivals.unlink(missing_ok=True)
         self.log.clean()
         remove_leftovers(self._config.out_dir, f"{self._config.job_name}_")
         write_facts(self._config, RunFacts(self._config.to_dict(), self._world_size, self.resumed_from))
