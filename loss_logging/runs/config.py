@@ -49,6 +49,9 @@ Prefix: TypeAlias = Annotated[
 ]
 Reporter: TypeAlias = Literal["process", "inline"]
 Items: TypeAlias = Literal["auto", "json", "parquet", "both"]
+Rivals: TypeAlias = Annotated[
+    str, Meta(min_length=1, description='"auto", "none", or the path of a file that Rivals.save has written')
+]
 Most: TypeAlias = Annotated[int, Meta(ge=0, le=64, description="a whole number from 0 to 64")]
 
 
@@ -97,7 +100,11 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         sample_fraction: share of the records that are kept, above 0 and up to 1; the same ones in every run of a seed.
         max_records_per_step: most records that each rank keeps of one step; None keeps all.
         paired_fraction: share of the steps on which :meth:`LossLogger.is_paired_step` asks for a forward with the
-            empty caption, from 0 to 1; it takes 4 of them to decide about an item.
+            empty caption or a rival's, from 0 to 1; it takes 4 of them to decide about an item.
+        rivals: where the captions of rivals come from. ``"auto"`` finds them beside training, for 10,000 items at most,
+            in a process of low priority, where the extra ``evidence`` is installed and items have pictures (see
+            ``pictures.load``); ``"none"`` compares with the empty caption alone; anything else is a file that
+            ``Rivals.save`` has written.
         log_every: steps between two reports of each dataset's mean loss.
         save_every: steps between two save steps, for trainers without a rhythm of their own.
         top_k: highest losses kept per dataset.
@@ -140,6 +147,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     sample_fraction: Fraction = 1.0
     max_records_per_step: Count | None = None
     paired_fraction: Share = 0.25
+    rivals: Rivals = "auto"
     log_every: Count = 50
     save_every: Count = 250
     top_k: Count = 10

@@ -105,6 +105,11 @@ class RunPaths(msgspec.Struct, frozen=True):
         return self.records / ".pictures"
 
     @property
+    def rivals(self) -> Path:
+        """The rivals that were found beside training; see `loss_logging.training.rivals`."""
+        return self.records / ".rivals.parquet"
+
+    @property
     def uploaded(self) -> Path:
         """The versions of the run that this folder has sent to the object store, or come from."""
         return self.records / ".uploaded"

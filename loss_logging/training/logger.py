@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from operator import index
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import msgspec
 import pyarrow as pa
@@ -34,13 +34,19 @@ from loss_logging.trackers.backends import select_backends
 from loss_logging.training.open_run import OpenRun
 from loss_logging.training.ranks.meeting import Rank
 from loss_logging.training.recorder import LossRecorder
+from loss_logging.training.rivals import KnownRivals
 from loss_logging.training.run_folder import RunFolder
 from loss_logging.training.sigterm import on_sigterm
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LossLogger"]
+__all__ = ["Compared", "LossLogger"]
+
+Compared: TypeAlias = Literal["empty", "rival"]
+"""What captions are compared with on a paired step."""
+_RIVAL_SHARE = 0.5
+"""Of the paired steps. Beside the empty caption a rival finds most (docs/reading_scores.md); alone it is no verdict."""
 
 
 class LossLogger:
@@ -74,6 +80,7 @@ class LossLogger:
         root = given.local_root.absolute()
         self.config = msgspec.structs.replace(given, **{"spool": root.parent} if given.url else {"save_root": root})
         self._rank = Rank.current()
+        self._rivals = KnownRivals(self.config)
         self._pid = os.getpid()
         self._recorder: LossRecorder | None = None
         self._run: OpenRun | None = None
@@ -150,6 +157,8 @@ class LossLogger:
         components: Mapping[str, Any] | None = None,
         is_reg: Any = None,
         caption_dropped: Any = None,
+        losses_rival: Any = None,
+        rivals: Sequence[object] | None = None,
     ) -> None:
         """Log the losses of one batch of B examples. Copies, and never waits for the device that they are on.
 
@@ -168,6 +177,8 @@ class LossLogger:
             components: named (B,) weights and terms.
             is_reg: (B,) True for regularisation images; None is False.
             caption_dropped: (B,) True where caption dropout replaced the caption; None is False.
+            losses_rival: (B,) losses with the captions ``rivals`` at the same noise and timestep.
+            rivals: B other captions, as `rivals_of` gives them; where one is "", its loss is that of the empty caption.
 
         Raises:
             ValueError: a length or shape does not fit (B,), or ``step`` is negative; names the argument.
@@ -187,6 +198,8 @@ class LossLogger:
                 components,
                 is_reg,
                 caption_dropped,
+                losses_rival,
+                rivals,
             )
 
     def log_records(self, step: int, records: Iterable[RecordLike] | pa.Table) -> None:
@@ -223,14 +236,17 @@ class LossLogger:
         )
 
     @contextmanager
-    def paired_forward(self, step: int, *modules: torch.nn.Module) -> Iterator[bool]:
-        """Around the forward with the empty caption: training goes on bit for bit as if it had not been.
+    def paired_forward(self, step: int, *modules: torch.nn.Module) -> Iterator[Compared | None]:
+        """Around the forward with another caption: training goes on bit for bit as if it had not been.
 
-        It gives ``is_paired_step(step)``. Inside, no gradient is recorded; afterwards the random states of Python,
-        NumPy and torch (the CPU, CUDA, MPS) are restored, and of ``modules`` and those in them the buffers, which batch
-        norm changes, and what their attributes refer to. Generators of your own are yours to restore, and what is
-        inside of lists and mappings. Put it right before the step's own forward, with noise and
-        timesteps drawn already: both forwards then begin at the same random state, and dropout drops the same in both.
+        It gives what to compare the step's captions with: "empty", the empty caption, or "rival", those of `rivals_of`;
+        by turns at random where rivals are known. It gives None on steps that are not to be paired: see
+        `is_paired_step`. A trainer may compare with the empty caption whatever it gives. Inside, no gradient is
+        recorded; afterwards the random states of Python, NumPy and torch (the CPU, CUDA, MPS) are restored, and of
+        ``modules`` and those in them the buffers, which batch norm changes, and what their attributes refer to.
+        Generators of your own are yours to restore, and what is inside of lists and mappings. Put it right before the
+        step's own forward, with noise and timesteps drawn already: both forwards then begin at the same random state,
+        and dropout drops the same in both.
 
         Example:
             >>> import tempfile, torch
@@ -246,12 +262,34 @@ class LossLogger:
             >>> losses.close()
             []
         """
-        wanted = self.is_paired_step(step)
-        if not wanted:
-            yield False
+        if not self.is_paired_step(step):
+            yield None
             return
+        turn = uniform_of("rival", self.config.seed, step) < _RIVAL_SHARE and self._rivals.known
         with no_trace(*modules):
-            yield True
+            yield "rival" if turn else "empty"
+
+    def rival_of(self, path: object, dataset: object = "") -> str:
+        """The caption of the item's rival: the other caption of the set that its picture fits best.
+
+        Rivals are found beside training, from the pictures and captions that were logged, or come from the file that
+        the key ``rivals`` of the configuration names. While none is known it is "", the empty caption.
+
+        Example:
+            >>> import tempfile
+            >>> from loss_logging.evidence.rivals import Rivals
+            >>> file = f"{tempfile.mkdtemp()}/rivals.parquet"
+            >>> Rivals({("cats", "1.png"): ("a dog",)}).save(file)
+            >>> losses = LossLogger(job_name="cats", save_root=tempfile.mkdtemp(), loggers=[], rivals=file)
+            >>> losses.rival_of("1.png"), losses.rivals_of(["2.png", "1.png"])
+            ('a dog', ['', 'a dog'])
+        """
+        return self._rivals.of(path, dataset)
+
+    def rivals_of(self, paths: Sequence[object], datasets: Sequence[object] | str = "") -> list[str]:
+        """`rival_of` for a batch: B captions, "" where no rival is known."""
+        names = [datasets] * len(paths) if isinstance(datasets, str) else datasets
+        return [self._rivals.of(path, dataset) for path, dataset in zip(paths, names, strict=True)]
 
     def add_warning(self, sentence: str) -> None:
         """Have every later report carry ``sentence`` among its ``warnings``: what a reader must know to trust it."""
@@ -356,7 +394,7 @@ class LossLogger:
             if self._closed is not None:
                 raise LossLoggingError(f"this LossLogger is closed; {self._closed}")
             if self._run is None:
-                self._run = OpenRun(self.config, self._rank, self._folder, self._selection, self._notes)
+                self._run = OpenRun(self.config, self._rank, self._folder, self._selection, self._notes, self._rivals)
             if self._recorder is None:
                 recorder = self._run.start()
                 atexit.register(self.close)

@@ -22,6 +22,7 @@ from loss_logging.training.ranks.meeting import Rank
 from loss_logging.training.ranks.rank_log import RankLog, RankReceiver
 from loss_logging.training.recorder import LossRecorder, Unwritten
 from loss_logging.training.reporter_client import InlineReporter, ReporterClient, ReporterError, ReporterProcess
+from loss_logging.training.rivals import KnownRivals
 from loss_logging.training.run_folder import RunFolder
 
 __all__ = ["OpenRun"]
@@ -36,6 +37,7 @@ class OpenRun:
         folder: of the run.
         selection: the loggers.
         notes: gives what every report must say.
+        rivals: looked for again after each shard.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class OpenRun:
         folder: RunFolder,
         selection: ChosenBackends,
         notes: Callable[[], list[str]],
+        rivals: KnownRivals,
     ) -> None:
         self._config = config
         self._rank = rank
         self._folder = folder
         self._selection = selection
         self._notes = notes
+        self._rivals = rivals
         self._recorder: LossRecorder | None = None
         self._backends: Dispatcher | None = None
         self._receiver: RankReceiver | None = None
@@ -138,6 +142,7 @@ class OpenRun:
 
     def _notice(self, step: int) -> None:
         """After each shard. Ranks other than 0 have no reporter, and tell rank 0."""
+        self._rivals.refresh()
         if self.reporter is not None:
             self.reporter.notice(step)
         elif self._remote is not None:

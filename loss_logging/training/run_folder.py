@@ -117,6 +117,8 @@ class RunFolder:
         if self._starts_clean:
             self._config.paths.evaluation_mark.write_bytes(b"")  # what is there from here on is not finished
             self.log.truncate(-1)
+        if not self.resumed_from:
+            self._config.paths.rivals.unlink(missing_ok=True)
         self.log.clean()
         remove_leftovers(self._config.out_dir, f"{self._config.job_name}_")
         write_facts(self._config, RunFacts(self._config.to_dict(), self._world_size, self.resumed_from))
