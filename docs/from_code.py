@@ -47,6 +47,7 @@ EXAMPLES: dict[str, Any] = {
     "ignore": ["rule:short dataset:icons"],
     "load": "my_package.pictures:load",
     "spool": "/scratch/spool",
+    "exclude": "exclude.txt",
     "prefix": "train/losses",
     "device": "cuda:1",
     "engine_options": {"actors": 8},
