@@ -91,7 +91,10 @@ class NetworkTrainer:
         set_seed(7)
         epoch_value = Value("i", 0)
         folders = sorted(Path(args.train_data_dir).iterdir())
-        group = DatasetGroup([ImageDataset(str(folder), epoch_value) for folder in folders])
+        datasets = [ImageDataset(str(folder), epoch_value) for folder in folders]
+        for dataset in datasets:
+            dataset.prepare_for_training()
+        group = DatasetGroup(datasets)
         accelerator = Accelerator(cpu=True)
         network = Network()
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
