@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from loss_logging.records.columns import as_text
 from loss_logging.runs.config import TrainConfig
 from loss_logging.support.warn import LOGGER
 
-__all__ = ["Exclusions"]
+__all__ = ["Exclusions", "rows_of"]
 
 _EXAMPLES = 3
 
@@ -80,9 +80,13 @@ class Exclusions:
         found = next((decided for file in files if (decided := self._decision(file)) is not None), None)
         return found is not None and found.is_excluded
 
+    def await_stream(self) -> None:
+        """Items of a stream will come to `leave_out`: what has come of the exclusions is known at its end."""
+        self._is_asked = self._has_streams = True
+
     def leave_out(self, path: object, dataset: str = "train") -> bool:
         """Whether to skip an item of a stream, of which nobody knows how many will come; it is counted, once."""
-        self._is_asked = self._has_streams = True
+        self.await_stream()
         return self._note(path, dataset)
 
     def kept(self, paths: Sequence[object], datasets: Sequence[object] | str = "train") -> list[int]:
@@ -133,14 +137,12 @@ class Exclusions:
         """
         if len(paths) != len(dataset):
             raise ValueError(f"there are {len(paths)} paths of {len(dataset)} items; expected one for each")
-        kept = self.kept(paths, datasets)
-        if len(kept) == len(paths):
-            return dataset
-        if hasattr(dataset, "select"):
-            return dataset.select(kept)
-        from torch.utils.data import Subset
+        return rows_of(dataset, self.kept(paths, datasets))
 
-        return Subset(dataset, kept)
+    def rename(self, dataset: str, names: Iterable[str]) -> None:
+        """What was counted of a folder is that of each dataset which is made of it."""
+        if (paths := self._left_out.pop(dataset, None)) is not None:
+            self._left_out.update((name, paths) for name in names)
 
     # --- what has come of it ----------------------------------------------------------------------------------------
 
@@ -231,6 +233,17 @@ class Exclusions:
             name = _normal(os.path.join(folder, one.path))  # noqa: PTH118
             if name not in self._decided or self._decided[name].nearness < nearness:
                 self._decided[name] = _Decided(nearness, one.decision == "exclude")
+
+
+def rows_of(dataset: Any, kept: list[int]) -> Any:
+    """A dataset with the items at ``kept`` alone; itself where those are all."""
+    if len(kept) == len(dataset):
+        return dataset
+    if hasattr(dataset, "select") and hasattr(dataset, "column_names"):
+        return dataset.select(kept)
+    from torch.utils.data import Subset
+
+    return Subset(dataset, kept)
 
 
 def _is_file_name(name: str) -> bool:
