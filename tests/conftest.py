@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser import ADVICE, LEFT_OUT, installed_browser
+from demo_run import run_demo
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -96,6 +97,12 @@ def copy(example: Path, tmp_path: Path) -> Path:
     """The example's folder without its pictures, to be damaged."""
     shutil.copytree(example / "loss_logging", tmp_path / "run" / "loss_logging")
     return tmp_path / "run"
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder and the output of a short demo with two trackers. Who uses it is in the xdist_group demo."""
+    return run_demo(tmp_path_factory.mktemp("demo") / "a run")
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def evaluate(
     trainer: TrainerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find hard images and wrong captions with a trained diffusers pipeline: losses of a folder of captioned images.
+    """Find hard images and wrong captions with a trained pipeline: losses of a folder of captioned images.
 
     --json prints everything but the items, which loss-logging export has.
 
@@ -52,12 +52,13 @@ def evaluate(
       loss-logging evaluate evaluate.yaml --json | jq .worst.caption_mismatch
       loss-logging evaluate evaluate.yaml --engine ray --option actors=8 --option num_gpus=1
     """
-    require("diffusers", "torch", "diffusers", "transformers", "PIL")
     from loss_logging.evaluation.again import read_paths
     from loss_logging.evaluation.config import EvaluateConfig, run_evaluation
     from loss_logging.reports.artifact import read_without_items
 
     settings = EvaluateConfig.from_file(config)
+    if settings.model.library == "diffusers":
+        require("diffusers", "torch", "diffusers", "transformers", "PIL")
     if trainer is not None:
         settings = msgspec.structs.replace(
             settings, captions=msgspec.structs.replace(settings.captions, trainer=trainer)

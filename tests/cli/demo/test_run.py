@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from demo_run import STEPS
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -14,21 +13,6 @@ from loss_logging import LossReport, flag_bad_captions, read_report
 from loss_logging.cli.demo.data import Sample
 
 pytestmark = pytest.mark.xdist_group("demo")  # which is made once
-
-STEPS = 400
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder and the output of a short demo with both trackers."""
-    out = tmp_path_factory.mktemp("demo") / "a run"
-    script = Path(sys.executable).with_name("loss-logging")
-    command = [str(script), "demo", "--out", str(out), "--loggers", "tensorboard,wandb", "--steps", str(STEPS)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "training" in done.stderr  # the progress bar
-    return out, done.stdout
 
 
 @pytest.fixture(scope="module")
