@@ -112,7 +112,7 @@ def _wrap(main: ModuleType, section: Mapping[str, Any]) -> None:
         else:
             _wrap_musubi(seams, section)
     except LossLoggingError as error:
-        LOGGER.error("%s: %s. No losses are logged; training goes on.", main.__file__, error)
+        LOGGER.error("%s: %s. No losses are logged, and nothing is left out; training goes on.", main.__file__, error)
 
 
 def _find() -> _Seams:
