@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.integrations.trainers.accelerate import accelerate_loggers
 from loss_logging.integrations.trainers.paired import PairedForwards
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.records.per_example import per_example_loss
 from loss_logging.runs.config import TrainConfig
+from loss_logging.trackers.backends import LoggerBackend
 from loss_logging.training.logger import LossLogger
 
 if TYPE_CHECKING:
@@ -63,8 +63,13 @@ class SeamRun(ABC):
         except Exception as error:  # noqa: BLE001, whatever the reason, the user's training is worth more
             self.watch.missed(f"{type(error).__name__}: {error}")
 
-    def logger(self, accelerator: Any, job_name: str, save_root: str) -> LossLogger:
+    def logger(self, loggers: Sequence[LoggerBackend], job_name: str, save_root: str) -> LossLogger:
         """A LossLogger as the section says, and the trainer where that says nothing.
+
+        Args:
+            loggers: write to the trainer's own trackers.
+            job_name: the trainer's name of the run.
+            save_root: where the trainer saves.
 
         Raises:
             LossLoggingError: the section is missing, off or impossible.
@@ -73,7 +78,7 @@ class SeamRun(ABC):
             self._section,
             job_name=job_name,
             save_root=save_root,
-            loggers=accelerate_loggers(accelerator),
+            loggers=loggers,
             timestep_scale=1000,
         )
         if config is None:
