@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ _OPTION = "--loss_logging_config"
 def launch(
     usage: str,
     example: str,
-    wrap: Callable[[ModuleType, Mapping[str, Any]], None],
+    wrap: Callable[[ModuleType, Mapping[str, Any]], Callable[[], object] | None],
     arguments: Sequence[str] | None = None,
 ) -> None:
     """Run a script with its own arguments, in this process.
@@ -28,7 +27,8 @@ def launch(
     Args:
         usage: the command line.
         example: a script that it may be.
-        wrap: is given the script's module, with all that it has defined and imported, and our section.
+        wrap: is given the script's module, with all that it has defined and imported, and our section; what it gives
+            is called when the script has ended.
         arguments: the script, its arguments and our one; those of this process by default.
 
     Raises:
@@ -43,7 +43,7 @@ def launch(
     section = read_settings(ours)
     sys.argv = [script, *theirs]
     sys.path.insert(0, str(Path(script).resolve().parent))
-    _run(Path(script), functools.partial(wrap, section=section) if section else lambda _: None)
+    _run(Path(script), (lambda main: wrap(main, section)) if section else lambda _: None)
 
 
 def _split(arguments: Sequence[str], example: str) -> tuple[str | None, list[str]]:
@@ -64,14 +64,20 @@ def _split(arguments: Sequence[str], example: str) -> tuple[str | None, list[str
     return ours, theirs
 
 
-def _run(script: Path, before_main: Callable[[ModuleType], None]) -> None:
+def _run(script: Path, before_main: Callable[[ModuleType], Callable[[], object] | None]) -> None:
     """Run ``script`` as Python would, with a pause before its last statement, ``if __name__ == "__main__"``."""
     tree = ast.parse(script.read_bytes(), str(script))
     main = ModuleType("__main__")
     main.__file__ = str(script)  # where a spawned DataLoader worker finds the script
     sys.modules["__main__"] = main
-    for statements in ([*tree.body[:-1]], None, tree.body[-1:]):
-        if statements is None:
-            before_main(main)
-        else:
-            exec(compile(ast.Module(statements, []), str(script), "exec", dont_inherit=True), main.__dict__)
+
+    def run(statements: list[ast.stmt]) -> None:
+        exec(compile(ast.Module(statements, []), str(script), "exec", dont_inherit=True), main.__dict__)
+
+    run(tree.body[:-1])
+    end = before_main(main)
+    try:
+        run(tree.body[-1:])
+    finally:
+        if end is not None:
+            end()

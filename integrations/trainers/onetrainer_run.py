@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ import torch
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
-from loss_logging.integrations.trainers.kohya_items import Source, names_of
+from loss_logging.integrations.trainers.folder_names import FolderNames
 from loss_logging.integrations.trainers.seam_run import SeamRun
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.training.logger import LossLogger
 
-__all__ = ["Concepts", "Run", "is_alone"]
+__all__ = ["Run", "is_alone"]
 
 
 def is_alone() -> bool:
@@ -38,7 +37,7 @@ class Run(SeamRun):
     def __init__(self, section: Mapping[str, Any], trainer: Any) -> None:
         super().__init__(section, Watch("OneTrainer", "look for a newer version of loss_logging"))
         self._trainer = trainer
-        self._concepts: Concepts | None = None
+        self._concepts: FolderNames | None = None
         self._step = 0
         if (saver := getattr(trainer, "model_saver", None)) is not None:
             saver.save = self._then_save(saver.save)
@@ -91,7 +90,7 @@ class Run(SeamRun):
         if "image_path" not in batch or prompts is None:
             raise LossLoggingError("the batch does not say which files it is of: it has no image_path, or no prompt")
         if self._concepts is None:
-            self._concepts = Concepts(_concepts(self._trainer.config))
+            self._concepts = FolderNames(_concepts(self._trainer.config))
         paths = [str(path) for path in batch["image_path"]]
         kinds = batch.get("concept_type", [""] * len(paths))
         return {
@@ -111,30 +110,6 @@ class Run(SeamRun):
             return result
 
         return saved
-
-
-class Concepts:
-    """Which concept an image is of: that whose folder it is in.
-
-    Args:
-        concepts: the name and the folder of each; one without a name is called as its folder.
-
-    Example:
-        >>> concepts = Concepts([("pets", "/data/cats"), ("", "/data/dogs")])
-        >>> [concepts.name_of(path) for path in ("/data/cats/a/1.png", "/data/dogs/1.png", "/other/1.png")]
-        ['pets', 'dogs', 'other']
-    """
-
-    def __init__(self, concepts: Iterable[tuple[str, str]]) -> None:
-        given = [(name, os.path.abspath(folder)) for name, folder in concepts]  # noqa: PTH100, links stay as they are
-        folders = names_of([Source(folder, "") for _, folder in given])
-        self._names = {folder: name or own for (name, folder), own in zip(given, folders, strict=True)}
-
-    def name_of(self, path: str) -> str:
-        """The name of an image's concept; of one that is in none, the name of its folder."""
-        folder = Path(os.path.abspath(path)).parent  # noqa: PTH100
-        found = next((str(one) for one in (folder, *folder.parents) if str(one) in self._names), None)
-        return folder.name if found is None else self._names[found]
 
 
 def _concepts(config: Any) -> list[tuple[str, str]]:
