@@ -7,71 +7,28 @@ The script and its folder stay as they are.
 
 from __future__ import annotations
 
-import ast
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.kohya_exclusions import musubi_without, sd_scripts_without
 from loss_logging.integrations.trainers.kohya_items import name_musubi, name_sd_scripts
-from loss_logging.integrations.trainers.settings import read_settings
+from loss_logging.integrations.trainers.launcher import launch
 from loss_logging.runs.exclusions import Exclusions
 from loss_logging.support.warn import LOGGER
 
 __all__ = ["main"]
 
-_USAGE = "usage: python -m loss_logging.integrations.trainers.kohya SCRIPT.py [arguments] [--loss_logging_config FILE]"
-_OPTION = "--loss_logging_config"
+_USAGE = "python -m loss_logging.integrations.trainers.kohya SCRIPT.py [arguments] [--loss_logging_config FILE]"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Start the script with its own arguments."""
-    try:
-        ours, (script, *theirs) = _split(sys.argv[1:] if arguments is None else arguments)
-    except ValueError as error:
-        raise SystemExit(f"{_USAGE}\n{error}") from error
-    if not Path(script).is_file():
-        raise SystemExit(f"{_USAGE}\n{script} is no file; give the trainer's script, such as train_network.py")
-    section = read_settings(ours)
-    sys.argv = [script, *theirs]
-    sys.path.insert(0, str(Path(script).resolve().parent))
-    _run(Path(script), functools.partial(_wrap, section=section) if section else lambda _: None)
-
-
-def _split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The value of our option, and what is not ours."""
-    ours, theirs, rest = None, [], iter(arguments)
-    for argument in rest:
-        name, equals, value = argument.partition("=")
-        if not name.startswith("--loss_logging"):
-            theirs.append(argument)
-        elif name != _OPTION:
-            raise ValueError(f"{name} is no option of loss_logging; the only one is {_OPTION} FILE")
-        else:
-            ours = value if equals else next(rest, "")
-            if not ours:
-                raise ValueError(f"{_OPTION} needs a file, .toml, .yaml or .json, with a section loss_logging")
-    if not theirs:
-        raise ValueError("there is no script; give the trainer's, such as train_network.py")
-    return ours, theirs
-
-
-def _run(script: Path, before_main: Callable[[ModuleType], None]) -> None:
-    """Run ``script`` as Python would, with a pause before its last statement, ``if __name__ == "__main__"``."""
-    tree = ast.parse(script.read_bytes(), str(script))
-    main = ModuleType("__main__")
-    main.__file__ = str(script)  # where a spawned DataLoader worker finds the script
-    sys.modules["__main__"] = main
-    for statements in ([*tree.body[:-1]], None, tree.body[-1:]):
-        if statements is None:
-            before_main(main)
-        else:
-            exec(compile(ast.Module(statements, []), str(script), "exec", dont_inherit=True), main.__dict__)
+    launch(_USAGE, "train_network.py", _wrap, arguments)
 
 
 # --- what is wrapped ----------------------------------------------------------------------------------------------

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.integrations.trainers.accelerate import accelerate_loggers
 from loss_logging.integrations.trainers.paired import PairedForwards
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.records.per_example import per_example_loss
 from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.exclusions import Exclusions
+from loss_logging.trackers.backends import LoggerBackend
 from loss_logging.training.logger import LossLogger
 
 if TYPE_CHECKING:
@@ -81,13 +81,18 @@ class SeamRun(ABC):
         self.exclusions = Exclusions(config)
         return self.exclusions
 
-    def logger(self, accelerator: Any, job_name: str, save_root: str) -> LossLogger:
+    def logger(self, loggers: Sequence[LoggerBackend], job_name: str, save_root: str) -> LossLogger:
         """A LossLogger as the section says, and the trainer where that says nothing.
+
+        Args:
+            loggers: write to the trainer's own trackers.
+            job_name: the trainer's name of the run.
+            save_root: where the trainer saves.
 
         Raises:
             LossLoggingError: the section is missing, off or impossible.
         """
-        losses = LossLogger(self._config(job_name, save_root, loggers=accelerate_loggers(accelerator)))
+        losses = LossLogger(self._config(job_name, save_root, loggers=loggers))
         losses.exclusions = self.exclusions or losses.exclusions
         return losses
 

@@ -67,13 +67,13 @@ class TextEncoderOutputsCachingStrategy:
         return cls._strategy
 
     def cache_batch_outputs(
-        self, tokenize_strategy: Any, models: list[Any], text_encoding_strategy: Any, infos: list[Any]
+        self, tokenize_strategy: Any, models: list[Any], text_encoding_strategy: Any, batch: list[Any]
     ) -> None:
         """As arrays."""
         with torch.no_grad():
-            tokens = tokenize_strategy.tokenize([info.caption for info in infos])
+            tokens = tokenize_strategy.tokenize([info.caption for info in batch])
             (outputs,) = text_encoding_strategy.encode_tokens(tokenize_strategy, models, tokens)
-        for info, output in zip(infos, outputs, strict=True):
+        for info, output in zip(batch, outputs, strict=True):
             if self._cache_to_disk:
                 np.savez(info.text_encoder_outputs_npz, output=output.numpy())
             else:

@@ -70,7 +70,7 @@ class NetworkTrainer:
         self,
         args: Any,
         accelerator: Any,
-        transformer: Any,
+        transformer_arg: Any,
         latents: torch.Tensor,
         batch: dict[str, Any],
         noise: torch.Tensor,
