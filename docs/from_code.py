@@ -48,6 +48,7 @@ EXAMPLES: dict[str, Any] = {
     "load": "my_package.pictures:load",
     "images": "photos",
     "spool": "/scratch/spool",
+    "exclude": "exclude.txt",
     "prefix": "train/losses",
     "device": "cuda:1",
     "library": "diffusers",

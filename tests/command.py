@@ -19,7 +19,9 @@ def loss_logging(
 ) -> subprocess.CompletedProcess[str]:
     """What the console script prints and exits with; whatever it leaves in the process is the next call's, too."""
     called = ["loss-logging", *map(str, arguments)]
-    out, error = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    out, error = (
+        io.TextIOWrapper(io.BytesIO(), "utf-8", errors, write_through=True) for errors in ("strict", "backslashreplace")
+    )
     with (
         patch.dict(os.environ, {"COLUMNS": "160"} | environment),
         patch.object(sys, "argv", called),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from browser import ADVICE, LEFT_OUT, installed_browser
 from demo_run import run_demo
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -31,6 +32,11 @@ os.environ["COMET_OFFLINE_DIRECTORY"] = _trackio_dir.name
 os.environ["OMP_NUM_THREADS"] = "1"  # each worker has a core; two threads of each would wait for one another
 os.environ["NO_COLOR"] = "1"
 os.environ.pop("FORCE_COLOR", None)
+
+# A few inputs of each property, others each time; more of them: -m hypothesis --hypothesis-profile long
+settings.register_profile("short", max_examples=25, deadline=None)
+settings.register_profile("long", max_examples=400, deadline=None)
+settings.load_profile("short")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
+from hypothesis import settings
 
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
@@ -33,6 +34,11 @@ HOSTILE = [
     " ",
 ]
 """Texts that break writers which are not careful."""
+
+
+def examples(most: int) -> int:
+    """So many inputs of a property in an ordinary long run, in proportion with the profile that was chosen."""
+    return max(2, most * settings.default.max_examples // 100)
 
 
 def record(

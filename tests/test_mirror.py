@@ -31,6 +31,7 @@ THEMES = {
     "runs/store/test_faults": "stores and networks that fail",
     "statistics/test_large_logs": "logs that are read in parts",
     "training/ranks/test_ranks": "several processes as one run",
+    "training/test_left_out": "the way from a decision to the next training",
 }
 """Files of tests that are about more than one module, and what they are about. `tests/faults`, `tests/real_trainers`
 and the files at the top are about the whole."""

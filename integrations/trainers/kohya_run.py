@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from accelerate import Accelerator
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.integrations.trainers.accelerate import accelerate_loggers
 from loss_logging.integrations.trainers.kohya_items import KEY
 from loss_logging.integrations.trainers.paired import require_same
 from loss_logging.integrations.trainers.seam_run import SeamRun
@@ -42,6 +43,11 @@ class Run(SeamRun):
         self._resumed: int | None = None
         self._skipped = 0
         self._step = 0
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The trainer's names for its output and its folder."""
+        return self._args.output_name or "last", self._args.output_dir
 
     @property
     def step(self) -> int:
@@ -135,7 +141,7 @@ class Run(SeamRun):
         return losses
 
     def _begin(self, done: int, accelerator: Any, network: Any) -> LossLogger:
-        losses = self.logger(accelerator, self._args.output_name or "last", self._args.output_dir)
+        losses = self.logger(accelerate_loggers(accelerator), *self.place)
         # A trainer that resumes mostly counts from 0 again; the log does not.
         known = (getattr(self._args, "initial_step", None), self._resumed, done)
         position = next(step for step in known if step is not None)

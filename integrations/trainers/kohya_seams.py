@@ -149,10 +149,10 @@ def see_musubi(trainer: Any, run: Run) -> None:
         seen.clear()
         return result
 
-    if hasattr(trainer, "call_dit"):
+    try:
         _see_call_dit(trainer, run, seen, done, captions)
-    else:
-        run.pairs.refuse("this version of the trainer has no call_dit")
+    except (LossLoggingError, AttributeError) as error:  # the losses themselves are logged in any case
+        run.pairs.refuse(str(error))
 
     @functools.wraps(compute_loss)
     def compute(args: Any, output: Any, timesteps: Any, *rest: Any, **kwargs: Any) -> Any:
@@ -171,7 +171,7 @@ def _see_call_dit(
 ) -> None:
     """Before the model is called for a step's batch, call it with the other caption: noise and timesteps are drawn."""
     call_dit = trainer.call_dit
-    signature = _signature(trainer, "call_dit", "accelerator", "transformer", "batch")
+    signature = _signature(trainer, "call_dit", "batch")
 
     def with_other_caption(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
         given = signature.bind(*args, **kwargs).arguments
@@ -180,7 +180,7 @@ def _see_call_dit(
             return _squared(call_dit(*args, **kwargs))
         finally:
             if getattr(trainer, "blocks_to_swap", 0):  # they go where a step expects them
-                given["accelerator"].unwrap_model(given["transformer"]).prepare_block_swap_before_forward()
+                seen["accelerator"].unwrap_model(seen["transformer"]).prepare_block_swap_before_forward()
 
     @functools.wraps(call_dit)
     def call(*args: Any, **kwargs: Any) -> Any:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from accelerate.tracking import GeneralTracker
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.integrations.trainers.accelerate import accelerate_loggers
 from loss_logging.integrations.trainers.paired import modules_among, replaced
 from loss_logging.integrations.trainers.seam_run import SeamRun, squared_error
 from loss_logging.integrations.trainers.settings import read_settings
@@ -129,7 +130,9 @@ class _Run(SeamRun):
         return int(self._trainer.state["global_step"])
 
     def _begin(self) -> LossLogger:
-        losses = self.logger(self._trainer.accelerator, self._run_name, self._trainer.config.output_dir)
+        losses = self.logger(
+            accelerate_loggers(self._trainer.accelerator), self._run_name, self._trainer.config.output_dir
+        )
         if self.step > 0:
             losses.resume(self.step)
         return losses

@@ -279,8 +279,9 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
     """Everything that is known at one save step, except the per-item figures, which are in the JSON at ``json_path``.
 
     ``timestep_scale`` is the last timestep as configured; None where the first timesteps made the bins. ``recent`` maps
-    dataset names to the mean loss since the last time a scalar was reported. ``verdicts`` are those of all datasets
-    together. ``warnings`` are sentences about what a
+    dataset names to the mean loss since the last time a scalar was reported. ``excluded`` maps them to how many of
+    their items were left out of the training, as a person decided. ``verdicts`` are those of all datasets together.
+    ``warnings`` are sentences about what a
     reader must know to trust the figures (dropped records, missing ranks). ``scalars``, ``histograms``, ``curves`` and
     ``tables`` are what a backend writes, by their names in the tracker.
     """
@@ -296,6 +297,7 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
     worst: Worst = Worst()
     timestep_scale: float | None = None
     recent: dict[str, float] = {}
+    excluded: dict[str, int] = {}
     warnings: list[str] = []
     json_path: str | None = None
     pictures: list[Picture] = []  # of items in the rankings, for trackers; not in the JSON

@@ -126,6 +126,8 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         seed: decides which records ``sample_fraction`` keeps, and which steps ``paired_fraction`` takes.
         timeouts: in seconds, a mapping with keys of `Timeouts`: ``flush``, 5, ``ranks``, 30, and ``close``, 60.
         spool: folder that runs with a URL are written to; ``loss_logging/spool`` in the user's cache when None.
+        exclude: a list of items to leave out of the training, beside those that decisions exclude: a file with a path
+            a line, as ``loss-logging export --to exclude-list`` writes, or a ``.jsonl`` of decisions.
 
     Raises:
         ConfigError: a key is unknown, or its value has the wrong type or is impossible; says what is allowed.
@@ -166,6 +168,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     seed: Seed = 0
     timeouts: Timeouts = msgspec.field(default_factory=Timeouts)
     spool: str | Path | None = None
+    exclude: str | Path | None = None
 
     _old_keys: ClassVar[Mapping[str, str]] = {
         "flush_seconds": "timeouts.flush",
@@ -184,6 +187,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
             "save_root": check_save_root,
             "spool": _check_optional_folder,
             "images": _check_optional_folder,
+            "exclude": _check_exclude,
             "captions": check_section,
             "loggers": _check_loggers,
             "pictures": check_section,
@@ -307,10 +311,21 @@ def _check_optional_folder(value: Any, hint: Any, where: str) -> Path | None:
     return None if value is None else _check_folder(value, hint, where)
 
 
+def _check_exclude(value: Any, _hint: Any, where: str) -> Path | None:
+    return None if value is None else _check_path(value, where, "the path of a file, a list of items")
+
+
 def _check_folder(value: Any, _hint: Any, where: str) -> Path:
+    return _check_path(value, where, "the path of a folder")
+
+
+def _check_path(value: Any, where: str, allowed: str) -> Path:
     if not isinstance(value, (str, Path)) or not str(value) or "\0" in str(value):
-        raise ConfigError(f"{where}: got {shown(value)}; allowed: the path of a folder")
-    return Path(value).expanduser()
+        raise ConfigError(f"{where}: got {shown(value)}; allowed: {allowed}")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{where}: got {shown(value)}; allowed: {allowed}; there is no such user") from error
 
 
 def _check_loggers(value: Any, _hint: Any, where: str) -> list[Any]:

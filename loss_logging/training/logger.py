@@ -25,6 +25,7 @@ from loss_logging.records.tables import table_of_records
 from loss_logging.reports.artifact import read_without_items
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.exclusions import Exclusions
 from loss_logging.support.chance import uniform_of
 from loss_logging.support.extras import require
 from loss_logging.support.forks import leave_to_parent
@@ -58,8 +59,13 @@ class LossLogger:
     Args:
         config: a TrainConfig or a mapping of its fields; or give the fields as keyword arguments.
 
+    Attributes:
+        exclusions: which items are to be left out of the training, see :class:`~loss_logging.Exclusions`; before the
+            training, ``exclusions.subset(dataset, paths)`` is the dataset without them. Reports say how many were.
+
     Raises:
-        ConfigError: the configuration is impossible, a logger is unknown, or ``save_root`` cannot be written.
+        ConfigError: the configuration is impossible, a logger is unknown, ``save_root`` cannot be written, or there is
+            no list ``exclude``.
         MissingExtraError: a logger needs a package that is not installed.
 
     Example:
@@ -79,6 +85,7 @@ class LossLogger:
         # Absolute: the trainer may change its directory, and a reporter that is started again must find the folder.
         root = given.local_root.absolute()
         self.config = msgspec.structs.replace(given, **{"spool": root.parent} if given.url else {"save_root": root})
+        self.exclusions = Exclusions(self.config)
         self._rank = Rank.current()
         self._rivals = KnownRivals(self.config)
         self._pid = os.getpid()
@@ -375,6 +382,8 @@ class LossLogger:
                 self._undo_sigterm()
         for sentence in undelivered:
             LOGGER.warning("%s", sentence)
+        if self._run is not None:
+            self._announce_exclusions(ended=True)
         return undelivered
 
     # --- behind it --------------------------------------------------------------------------------------------------
@@ -394,13 +403,34 @@ class LossLogger:
             if self._closed is not None:
                 raise LossLoggingError(f"this LossLogger is closed; {self._closed}")
             if self._run is None:
-                self._run = OpenRun(self.config, self._rank, self._folder, self._selection, self._notes, self._rivals)
+                self._run = OpenRun(
+                    self.config,
+                    self._rank,
+                    self._folder,
+                    self._selection,
+                    self._notes,
+                    self._rivals,
+                    self.exclusions,
+                )
+                self._announce_exclusions()
             if self._recorder is None:
                 recorder = self._run.start()
                 atexit.register(self.close)
                 self._undo_sigterm = on_sigterm(self.close)
                 self._recorder = recorder
             return self._recorder
+
+    def _announce_exclusions(self, *, ended: bool = False) -> None:
+        if self._rank.rank != 0:
+            return
+        if self.exclusions.is_unheard and not ended:
+            sentence = (
+                f"exclude: nothing is left out, since this training does not ask what {self.config.exclude} names: "
+                "make its dataset with LossLogger.exclusions.subset, or a folder without them with loss-logging apply"
+            )
+            self.add_warning(sentence)
+            LOGGER.warning("%s", sentence)
+        self.exclusions.announce(ended=ended)
 
     def _is_idle(self) -> bool:
         return self._recorder is None and self._folder is not None and self._folder.is_held_beside

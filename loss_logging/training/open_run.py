@@ -13,6 +13,7 @@ import pyarrow as pa
 from loss_logging.records.log import FOREVER, ShardSink
 from loss_logging.records.sampling import Sampler
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.exclusions import Exclusions
 from loss_logging.support.warn import begin_warnings
 from loss_logging.trackers.backends import ChosenBackends
 from loss_logging.trackers.delivery import Dispatcher
@@ -38,6 +39,7 @@ class OpenRun:
         selection: the loggers.
         notes: gives what every report must say.
         rivals: looked for again after each shard.
+        exclusions: count what has been left out of the training.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class OpenRun:
         selection: ChosenBackends,
         notes: Callable[[], list[str]],
         rivals: KnownRivals,
+        exclusions: Exclusions,
     ) -> None:
         self._config = config
         self._rank = rank
@@ -55,6 +58,7 @@ class OpenRun:
         self._selection = selection
         self._notes = notes
         self._rivals = rivals
+        self._exclusions = exclusions
         self._recorder: LossRecorder | None = None
         self._backends: Dispatcher | None = None
         self._receiver: RankReceiver | None = None
@@ -117,7 +121,7 @@ class OpenRun:
     def _open(self) -> None:
         if self.reporter is not None:  # a start that was interrupted has come so far
             return
-        run = self._folder.open()
+        run = self._folder.open(self._exclusions.counts)
         if self._rank.rank == 0:
             self._start_reporter(run)
 
@@ -152,7 +156,7 @@ class OpenRun:
         """When everything up to ``step`` is on disk, or will not be."""
         if self.reporter is not None:
             warnings = [*self._notes(), *unwritten.sentences()]
-            self.reporter.save(Save(step, warnings, next(self._serials)), future)
+            self.reporter.save(Save(step, warnings, next(self._serials), self._exclusions.counts), future)
         elif self._remote is not None:
             self._remote.mark(step, self._notes(), later=unwritten.held > 0)
             if future.set_running_or_notify_cancel():

@@ -150,7 +150,8 @@ class Reporter:
         # The means of the window that ends here go with the report; trackers would show two points for one step else.
         recent = windows.pop()[1] if windows and windows[-1][0] == command.step else {}
         self._send_scalars(windows, windows[-1][0] if windows else self._scalars_through)
-        report = self._maker.report(command.step, recent, [*command.warnings, *missing, *self._ranks.notes()])
+        warnings = [*command.warnings, *missing, *self._ranks.notes()]
+        report = self._maker.report(command.step, recent, warnings, command.excluded)
         if self._is_superseded():  # in the meantime
             self._give_up(command)
             return

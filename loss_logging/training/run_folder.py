@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -103,8 +103,11 @@ class RunFolder:
                 "evaluate under another job_name"
             )
 
-    def open(self) -> str:
+    def open(self, excluded: Mapping[str, int]) -> str:
         """Take the folder for this process; rank 0 opens the run for the others, and gets its identity.
+
+        Args:
+            excluded: how many items of each dataset have been left out, which is noted with the run.
 
         Raises:
             LossLoggingError: another process holds it, or an earlier run is there that is to be left alone.
@@ -121,7 +124,8 @@ class RunFolder:
             self._config.paths.rivals.unlink(missing_ok=True)
         self.log.clean()
         remove_leftovers(self._config.out_dir, f"{self._config.job_name}_")
-        write_facts(self._config, RunFacts(self._config.to_dict(), self._world_size, self.resumed_from))
+        facts = RunFacts(self._config.to_dict(), self._world_size, self.resumed_from, dict(excluded))
+        write_facts(self._config, facts)
         return self.meeting.open()
 
     @property

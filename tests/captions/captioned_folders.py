@@ -1,12 +1,9 @@
-"""Folders of captioned images, what is read of them, and the command."""
+"""Folders of captioned images, and what is read of them."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,20 +48,6 @@ def kinds(problems: FolderProblems) -> dict[str, int]:
 def image() -> bytes:
     """The bytes of an image that is like no other."""
     return bytes.fromhex("89504e470d0a1a0a") + NOISE.randbytes(200)
-
-
-def loss_logging(
-    *arguments: str | Path, cwd: Path | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """The installed console script, as a user runs it."""
-    script = Path(sys.executable).with_name("loss-logging")
-    return subprocess.run(
-        [str(script), *map(str, arguments)],
-        capture_output=True,
-        encoding="utf-8",
-        cwd=cwd,
-        env=os.environ | {"COLUMNS": "160"} | environment,
-    )
 
 
 def rules(check: FolderCheck) -> Counter[str]:

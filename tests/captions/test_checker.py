@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 from captions.examples import BAD, GOOD
+from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -181,7 +182,7 @@ FRAGMENTS = [
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=3), st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_no_text_is_slow(fragments: list[str], blocks: bool) -> None:
     """Whatever repeats in the longest text that is read, mixed or one after the other: time grows with its length."""
 

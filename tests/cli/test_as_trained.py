@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from as_trained import KOHYA
-from captioned_folders import PNG, loss_logging, write
+from captioned_folders import PNG, write
+from command import loss_logging
 
 PAGE = (Path(__file__).parents[2] / "docs" / "trainer_captions.md").read_text("utf-8")
 

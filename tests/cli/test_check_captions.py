@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from captioned_folders import loss_logging
 from checked_folders import write
+from command import loss_logging
 from sarif_pydantic import Sarif
 
 

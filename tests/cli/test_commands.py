@@ -12,20 +12,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from command import loss_logging
 from item_reports import save
 from typer.main import get_command
 
 from loss_logging.cli.commands import app
 
 COMMANDS = tuple(get_command(app).commands)  # type: ignore[attr-defined]
-
-
-def loss_logging(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The installed console script, as a user runs it."""
-    script = Path(sys.executable).with_name("loss-logging")
-    return subprocess.run(
-        [str(script), *arguments], capture_output=True, text=True, env=os.environ | {"COLUMNS": "160"} | environment
-    )
 
 
 def test_json_everywhere(tmp_path: Path) -> None:
@@ -78,17 +71,25 @@ def test_examples_in_the_help_are_right(name: str) -> None:
         command.make_context(name, arguments)
 
 
+def console_script(**environment: str) -> subprocess.CompletedProcess[str]:
+    """The installed one, called by its name, as shells know it."""
+    script = Path(sys.executable).with_name("loss-logging")
+    return subprocess.run([script], capture_output=True, text=True, env=os.environ | environment)
+
+
 def test_completion() -> None:
     """Shells get the names of commands and of what an option may be."""
     for typed, expected in (("loss-logging ex", "export"), ("loss-logging push x --to te", "tensorboard")):
-        done = loss_logging(
+        done = console_script(
             _LOSS_LOGGING_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(len(typed.split()) - 1)
         )
         assert expected in done.stdout.split()
     typed = {"_TYPER_COMPLETE_ARGS": "loss-logging ex", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     for shell in ("zsh", "fish"):
-        assert "export" in loss_logging(_LOSS_LOGGING_COMPLETE=f"complete_{shell}", **typed).stdout
-    assert "complete" in loss_logging(_LOSS_LOGGING_COMPLETE="source_bash").stdout  # what --install-completion installs
+        assert "export" in console_script(_LOSS_LOGGING_COMPLETE=f"complete_{shell}", **typed).stdout
+    assert (
+        "complete" in console_script(_LOSS_LOGGING_COMPLETE="source_bash").stdout
+    )  # what --install-completion installs
 
 
 def test_ctrl_c_exits_with_130(tmp_path: Path) -> None:
@@ -109,47 +110,65 @@ def test_ctrl_c_exits_with_130(tmp_path: Path) -> None:
     assert b"Traceback" not in said
 
 
-@pytest.mark.parametrize(
-    ("becomes", "code"),
-    [
-        ("raise", 130),
-        ("raise RuntimeError('a worker was lost')", 130),
-        ("raise OSError(4, 'interrupted')", 130),
-        ("raise LossLoggingError('no images')", 130),
-        ("sys.exit(1)", 130),
-        ("sys.exit('Aborted!')", 130),
-        ("sys.exit(0)", 0),
-        ("pass", 0),
-    ],
-)
-@pytest.mark.parametrize("when", ["importing", "running"])
-def test_ctrl_c_exits_with_130_whatever_becomes_of_it(becomes: str, code: int, when: str) -> None:
-    """Also while modules are imported, and where a library makes another error of it; what is done is done."""
-    source = f"""
-import os, signal, sys, types
+ENDINGS = {
+    "raise": 130,
+    "raise RuntimeError('a worker was lost')": 130,
+    "raise OSError(4, 'interrupted')": 130,
+    "raise LossLoggingError('no images')": 130,
+    "sys.exit(1)": 130,
+    "sys.exit('Aborted!')": 130,
+    "sys.exit(0)": 0,
+    "pass": 0,
+}
+"""What a library may make of a KeyboardInterrupt, and what a command then exits with."""
+
+INTERRUPTED = """
+import json, os, signal, sys, types
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from loss_logging import cli
 from loss_logging.errors import LossLoggingError
-def app():
+def app(becomes):
     try:
         os.kill(os.getpid(), signal.SIGINT)
         signal.pause()
     except KeyboardInterrupt:
-        {becomes}
-if {when == "running"}:
-    sys.modules["loss_logging.cli.commands"] = types.SimpleNamespace(app=app)
-else:
-    class Importing:
-        @property
-        def app(self):
-            app()
-            return lambda: None
-    sys.modules["loss_logging.cli.commands"] = Importing()
-cli.main()
+        exec(becomes)
+class Importing:
+    def __init__(self, becomes):
+        self.becomes = becomes
+    @property
+    def app(self):
+        app(self.becomes)
+        return lambda: None
+for when in ("importing", "running"):
+    for becomes in sys.argv[1:]:
+        if (child := os.fork()) == 0:
+            ours = types.SimpleNamespace(app=lambda: app(becomes)) if when == "running" else Importing(becomes)
+            sys.modules["loss_logging.cli.commands"] = ours
+            cli.main()
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(json.dumps([when, becomes, code]), flush=True)
 """
-    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def interrupted() -> tuple[dict[tuple[str, str], int], str]:
+    """The exit status of each way to end, when importing and when running; and what all of them said."""
+    command = [sys.executable, "-c", INTERRUPTED, *ENDINGS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    return {(when, becomes): code for when, becomes, code in map(json.loads, done.stdout.splitlines())}, done.stderr
+
+
+@pytest.mark.parametrize(("becomes", "code"), ENDINGS.items())
+@pytest.mark.parametrize("when", ["importing", "running"])
+def test_ctrl_c_exits_with_130_whatever_becomes_of_it(
+    becomes: str, code: int, when: str, interrupted: tuple[dict[tuple[str, str], int], str]
+) -> None:
+    """Also while modules are imported, and where a library makes another error of it; what is done is done."""
+    codes, said = interrupted
+    assert codes[when, becomes] == code, said
+    assert "Traceback" not in said
 
 
 def test_failures_exit_with_1_and_one_line(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from evaluated import PATHS, batches, compute, items, plain
-from helpers import strict_json
+from helpers import examples, strict_json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +23,7 @@ from loss_logging.trackers.memory import MemoryBackend
 # --- which items ----------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(10))
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=6))
 def test_repeated_items(paths: list[str]) -> None:
     """An item that comes several times, in a batch or over several, has as many records."""

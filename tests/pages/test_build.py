@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -222,11 +219,6 @@ def test_what_is_wrong_is_said(name: str, job: str | None, words: str, copy: Pat
     shutil.copytree(copy / "loss_logging" / "records", root / "early" / "loss_logging" / "records")
     with pytest.raises(LossLoggingError, match=re.escape(words)):
         PageBuilder(find_run(root / name, job)).write()
-
-
-def loss_logging(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from loss_logging.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=os.environ)
 
 
 # --- while training --------------------------------------------------------------------------------------------------

@@ -108,6 +108,53 @@ SEAMS: dict[str, list[Seam]] = {
             },
         ),
     ],
+    "OneTrainer": [
+        Seam(
+            "onetrainer_standin/modules/modelSetup/mixin/ModelSetupDiffusionLossMixin.py",
+            ["modules/modelSetup/mixin/ModelSetupDiffusionLossMixin.py"],
+            [f"ModelSetupDiffusionLossMixin.{name}" for name in (
+                "_diffusion_losses", "_flow_matching_losses", "__masked_losses", "__unmasked_losses",
+            )],
+        ),
+        Seam(
+            "onetrainer_standin/modules/trainer/GenericTrainer.py",
+            ["modules/trainer/GenericTrainer.py", "modules/modelSaver/BaseModelSaver.py"],
+            ["GenericTrainer.train", "GenericTrainer.start", "GenericTrainer.model_saver", "Saver.save"],
+            {"Saver": ["BaseModelSaver"]},
+        ),
+        Seam(
+            "onetrainer_standin/modules/util/TrainProgress.py",
+            ["modules/util/TrainProgress.py"],
+            ["TrainProgress.global_step", "TrainProgress.next_step"],
+        ),
+    ],
+    "diffusion-pipe": [
+        Seam(
+            "diffusion_pipe_standin/utils/dataset.py",
+            ["utils/dataset.py"],
+            [
+                "PipelineDataLoader.__init__", "PipelineDataLoader._pull_batches_from_dataloader",
+                "PipelineDataLoader.model", "PipelineDataLoader.model_engine", "PipelineDataLoader.dataset",
+                "Dataset.directory_datasets", "split_batch",
+            ],
+        ),
+        Seam(
+            "diffusion_pipe_standin/utils/pipeline.py",
+            ["utils/pipeline.py"],
+            ["ManualPipelineModule.__init__", "ManualPipelineModule._partition_layers"],
+        ),
+        Seam(
+            "diffusion_pipe_standin/utils/saver.py",
+            ["utils/saver.py"],
+            ["Saver.__init__", "Saver.save_checkpoint", "Saver.save_model", "Saver.save_root"],
+        ),
+        Seam(
+            "diffusion_pipe_standin/train.py",
+            ["models/base.py"],
+            ["Model.prepare_inputs", "Model.get_loss_fn"],
+            {"Model": ["BasePipeline"]},
+        ),
+    ],
     "SimpleTuner": [
         Seam(
             "test_simpletuner.py",

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from helpers import examples
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from loss_examples import SHAPE, B, example, squared
@@ -661,7 +662,7 @@ def runs(program: Program, start: Values, backward: bool) -> Tensor:
     return scalar
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(PROGRAMS, st.booleans(), st.booleans(), st.booleans())
 @pytest.mark.filterwarnings("ignore:std\\(\\)", "ignore:Converting a tensor with requires_grad")
 def test_random_programs_are_none_or_add_up(program: Program, keep: bool, grad: bool, backward: bool) -> None:
@@ -684,7 +685,7 @@ def test_random_programs_are_none_or_add_up(program: Program, keep: bool, grad: 
         )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(PROGRAMS, st.integers(0, B - 1))
 @pytest.mark.filterwarnings("ignore:std\\(\\)", "ignore:Converting a tensor with requires_grad")
 def test_random_programs_attribute_losses_to_examples(program: Program, changed: int) -> None:
@@ -813,7 +814,7 @@ def chain(names: list[tuple[str, int, int]], start: Values) -> Tensor:
     return values[-1] if values[-1].dim() == 0 else values[-1].mean()
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(sorted(CHAIN)), st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=6),
     st.sampled_from([1, 2, 3]),

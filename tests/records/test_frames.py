@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,7 +89,7 @@ def test_a_frame_that_lacks_a_column_is_named() -> None:
         table_from_records(pd.DataFrame(COLUMNS).drop(columns="caption"))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(st.lists(st.none() | st.text(max_size=5) | st.integers() | st.floats(width=32), min_size=1, max_size=6))
 def test_what_holds_them_does_not_change_names(values: list[Any]) -> None:
     """Texts, numbers and gaps name the same things in a list, a tuple, an array and a column."""

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers import HOSTILE, record, write
+from helpers import HOSTILE, examples, record, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,7 +91,7 @@ def test_ranks_are_apart(tmp_path: Path) -> None:
     assert second.read()["path"].to_pylist() == ["zero"] * 17 + ["one"] * 17
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(sizes=st.lists(st.integers(0, 3), min_size=1, max_size=40), at=st.integers(0, 50))
 def test_compaction_and_truncation_keep_what_they_should(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], at: int

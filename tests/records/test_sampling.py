@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 import pytest
-from helpers import record
+from helpers import examples, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +28,7 @@ def kept(sampler: Sampler, whole: pa.RecordBatch, cuts: list[int]) -> list[str]:
     return [path for piece in pieces for path in sampler(piece)["path"].to_pylist()]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(
     runs=st.lists(st.integers(1, 6), min_size=1, max_size=8),
     cuts=st.lists(st.integers(0, 8), max_size=6),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import record
+from helpers import examples, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from item_reports import printed, save
@@ -47,7 +47,7 @@ def test_two_runs_are_compared_as_they_stand(tmp_path: Path) -> None:
     assert (found.overall.before, found.overall.after, found.overall.n_after) == (2.0, 4.0, 3)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(*[st.lists(st.floats(0.0625, 8, width=16), min_size=1, max_size=12)] * 2)
 def test_a_datasets_z_is_welchs(before: list[float], after: list[float]) -> None:
     """As NumPy computes it; none where a side has one loss, or neither varies."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hard_items import hard_items
-from helpers import assert_same, is_decided, item_rows, plain_items, record, run_statistics, write
+from helpers import assert_same, examples, is_decided, item_rows, plain_items, record, run_statistics, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from summaries import NON_FINITE, ORDINARY, assert_summary, by_dataset, records
@@ -14,7 +14,7 @@ from summaries import NON_FINITE, ORDINARY, assert_summary, by_dataset, records
 from loss_logging.records.log import RecordLog
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(
     rows=records(st.one_of(ORDINARY, ORDINARY, NON_FINITE)),
     block=st.sampled_from([1, 5, 100]),
@@ -86,7 +86,7 @@ def test_losses_that_overflow_have_no_hard(tmp_path: Path, size: float, all_of_t
     assert {item.path[0] for item in numbers.worst_hard(999)} == {"o", "l"}
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.lists(st.sampled_from([0.3, 0.1 + 0.2, 0.1 * 3, 0.30000000000000016]), min_size=8, max_size=40))
 def test_losses_equal_up_to_rounding_rank_nothing(
     tmp_path_factory: pytest.TempPathFactory, losses: list[float]

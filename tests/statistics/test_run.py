@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 from hard_items import hard_items
-from helpers import assert_same, figures, item_rows, plain_edges, record, run_statistics, write
+from helpers import assert_same, examples, figures, item_rows, plain_edges, record, run_statistics, write
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from summaries import NON_FINITE, ORDINARY, records
@@ -22,7 +22,9 @@ from loss_logging.statistics import timestep_bins
 from loss_logging.statistics.run import RunStatistics
 
 
-@settings(deadline=None, max_examples=12, phases=set(Phase) - {Phase.shrink})  # an example takes a quarter of a second
+@settings(
+    deadline=None, max_examples=examples(12), phases=set(Phase) - {Phase.shrink}
+)  # an example takes a quarter of a second
 @given(
     data=st.data(),
     rows=records(st.one_of(ORDINARY, NON_FINITE), max_size=30),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hard_items import hard_items
-from helpers import plain_edges, record, run_statistics, write
+from helpers import examples, plain_edges, record, run_statistics, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ from loss_logging.records.log import RecordLog
 from loss_logging.statistics import timestep_bins
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(
     st.dictionaries(
         st.floats(allow_nan=False, allow_infinity=False, width=16),

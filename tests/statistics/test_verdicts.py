@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import item_rows, record, run_statistics, write
+from helpers import examples, item_rows, record, run_statistics, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -101,7 +101,7 @@ def test_what_is_sure_comes_before_what_is_high(tmp_path: Path) -> None:
     assert ranked[5].score > max(item.score for item in ranked[:5])
 
 
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=examples(5))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_noise_has_no_first_bin(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     """Of captions that help, in datasets of five, hardly any is called wrong: all are judged together."""

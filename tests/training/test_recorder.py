@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from waiting import wait_until
@@ -110,7 +111,7 @@ def test_every_kind_of_figure(recorder: Recorder, kind: str) -> None:
     assert [row["timestep"] for row in rows] == finite + [None] * 6
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(15))
 @given(
     st.lists(
         st.tuples(

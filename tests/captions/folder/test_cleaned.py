@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from captioned_folders import contents, loss_logging
+from captioned_folders import contents
+from command import loss_logging
 
 from loss_logging.captions.folder.cleaned import clean
 from loss_logging.captions.folder.cleaned_files import check_out

@@ -5,7 +5,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from captioned_folders import loss_logging
+from command import loss_logging
 from PIL import Image
 
 from loss_logging.captions.folder.cleaned import clean

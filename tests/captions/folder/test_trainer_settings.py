@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from as_trained import FAILS, KOHYA, SKIP, trained
 from captioned_folders import PNG, write
+from helpers import examples
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -159,7 +160,9 @@ VALUES = st.recursive(
 )
 
 
-@hypothesis_settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    deadline=None, max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(VALUES)
 def test_any_configuration_is_read_or_refused(tmp_path: Path, content: Any) -> None:
     """Whatever a file holds, what comes is settings that can be used, or a sentence."""

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from captioned_folders import PNG, image, loss_logging, read, rules, write
+from captioned_folders import PNG, image, read, rules, write
+from command import loss_logging
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console

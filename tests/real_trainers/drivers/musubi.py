@@ -80,7 +80,7 @@ def main() -> None:
         from loss_logging.integrations.trainers import kohya
 
         config = Path(out) / "losses.toml"
-        config.write_text("[loss_logging]\npaired_fraction = 0.7\n", encoding="utf-8")
+        config.write_text("[loss_logging]\npaired_fraction = 0.7\ntimeouts = {close = 300}\n", encoding="utf-8")
         kohya.main([str(SCRIPT), *arguments, "--loss_logging_config", str(config)])
     else:
         sys.argv = [str(SCRIPT), *arguments]

@@ -1,0 +1,116 @@
+# ruff: noqa: N999, as OneTrainer calls it
+"""Stand-in for OneTrainer's GenericTrainer: its order of calls, around a small model that truly trains."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from modules.modelSetup.mixin.ModelSetupDiffusionLossMixin import ModelSetupDiffusionLossMixin
+from modules.util.TrainProgress import TrainProgress
+
+
+class Setup(ModelSetupDiffusionLossMixin):
+    """Of one model."""
+
+    def predict(
+        self, model: Any, batch: dict[str, Any], config: Any, train_progress: Any, *, deterministic: bool = False
+    ) -> dict[str, Any]:
+        """Noise and timesteps from a generator of its own."""
+        generator = torch.Generator().manual_seed(0 if deterministic else train_progress.global_step)
+        noise = torch.randn(batch["latent_image"].shape, generator=generator)
+        timestep = torch.randint(0, 1000, (len(noise),), generator=generator)
+        share = (timestep / 1000).view(-1, 1, 1, 1)
+        predicted = model.network((1 - share) * batch["latent_image"] + share * noise)
+        return {"loss_type": "target", "predicted": predicted, "target": noise, "timestep": timestep}
+
+    def calculate_loss(self, model: Any, batch: dict[str, Any], data: dict[str, Any], config: Any) -> torch.Tensor:
+        """The scalar."""
+        losses = self._flow_matching_losses if config.flow else self._diffusion_losses
+        return losses(batch=batch, data=data, config=config, train_device=torch.device("cpu")).mean()
+
+
+class Saver:
+    """Writes the weights."""
+
+    def save(
+        self, model: Any, model_type: Any, output_model_format: Any, output_model_destination: str, dtype: Any
+    ) -> None:
+        """As one file."""
+        torch.save(model.network.state_dict(), output_model_destination)
+
+
+class GenericTrainer:
+    """The trainer."""
+
+    def __init__(self, config: Any, callbacks: Any, commands: Any) -> None:
+        self.config = config
+
+    def start(self) -> None:
+        """Load."""
+        torch.manual_seed(0)
+        self.model = SimpleNamespace(network=torch.nn.Conv2d(4, 4, 1), train_progress=TrainProgress())
+        if self.config.continue_from:
+            self.model.network.load_state_dict(torch.load(self.config.continue_from))
+            self.model.train_progress.global_step = self.config.continue_step
+        self.model_setup, self.model_saver = Setup(), Saver()
+
+    def _batches(self, kinds: tuple[str, ...]) -> list[dict[str, Any]]:
+        files = [
+            (concept, path)
+            for concept in self.config.concepts
+            if concept["type"] in kinds
+            for path in sorted(Path(concept["path"]).rglob("*.png"))
+        ]
+        size = self.config.batch_size
+        groups = [files[i : i + size] for i in range(0, len(files) - size + 1, size)]
+        return [
+            {
+                "image_path": [str(path) for _, path in group],
+                "prompt": [path.with_suffix(".txt").read_text() for _, path in group],
+                "concept_type": [concept["type"] for concept, _ in group],
+                "loss_weight": torch.tensor([concept["loss_weight"] for concept, _ in group]),
+                "latent_image": torch.stack([_latents(path.name) for _, path in group]),
+                "latent_mask": torch.full((len(group), 1, 8, 8), 0.5),
+            }
+            for group in groups
+        ]
+
+    def train(self) -> None:
+        """The loop."""
+        config, progress = self.config, self.model.train_progress
+        optimizer = torch.optim.AdamW(self.model.network.parameters(), lr=1e-2)
+        batches, held_out = self._batches(("STANDARD", "PRIOR_PREDICTION")), self._batches(("VALIDATION",))
+        scalars: list[float] = []
+        for i in range(progress.global_step, config.steps):
+            if i and i % config.save_every == 0:
+                path = Path(config.workspace_dir) / f"save-{i}.pt"
+                self.model_saver.save(self.model, None, None, str(path), None)
+            batch = batches[i % len(batches)]
+            data = self.model_setup.predict(self.model, batch, config, progress)
+            loss = self.model_setup.calculate_loss(self.model, batch, data, config)
+            scalars.append(loss.item())
+            (loss / config.gradient_accumulation_steps).backward()
+            if (i + 1) % config.gradient_accumulation_steps == 0:
+                optimizer.step()
+                optimizer.zero_grad()
+            with torch.no_grad():
+                for other in held_out:
+                    data = self.model_setup.predict(self.model, other, config, progress, deterministic=True)
+                    self.model_setup.calculate_loss(self.model, other, data, config)
+            progress.next_step(config.batch_size)
+        Path(config.workspace_dir, "scalars.json").write_text(json.dumps(scalars))
+
+    def end(self) -> None:
+        """The last model."""
+        destination = Path(self.config.workspace_dir) / self.config.output_model_destination
+        self.model_saver.save(self.model, None, None, str(destination), None)
+
+
+def _latents(name: str) -> torch.Tensor:
+    return torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
