@@ -78,7 +78,7 @@ def _evaluate(out: Path, captions: CaptionConfig) -> None:
         "pipeline": str(out / "model"),
         "model": {"library": "demo"},
         "save_root": str(out / "evaluation"),
-        "draws": 8,
+        "draws": 16,
         "batch_size": 256,
         "captions": {"rules": {"disabled": list(captions.rules.disabled)}},
     }
