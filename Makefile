@@ -52,6 +52,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.detection
 	$(BIN)/python -m benchmarks.detection.verdicts
 	$(BIN)/python -m benchmarks.evidence
+	$(BIN)/python -m benchmarks.cleaning
 
 # What surprised us in the libraries and formats that we build on: each installs its own packages, and takes a minute.
 findings:

@@ -18,7 +18,7 @@ import argparse
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.detection.data import Captions, load_digits
+from benchmarks.detection.data import Captions, Flags, load_digits
 from benchmarks.detection.generation import Floats, Ints, Reader, fit, generate, held_out_loss
 from benchmarks.detection.sets import load_set
 from benchmarks.table import Results
@@ -65,7 +65,7 @@ class Case:
     held: Ints
 
     @property
-    def wrong(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def wrong(self) -> Flags:
         """(N,) whether the caption is another than the right one."""
         return np.array([own != right for own, right in zip(self.captions, self.right, strict=True)])
 
@@ -110,15 +110,7 @@ def measure(case: Case, steps: int, seed: int) -> dict[str, Any]:
     by_run = np.array([items[str(row)].verdict == VERDICTS[0] for row in range(len(case.rows))])
     wrong = case.wrong[case.rows]
     right = [case.right[row] for row in case.rows]
-    found["found"] = {
-        "wrong": int(wrong.sum()),
-        FIRST: [int(first.sum()), int((first & wrong).sum())],
-        RUN: [int(by_run.sum()), int((by_run & wrong).sum())],
-        SUGGESTED: [
-            sum(new != own for new, own in zip(suggested, captions, strict=True)),
-            sum(new != own and _same(new, was) for new, own, was in zip(suggested, captions, right, strict=True)),
-        ],
-    }
+    found["found"] = _counts(wrong, first, by_run, zip(suggested, captions, right, strict=True))
     ways = {
         FIRST: (~first, captions),
         RUN: (~by_run, captions),
@@ -136,7 +128,18 @@ def measure(case: Case, steps: int, seed: int) -> dict[str, Any]:
     return found
 
 
-def seen_by_pictures(case: Case) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], list[str]]:
+def _counts(wrong: Flags, first: Flags, by_run: Flags, captions: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
+    """How many were found, and how many of these rightly; of ``captions`` (suggested, own, right)."""
+    changed = [(new, right) for new, own, right in captions if new != own]
+    return {
+        "wrong": int(wrong.sum()),
+        FIRST: [int(first.sum()), int((first & wrong).sum())],
+        RUN: [int(by_run.sum()), int((by_run & wrong).sum())],
+        SUGGESTED: [len(changed), sum(_same(new, right) for new, right in changed)],
+    }
+
+
+def seen_by_pictures(case: Case) -> tuple[Flags, list[str]]:
     """The first bin of ``check-captions --pictures``, (R,) over the rows that are trained on, and their captions with
     the suggestion in place of each of the first bin that has one."""
     from PIL import Image
