@@ -212,11 +212,13 @@ def test_sd_scripts_states_know_where_the_log_is(runs: Path) -> None:
 
 def test_sd_scripts_with_masks_in_a_folder_knows_its_datasets(images: Path, tmp_path: Path) -> None:
     """Where the images are those of a dataset inside of the dataset, each row is of its folder, also from workers."""
-    for workers, method in ((0, "fork"), (1, "spawn")):
-        out = tmp_path / method
-        options = ("--conditioning_data_dir", images, "--masked_loss", "--max_data_loader_n_workers", workers)
-        python(*LAUNCHER, SD_SCRIPTS, *arguments(images, out, *options, "--start_method", method))
-        rows = [row for of_step in by_step(out).values() for row in of_step]
+    masks = ("--conditioning_data_dir", images, "--masked_loss", "--max_train_steps", 4)  # one epoch
+    ways = [("fork", 0), ("spawn", 1)]
+    options = {way: (*masks, "--max_data_loader_n_workers", n, "--start_method", way) for way, n in ways}
+    planned = [(SD_SCRIPTS, arguments(images, tmp_path / way, *given), True) for way, given in options.items()]
+    python("-c", BOTH, repr(planned))
+    for way in options:
+        rows = [row for of_step in by_step(tmp_path / way).values() for row in of_step]
         assert rows
         assert {row["dataset"] for row in rows} == {"10_cats", "5_dogs_reg"}
         assert all(row["dataset"] == Path(row["path"]).parent.name for row in rows)
