@@ -68,9 +68,10 @@ def configure(out: Path, images: Path, options: dict[str, Any]) -> Path:
         concepts.append(concept)
     given = TrainConfig.default_values().to_dict()
     given |= {"workspace_dir": f"{out}/run", "cache_dir": f"{out}/cache", "base_model_name": f"{out}/model"}
-    given |= {"model_type": "STABLE_DIFFUSION_15", "training_method": "LORA", "output_model_destination": "lora.pt"}
+    given |= {"model_type": "STABLE_DIFFUSION_15", "training_method": "LORA"}
     given |= {"output_model_destination": f"{out}/lora.safetensors", "concepts": concepts, "samples": []}
     given |= {"train_device": "cpu", "train_dtype": "FLOAT_32", "epochs": 2, "batch_size": 2, "resolution": "128"}
+    given |= {"output_model_format": "DIFFUSERS_LORA"}
     given |= {"tensorboard": False, "dataloader_threads": 1, "lora_rank": 2, "learning_rate": 1e-3}
     given |= {"save_every": 3, "save_every_unit": "STEP", "sample_after_unit": "NEVER", "backup_after_unit": "NEVER"}
     given["unet"] |= {"weight_dtype": "FLOAT_32"}
