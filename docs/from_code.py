@@ -46,9 +46,12 @@ EXAMPLES: dict[str, Any] = {
     "default_trigger": "ohwx",
     "ignore": ["rule:short dataset:icons"],
     "load": "my_package.pictures:load",
+    "images": "photos",
     "spool": "/scratch/spool",
+    "exclude": "exclude.txt",
     "prefix": "train/losses",
     "device": "cuda:1",
+    "library": "diffusers",
     "engine_options": {"actors": 8},
     "timestep_scale": 1000,
 }

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from loss_logging.reports.artifact import read_report
     from loss_logging.reports.report import LossReport
     from loss_logging.runs.config import TrainConfig
+    from loss_logging.runs.exclusions import Exclusions
     from loss_logging.statistics.aggregate import aggregate_by_dataset
     from loss_logging.statistics.flag import flag_bad_captions
     from loss_logging.trackers.backends import LoggerBackend
     from loss_logging.training.logger import LossLogger
 
 __all__ = [
+    "Exclusions",
     "LoggerBackend",
     "LossLogger",
     "LossReport",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Exclusions": "runs.exclusions",
     "LoggerBackend": "trackers.backends",
     "LossLogger": "training.logger",
     "LossReport": "reports.report",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser import ADVICE, LEFT_OUT, installed_browser
+from demo_run import run_demo
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -29,6 +32,11 @@ os.environ["COMET_OFFLINE_DIRECTORY"] = _trackio_dir.name
 os.environ["OMP_NUM_THREADS"] = "1"  # each worker has a core; two threads of each would wait for one another
 os.environ["NO_COLOR"] = "1"
 os.environ.pop("FORCE_COLOR", None)
+
+# A few inputs of each property, others each time; more of them: -m hypothesis --hypothesis-profile long
+settings.register_profile("short", max_examples=25, deadline=None)
+settings.register_profile("long", max_examples=400, deadline=None)
+settings.load_profile("short")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -78,6 +86,29 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The save_root of a run with three save steps; nobody changes it."""
+    from example_run import write_run
+
+    root = tmp_path_factory.mktemp("run")
+    write_run(root)
+    return root
+
+
+@pytest.fixture
+def copy(example: Path, tmp_path: Path) -> Path:
+    """The example's folder without its pictures, to be damaged."""
+    shutil.copytree(example / "loss_logging", tmp_path / "run" / "loss_logging")
+    return tmp_path / "run"
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder and the output of a short demo with two trackers. Who uses it is in the xdist_group demo."""
+    return run_demo(tmp_path_factory.mktemp("demo") / "a run")
 
 
 @pytest.fixture

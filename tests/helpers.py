@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
+from hypothesis import settings
 
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
@@ -33,6 +34,11 @@ HOSTILE = [
     " ",
 ]
 """Texts that break writers which are not careful."""
+
+
+def examples(most: int) -> int:
+    """So many inputs of a property in an ordinary long run, in proportion with the profile that was chosen."""
+    return max(2, most * settings.default.max_examples // 100)
 
 
 def record(
@@ -208,6 +214,13 @@ def _plain_item(records: list[Mapping[str, Any]], z: list[float | None]) -> dict
         for loss, empty in pairs
         if math.isfinite(empty) and min(loss, empty) >= 0 and loss / 2 + empty / 2 > 0
     ]
+    against = [
+        (one["loss"] - one["loss_rival"]) / (one["loss"] / 2 + one["loss_rival"] / 2)
+        for one in finite
+        if one["caption"].strip() and not one.get("caption_dropped") and one.get("rival") != one["caption"]
+        if one.get("loss_rival") is not None and math.isfinite(one["loss_rival"])
+        if min(one["loss"], one["loss_rival"]) >= 0 and one["loss"] / 2 + one["loss_rival"] / 2 > 0
+    ]
     return {
         "count": len(records),
         "non_finite": len(records) - len(losses),
@@ -221,6 +234,9 @@ def _plain_item(records: list[Mapping[str, Any]], z: list[float | None]) -> dict
         "caption_mismatch": statistics.fmean(mismatch) if mismatch else None,
         "n_paired": len(mismatch),
         "standard_error": statistics.stdev(mismatch) / math.sqrt(len(mismatch)) if len(mismatch) > 1 else None,
+        "rival_mismatch": statistics.fmean(against) if against else None,
+        "n_rival": len(against),
+        "rival_error": statistics.stdev(against) / math.sqrt(len(against)) if len(against) > 1 else None,
         "caption": _last([one for one in records if not one.get("caption_dropped")], "caption") or "",
     }
 

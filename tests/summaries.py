@@ -28,6 +28,8 @@ def records(loss: st.SearchStrategy[float], max_size: int = 60) -> st.SearchStra
             "step": st.integers(0, 17),
             "timestep": st.sampled_from([None, 0.0, 0.12, 0.13, 0.975, 1.0]),
             "loss_empty": st.none() | st.floats(0, 4, width=16),
+            "loss_rival": st.none() | st.floats(0, 4, width=16),
+            "rival": st.sampled_from([None, "one", "other"]),
             "caption_dropped": st.booleans(),
         }
     )

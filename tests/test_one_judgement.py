@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from captions.corpus import CORPUS
 from captions.corpus.datasets import DATASETS
+from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -131,7 +132,7 @@ CAPTIONS = st.sampled_from(
 
 
 @given(captions=st.lists(st.tuples(st.sampled_from(["d", "e"]), CAPTIONS), min_size=1, max_size=12))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_any_captions(captions: list[tuple[str, str]], tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever the captions are."""
     items = [Captioned(dataset, f"{i:02}", caption) for i, (dataset, caption) in enumerate(captions)]

@@ -13,6 +13,7 @@ import loss_logging
 from loss_logging.evaluation.config import EvaluateConfig
 
 PUBLIC = {
+    "Exclusions",
     "LoggerBackend",
     "LossLogger",
     "LossReport",

@@ -130,3 +130,9 @@ def _whole_payloads(path: Path) -> list[bytes]:
     except AssertionError:  # it ends within a record
         pass
     return payloads
+
+
+def finished(run: Any) -> OfflineRun:
+    folder = run.dir
+    run.finish()
+    return OfflineRun(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -13,9 +14,10 @@ from loss_logging.cli.demo.data import TEMPLATES, WORDS
 
 __all__ = ["Captions", "Digits", "load_digits"]
 
-Captions: TypeAlias = Literal["digit", "one word", "unique"]
+Captions: TypeAlias = Literal["digit", "one word", "unique", "tags"]
 """What captions say, and wrong ones: the digit, or another; digit, stroke and place, or one of these another; the
-digit, or another, among words that make nearly every caption the only one of its kind."""
+digit, or another, among words that make nearly every caption the only one of its kind; digit, stroke and place as tags,
+or those of an image of another digit."""
 Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 STROKES = ("thin", "medium", "thick")
@@ -28,7 +30,8 @@ DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sun
 @dataclass(frozen=True)
 class Digits:
     """N captioned images. ``images``: (N, 64) in [-1, 1]; ``labels``: the digit that each caption names, wrong or not;
-    ``wrong`` and ``noisy``: (N,), True where a fault was planted; ``word``: (N,) which word is wrong, "" for none."""
+    ``wrong`` and ``noisy``: (N,), True where a fault was planted; ``word``: (N,) which word is wrong, "" for none;
+    ``right``: the captions without a fault; ``shown``: (N, 3) digit, stroke and place, as the image shows them."""
 
     paths: list[str]
     captions: list[str]
@@ -37,16 +40,19 @@ class Digits:
     wrong: Flags
     noisy: Flags
     word: np.ndarray[Any, np.dtype[np.str_]]
+    right: list[str]
+    shown: np.ndarray[Any, np.dtype[np.int64]]
 
 
-def load_digits(captions: Captions, *, noisy: bool, seed: int, items: int | None = None) -> Digits:
-    """scikit-learn's 1,797 digits, 10% with a wrong caption and, of the others, as many with noise over the image.
+def load_digits(captions: Captions, *, noisy: bool, seed: int, items: int | None = None, share: float = 0.1) -> Digits:
+    """scikit-learn's 1,797 digits, some with a wrong caption and, of the others, as many with noise over the image.
 
     Args:
         captions: what captions say.
         noisy: add normal noise of standard deviation 1 to as many images as there are wrong captions.
         seed: another seed plants other faults.
         items: take the first ones only.
+        share: of the captions that are wrong, from 0 to 0.5.
     """
     from sklearn import datasets
 
@@ -54,7 +60,7 @@ def load_digits(captions: Captions, *, noisy: bool, seed: int, items: int | None
     images = (source.images[:items] / 8 - 1).astype(np.float32)
     true = np.stack([source.target[:items], _third(images.sum((1, 2))), _third(_column_of_weight(images))], axis=1)
     rng = np.random.default_rng(seed)
-    count = len(images) // 10
+    count = int(len(images) * share)
     order = rng.permutation(len(images))
     wrong, noise = (np.isin(np.arange(len(images)), part) for part in (order[:count], order[count : 2 * count]))
     if noisy:
@@ -65,6 +71,9 @@ def load_digits(captions: Captions, *, noisy: bool, seed: int, items: int | None
         kinds = 10 if place == 0 else 3
         said[item, place] = (said[item, place] + rng.integers(1, kinds)) % kinds
         word[item] = ("digit", "stroke", "place")[place]
+        if captions == "tags":
+            said[item] = true[rng.choice(np.flatnonzero(true[:, 0] != true[item, 0]))]
+    without = deepcopy(rng)  # what chance decides of a caption, it decides of its right form too
     return Digits(
         paths=[f"{item:04d}.png" for item in range(len(images))],
         captions=[_caption(captions, *row, rng) for row in said.tolist()],
@@ -73,6 +82,8 @@ def load_digits(captions: Captions, *, noisy: bool, seed: int, items: int | None
         wrong=wrong,
         noisy=noise & noisy,
         word=word,
+        right=[_caption(captions, *row, without) for row in true.tolist()],
+        shown=true,
     )
 
 
@@ -90,5 +101,7 @@ def _caption(captions: Captions, digit: int, stroke: int, place: int, rng: np.ra
         return str(rng.choice(TEMPLATES)).format(word=WORDS[digit], digit=digit)
     if captions == "one word":
         return f"a {STROKES[stroke]} handwritten {WORDS[digit]}, {PLACES[place]} on the page"
+    if captions == "tags":
+        return f"{WORDS[digit]}, {STROKES[stroke]}, {PLACES[place]}"
     name, tool, day = rng.choice(NAMES), rng.choice(TOOLS), rng.choice(DAYS)
     return f"{WORDS[digit]}, number {rng.integers(100)} that {name} wrote with {tool} on {day}"

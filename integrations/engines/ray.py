@@ -21,7 +21,7 @@ from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evaluation.computation import Computation
 from loss_logging.evaluation.image_batches import ImageRow, about_unopened
 from loss_logging.evaluation.journal import Journal
-from loss_logging.evaluation.local_engine import progress_bar
+from loss_logging.evaluation.local_engine import evaluation_bar
 from loss_logging.evaluation.ray_config import RayConfig
 from loss_logging.evaluation.selection import Item, Selection
 from loss_logging.integrations.engines.ray_images import image_rows, shard_rows
@@ -96,7 +96,11 @@ class RayEngine:
                 "as ray.data.read_parquet(...) gives"
             )
         pass_ = _Pass(journal)
-        with connected(self._config), progress_bar(journal.finished_items(computation.draws), progress) as bar, journal:
+        with (
+            connected(self._config),
+            evaluation_bar(journal.finished_items(computation.draws), progress) as bar,
+            journal,
+        ):
             rows = self._rows(dataset, selection)
             skip, only = _sorted(_finished_keys(journal)), None
             while True:

@@ -11,6 +11,7 @@ from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
 from loss_logging.integrations.loggers.wandb import WandbBackend
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.exclusions import Exclusions
 from loss_logging.trackers.backends import LoggerBackend
 from loss_logging.training.logger import LossLogger
 
@@ -23,6 +24,10 @@ class LossTracker(GeneralTracker):  # type: ignore[misc, unused-ignore]
     ``accelerator.end_training()`` closes it. What is given to ``accelerator.log`` is left to the other trackers. Each
     process has its own, and rank 0 reports on all of them; ``get_tracker("loss_logging", unwrap=True)`` is the same
     LossLogger on the main process, and nothing on the others.
+
+    Attributes:
+        exclusions: which items are to be left out of the training; ``exclusions.subset(dataset, paths)`` is the dataset
+            without them, before ``accelerator.prepare``.
     """
 
     name = "loss_logging"
@@ -31,12 +36,14 @@ class LossTracker(GeneralTracker):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
+        self.exclusions = Exclusions(config)
         self._config = config
         self._losses: LossLogger | None = None
 
     def start(self) -> None:
         """Make the LossLogger, now that the processes know of each other."""
         self._losses = LossLogger(self._config)
+        self._losses.exclusions = self.exclusions
 
     @property
     def tracker(self) -> LossLogger:

@@ -53,5 +53,7 @@ def _device(name: str | None) -> Any:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
-        raise ConfigError(f'$.device: {name!r} cannot be used here ({reason}); leave it out, or use "cpu"') from error
+        raise ConfigError(
+            f'$.model.device: {name!r} cannot be used here ({reason}); leave it out, or use "cpu"'
+        ) from error
     return torch.device(name)

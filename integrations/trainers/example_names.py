@@ -10,6 +10,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.records.columns import as_text
+from loss_logging.runs.exclusions import Exclusions
 
 __all__ = ["KEY", "Batch", "Collator", "Name", "Names", "Span", "named"]
 
@@ -40,6 +41,8 @@ class _Item(NamedTuple):
     names: list[Name]
     lengths: list[int] | None
     problem: str
+    left_out: tuple[Name, ...] = ()
+    """Those that the stream has left out since the item before."""
 
 
 class Batch:
@@ -51,12 +54,14 @@ class Batch:
         spans: where each lies, in a batch that has not one row for each; None where it has.
         paired: whether there are two rows for each example.
         problem: why the examples of the batch are not known, or "".
+        left_out: those that the stream has left out on the way here.
     """
 
     def __init__(self, features: Sequence[Any], items: Sequence[_Item | None], batch: Mapping[str, Any]) -> None:
         known = [item for item in items if item is not None]
         self.names = [name for item in known for name in item.names]
         self.items = len(items)
+        self.left_out = [name for item in known for name in item.left_out]
         self.problem = next((item.problem for item in known if item.problem), "")
         self.spans: list[Span] | None = None
         self.paired = False
@@ -96,12 +101,16 @@ def _lengths(features: Sequence[Any], items: Sequence[_Item]) -> list[int]:
 
 
 class Names(NamedTuple):
-    """The columns that name an example; where one is None, it is called by its number, "train" and its tokens' text."""
+    """The columns that name an example; where one is None, it is called by its number, "train" and its tokens' text.
+
+    ``numbers`` are those of the examples of a dataset that some were left out of; None where none were.
+    """
 
     path: str | None
     dataset: str | None
     caption: str | None
     tokenizer: Any
+    numbers: Sequence[int] | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -143,6 +152,15 @@ class Names(NamedTuple):
         ]
         return _Item(names, lengths, "")
 
+    def of_table(self, dataset: Any) -> tuple[Sequence[object], Sequence[object] | str] | None:
+        """The paths and datasets of all items, as far as that takes no look at an item: from columns, or by number."""
+        needed = [column for column in self[:2] if column is not None]
+        if not hasattr(dataset, "__len__") or not set(needed) <= set(getattr(dataset, "column_names", None) or ()):
+            return None
+        table = dataset.with_format(None) if needed else None  # a transform is for items
+        paths = range(len(dataset)) if self.path is None or table is None else list(table[self.path])
+        return paths, "train" if self.dataset is None or table is None else list(table[self.dataset])
+
     def _caption(self, item: Mapping[str, Any], tokens: Any) -> str:
         if self.caption is not None:
             return as_text(item[self.caption])
@@ -168,10 +186,16 @@ def _documents(item: Mapping[str, Any]) -> list[int] | None:
 # --- datasets -----------------------------------------------------------------------------------------------------
 
 
-def named(dataset: Any, names: Names) -> Any:
-    """A dataset that offers what this one does, so that it is read in the same way and order."""
+def named(dataset: Any, names: Names, exclusions: Exclusions) -> Any:
+    """A dataset that offers what this one does, so that it is read in the same way and order.
+
+    Args:
+        dataset: of a Trainer.
+        names: of its items.
+        exclusions: what a stream leaves out; other datasets are without it.
+    """
     if isinstance(dataset, IterableDataset):
-        return (_SizedStream if hasattr(dataset, "__len__") else _NamedStream)(dataset, names)
+        return (_SizedStream if hasattr(dataset, "__len__") else _NamedStream)(dataset, names, exclusions)
     return (_NamedBatches if hasattr(dataset, "__getitems__") else _NamedItems)(dataset, names)
 
 
@@ -193,7 +217,10 @@ class _NamedItems(_Named):
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> Any:
-        return self._names.add(self._dataset[index], index)
+        return self._names.add(self._dataset[index], self._number(index))
+
+    def _number(self, index: int) -> int:
+        return index if self._names.numbers is None else self._names.numbers[index]
 
 
 class _NamedBatches(_NamedItems):
@@ -201,17 +228,31 @@ class _NamedBatches(_NamedItems):
 
     def __getitems__(self, indices: list[int]) -> list[Any]:
         items = self._dataset.__getitems__(indices)
-        return [self._names.add(item, index) for item, index in zip(items, indices, strict=True)]
+        return [self._names.add(item, self._number(index)) for item, index in zip(items, indices, strict=True)]
 
 
 class _NamedStream(_Named, IterableDataset[Any]):
-    """A dataset without numbers whose items carry their names: they are counted, in each worker."""
+    """A dataset without numbers whose items carry their names: they are counted, in each worker. Those that are
+    excluded are left out, and told of by the item after them: a worker cannot tell in another way."""
+
+    def __init__(self, dataset: Any, names: Names, exclusions: Exclusions) -> None:
+        super().__init__(dataset, names)
+        self._exclusions = exclusions
 
     def __iter__(self) -> Iterator[Any]:
         worker = get_worker_info()
         prefix = "" if worker is None or worker.num_workers == 1 else f"{worker.id}/"
+        left_out: list[Name] = []
         for index, item in enumerate(self._dataset):
-            yield self._names.add(item, f"{prefix}{index}")
+            named = self._names.add(item, f"{prefix}{index}")
+            own: _Item | None = named[KEY] if named is not item else None
+            if own is None:
+                yield named
+            elif own.names and all(self._exclusions.excludes(name.path) for name in own.names):
+                left_out += own.names
+            else:
+                yield {**named, KEY: own._replace(left_out=tuple(left_out))}
+                left_out.clear()
 
 
 class _SizedStream(_NamedStream):

@@ -10,12 +10,15 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.integrations.trainers.kohya_exclusions import musubi_without, sd_scripts_without
 from loss_logging.integrations.trainers.kohya_items import name_musubi, name_sd_scripts
 from loss_logging.integrations.trainers.launcher import launch
+from loss_logging.runs.exclusions import Exclusions
 from loss_logging.support.warn import LOGGER
 
 __all__ = ["main"]
@@ -44,7 +47,10 @@ _TRAINERS = ("__main__", "train_network", "musubi_tuner.training.trainer_base", 
 _NEEDED = {
     _SD_SCRIPTS: (
         ("NetworkTrainer", ("train", "process_batch", "post_process_loss")),
-        ("library.train_util", ("BaseDataset", "DatasetGroup", "collator_class", "conditional_loss")),
+        (
+            "library.train_util",
+            ("BaseDataset", "DreamBoothDataset", "DatasetGroup", "glob_images", "collator_class", "conditional_loss"),
+        ),
         ("library.custom_train_functions", ("apply_masked_loss",)),
     ),
     _MUSUBI: (
@@ -63,7 +69,7 @@ def _wrap(main: ModuleType, section: Mapping[str, Any]) -> None:
         else:
             _wrap_musubi(seams, section)
     except LossLoggingError as error:
-        LOGGER.error("%s: %s. No losses are logged; training goes on.", main.__file__, error)
+        LOGGER.error("%s: %s. No losses are logged, and nothing is left out; training goes on.", main.__file__, error)
 
 
 def _find() -> _Seams:
@@ -106,17 +112,23 @@ def _wrap_sd_scripts(seams: _Seams, section: Mapping[str, Any]) -> None:
             trainer, run, train_util, functions.apply_masked_loss, lambda: int(collators[-1].current_step.value)
         )
 
-    _wrap_train(seams.trainer, section, see)
+    _wrap_train(seams.trainer, section, see, functools.partial(sd_scripts_without, train_util))
 
 
 def _wrap_musubi(seams: _Seams, section: Mapping[str, Any]) -> None:
     from loss_logging.integrations.trainers.kohya_seams import see_musubi
 
-    name_musubi(seams.modules[_MUSUBI[0]])
-    _wrap_train(seams.trainer, section, see_musubi)
+    module = seams.modules[_MUSUBI[0]]
+    name_musubi(module)
+    _wrap_train(seams.trainer, section, see_musubi, functools.partial(musubi_without, module))
 
 
-def _wrap_train(kind: Any, section: Mapping[str, Any], see: Callable[[Any, Any], None]) -> None:
+def _wrap_train(
+    kind: Any,
+    section: Mapping[str, Any],
+    see: Callable[[Any, Any], None],
+    without: Callable[[Exclusions], AbstractContextManager[None]],
+) -> None:
     # Not at the top: they import torch, which the script may want to prepare for.
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
@@ -128,6 +140,8 @@ def _wrap_train(kind: Any, section: Mapping[str, Any], see: Callable[[Any, Any],
     @functools.wraps(train)
     def logged(self: Any, args: Any) -> Any:
         run, steps = Run(section, args), 0
+        exclusions = run.exclude(*run.place)
+        left_out = nullcontext() if exclusions is None else without(exclusions)
 
         def step_ended(*_: Any) -> None:
             nonlocal steps
@@ -138,11 +152,13 @@ def _wrap_train(kind: Any, section: Mapping[str, Any], see: Callable[[Any, Any],
             see(self, run)
         except LossLoggingError as error:
             LOGGER.error("%s. No losses are logged; training goes on.", error)
-            return train(self, args)
+            with left_out:
+                return train(self, args)
         runs.append(run)
         hook = register_optimizer_step_post_hook(step_ended)
         try:
-            return train(self, args)
+            with left_out:
+                return train(self, args)
         finally:
             hook.remove()
             run.close()

@@ -16,7 +16,16 @@ from typing import Any, NamedTuple, cast
 
 from loss_logging.support.warn import warn_once
 
-__all__ = ["KEY", "Source", "name_musubi", "name_sd_scripts", "names_of"]
+__all__ = [
+    "KEY",
+    "Source",
+    "musubi_files",
+    "musubi_subsets",
+    "name_musubi",
+    "name_sd_scripts",
+    "names_of",
+    "sd_subsets",
+]
 
 KEY = "loss_logging"
 """Where a batch has its names: a mapping of ``paths``, ``datasets``, ``captions``, ``is_reg``, ``caption_dropped``."""
@@ -61,15 +70,15 @@ def _without_ending(path: PurePath) -> PurePath:
 
 def name_sd_scripts(train_util: Any) -> None:
     """Have the batches of sd-scripts carry their names: ``library.train_util``, in this process and in workers."""
-    _name_subsets(train_util.DatasetGroup, functools.partial(_sd_subsets, train_util.BaseDataset))
+    _name_subsets(train_util.DatasetGroup, functools.partial(sd_subsets, train_util.BaseDataset))
     _name_batches(train_util.BaseDataset, _sd_names, name_sd_scripts)
 
 
-def _sd_subsets(kind: type, dataset: Any) -> list[tuple[Any, Source]]:
+def sd_subsets(kind: type, dataset: Any) -> list[tuple[Any, Source]]:
     """Of a dataset and of one inside of it: where masks are in a folder, that has the images, and its own subsets."""
     inner = [value for value in vars(dataset).values() if isinstance(value, kind)]
     own = [(subset, _sd_source(dataset, subset)) for subset in getattr(dataset, "subsets", ())]
-    return own + [pair for one in inner for pair in _sd_subsets(kind, one)]
+    return own + [pair for one in inner for pair in sd_subsets(kind, one)]
 
 
 def _sd_source(dataset: Any, subset: Any) -> Source:
@@ -103,12 +112,17 @@ def _sd_name(dataset: Any, subset: Any) -> str:
 
 def name_musubi(module: Any) -> None:
     """The same for musubi-tuner: ``musubi_tuner.dataset.image_video_dataset``."""
-    _name_subsets(module.DatasetGroup, lambda dataset: [(dataset, _musubi_source(dataset))])
+    _name_subsets(module.DatasetGroup, musubi_subsets)
     for kind in (module.ImageDataset, module.VideoDataset):
         _name_batches(kind, _musubi_names, name_musubi)
 
 
 _MUSUBI_SOURCES = ("image_directory", "video_directory", "image_jsonl_file", "video_jsonl_file", "cache_directory")
+
+
+def musubi_subsets(dataset: Any) -> list[tuple[Any, Source]]:
+    """A dataset, which is all of its subsets."""
+    return [(dataset, _musubi_source(dataset))]
 
 
 def _musubi_source(dataset: Any) -> Source:
@@ -137,12 +151,20 @@ def _musubi_file(dataset: Any, key: str) -> tuple[str, str]:
     if files is None:
         files = dataset.loss_logging_files = {}
         source = dataset.datasource
-        paths = _musubi_paths(source)
-        files.update((os.path.splitext(os.path.basename(path))[0], i) for i, path in enumerate(paths))  # noqa: PTH119, PTH122
+        files.update((_stem(path), i) for i, path in enumerate(_musubi_paths(source)))
     place = files.get(key)
     if isinstance(place, int):  # captions are read when they are needed: there may be very many
         files[key] = place = tuple(map(str, dataset.datasource.get_caption(place)))
     return place or (key, "")
+
+
+def musubi_files(dataset: Any) -> dict[str, str]:
+    """The file that the caches of each name were made of."""
+    return {_stem(path): path for path in _musubi_paths(dataset.datasource)}
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122
 
 
 def _musubi_paths(source: Any) -> list[str]:

@@ -45,6 +45,11 @@ class Run(SeamRun):
         self._step = 0
 
     @property
+    def place(self) -> tuple[str, str]:
+        """The trainer's names for its output and its folder."""
+        return self._args.output_name or "last", self._args.output_dir
+
+    @property
     def step(self) -> int:
         """The number of the last batch in the log; 0 before the first."""
         return self._step
@@ -136,7 +141,7 @@ class Run(SeamRun):
         return losses
 
     def _begin(self, done: int, accelerator: Any, network: Any) -> LossLogger:
-        losses = self.logger(accelerate_loggers(accelerator), self._args.output_name or "last", self._args.output_dir)
+        losses = self.logger(accelerate_loggers(accelerator), *self.place)
         # A trainer that resumes mostly counts from 0 again; the log does not.
         known = (getattr(self._args, "initial_step", None), self._resumed, done)
         position = next(step for step in known if step is not None)

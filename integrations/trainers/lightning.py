@@ -12,6 +12,7 @@ from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.records.capture import capture_per_example_loss
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.exclusions import Exclusions
 from loss_logging.training.logger import LossLogger
 
 __all__ = ["LossLoggingCallback"]
@@ -32,9 +33,14 @@ class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
         identify: from a batch to ``paths``, ``captions`` and, if there are several, ``datasets``, as
             ``LossLogger.log_batch`` takes them; ``timesteps`` and other things that it takes may be there too. By
             default a batch is a mapping with keys of these names, or "path", "caption" (or "text") and "dataset".
+
+    Attributes:
+        exclusions: which items are to be left out of the training; ``exclusions.subset(dataset, paths)`` is the dataset
+            without them, for a DataLoader.
     """
 
     def __init__(self, config: TrainConfig, identify: Callable[[Any], Mapping[str, Any]] | None = None) -> None:
+        self.exclusions = Exclusions(config)
         self._config = config
         self._losses: LossLogger | None = None
         self._identify = identify or _by_key
@@ -45,6 +51,7 @@ class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Put the capture around ``training_step``, and resume the log where a checkpoint was loaded."""
         self._losses = LossLogger(self._config)  # not before the ranks know of each other
+        self._losses.exclusions = self.exclusions
         if trainer.global_step > 0:
             self._losses.resume(trainer.global_step)
         step = pl_module.training_step

@@ -11,6 +11,7 @@ from loss_logging.integrations.trainers.paired import PairedForwards
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.records.per_example import per_example_loss
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.exclusions import Exclusions
 from loss_logging.trackers.backends import LoggerBackend
 from loss_logging.training.logger import LossLogger
 
@@ -33,6 +34,7 @@ class SeamRun(ABC):
         self.watch = watch
         self.losses: LossLogger | None = None
         self.pairs = PairedForwards(watch.trainer)
+        self.exclusions: Exclusions | None = None
         self.off = False
 
     def begin(self, make: Callable[[], LossLogger]) -> None:
@@ -63,6 +65,22 @@ class SeamRun(ABC):
         except Exception as error:  # noqa: BLE001, whatever the reason, the user's training is worth more
             self.watch.missed(f"{type(error).__name__}: {error}")
 
+    def exclude(self, job_name: str, save_root: str) -> Exclusions | None:
+        """What the trainer is to leave out, before it lists its images.
+
+        Returns:
+            None where the configuration is impossible, which is said when the first batch is to be logged.
+
+        Raises:
+            ConfigError: there is no list ``exclude``.
+        """
+        try:
+            config = self._config(job_name, save_root)
+        except LossLoggingError:
+            return None
+        self.exclusions = Exclusions(config)
+        return self.exclusions
+
     def logger(self, loggers: Sequence[LoggerBackend], job_name: str, save_root: str) -> LossLogger:
         """A LossLogger as the section says, and the trainer where that says nothing.
 
@@ -74,16 +92,17 @@ class SeamRun(ABC):
         Raises:
             LossLoggingError: the section is missing, off or impossible.
         """
+        losses = LossLogger(self._config(job_name, save_root, loggers=loggers))
+        losses.exclusions = self.exclusions or losses.exclusions
+        return losses
+
+    def _config(self, job_name: str, save_root: str, **defaults: Any) -> TrainConfig:
         config = TrainConfig.from_section(
-            self._section,
-            job_name=job_name,
-            save_root=save_root,
-            loggers=loggers,
-            timestep_scale=1000,
+            self._section, job_name=job_name, save_root=save_root, timestep_scale=1000, **defaults
         )
         if config is None:
             raise LossLoggingError("the configuration has no section loss_logging, or it is off")
-        return LossLogger(config)
+        return config
 
     @property
     @abstractmethod

@@ -19,6 +19,7 @@ from loss_logging.integrations.trainers.token_losses import Losses, ModelLosses,
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.records.capture import CapturedLosses, capture_per_example_loss
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.exclusions import Exclusions, rows_of
 from loss_logging.support.warn import LOGGER
 from loss_logging.training.logger import LossLogger
 
@@ -52,6 +53,10 @@ def log_losses(
     Examples that lie in one row, without padding, are told apart, and so are the documents that an item was packed of:
     they are named by the item and their place in it, such as "7/0".
 
+    What is excluded is not trained on: the Trainer's dataset is one without it, or a stream that leaves it out. Of a
+    dataset whose items alone know their ``path``, make that yourself before ``train()``:
+    ``trainer.train_dataset = losses.exclusions.subset(trainer.train_dataset, paths)``.
+
     A report is made at each of the Trainer's saves and at the end; a training that is resumed from a checkpoint resumes
     the log.
 
@@ -70,6 +75,7 @@ def log_losses(
 
     Raises:
         LossLoggingError: this version of transformers is unknown, or a column is missing from the dataset.
+        ConfigError: there is no list ``exclude``, or everything is excluded.
     """
     if trainer.train_dataset is None:
         raise LossLoggingError("the Trainer has no train_dataset; give it one before log_losses")
@@ -78,7 +84,8 @@ def log_losses(
     _check_columns(trainer.train_dataset, names)
     losses = LossLogger(_default_config(trainer.args) if config is None else config)
     watch = Watch("transformers.Trainer", "give log_losses(per_example=...), from outputs and inputs to (B,) losses")
-    _keep_names(trainer, names)
+    names = _leave_out(trainer, names, losses.exclusions)
+    _keep_names(trainer, names, losses.exclusions)
     _see_losses(trainer, losses, per_example, watch)
     trainer.add_callback(_Callback(losses, watch))
     return losses
@@ -101,6 +108,20 @@ def _check_columns(dataset: Any, names: Names) -> None:
         names.check(columns)
 
 
+def _leave_out(trainer: Any, names: Names, exclusions: Exclusions) -> Names:
+    """Give the Trainer a dataset without what is excluded, as far as that is known; returns the names of its items."""
+    dataset = trainer.train_dataset
+    if isinstance(dataset, IterableDataset):
+        exclusions.await_stream()
+        return names
+    known = names.of_table(dataset)
+    if known is None:
+        return names
+    kept = exclusions.kept(*known)
+    trainer.train_dataset = rows_of(dataset, kept)
+    return names if trainer.train_dataset is dataset else names._replace(numbers=kept)
+
+
 def _require_own_batches(trainer: Any) -> None:
     """Where rank 0 loads for all, accelerate sends tensors and nothing else."""
     dispatch = trainer.accelerator.dispatch_batches
@@ -113,7 +134,7 @@ def _require_own_batches(trainer: Any) -> None:
         )
 
 
-def _keep_names(trainer: Any, names: Names) -> None:
+def _keep_names(trainer: Any, names: Names, exclusions: Exclusions) -> None:
     """Have each item carry its names through the loader, past the removal of columns that the model does not take.
 
     The Trainer's dataset and collator are replaced while it makes the loader, and are its own again afterwards.
@@ -127,17 +148,17 @@ def _keep_names(trainer: Any, names: Names) -> None:
 
     @functools.wraps(make)
     def get_train_dataloader() -> Any:
-        with _naming(trainer, names):
+        with _naming(trainer, names, exclusions):
             return make()
 
     trainer.get_train_dataloader = get_train_dataloader
 
 
 @contextmanager
-def _naming(trainer: Any, names: Names) -> Iterator[None]:
+def _naming(trainer: Any, names: Names, exclusions: Exclusions) -> Iterator[None]:
     plain, sampler = trainer.train_dataset, getattr(trainer, "_get_train_sampler", None)
     trained, with_names = _without_unused(trainer, plain, names)
-    replaced = {"train_dataset": named(with_names, names), "data_collator": Collator(trainer.data_collator)}
+    replaced = {"train_dataset": named(with_names, names, exclusions), "data_collator": Collator(trainer.data_collator)}
     if trainer.args.remove_unused_columns:
         trainer._set_signature_columns_if_needed()
         replaced["_signature_columns"] = [*trainer._signature_columns, KEY]
@@ -197,6 +218,8 @@ def _see_losses(trainer: Any, losses: LossLogger, per_example: _PerExample | Non
         if batch is None or not model.training:
             return compute(model, inputs, *args, **kwargs)
         step = trainer.state.global_step + 1
+        for name in batch.left_out:
+            losses.exclusions.leave_out(name.path, name.dataset)
         if reason := batch.problem or find.given_up:
             watch.missed(reason, step, batch.items)
             return compute(model, inputs, *args, **kwargs)

@@ -21,7 +21,7 @@ from loss_logging.captions.style import StyleGuess
 from loss_logging.captions.text_store import TextStore
 from loss_logging.captions.verdict import Verdict, flagged_caption, flagged_order, without_accepted
 
-__all__ = ["CheckedCaptions", "CheckedDataset", "DatasetChecker"]
+__all__ = ["CheckedCaptions", "DatasetChecker"]
 
 _SAMPLE = 500  # captions of a dataset, after which it is guessed what they are, so that few have to wait
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
@@ -128,7 +129,7 @@ class DecisionFile:
             return
         decisions: dict[str, Decision] = {}
         decode = msgspec.json.Decoder(Decision).decode
-        for number, line in enumerate(self.path.read_bytes().splitlines(), 1):
+        for number, line in enumerate(self.path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines(), 1):
             if not line.strip():
                 continue
             try:

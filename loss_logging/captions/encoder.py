@@ -20,7 +20,7 @@ from loss_logging.support.names import load
 if TYPE_CHECKING:
     from loss_logging.captions.config import CaptionConfig
 
-__all__ = ["MODEL_TOKENS", "TextEncoder", "Tokenizer"]
+__all__ = ["TextEncoder", "Tokenizer"]
 
 Tokenizer = Callable[[str], "int | Sized"]
 """Gives the tokens of a text, or their number, without those that mark its start and end."""

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["MOST_VARIANTS", "TRAINERS", "Lines", "Trainer", "TrainerName", "Without"]
+__all__ = ["TRAINERS", "Lines", "Trainer", "TrainerName", "Without"]
 
 TrainerName = Literal["kohya", "musubi", "ai-toolkit", "onetrainer", "diffusion-pipe", "simpletuner", "diffusers"]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -19,9 +18,12 @@ from loss_logging.captions.folder.read import read_captioned_folder
 from loss_logging.captions.folder.trainer_settings import trainer_settings
 from loss_logging.captions.folder.webdataset import ArchivedImage, find_shards, read_shard
 from loss_logging.errors import ConfigError, LossLoggingError
+from loss_logging.evaluation.again import Only
+from loss_logging.evaluation.draw import Draw
 from loss_logging.evaluation.engines import LOCAL, check_engine_name, make_engine
-from loss_logging.evaluation.evaluate import Draw, evaluate_dataset
-from loss_logging.evaluation.image_batches import ImageBatches, image_row, open_rows
+from loss_logging.evaluation.evaluate import evaluate_dataset
+from loss_logging.evaluation.image_batches import ImageBatches, image_row
+from loss_logging.evaluation.pipelines import ModelConfig, PipelineOnImages
 from loss_logging.records.record import SampleRecord
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig, check_job_name, check_save_root
@@ -47,16 +49,9 @@ Data: TypeAlias = Annotated[
     ),
 ]
 Pipeline: TypeAlias = Annotated[str, Meta(min_length=1, description="the path of a folder with a diffusers pipeline")]
-Device: TypeAlias = Annotated[str, Meta(min_length=1, description='a device, such as "cuda", "cuda:1", "mps" or "cpu"')]
-Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 Step: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a whole number, 0 or more")]
-Positive: TypeAlias = Annotated[float, Meta(gt=0, le=1e9, description="a number above 0")]
-Guidance: TypeAlias = Annotated[float, Meta(ge=0, le=1e9, description="a number, 0 or more")]
 
 _TOLD: tuple[ProblemKind, ...] = ("left_out", "unknown_suffix", "not_understood")  # images that are not evaluated
-
-# By name: the core imports no integration.
-_LOADER = "loss_logging.integrations.trainers.diffusers_folder"
 
 
 class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
@@ -78,12 +73,7 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
         max_samples: evaluate at most so many images, the first ones that open; None for all.
         seed: decides noise, timesteps and which images are taken.
         batch_size: images at a time.
-        resolution: side of the square that each image is scaled and cropped to, in pixels; the pipeline's own if None.
-        device: what to compute on; a GPU where there is one if None.
-        dtype: precision of the model; bfloat16 on a GPU and float32 elsewhere if None. The VAE is in float32.
-        snr_gamma: keep the min-SNR weight for this gamma as a component; no such weight if None.
-        guidance_scale: what a model distilled for guidance (Flux) is told.
-        max_sequence_length: tokens that T5 and language models see of a caption; the pipeline's own if None.
+        model: how the pipeline computes, a mapping with keys of `ModelConfig`, such as ``resolution`` and ``device``.
         engine: ``"local"`` computes in this process; another name is that of an installed engine, such as ``"ray"``.
         engine_options: a mapping of the engine's own options, for Ray the keys of a `RayConfig`; its batch_size is the
             one above by default.
@@ -113,16 +103,14 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
     max_samples: Count | None = None
     seed: Seed = 0
     batch_size: Count = 4
-    resolution: Count | None = None
-    device: Device | None = None
-    dtype: Precision | None = None
-    snr_gamma: Positive | None = None
-    guidance_scale: Guidance = 3.5
-    max_sequence_length: Count | None = None
+    model: ModelConfig = msgspec.field(default_factory=ModelConfig)
     engine: str = "local"
     engine_options: dict[str, Any] = msgspec.field(default_factory=dict)
 
-    _old_keys: ClassVar[Mapping[str, str]] = {"ray": "engine_options"}
+    _old_keys: ClassVar[Mapping[str, str]] = {
+        "ray": "engine_options",
+        **{key: f"model.{key}" for key in ModelConfig.__struct_fields__ if key != "library"},
+    }
 
     @classmethod
     def _checks(cls) -> Mapping[str, Check]:
@@ -130,6 +118,7 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
             "job_name": check_job_name,
             "save_root": check_save_root,
             "captions": check_section,
+            "model": check_section,
             "engine": check_engine_name,
             "engine_options": _check_options,
         }
@@ -138,17 +127,19 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
     top_k: Count = 10
 
 
-def run_evaluation(config: EvaluateConfig, progress: bool = True) -> LossReport:
+def run_evaluation(config: EvaluateConfig, progress: bool = True, only: Only | None = None) -> LossReport:
     """Evaluate the pipeline on the images: the report, as JSON and CSV under ``save_root`` and in the loggers.
 
     Args:
         config: what to evaluate.
         progress: show how far it is and an estimate of the time left, on standard error.
+        only: which images to compute, as in `evaluate_dataset`; the figures of the others are kept.
 
     Raises:
         ConfigError: a value does not fit the pipeline or this machine.
         LossLoggingError: there are no images, none opens, or the pipeline cannot encode the empty caption.
     """
+    images = _Images.read(config)
     report_config = TrainConfig(
         job_name=config.job_name,
         save_root=config.save_root,
@@ -158,8 +149,8 @@ def run_evaluation(config: EvaluateConfig, progress: bool = True) -> LossReport:
         timestep_scale=1000,
         seed=config.seed,
         reporter="inline",
+        images=images.folder.absolute(),
     )
-    images = _Images.read(config)
     evaluate: Callable[..., LossReport] = partial(
         evaluate_dataset,
         # Which files are taken is decided by their place in the folder, before one is opened.
@@ -174,52 +165,35 @@ def run_evaluation(config: EvaluateConfig, progress: bool = True) -> LossReport:
         out_csv=report_config.report_path(config.step).with_suffix(".csv"),
         progress=progress,
         model_id=_model_id(config),
+        only=only,
     )
     if config.engine != LOCAL:
         return _elsewhere(evaluate, config, images)
     most = None if images.shards else config.max_samples
-    compute = PipelineOnImages(config)
+    compute = _WhenNeeded(config)
+    if only is None:
+        _ = compute.pipeline  # what is wrong with it is said first
     files = images if images.shards else images.files
     return evaluate(
         compute, ImageBatches(files, images.folder, compute.resolution, config.batch_size, most, images.warnings)
     )
 
 
-class PipelineOnImages:
-    """The loaded pipeline as a compute function, which opens the images itself where they come as rows.
-
-    Args:
-        config: which pipeline, and how.
-
-    Raises:
-        ConfigError: a value does not fit the pipeline or this machine.
-        LossLoggingError: the pipeline cannot encode the empty caption.
-    """
+class _WhenNeeded:
+    """The pipeline as a compute function, loaded for the first image: where nothing changed it takes no time."""
 
     def __init__(self, config: EvaluateConfig) -> None:
-        self._compute = importlib.import_module(_LOADER).pipeline_loss(
-            config.pipeline,
-            device=config.device,
-            dtype=config.dtype,
-            paired=config.paired,
-            snr_gamma=config.snr_gamma,
-            guidance_scale=config.guidance_scale,
-            max_sequence_length=config.max_sequence_length,
-        )
-        self.resolution: int = self._compute.resolution if config.resolution is None else config.resolution
-        if self.resolution % self._compute.multiple:
-            multiple = self._compute.multiple
-            raise ConfigError(
-                f"$.resolution: got {self.resolution}; allowed: a multiple of {multiple} for this pipeline"
-            )
+        self._config = config
 
-    def load(self, rows: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """A batch with the images opened, and those that do not open."""
-        return open_rows(rows, self.resolution)
+    @cached_property
+    def pipeline(self) -> PipelineOnImages:
+        return PipelineOnImages(self._config.pipeline, self._config.model, self._config.paired)
+
+    def resolution(self) -> int:
+        return self.pipeline.resolution
 
     def __call__(self, batch: Mapping[str, Any], draw: Draw) -> list[SampleRecord]:
-        records: list[SampleRecord] = self._compute(batch, draw)
-        return records
+        return self.pipeline(batch, draw)
 
 
 class _Images(msgspec.Struct, frozen=True):
@@ -274,7 +248,7 @@ def _elsewhere(evaluate: Callable[..., LossReport], config: EvaluateConfig, imag
     """By an engine: each of its processes loads the pipeline, and opens its images."""
     engine = make_engine(config.engine, {"batch_size": config.batch_size} | config.engine_options, "$.engine_options")
     pipeline = str(Path(config.pipeline).expanduser().absolute())
-    compute = partial(PipelineOnImages, msgspec.structs.replace(config, pipeline=pipeline, loggers=[]))
+    compute = partial(PipelineOnImages, pipeline, config.model, config.paired)
     rows = (image_row(file, images.folder) for file in images.files)
     with engine.images(rows, images.shards, images.root, images.warnings) as dataset:
         return evaluate(compute, dataset, engine=engine)
@@ -288,7 +262,8 @@ def _check_options(value: Any, _hint: Any, where: str) -> dict[str, Any]:
 
 def _model_id(config: EvaluateConfig) -> str:
     """What the losses depend on besides the images: the settings, and when the pipeline's files were last written."""
-    settings = (config.resolution, config.dtype, config.snr_gamma, config.guidance_scale, config.max_sequence_length)
+    model = config.model
+    settings = (model.resolution, model.dtype, model.snr_gamma, model.guidance_scale, model.max_sequence_length)
     folder = Path(config.pipeline).expanduser().resolve()
     written = max((file.stat().st_mtime_ns for file in folder.rglob("*")), default=0)
     return f"{folder} of {written}, {settings}"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,12 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from loss_logging.captions.decisions import Decisions
 from loss_logging.errors import ConfigError
+from loss_logging.evaluation.again import Again, Only, check_only
 from loss_logging.evaluation.computation import Computation
 from loss_logging.evaluation.draw import Draw
+from loss_logging.evaluation.earlier import Earlier, note_finished
 from loss_logging.evaluation.engines import LOCAL, Engine, check_engine_name, make_engine
 from loss_logging.evaluation.journal import Journal
 from loss_logging.evaluation.local_engine import evaluate_locally
@@ -52,6 +55,7 @@ def evaluate_dataset(
     config: TrainConfig | None = None,
     progress: bool = True,
     resume: bool = True,
+    only: Only | None = None,
     model_id: str | None = None,
     engine: str | RayConfig | Engine = "local",
 ) -> LossReport:
@@ -85,8 +89,13 @@ def evaluate_dataset(
         config: a TrainConfig to take the rest from, the loggers too; its sampling is for training and not used.
         progress: show a progress bar on standard error: items, and an estimate of the time left.
         resume: False begins anew where an interrupted evaluation could be continued, after the model has changed.
+        only: compute a part of the items, and keep the figures that the last evaluation of ``job_name`` has of the
+            others: ``"changed"``, those that are new or whose caption is another one than in that report;
+            ``"excluded"``, those that a decision excludes; or a collection of paths, as the report has them. Noise and
+            timesteps are those of the whole evaluation, and so are the figures. The report's ``warnings`` say how many
+            were computed again, and of when the others are.
         model_id: names the model and what else the losses depend on; an interrupted evaluation of another one is not
-            continued.
+            continued, nor are its figures kept with ``only``.
         engine: "local" evaluates in this process; "ray", or a `RayConfig` with its options, on a Ray cluster, where the
             dataloader is a ``ray.data.Dataset`` with a column ``path`` and batches are mappings of its columns:
             docs/evaluate.md. The records are the same, and one engine goes on where the other was interrupted.
@@ -95,8 +104,10 @@ def evaluate_dataset(
         The LossReport, with the figures of every item in ``datasets[name].item_stats``.
 
     Raises:
-        ConfigError: an argument is impossible.
-        LossLoggingError: ``save_root`` holds a training run named ``job_name``; or Ray could not finish.
+        ConfigError: an argument is impossible; or ``only`` is given, and the last evaluation had another ``model_id``,
+            ``seed``, ``draws`` or ``paired``, or nothing says what a batch holds.
+        LossLoggingError: ``save_root`` holds a training run named ``job_name``; Ray could not finish; or with ``only``
+            there is no finished evaluation, or none of the paths in the dataset.
         MissingExtraError: ``engine`` is Ray's, which is not installed.
         ValueError: a record lacks a key, or ``loss_empty`` with ``paired``; or a call's records are not about the items
             of its batch, or not those of the other draws.
@@ -112,6 +123,7 @@ def evaluate_dataset(
     step = index(step or 0)
     _check_arguments(computation, sample_fraction, max_samples, step)
     evaluate = _engine(engine)
+    only = None if only is None else _check_part(only, evaluate, save_root, config)
     fixed = {"sample_fraction": sample_fraction, "max_samples": max_samples, "seed": seed, "draws": draws}
     with ExitStack() as stack:
         if save_root is None and config is None:
@@ -120,17 +132,20 @@ def evaluate_dataset(
         if not config.enabled:
             raise ConfigError("config: log_per_example and log_per_dataset are both false; there is nothing to report")
         losses = stack.enter_context(LossLogger.for_evaluation(config))
+        arguments = fixed | {"paired": paired, "step": step, "model_id": model_id}
+        again = None if only is None else stack.enter_context(_again(only, config, arguments))
         journal = Journal(
             config.paths.evaluation,
-            fixed | {"paired": paired, "step": step, "model_id": model_id},
+            arguments | ({} if again is None else again.arguments),
             resume=resume,
             flush_seconds=config.timeouts.flush,
             memory_limit=config.memory_limit,
         )
-        selection = Selection(sample_fraction, max_samples, seed)
+        selection = Selection(sample_fraction, max_samples, seed, again)
         with uploading(losses.config):
             warnings = evaluate(computation, dataloader, selection, journal, progress)
-        for columns in journal.ordered():
+        warnings = [*(again.sentences() if again is not None else ()), *warnings]
+        for columns in journal.ordered(again.records() if again is not None else ()):
             losses.log_records(step, pa.Table.from_batches([columns]))
         for sentence in warnings:
             losses.add_warning(sentence)
@@ -143,6 +158,7 @@ def evaluate_dataset(
             with path.open("rb") as written, whole_file(Path(out_json)) as file:
                 shutil.copyfileobj(written, file)
             report = msgspec.structs.replace(report, json_path=str(out_json))
+        note_finished(config.paths, arguments)
         journal.remove()
     return report
 
@@ -176,6 +192,23 @@ def _engine(engine: str | RayConfig | Engine) -> Callable[..., list[str]]:
         return engine
     name = check_engine_name(engine, str, "engine")
     return evaluate_locally if name == LOCAL else make_engine(name, {})
+
+
+def _check_part(only: Only, evaluate: object, save_root: object, config: TrainConfig | None) -> Only:
+    if evaluate is not evaluate_locally:
+        raise ConfigError('only: just engine="local" computes a part; leave engine out, or evaluate everything')
+    if save_root is None and config is None:
+        raise ConfigError("only: without a save_root no figures of before are kept; give that of the last evaluation")
+    if config is not None and not config.log_per_example:
+        raise ConfigError("only: log_per_example is false, so that figures of items are not kept; evaluate everything")
+    return check_only(only)
+
+
+@contextmanager
+def _again(only: Only, config: TrainConfig, arguments: Mapping[str, Any]) -> Iterator[Again]:
+    with closing(Earlier(config.paths, arguments, config.memory_limit)) as earlier:
+        images = None if config.images is None else Path(config.images)
+        yield Again(only, earlier, Decisions(images, config.paths.decisions))
 
 
 def _check_arguments(computation: Computation, fraction: float, most: int | None, step: int) -> None:

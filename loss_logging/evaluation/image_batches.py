@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from loss_logging.captions.folder.read import CaptionedFile
 from loss_logging.captions.folder.webdataset import ArchivedImage
 from loss_logging.errors import LossLoggingError
+from loss_logging.evaluation.selection import Item
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageBatches", "ImageRow", "about_unopened", "image_row", "open_rows"]
 
+_Side: TypeAlias = int | Callable[[], int]
 _MOST_NAMED = 10
 
 
@@ -59,7 +61,7 @@ class ImageBatches:
     Args:
         files: the images and their captions, in files or in a WebDataset's.
         root: the folder that was read.
-        resolution: S, in pixels.
+        resolution: S, in pixels, or what gives it once it is needed.
         batch_size: B; the last batch may be smaller.
         most: open no more than so many images; None for all.
         warnings: sentences about the files, for the report.
@@ -68,6 +70,7 @@ class ImageBatches:
         LossLoggingError: while it is read, when it turns out that no image opens.
 
     Attributes:
+        skips: tells of an item and its caption whether it is passed over, before its image is opened; None for none.
         warnings: those that were given and, once all was read, one about the images that do not open, if there are any.
     """
 
@@ -75,7 +78,7 @@ class ImageBatches:
         self,
         files: Iterable[CaptionedFile | ArchivedImage],
         root: Path,
-        resolution: int,
+        resolution: _Side,
         batch_size: int,
         most: int | None = None,
         warnings: Sequence[str] = (),
@@ -87,8 +90,11 @@ class ImageBatches:
         self._most = most
         self._given = list(warnings)
         self.warnings = self._given
+        self.skips: Callable[[Item, str], bool] | None = None
 
     def __len__(self) -> int:
+        if self.skips is not None:
+            raise TypeError("how many images are passed over is not known before they were asked for")
         if not isinstance(self._files, Sized):
             raise TypeError("how many images a WebDataset holds is not known before it is read")
         images = len(self._files) if self._most is None else min(self._most, len(self._files))
@@ -101,7 +107,11 @@ class ImageBatches:
         for file in self._files:
             if opened == self._most:
                 break
-            if (example := _example(image_row(file, self._root), self._resolution, failed)) is None:
+            row = image_row(file, self._root)
+            if self.skips is not None and self.skips(Item(row.dataset, row.path), row.caption):
+                opened += 1
+                continue
+            if (example := _example(row, self._resolution, failed)) is None:
                 continue
             examples.append(example)
             opened += 1
@@ -147,7 +157,7 @@ def open_rows(rows: Mapping[str, Sequence[Any]], resolution: int) -> tuple[dict[
     return _batch(examples) if examples else {"paths": [], "datasets": []}, failed
 
 
-def _example(row: ImageRow, resolution: int, failed: list[str]) -> tuple[ImageRow, _Square] | None:
+def _example(row: ImageRow, resolution: _Side, failed: list[str]) -> tuple[ImageRow, _Square] | None:
     if row.image is None:
         failed.append(f"{row.path} ({row.left_out})")
         return None
@@ -172,12 +182,13 @@ def _batch(examples: list[tuple[ImageRow, _Square]]) -> dict[str, Any]:
     }
 
 
-def _open(source: str | bytes, resolution: int) -> _Square:
+def _open(source: str | bytes, side: _Side) -> _Square:
     import torch
     from PIL import Image, ImageOps
 
     with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
         image: Image.Image = _in_colour(ImageOps.exif_transpose(file))
+    resolution = side() if callable(side) else side  # not before: a model may have to be loaded to know it
     scale = resolution / min(image.size)
     width, height = (max(resolution, round(side * scale)) for side in image.size)
     left, top = (width - resolution) // 2, (height - resolution) // 2

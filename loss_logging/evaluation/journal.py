@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import glob
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loss_logging.evaluation.selection import Item
-from loss_logging.records.columns import SCHEMA, table_from_records
+from loss_logging.records.columns import SCHEMA, completed, table_from_records
 from loss_logging.records.log import SHARD_ROWS, RecordLog, write_shard
 from loss_logging.records.record import SampleRecord
+from loss_logging.records.shards import read_shards
 from loss_logging.support.database import connect
 from loss_logging.support.files import whole_file
 from loss_logging.support.warn import LOGGER
 
 __all__ = ["Journal", "table_of_draw"]
 
-_ORDER = "dataset, path, step, timestep, loss, loss_empty, caption"
+_ORDER = "dataset, path, step, timestep, loss, loss_empty, caption, loss_rival, rival"
 
 _PATIENCE = 0.01
 """Share of the time spent so far that an interruption may cost; it keeps the number of files small."""
@@ -132,21 +132,26 @@ class Journal:
         self._left = {item: draws for item, draws in (self._left or {}).items() if item not in items}
         self._had = {item: draws for item, draws in self._had.items() if item not in items}
 
-    def ordered(self) -> Iterator[pa.RecordBatch]:
+    def ordered(self, kept: Iterable[pa.RecordBatch] = ()) -> Iterator[pa.RecordBatch]:
         """All records, by item and draw: an order that does not depend on the one in which they were computed.
 
         What an interrupted evaluation has of items that did not come again is left out.
+
+        Args:
+            kept: records of other items, which were not to be computed.
         """
         self.write()
         with self._connect() as connection:
-            _read(connection, self._log.files()).create_view("records")
+            read_shards(connection, self._log.files()).create_view("records")
             if self._left is None or any(self._left.values()):
                 new = [file for file in self._log.files() if file not in self._old]
-                _read(connection, new).create_view("new")
+                read_shards(connection, new).create_view("new")
                 connection.register("old", pa.RecordBatchReader.from_batches(SCHEMA, self._that_came_again()))
                 connection.execute("CREATE OR REPLACE VIEW records AS FROM old UNION ALL FROM new")
-            for batch in connection.sql(f"FROM records ORDER BY {_ORDER}").to_arrow_reader(SHARD_ROWS):
-                yield batch.cast(SCHEMA)  # DuckDB has lost what may not be null
+            connection.register("kept", pa.RecordBatchReader.from_batches(SCHEMA, kept))
+            records = "(FROM records UNION ALL FROM kept)"
+            for batch in connection.sql(f"FROM {records} ORDER BY {_ORDER}").to_arrow_reader(SHARD_ROWS):
+                yield completed(batch)  # DuckDB has lost what may not be null
 
     def remove(self) -> None:
         """Remove everything: the evaluation is finished."""
@@ -178,7 +183,7 @@ class Journal:
         query = f"SELECT {dataset} AS dataset, path, list(step ORDER BY step) AS draws FROM records GROUP BY ALL"
         found = {}
         with self._connect() as connection:
-            _read(connection, self._old).create_view("records")
+            read_shards(connection, self._old).create_view("records")
             for batch in connection.sql(query).to_arrow_reader(SHARD_ROWS):
                 for name, path, draws in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     found[Item(name, path)] = shared.setdefault(tuple(draws), tuple(draws))
@@ -190,10 +195,10 @@ class Journal:
             for batch in pq.ParquetFile(file).iter_batches():
                 draws = batch["step"].to_pylist()
                 left = [self.take(item, draw) for item, draw in zip(self._items(batch), draws, strict=True)]
-                yield batch.cast(SCHEMA).filter(pc.invert(pa.array(left, pa.bool_())))
+                yield completed(batch).filter(pc.invert(pa.array(left, pa.bool_())))
 
     def _others(self, items: Collection[Item], batch: pa.RecordBatch) -> pa.RecordBatch:
-        return batch.cast(SCHEMA).filter(pa.array([item not in items for item in self._items(batch)], pa.bool_()))
+        return completed(batch).filter(pa.array([item not in items for item in self._items(batch)], pa.bool_()))
 
     def _items(self, batch: pa.RecordBatch) -> Iterator[Item]:
         names = batch["dataset"].to_pylist() if self._by_dataset else [None] * batch.num_rows
@@ -208,9 +213,3 @@ def table_of_draw(draw: int, records: list[SampleRecord]) -> pa.Table:
     """Records of a draw as a table, with the draw as their step."""
     table = table_from_records(records)
     return table.set_column(0, SCHEMA.field(0), pa.array(np.full(table.num_rows, draw)))
-
-
-def _read(connection: duckdb.DuckDBPyConnection, files: list[Path]) -> duckdb.DuckDBPyRelation:
-    if not files:
-        return connection.from_arrow(SCHEMA.empty_table())
-    return connection.read_parquet([glob.escape(str(file)) for file in files])

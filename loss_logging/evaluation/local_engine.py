@@ -17,7 +17,7 @@ from loss_logging.records.record import SampleRecord
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["evaluate_locally", "progress_bar"]
+__all__ = ["evaluate_locally", "evaluation_bar"]
 
 
 def evaluate_locally(
@@ -52,7 +52,7 @@ def _compute_again(
         LossLoggingError: the dataloader can be read once only; what is missing is computed at the next call.
     """
     missing = set(wanted)
-    again = Selection(selection.fraction, selection.most, selection.seed)
+    again = selection.restarted()
     for batch in again.take_from(dataloader):
         items = items_of(batch) or []
         places = [place for place, item in enumerate(items) if item in wanted]
@@ -68,7 +68,7 @@ def _compute_again(
         )
 
 
-def progress_bar(finished: int, shown: bool) -> tqdm[Any]:
+def evaluation_bar(finished: int, shown: bool) -> tqdm[Any]:
     """A bar of items on standard error, of which an interrupted evaluation has finished some."""
     from tqdm import tqdm
 
@@ -89,8 +89,8 @@ class _Progress:
 
     def __init__(self, selection: Selection, dataloader: Iterable[Any], finished: int, shown: bool) -> None:
         self._selection = selection
-        self._batches = length_hint(dataloader, -1)
-        self.bar = progress_bar(finished, shown)
+        self._dataloader = dataloader
+        self.bar = evaluation_bar(finished, shown)
 
     def __enter__(self) -> _Progress:
         return self
@@ -106,10 +106,10 @@ class _Progress:
         self.bar.update(items)
 
     def _expected(self) -> int | None:
-        taken, most = self._selection.taken, self._selection.most
-        if self._batches < 0:
+        taken, most, seen = self._selection.taken, self._selection.most, self._selection.batches
+        if (batches := length_hint(self._dataloader, -1)) < 0:
             return most
-        expected = round(taken / max(self._selection.batches, 1) * max(self._batches, self._selection.batches))
+        expected = round(taken / max(seen, 1) * max(batches, seen))
         return expected if most is None else min(expected, most)
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from loss_logging.records.columns import dataset_array
+from loss_logging.errors import ConfigError
+from loss_logging.records.columns import caption_array, dataset_array
 from loss_logging.records.record import SampleRecord
 from loss_logging.support.chance import uniform_of
 
-__all__ = ["Item", "Selection", "check_records", "items_of", "part_of"]
+__all__ = ["Item", "Part", "Selection", "check_records", "items_of", "part_of"]
 
-_PATHS, _DATASETS = ("paths", "path"), ("datasets", "dataset")
+_PATHS, _DATASETS, _CAPTIONS = ("paths", "path"), ("datasets", "dataset"), ("captions", "caption")
 
 
 class Item(NamedTuple):
@@ -22,6 +23,19 @@ class Item(NamedTuple):
     path: str
 
 
+class Part(Protocol):
+    """Which items are computed where the figures of the others are kept; see `loss_logging.evaluation.again.Again`."""
+
+    def computes(self, item: Item, caption: str | None) -> bool:
+        """Whether an item is computed that comes with a caption."""
+
+    def note_computed(self, item: Item) -> None:
+        """It is, and its image opened."""
+
+    def restarted(self) -> Part:
+        """Before the first item."""
+
+
 class Selection:
     """Decides item by item what is evaluated.
 
@@ -29,6 +43,7 @@ class Selection:
         fraction: the share of the items to take, in (0, 1]; which ones depends on the seed and their path alone.
         most: take at most so many, the first that come.
         seed: another seed takes other items.
+        part: what of them is computed; None for all.
 
     Attributes:
         fraction, most, seed: as they were given.
@@ -36,25 +51,46 @@ class Selection:
         taken: how many of their examples were taken, of batches that do not say what theirs are each path once.
     """
 
-    def __init__(self, fraction: float, most: int | None, seed: int) -> None:
+    def __init__(self, fraction: float, most: int | None, seed: int, part: Part | None = None) -> None:
         self.fraction = fraction
         self.most = most
         self.seed = seed
+        self._part = part
         self._paths: set[str] = set()
         self.batches = 0
         self.taken = 0
 
+    def restarted(self) -> Selection:
+        """Before the first batch."""
+        return Selection(self.fraction, self.most, self.seed, self._part and self._part.restarted())
+
     def take_from(self, dataloader: Iterable[Any]) -> Iterator[Any]:
-        """The batches, without the examples that are not wanted, until there are enough."""
+        """The batches, without the examples that are not wanted, until there are enough.
+
+        Raises:
+            ConfigError: a part is wanted, and a batch does not say which items it has.
+        """
+        if self._part is not None and hasattr(dataloader, "skips"):
+            dataloader.skips = self._skips  # before it opens an image that is kept
         for batch in dataloader:
             if self._is_full:
                 return
             self.batches += 1
             items = items_of(batch)
             if items is None:
+                if self._part is not None:
+                    raise ConfigError("only needs batches that are mappings with paths: nothing says what is in these")
                 yield batch
                 continue
-            wanted = [place for place, item in enumerate(items) if self._wants(item.path)]
+            captions = _captions_of(batch, len(items))
+            wanted = [
+                place
+                for place, (item, caption) in enumerate(zip(items, captions, strict=True))
+                if self._wants(item.path) and (self._part is None or self._part.computes(item, caption))
+            ]
+            if self._part is not None:
+                for place in wanted:
+                    self._part.note_computed(items[place])
             self.taken += len(wanted)
             if wanted or not items:
                 yield part_of(batch, wanted, len(items))
@@ -72,6 +108,9 @@ class Selection:
             return kept
         check_records(records, Counter(item.path for item in items))
         return records
+
+    def _skips(self, item: Item, caption: str) -> bool:
+        return self._wants(item.path) and self._part is not None and not self._part.computes(item, caption)
 
     @property
     def _is_full(self) -> bool:
@@ -110,6 +149,11 @@ def items_of(batch: Any) -> list[Item] | None:
     if datasets is None or len(datasets) != len(paths):
         return [Item(None, str(path)) for path in paths]
     return [Item(*pair) for pair in zip(dataset_array(datasets).to_pylist(), map(str, paths), strict=True)]
+
+
+def _captions_of(batch: Any, size: int) -> list[str] | list[None]:
+    captions = _names(batch, _CAPTIONS)
+    return [None] * size if captions is None or len(captions) != size else caption_array(captions).to_pylist()
 
 
 def _names(batch: Any, keys: tuple[str, str]) -> list[Any] | None:

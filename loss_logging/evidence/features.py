@@ -18,7 +18,7 @@ from loss_logging.support.extras import require
 from loss_logging.support.images import load_image_function
 from loss_logging.support.progress_bar import progress_bar
 
-__all__ = ["FEATURES", "Featurizer", "PictureFeatures", "as_features", "picture_features", "pixels"]
+__all__ = ["FEATURES", "as_features", "picture_features", "pixels"]
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 Featurizer: TypeAlias = Callable[[Floats], Any]

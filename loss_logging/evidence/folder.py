@@ -19,7 +19,7 @@ from loss_logging.evidence.odd import near_duplicates
 from loss_logging.evidence.pictures import PictureEvidence, picture_evidence
 from loss_logging.evidence.words import caption_words
 
-__all__ = ["RULE", "PictureCheck", "check_pictures"]
+__all__ = ["RULE", "check_pictures"]
 
 RULE = "picture"
 """The name under which it is counted and ignored, beside those of the caption rules."""

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from loss_logging.errors import ConfigError
-from loss_logging.evidence.losses import LossEvidence, pooled
+from loss_logging.evidence.losses import LossEvidence, balanced, pooled
 from loss_logging.evidence.odd import OddImages, odd_images
 from loss_logging.evidence.pictures import PictureEvidence
 from loss_logging.evidence.planted import against_planted
@@ -86,8 +86,9 @@ def judge(
 
     Args:
         pictures: what the pictures say.
-        empty, rival: losses with the caption beside those with the empty caption, and with the rival's. A right caption
-            may do a little worse than a rival in other words, so that a rival's say alone is no verdict.
+        empty, rival: losses with the caption beside those with the empty caption, and with the rival's. Both count
+            alike; a right caption may do a little worse than a rival in other words, so that a rival's say alone is no
+            verdict.
         dropped: unpaired evidence; used where there are no pairs.
         hard: (N,) standardised loss of each item, for ``p_odd``; NaN where there is none.
         seed: of the folds.
@@ -112,6 +113,8 @@ def judge(
         raise ConfigError(f"judge was given {said}; allowed: one kind of evidence or more, on equally many items")
     (count,) = set(lengths.values())
     hurting = next((each for each in (empty, dropped) if each is not None and each.decided.any()), None)
+    if rival is not None and hurting is empty is not None:
+        hurting = balanced(empty, rival)
     case = _Case(count, pictures, _losses(empty, rival, dropped=dropped), hurting, seed)
     odd = OddImages.unknown(count) if hard is None else odd_images(hard)
     return case.judgement(odd, _word_score(pictures, rival, count))

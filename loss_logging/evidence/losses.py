@@ -10,7 +10,7 @@ import numpy as np
 
 from loss_logging.errors import ConfigError
 
-__all__ = ["LossEvidence", "pooled"]
+__all__ = ["LossEvidence", "balanced", "pooled"]
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -71,6 +71,25 @@ class LossEvidence:
             error = np.sqrt((np.where(known, variance, 0) * own + usual * _PRIOR) / (own + _PRIOR) / self.n)
             statistic = np.where(self.decided & (error > 0), self.mean / error, np.nan)
         return statistic, own + _PRIOR
+
+
+def balanced(empty: LossEvidence, rival: LossEvidence) -> LossEvidence:
+    """The mean of both kinds where there are both, whatever their numbers; a rival alone says nothing.
+
+    A right caption may do a little worse than a rival in other words, so that the empty caption keeps its half.
+
+    >>> empty = LossEvidence([0.1, 0.1, np.nan], [8, 8, 0], [0.1, 0.1, np.nan])
+    >>> both = balanced(empty, LossEvidence([0.3, np.nan, 0.3], [4, 0, 4], [0.1, np.nan, 0.1]))
+    >>> both.mean.round(6).tolist(), both.n.tolist()
+    ([0.2, 0.1, nan], [12.0, 8.0, 0.0])
+    """
+    both = empty.decided & (rival.n > 0)
+    mean, error = (empty.mean + rival.mean) / 2, np.hypot(empty.error, rival.error) / 2
+    return LossEvidence(
+        np.where(both, mean, empty.mean),
+        np.where(both, empty.n + rival.n, empty.n),
+        np.where(both, error, empty.error),
+    )
 
 
 def pooled(evidences: Sequence[LossEvidence]) -> LossEvidence:

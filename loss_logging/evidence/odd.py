@@ -10,7 +10,7 @@ import numpy as np
 from loss_logging.errors import ConfigError
 from loss_logging.support.extras import require
 
-__all__ = ["NearDuplicates", "OddImages", "near_duplicates", "odd_images"]
+__all__ = ["OddImages", "near_duplicates", "odd_images"]
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -52,7 +52,7 @@ class PictureEvidence:
         word: (N,) the same for one word of it against another.
         worst_word: the caption's least likely word.
         suggested_word: the likeliest word that the caption does not hold.
-        rival: (N,) the item whose caption suits this picture best, of those with other words.
+        rivals: (N, K) the items whose captions suit this picture best, of those with other words; best first.
         own: (N, 6) the description (see `DESCRIPTION`) of each caption beside its picture.
         planted: (P, 6) the same of captions that were planted: another item's beside this picture, as if that item
             were not there.
@@ -64,7 +64,7 @@ class PictureEvidence:
     word: Floats
     worst_word: list[str | None]
     suggested_word: list[str | None]
-    rival: Ints
+    rivals: Ints
     own: Floats
     planted: Floats
     planted_at: Ints
@@ -73,14 +73,22 @@ class PictureEvidence:
     def __len__(self) -> int:
         return len(self.whole)
 
+    @property
+    def rival(self) -> Ints:
+        """(N,) the first of the rivals."""
+        return self.rivals[:, 0]
 
-def picture_evidence(features: Any, words: CaptionWords, *, seed: int = 0, progress: bool = True) -> PictureEvidence:
+
+def picture_evidence(
+    features: Any, words: CaptionWords, *, seed: int = 0, rivals: int = 1, progress: bool = True
+) -> PictureEvidence:
     """What each picture says of its caption, judged by the others.
 
     Args:
         features: (N, D) finite numbers; rows of pictures that look alike lie close together.
         words: the captions of the same N items.
         seed: decides which captions are planted.
+        rivals: K, how many to find.
         progress: whether to show a progress bar.
 
     Raises:
@@ -103,11 +111,11 @@ def picture_evidence(features: Any, words: CaptionWords, *, seed: int = 0, progr
     told = np.flatnonzero(~words.blank)
     rows = rows if len(told) == len(rows) else rows[told]  # no copy where none is needed
     if reason := _nothing_to_learn(rows, words):
-        return _nothing(len(words), reason)
+        return _nothing(len(words), rivals, reason)
     model = _Model(rows, words.matrix[told], seed)
     if not len(model.known):
-        return _nothing(len(words), "no word can be told from the pictures better than by how often it stands")
-    found = _Found(len(words), [words.words[word] for word in model.known], told)
+        return _nothing(len(words), rivals, "no word can be told from the pictures better than by how often it stands")
+    found = _Found(len(words), rivals, [words.words[word] for word in model.known], told)
     with progress_bar("Comparing pictures with captions", total=len(told), unit=" items", shown=progress) as bar:
         for part in model.blocks():
             found.add(model, part)
@@ -125,13 +133,13 @@ def _nothing_to_learn(rows: Any, words: CaptionWords) -> str:
     return ""
 
 
-def _nothing(count: int, reason: str) -> PictureEvidence:
+def _nothing(count: int, rivals: int, reason: str) -> PictureEvidence:
     nan = np.full(count, np.nan)
     empty = np.full((0, len(DESCRIPTION)), np.nan)
     none: list[str | None] = [None] * count
     own = np.full((count, len(DESCRIPTION)), np.nan)
     at = np.zeros(0, np.int64)
-    return PictureEvidence(nan, nan.copy(), none, list(none), np.full(count, -1), own, empty, at, reason)
+    return PictureEvidence(nan, nan.copy(), none, list(none), np.full((count, rivals), -1), own, empty, at, reason)
 
 
 class _Model:
@@ -183,14 +191,20 @@ class _Model:
         )
         return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
 
-    def rivals(self, rows: Ints, odds: Any) -> Ints:
-        """The item whose caption fits each picture best, of those with other words; -1 where there is none."""
+    def rivals(self, rows: Ints, odds: Any, most: int) -> Ints:
+        """(B, most) items whose captions fit each picture best, of those with other words; -1 where there is none."""
         against = np.asarray((self.texts @ (self.usual - odds).T).T)
         shared = np.asarray((self.texts @ self.matrix[rows].T).toarray().T)
         same = (shared == self.lengths) & (self.lengths == self.matrix[rows].sum(1)[:, None])
         against[same] = np.inf
-        best = against.argmin(1)
-        return np.where(np.isinf(against.min(1)), -1, self.candidates[best])
+        fewer = min(most, against.shape[1])
+        best = np.argpartition(against, fewer - 1, axis=1)[:, :fewer]
+        score = np.take_along_axis(against, best, 1)
+        order = score.argsort(1, kind="stable")
+        items = np.where(np.isinf(score), -1, self.candidates[best])
+        out = np.full((len(rows), most), -1)
+        out[:, :fewer] = np.take_along_axis(items, order, 1)
+        return out
 
     def _candidates(self) -> Ints:
         """Items with captions that differ from one another, at most `_CANDIDATES`."""
@@ -202,12 +216,12 @@ class _Model:
 class _Found:
     """Gathers what the model says of one block after the other."""
 
-    def __init__(self, count: int, words: list[str], told: Ints) -> None:
+    def __init__(self, count: int, rivals: int, words: list[str], told: Ints) -> None:
         self.names = np.array(words, object)
         self.told = told
         self.own = np.full((count, len(DESCRIPTION)), np.nan)
         self.word = np.full(count, np.nan)
-        self.rival = np.full(count, -1)
+        self.rivals = np.full((count, rivals), -1)
         self.worst: list[str | None] = [None] * count
         self.suggested: list[str | None] = [None] * count
         self.planted: list[Floats] = []
@@ -221,8 +235,8 @@ class _Found:
         at = self.told[rows]
         self.own[at] = model.description(odds, rest, held > 0)
         self._words(at, odds, held > 0)
-        rival = model.rivals(rows, odds)
-        self.rival[at] = np.where(rival >= 0, self.told[rival], -1)
+        rivals = model.rivals(rows, odds, self.rivals.shape[1])
+        self.rivals[at] = np.where(rivals >= 0, self.told[rivals], -1)
         for _ in range(model.planted if len(rows) > 1 else 0):
             order = np.roll(np.arange(len(rows)), int(model.rng.integers(1, len(rows))))
             across = model.fit.leverage(rows, rows[order])
@@ -249,7 +263,7 @@ class _Found:
         planted, at = np.concatenate(self.planted), np.concatenate(self.planted_at)
         known = self.own[:, 4] > 0
         whole = np.where(known, self.own[:, 0], np.nan)
-        return PictureEvidence(whole, self.word, self.worst, self.suggested, self.rival, self.own, planted, at)
+        return PictureEvidence(whole, self.word, self.worst, self.suggested, self.rivals, self.own, planted, at)
 
 
 def _logit(chance: Any) -> Any:

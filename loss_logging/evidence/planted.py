@@ -9,7 +9,7 @@ import numpy as np
 
 from loss_logging.evidence.pictures import PictureEvidence
 
-__all__ = ["WrongCaptions", "against_planted"]
+__all__ = ["against_planted"]
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -13,17 +13,7 @@ from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.pages.item_counts import ERRORS, LEAST_ODD, ItemCounts
 from loss_logging.reports.report import DECISIVE_PAIRS, LossReport, WorstItem
 
-__all__ = [
-    "Answer",
-    "Bin",
-    "Drag",
-    "answers",
-    "bin_of",
-    "drags",
-    "flags_answer",
-    "is_odd",
-    "mean_figures",
-]
+__all__ = ["Answer", "answers", "bin_of", "drags", "flags_answer", "is_odd"]
 
 Bin: TypeAlias = Literal["likely", "look", ""]
 """Very likely wrong, to look at, or no sign of it."""

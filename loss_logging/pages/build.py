@@ -31,7 +31,7 @@ from loss_logging.support.files import whole_file
 from loss_logging.support.progress_bar import announced, progress_bar
 from loss_logging.support.thumbnails import NoThumbnailError, Thumbnails, existing
 
-__all__ = ["CAPTION_SUFFIXES", "MOST_ITEMS", "PageBuilder", "flags", "tries_of"]
+__all__ = ["CAPTION_SUFFIXES", "PageBuilder", "flags"]
 
 MOST_ITEMS = 100_000
 """Items that a page is still usable with."""

@@ -16,18 +16,7 @@ from loss_logging.pages.sentences import caption_sentence, file_name, odd_senten
 from loss_logging.reports.report import LossReport, PairedItems, Summary, WorstItem
 from loss_logging.support.thumbnails import Thumbnail
 
-__all__ = [
-    "Card",
-    "DatasetRow",
-    "Gallery",
-    "Piece",
-    "Section",
-    "listed_items",
-    "marked",
-    "rules_of",
-    "sections",
-    "severities_of",
-]
+__all__ = ["Piece", "Section", "listed_items", "marked", "rules_of", "sections", "severities_of"]
 
 _LABELS = {"average_loss": "mean loss", "robust_z": "robust z", "std_z": "std of z"}
 MOST_FLAGGED = 60

@@ -15,7 +15,7 @@ from loss_logging.pages.content import Piece, marked, severities_of
 from loss_logging.pages.sentences import told_apart
 from loss_logging.support.thumbnails import Thumbnail
 
-__all__ = ["FolderRow", "flagged_items", "folder_sections", "items_table", "ordered"]
+__all__ = ["flagged_items", "folder_sections", "items_table", "ordered"]
 
 MOST_CARDS = 60
 _MOST_ALIKE = 6

@@ -37,6 +37,10 @@ _TEXTS = {
     "std_z": ("Std of z", "Spread of the standardised losses behind hard."),
     "n_paired": ("Pairs", "Records behind caption mismatch; with fewer than 4 it is undecided."),
     "standard_error": ("Standard error", "Of caption mismatch."),
+    "rival_mismatch": ("Against rival", "As caption mismatch, against the other caption that the picture fits best."),
+    "n_rival": ("Rival pairs", "Records behind that."),
+    "rival_error": ("Error against rival", "Its standard error."),
+    "evidence": ("Judged by", "What stands behind the verdict."),
     "robust_z": ("Robust z", "How far caption mismatch lies above the median of the dataset; 3.5 is an outlier."),
 }
 _FOR_THE_CURIOUS = {
@@ -48,6 +52,9 @@ _FOR_THE_CURIOUS = {
     "std_z",
     "n_paired",
     "standard_error",
+    "n_rival",
+    "rival_error",
+    "evidence",
 }
 
 

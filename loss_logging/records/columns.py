@@ -20,12 +20,15 @@ from loss_logging.records.record import RecordLike, SampleRecord, as_records
 
 __all__ = [
     "LAST_STEP",
+    "OLD_SCHEMAS",
     "SCHEMA",
     "as_text",
     "caption_array",
+    "completed",
     "dataset_array",
     "float_array",
     "is_missing",
+    "rival_array",
     "table_from_records",
     "text_array",
 ]
@@ -42,9 +45,13 @@ SCHEMA = pa.schema(
         pa.field("components", pa.map_(pa.string(), pa.float64())),
         pa.field("is_reg", pa.bool_(), nullable=False),
         pa.field("caption_dropped", pa.bool_(), nullable=False),
+        pa.field("loss_rival", pa.float64()),
+        pa.field("rival", pa.string()),
     ],
-    metadata={"loss_logging": "records/1"},
+    metadata={"loss_logging": "records/2"},
 )
+OLD_SCHEMAS = {b"records/1": SCHEMA.remove(11).remove(10).with_metadata({"loss_logging": "records/1"})}
+"""What earlier versions wrote, by its mark; the columns that it lacks are null."""
 
 LAST_STEP = 2**62
 """No step is later: there is room for sums of steps in 64 bits."""
@@ -81,6 +88,8 @@ def _batch(chunk: list[RecordLike], position: int) -> pa.RecordBatch:
             _components(column["components"], position),
             _required("is_reg", column["is_reg"], position, pa.bool_(), _flag, "true or false"),
             _required("caption_dropped", column["caption_dropped"], position, pa.bool_(), _flag, "true or false"),
+            _numbers("loss_rival", column["loss_rival"], position, optional=True),
+            rival_array(column["rival"]),
         ],
         schema=SCHEMA,
     )
@@ -195,6 +204,26 @@ def dataset_array(values: Sequence[object] | pa.ChunkedArray) -> pa.Array:
 def caption_array(values: Sequence[object]) -> pa.Array:
     """Captions; a missing one is the empty caption."""
     return text_array(values)
+
+
+def rival_array(values: Sequence[object]) -> pa.Array:
+    """Captions of rivals; a blank one is none."""
+    texts = text_array(values)
+    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), pa.scalar(None, pa.string()), texts)
+
+
+def completed(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Records of this version or an earlier one in the columns of `SCHEMA`.
+
+    >>> completed(pa.RecordBatch.from_pylist([], OLD_SCHEMAS[b"records/1"])).schema == SCHEMA
+    True
+    """
+    held = batch.schema.names
+    columns = [
+        batch[field.name].cast(field.type) if field.name in held else pa.nulls(batch.num_rows, field.type)
+        for field in SCHEMA
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
 
 def as_text(value: object) -> str:

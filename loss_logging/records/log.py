@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.records.columns import LAST_STEP, SCHEMA
+from loss_logging.records.columns import LAST_STEP, OLD_SCHEMAS, SCHEMA, completed
 from loss_logging.support.files import remove_leftovers, whole_file
 from loss_logging.support.warn import warn_once
 
@@ -32,8 +32,8 @@ SHARD_ROWS = 131_072
 _TIERS = (4_096, 65_536, 1_048_576)
 """Shards with fewer rows than a tier are merged with their neighbours once `_RUN` of them stand in a row."""
 _RUN = 16
-_DICTIONARY = ["step", "path", "dataset", "caption"]
-_FLOATS = ["loss", "timestep", "loss_empty"]
+_DICTIONARY = ["step", "path", "dataset", "caption", "rival"]
+_FLOATS = ["loss", "timestep", "loss_empty", "loss_rival"]
 _EXACT = [field.name for field in SCHEMA if field.name not in (*_FLOATS, "components")]
 """The columns with statistics: those of floats leave NaN out, so that a reader that trusts them finds none."""
 
@@ -213,12 +213,13 @@ class RecordLog:
             except (pa.ArrowInvalid, OSError) as error:
                 self._leave_out(path, f"it cannot be read ({error})")
                 return False
-            if version is not None and version != SCHEMA.metadata[b"loss_logging"]:
+            known = {SCHEMA.metadata[b"loss_logging"]: SCHEMA, **OLD_SCHEMAS}
+            if version is not None and version not in known:
                 raise LogVersionError(
                     f"{path} is of version {version.decode(errors='replace')!r}; this version of loss_logging reads "
                     f"{SCHEMA.metadata[b'loss_logging'].decode()!r}: install the newer one, or use another save_root"
                 )
-            if version is None or (schema.names, schema.types) != (SCHEMA.names, SCHEMA.types):
+            if version is None or (schema.names, schema.types) != (known[version].names, known[version].types):
                 self._leave_out(path, "it is no file of a record log")
                 return False
             self._readable[path] = True
@@ -280,7 +281,7 @@ def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=SHARD_ROWS):
-            yield batch.cast(SCHEMA)
+            yield completed(batch)
 
 
 def _damage(path: Path) -> str | None:

@@ -11,7 +11,7 @@ from loss_logging.records.record import RecordLike, SampleRecord
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ComputePerExampleLoss", "compute_per_example_loss", "per_example_loss"]
+__all__ = ["compute_per_example_loss", "per_example_loss"]
 
 Numbers: TypeAlias = "torch.Tensor | Sequence[float]"
 
@@ -72,6 +72,8 @@ def compute_per_example_loss(
     timesteps: Numbers | None = None,
     loss_empty: Numbers | None = None,
     components: Mapping[str, Numbers] | None = None,
+    loss_rival: Numbers | None = None,
+    rivals: Sequence[str | None] | None = None,
 ) -> list[SampleRecord]:
     """Turn a batch's unreduced loss into one SampleRecord per example.
 
@@ -86,6 +88,8 @@ def compute_per_example_loss(
         timesteps: (B,) timesteps on any one scale.
         loss_empty: (B,) or (B, ...) loss of the same examples with the empty caption, at the same noise and timestep.
         components: name -> (B,) or (B, ...) weights and additional terms.
+        loss_rival: as ``loss_empty``, with the caption of a rival; with those of several their mean. NaN for none.
+        rivals: B captions of rivals; None and "" where there is none.
 
     Returns:
         B records in the order of the batch, ``step`` 0; their values are exactly ``float(tensor[i])``.
@@ -109,6 +113,8 @@ def compute_per_example_loss(
     dataset_list = [name or "unknown" for name in _checked("datasets", names, batch_size, (str, type(None)))]
     timestep_list = _numbers("timesteps", timesteps, batch_size, unreduced=False)
     empty_list = _numbers("loss_empty", loss_empty, batch_size)
+    rival_losses = _numbers("loss_rival", loss_rival, batch_size)
+    rival_list = _checked("rivals", rivals or [None] * batch_size, batch_size, (str, type(None)))
     columns = {
         name: _numbers(f"components[{name!r}]", values, batch_size) for name, values in (components or {}).items()
     }
@@ -121,6 +127,8 @@ def compute_per_example_loss(
             timestep=timestep_list[i],
             loss_empty=empty_list[i],
             components={name: value for name, column in columns.items() if (value := column[i]) is not None},
+            loss_rival=rival_losses[i],
+            rival=rival_list[i],
         )
         for i in range(batch_size)
     ]

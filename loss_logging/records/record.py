@@ -28,6 +28,8 @@ class SampleRecord(msgspec.Struct, frozen=True):
         components: named parts of or additions to the loss, such as weights and prior terms.
         is_reg: True for a regularisation (class) image; its caption is never flagged.
         caption_dropped: True when caption dropout replaced the caption at this step.
+        loss_rival: as ``loss_empty``, with the caption of a rival; of several rivals the mean of their losses.
+        rival: that caption; of several, that of the first.
 
     Example:
         >>> SampleRecord("cat/01.png", "cats", "a cat on a sofa", 0.25, step=3).loss
@@ -44,6 +46,8 @@ class SampleRecord(msgspec.Struct, frozen=True):
     components: dict[str, float] = {}
     is_reg: bool = False
     caption_dropped: bool = False
+    loss_rival: float | None = None
+    rival: str | None = None
 
 
 RecordLike: TypeAlias = SampleRecord | Mapping[str, object]

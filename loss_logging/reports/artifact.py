@@ -156,6 +156,7 @@ def report_schema() -> dict[str, Any]:
     for name in ("json_path", "pictures"):  # not part of the file
         del report["properties"][name]
         report["required"].remove(name)
+    report["required"].remove("excluded")  # which files of before have not
     del definitions["Picture"]
     dialect = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": dialect, "$id": SCHEMA_NAME, **report, "$defs": definitions}

@@ -17,17 +17,7 @@ from loss_logging.reports.items import DECIDED, load_items
 from loss_logging.reports.report import LossReport, Summary
 from loss_logging.support.database import connect
 
-__all__ = [
-    "CLEAR",
-    "Comparison",
-    "DatasetChange",
-    "Figure",
-    "ItemChange",
-    "ItemCounts",
-    "Moments",
-    "Side",
-    "compare_reports",
-]
+__all__ = ["CLEAR", "Comparison", "DatasetChange", "ItemChange", "ItemCounts", "Moments", "Side", "compare_reports"]
 
 Figure = Literal["loss", "hard", "caption_mismatch"]
 

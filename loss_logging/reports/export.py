@@ -24,7 +24,7 @@ from loss_logging.support.database import connect
 from loss_logging.support.files import whole_file
 from loss_logging.support.progress_bar import counted
 
-__all__ = ["Exported", "Format", "ItemFilter", "export_items"]
+__all__ = ["Format", "ItemFilter", "export_items"]
 
 Format = Literal["csv", "parquet", "jsonl", "exclude-list"]
 _ROWS = 8_192

@@ -23,7 +23,7 @@ __all__ = ["DECIDED", "ITEM_SCHEMA", "load_items", "read_items"]
 
 _ROWS = 2_048
 _BATCHES_PER_INSERT = 32
-_TYPES = {int: pa.int64(), str: pa.string(), Verdict | None: pa.string()}
+_TYPES = {int: pa.int64(), str: pa.string(), Verdict | None: pa.string(), str | None: pa.string()}
 
 ITEM_SCHEMA = pa.schema(
     [

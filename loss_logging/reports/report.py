@@ -107,6 +107,10 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
     whether the caption is wrong: do not rank by such a ``caption_mismatch``. ``robust_z`` is None there; elsewhere it
     says how far the item lies above the median of its dataset, see `PairedItems`.
 
+    ``rival_mismatch`` is the same of ``loss_rival``, over ``n_rival`` records, with the standard error ``rival_error``:
+    how much worse the caption does than a rival's, which is the other caption that the picture fits best. ``evidence``
+    says what stands behind the verdict: "empty", or "empty, rival".
+
     ``verdict`` is on the caption, see `Verdicts`; None is undecided. ``p_wrong`` is the chance, from 0 to 1, that it is
     another picture's: None where nothing calibrates it, as where losses alone judge. ``p_odd`` is the chance that the
     image is unlike the others of its dataset, harder or easier; None with fewer than 30 images.
@@ -130,6 +134,10 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
     p_wrong: float | None = None
     p_odd: float | None = None
     verdict: Verdict | None = None
+    rival_mismatch: float | None = None
+    n_rival: int = 0
+    rival_error: float | None = None
+    evidence: str | None = None
 
 
 class PairedItems(msgspec.Struct, frozen=True):
@@ -220,7 +228,8 @@ class WorstItem(msgspec.Struct, frozen=True):
 
 class Worst(msgspec.Struct, frozen=True):
     """The two rankings, worst first; in that by caption_mismatch captions that are very likely wrong come before those
-    to look at, and those before all others. Items for which caption_mismatch is undecided are not in its
+    to look at, and those before all others; within each by the mean of caption_mismatch and, where there is one,
+    rival_mismatch. Items for which caption_mismatch is undecided are not in its
     list: ``paired_items`` of each dataset counts them."""
 
     hard: list[WorstItem] = []
@@ -270,8 +279,9 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
     """Everything that is known at one save step, except the per-item figures, which are in the JSON at ``json_path``.
 
     ``timestep_scale`` is the last timestep as configured; None where the first timesteps made the bins. ``recent`` maps
-    dataset names to the mean loss since the last time a scalar was reported. ``verdicts`` are those of all datasets
-    together. ``warnings`` are sentences about what a
+    dataset names to the mean loss since the last time a scalar was reported. ``excluded`` maps them to how many of
+    their items were left out of the training, as a person decided. ``verdicts`` are those of all datasets together.
+    ``warnings`` are sentences about what a
     reader must know to trust the figures (dropped records, missing ranks). ``scalars``, ``histograms``, ``curves`` and
     ``tables`` are what a backend writes, by their names in the tracker.
     """
@@ -287,6 +297,7 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
     worst: Worst = Worst()
     timestep_scale: float | None = None
     recent: dict[str, float] = {}
+    excluded: dict[str, int] = {}
     warnings: list[str] = []
     json_path: str | None = None
     pictures: list[Picture] = []  # of items in the rankings, for trackers; not in the JSON

@@ -38,14 +38,7 @@ from loss_logging.support.object_store import as_url
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = [
-    "Pictures",
-    "Timeouts",
-    "TrainConfig",
-    "check_job_name",
-    "check_save_root",
-    "spool_of",
-]
+__all__ = ["Pictures", "TrainConfig", "check_job_name", "check_save_root", "spool_of"]
 
 Prefix: TypeAlias = Annotated[
     str,
@@ -56,6 +49,9 @@ Prefix: TypeAlias = Annotated[
 ]
 Reporter: TypeAlias = Literal["process", "inline"]
 Items: TypeAlias = Literal["auto", "json", "parquet", "both"]
+Rivals: TypeAlias = Annotated[
+    str, Meta(min_length=1, description='"auto", "none", or the path of a file that Rivals.save has written')
+]
 Most: TypeAlias = Annotated[int, Meta(ge=0, le=64, description="a whole number from 0 to 64")]
 
 
@@ -104,7 +100,11 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         sample_fraction: share of the records that are kept, above 0 and up to 1; the same ones in every run of a seed.
         max_records_per_step: most records that each rank keeps of one step; None keeps all.
         paired_fraction: share of the steps on which :meth:`LossLogger.is_paired_step` asks for a forward with the
-            empty caption, from 0 to 1; it takes 4 of them to decide about an item.
+            empty caption or a rival's, from 0 to 1; it takes 4 of them to decide about an item.
+        rivals: where the captions of rivals come from. ``"auto"`` finds them beside training, for 10,000 items at most,
+            in a process of low priority, where the extra ``evidence`` is installed and items have pictures (see
+            ``pictures.load``); ``"none"`` compares with the empty caption alone; anything else is a file that
+            ``Rivals.save`` has written.
         log_every: steps between two reports of each dataset's mean loss.
         save_every: steps between two save steps, for trainers without a rhythm of their own.
         top_k: highest losses kept per dataset.
@@ -113,6 +113,8 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         items: where the figures of every item go: ``"json"``, in the report; ``"parquet"``, in a file beside it, for
             very large sets; or ``"both"``. ``"auto"`` is in the report for up to a million items, and beside it above.
         html: write the report page after each save step too, to ``save_root/loss_logging/{job_name}.html``.
+        images: the folder that relative paths of items are relative to, beside which decisions about them are kept; the
+            working directory when None.
         pictures: the small pictures in trackers, a mapping with keys of `Pictures`: ``most`` of them, 16, and ``load``.
         captions: what counts as a bad caption.
         reporter: ``"process"`` computes and writes in a second process, ``"inline"`` in the caller (notebooks, tests).
@@ -124,6 +126,8 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         seed: decides which records ``sample_fraction`` keeps, and which steps ``paired_fraction`` takes.
         timeouts: in seconds, a mapping with keys of `Timeouts`: ``flush``, 5, ``ranks``, 30, and ``close``, 60.
         spool: folder that runs with a URL are written to; ``loss_logging/spool`` in the user's cache when None.
+        exclude: a list of items to leave out of the training, beside those that decisions exclude: a file with a path
+            a line, as ``loss-logging export --to exclude-list`` writes, or a ``.jsonl`` of decisions.
 
     Raises:
         ConfigError: a key is unknown, or its value has the wrong type or is impossible; says what is allowed.
@@ -145,6 +149,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     sample_fraction: Fraction = 1.0
     max_records_per_step: Count | None = None
     paired_fraction: Share = 0.25
+    rivals: Rivals = "auto"
     log_every: Count = 50
     save_every: Count = 250
     top_k: Count = 10
@@ -152,6 +157,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     keep_reports: Count | None = None
     items: Items = "auto"
     html: bool = False
+    images: str | Path | None = None
     pictures: Pictures = msgspec.field(default_factory=Pictures)
     captions: CaptionConfig = msgspec.field(default_factory=CaptionConfig)
     reporter: Reporter = "process"
@@ -162,6 +168,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     seed: Seed = 0
     timeouts: Timeouts = msgspec.field(default_factory=Timeouts)
     spool: str | Path | None = None
+    exclude: str | Path | None = None
 
     _old_keys: ClassVar[Mapping[str, str]] = {
         "flush_seconds": "timeouts.flush",
@@ -178,7 +185,9 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         return {
             "job_name": check_job_name,
             "save_root": check_save_root,
-            "spool": _check_spool,
+            "spool": _check_optional_folder,
+            "images": _check_optional_folder,
+            "exclude": _check_exclude,
             "captions": check_section,
             "loggers": _check_loggers,
             "pictures": check_section,
@@ -298,14 +307,25 @@ def check_save_root(value: Any, hint: Any, where: str) -> str | Path:
     return _check_folder(value, hint, where)
 
 
-def _check_spool(value: Any, hint: Any, where: str) -> Path | None:
+def _check_optional_folder(value: Any, hint: Any, where: str) -> Path | None:
     return None if value is None else _check_folder(value, hint, where)
 
 
+def _check_exclude(value: Any, _hint: Any, where: str) -> Path | None:
+    return None if value is None else _check_path(value, where, "the path of a file, a list of items")
+
+
 def _check_folder(value: Any, _hint: Any, where: str) -> Path:
+    return _check_path(value, where, "the path of a folder")
+
+
+def _check_path(value: Any, where: str, allowed: str) -> Path:
     if not isinstance(value, (str, Path)) or not str(value) or "\0" in str(value):
-        raise ConfigError(f"{where}: got {shown(value)}; allowed: the path of a folder")
-    return Path(value).expanduser()
+        raise ConfigError(f"{where}: got {shown(value)}; allowed: {allowed}")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{where}: got {shown(value)}; allowed: {allowed}; there is no such user") from error
 
 
 def _check_loggers(value: Any, _hint: Any, where: str) -> list[Any]:

@@ -14,11 +14,13 @@ __all__ = ["RunFacts", "read_facts", "report_command", "write_facts"]
 
 
 class RunFacts(msgspec.Struct, frozen=True):
-    """The configuration, how many ranks there are, and the step that the run went on after."""
+    """The configuration, how many ranks there are, the step that the run went on after, and how many items of each
+    dataset were left out of the training."""
 
     config: dict[str, Any]
     world_size: int = 1
     resumed_from: int | None = None
+    excluded: dict[str, int] = {}
 
 
 def write_facts(config: TrainConfig, facts: RunFacts) -> None:

@@ -28,7 +28,6 @@ __all__ = [
     "logs_in",
     "no_report_of",
     "place_of",
-    "reports_in",
     "runs_in",
     "save_root_of",
 ]

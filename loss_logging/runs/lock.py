@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from loss_logging.errors import LossLoggingError
 from loss_logging.support.warn import warn_once
 
-__all__ = ["RunLock", "is_locked", "lock_path"]
+__all__ = ["RunLock", "is_locked"]
 
 _held: dict[str, RunLock] = {}
 """The locks that this process holds, by their file."""

@@ -91,7 +91,7 @@ class RunPaths(msgspec.Struct, frozen=True):
 
     @property
     def evaluation_mark(self) -> Path:
-        """Says that the records are an evaluation's and not a training's."""
+        """Says that the records are an evaluation's and not a training's; once it is finished, of which model."""
         return self.records / ".evaluation"
 
     @property
@@ -103,6 +103,11 @@ class RunPaths(msgspec.Struct, frozen=True):
     def pictures_mark(self) -> Path:
         """Says that pictures are being made; it stays where making them ended the process."""
         return self.records / ".pictures"
+
+    @property
+    def rivals(self) -> Path:
+        """The rivals that were found beside training; see `loss_logging.training.rivals`."""
+        return self.records / ".rivals.parquet"
 
     @property
     def uploaded(self) -> Path:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from loss_logging.reports.report import Histogram
 
-__all__ = ["bin_edges", "histogram", "quantiles"]
+__all__ = ["histogram", "quantiles"]
 
 _OFFSET = 70_000
 _PER_OCTAVE = 64

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from loss_logging.records.columns import SCHEMA
+from loss_logging.records.shards import read_shards
 from loss_logging.reports.report import DECISIVE_PAIRS
 from loss_logging.support.database import connect, spill_folder_of_this_process
 
@@ -92,10 +92,8 @@ class Queries:
     def read(self, source: pa.Table | Sequence[Path]) -> None:
         """Make ``source`` what the queries are about."""
         self._source = source
-        if not isinstance(source, pa.Table):
-            paths = [glob.escape(str(path)) for path in source]  # DuckDB takes [1] in a folder's name for a pattern
-            source = self._connection.read_parquet(paths) if paths else SCHEMA.empty_table()
-        relation = self._connection.from_arrow(source) if isinstance(source, pa.Table) else source
+        is_table = isinstance(source, pa.Table)
+        relation = self._connection.from_arrow(source) if is_table else read_shards(self._connection, source)
         relation.create_view("records", replace=True)
         self._connection.execute(sql("samples"))
 

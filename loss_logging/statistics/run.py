@@ -195,6 +195,10 @@ class RunStatistics:
         """Every item's dataset, path and the figures of `ItemStats`, by dataset."""
         return self.queries.batches("items_by_dataset", rows=2_048)
 
+    def rival_items(self, most: int) -> pa.Table:
+        """Dataset, path and caption of at most so many items, to find rivals for; none where no record has a pair."""
+        return self.queries.arrow("rival_items", most=most)
+
     def keep_items(self, name: str) -> None:
         """Keep the figures of every item, as they are now, as the table ``name``, for `cursor`."""
         self.queries.table(name, sql("items_by_dataset"))

@@ -41,14 +41,17 @@ def judge_items(queries: Queries) -> list[str]:
 
 def _verdicts(items: pa.Table) -> tuple[dict[str, pa.Array], list[str]]:
     """The columns of the table ``verdicts``, and what could not be told."""
-    n, mean, error, hard = (_floats(items[name]) for name in ("n_paired", "caption_mismatch", "standard_error", "hard"))
+    n, mean, error = (_floats(items[name]) for name in ("n_paired", "caption_mismatch", "standard_error"))
+    rivals, against, rival_error = (_floats(items[name]) for name in ("n_rival", "rival_mismatch", "rival_error"))
+    hard = _floats(items["hard"])
     if not n.any() and np.isfinite(hard).sum() < _FEWEST:
         return _nothing(len(items)), []
     from loss_logging.evidence.judge import judge  # scipy, which takes half a second and 60 MB
     from loss_logging.evidence.losses import LossEvidence
 
     try:
-        found = judge(empty=LossEvidence(mean, n, error), hard=hard)
+        rival = LossEvidence(against, rivals, rival_error) if rivals.any() else None
+        found = judge(empty=LossEvidence(mean, n, error), rival=rival, hard=hard)
     except MissingExtraError as missing:
         return _nothing(len(items)), [f"captions have no verdict: {missing}"] if n.any() else []
     place: dict[Verdict | None, int] = {verdict: i for i, verdict in enumerate(VERDICTS)}

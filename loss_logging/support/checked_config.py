@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Check",
     "CheckedConfig",
-    "ConfigType",
     "Count",
     "Fraction",
     "Function",
@@ -44,7 +43,6 @@ __all__ = [
     "Seed",
     "Share",
     "allowed_values",
-    "check_keys",
     "check_section",
     "convert",
     "parse_file",

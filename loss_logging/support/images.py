@@ -11,7 +11,7 @@ from typing import Any
 from loss_logging.errors import ConfigError
 from loss_logging.support.names import load
 
-__all__ = ["LoadImage", "load_image_function"]
+__all__ = ["load_image_function"]
 
 
 LoadImage = Callable[[str, str], Any]

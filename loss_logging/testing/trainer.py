@@ -23,7 +23,7 @@ from loss_logging.runs.config import TrainConfig
 from loss_logging.support.names import load, near_miss
 from loss_logging.training.registered import registered_trainers
 
-__all__ = ["Task", "Train", "Trained", "TrainerSubject", "train_rank"]
+__all__ = ["Task", "Train", "Trained", "TrainerSubject"]
 
 RANKS = 2
 _OF_A_RANK = "import sys; from loss_logging.testing.trainer import train_rank; train_rank(*sys.argv[1:])"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from operator import index
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import msgspec
 import pyarrow as pa
@@ -25,6 +25,7 @@ from loss_logging.records.tables import table_of_records
 from loss_logging.reports.artifact import read_without_items
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.exclusions import Exclusions
 from loss_logging.support.chance import uniform_of
 from loss_logging.support.extras import require
 from loss_logging.support.forks import leave_to_parent
@@ -34,13 +35,19 @@ from loss_logging.trackers.backends import select_backends
 from loss_logging.training.open_run import OpenRun
 from loss_logging.training.ranks.meeting import Rank
 from loss_logging.training.recorder import LossRecorder
+from loss_logging.training.rivals import KnownRivals
 from loss_logging.training.run_folder import RunFolder
 from loss_logging.training.sigterm import on_sigterm
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LossLogger"]
+__all__ = ["Compared", "LossLogger"]
+
+Compared: TypeAlias = Literal["empty", "rival"]
+"""What captions are compared with on a paired step."""
+_RIVAL_SHARE = 0.5
+"""Of the paired steps. Beside the empty caption a rival finds most (docs/reading_scores.md); alone it is no verdict."""
 
 
 class LossLogger:
@@ -52,8 +59,13 @@ class LossLogger:
     Args:
         config: a TrainConfig or a mapping of its fields; or give the fields as keyword arguments.
 
+    Attributes:
+        exclusions: which items are to be left out of the training, see :class:`~loss_logging.Exclusions`; before the
+            training, ``exclusions.subset(dataset, paths)`` is the dataset without them. Reports say how many were.
+
     Raises:
-        ConfigError: the configuration is impossible, a logger is unknown, or ``save_root`` cannot be written.
+        ConfigError: the configuration is impossible, a logger is unknown, ``save_root`` cannot be written, or there is
+            no list ``exclude``.
         MissingExtraError: a logger needs a package that is not installed.
 
     Example:
@@ -73,7 +85,9 @@ class LossLogger:
         # Absolute: the trainer may change its directory, and a reporter that is started again must find the folder.
         root = given.local_root.absolute()
         self.config = msgspec.structs.replace(given, **{"spool": root.parent} if given.url else {"save_root": root})
+        self.exclusions = Exclusions(self.config)
         self._rank = Rank.current()
+        self._rivals = KnownRivals(self.config)
         self._pid = os.getpid()
         self._recorder: LossRecorder | None = None
         self._run: OpenRun | None = None
@@ -150,6 +164,8 @@ class LossLogger:
         components: Mapping[str, Any] | None = None,
         is_reg: Any = None,
         caption_dropped: Any = None,
+        losses_rival: Any = None,
+        rivals: Sequence[object] | None = None,
     ) -> None:
         """Log the losses of one batch of B examples. Copies, and never waits for the device that they are on.
 
@@ -168,6 +184,8 @@ class LossLogger:
             components: named (B,) weights and terms.
             is_reg: (B,) True for regularisation images; None is False.
             caption_dropped: (B,) True where caption dropout replaced the caption; None is False.
+            losses_rival: (B,) losses with the captions ``rivals`` at the same noise and timestep.
+            rivals: B other captions, as `rivals_of` gives them; where one is "", its loss is that of the empty caption.
 
         Raises:
             ValueError: a length or shape does not fit (B,), or ``step`` is negative; names the argument.
@@ -187,6 +205,8 @@ class LossLogger:
                 components,
                 is_reg,
                 caption_dropped,
+                losses_rival,
+                rivals,
             )
 
     def log_records(self, step: int, records: Iterable[RecordLike] | pa.Table) -> None:
@@ -223,14 +243,17 @@ class LossLogger:
         )
 
     @contextmanager
-    def paired_forward(self, step: int, *modules: torch.nn.Module) -> Iterator[bool]:
-        """Around the forward with the empty caption: training goes on bit for bit as if it had not been.
+    def paired_forward(self, step: int, *modules: torch.nn.Module) -> Iterator[Compared | None]:
+        """Around the forward with another caption: training goes on bit for bit as if it had not been.
 
-        It gives ``is_paired_step(step)``. Inside, no gradient is recorded; afterwards the random states of Python,
-        NumPy and torch (the CPU, CUDA, MPS) are restored, and of ``modules`` and those in them the buffers, which batch
-        norm changes, and what their attributes refer to. Generators of your own are yours to restore, and what is
-        inside of lists and mappings. Put it right before the step's own forward, with noise and
-        timesteps drawn already: both forwards then begin at the same random state, and dropout drops the same in both.
+        It gives what to compare the step's captions with: "empty", the empty caption, or "rival", those of `rivals_of`;
+        by turns at random where rivals are known. It gives None on steps that are not to be paired: see
+        `is_paired_step`. A trainer may compare with the empty caption whatever it gives. Inside, no gradient is
+        recorded; afterwards the random states of Python, NumPy and torch (the CPU, CUDA, MPS) are restored, and of
+        ``modules`` and those in them the buffers, which batch norm changes, and what their attributes refer to.
+        Generators of your own are yours to restore, and what is inside of lists and mappings. Put it right before the
+        step's own forward, with noise and timesteps drawn already: both forwards then begin at the same random state,
+        and dropout drops the same in both.
 
         Example:
             >>> import tempfile, torch
@@ -246,12 +269,34 @@ class LossLogger:
             >>> losses.close()
             []
         """
-        wanted = self.is_paired_step(step)
-        if not wanted:
-            yield False
+        if not self.is_paired_step(step):
+            yield None
             return
+        turn = uniform_of("rival", self.config.seed, step) < _RIVAL_SHARE and self._rivals.known
         with no_trace(*modules):
-            yield True
+            yield "rival" if turn else "empty"
+
+    def rival_of(self, path: object, dataset: object = "") -> str:
+        """The caption of the item's rival: the other caption of the set that its picture fits best.
+
+        Rivals are found beside training, from the pictures and captions that were logged, or come from the file that
+        the key ``rivals`` of the configuration names. While none is known it is "", the empty caption.
+
+        Example:
+            >>> import tempfile
+            >>> from loss_logging.evidence.rivals import Rivals
+            >>> file = f"{tempfile.mkdtemp()}/rivals.parquet"
+            >>> Rivals({("cats", "1.png"): ("a dog",)}).save(file)
+            >>> losses = LossLogger(job_name="cats", save_root=tempfile.mkdtemp(), loggers=[], rivals=file)
+            >>> losses.rival_of("1.png"), losses.rivals_of(["2.png", "1.png"])
+            ('a dog', ['', 'a dog'])
+        """
+        return self._rivals.of(path, dataset)
+
+    def rivals_of(self, paths: Sequence[object], datasets: Sequence[object] | str = "") -> list[str]:
+        """`rival_of` for a batch: B captions, "" where no rival is known."""
+        names = [datasets] * len(paths) if isinstance(datasets, str) else datasets
+        return [self._rivals.of(path, dataset) for path, dataset in zip(paths, names, strict=True)]
 
     def add_warning(self, sentence: str) -> None:
         """Have every later report carry ``sentence`` among its ``warnings``: what a reader must know to trust it."""
@@ -337,6 +382,8 @@ class LossLogger:
                 self._undo_sigterm()
         for sentence in undelivered:
             LOGGER.warning("%s", sentence)
+        if self._run is not None:
+            self._announce_exclusions(ended=True)
         return undelivered
 
     # --- behind it --------------------------------------------------------------------------------------------------
@@ -356,13 +403,34 @@ class LossLogger:
             if self._closed is not None:
                 raise LossLoggingError(f"this LossLogger is closed; {self._closed}")
             if self._run is None:
-                self._run = OpenRun(self.config, self._rank, self._folder, self._selection, self._notes)
+                self._run = OpenRun(
+                    self.config,
+                    self._rank,
+                    self._folder,
+                    self._selection,
+                    self._notes,
+                    self._rivals,
+                    self.exclusions,
+                )
+                self._announce_exclusions()
             if self._recorder is None:
                 recorder = self._run.start()
                 atexit.register(self.close)
                 self._undo_sigterm = on_sigterm(self.close)
                 self._recorder = recorder
             return self._recorder
+
+    def _announce_exclusions(self, *, ended: bool = False) -> None:
+        if self._rank.rank != 0:
+            return
+        if self.exclusions.is_unheard and not ended:
+            sentence = (
+                f"exclude: nothing is left out, since this training does not ask what {self.config.exclude} names: "
+                "make its dataset with LossLogger.exclusions.subset, or a folder without them with loss-logging apply"
+            )
+            self.add_warning(sentence)
+            LOGGER.warning("%s", sentence)
+        self.exclusions.announce(ended=ended)
 
     def _is_idle(self) -> bool:
         return self._recorder is None and self._folder is not None and self._folder.is_held_beside

@@ -13,6 +13,7 @@ import pyarrow as pa
 from loss_logging.records.log import FOREVER, ShardSink
 from loss_logging.records.sampling import Sampler
 from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.exclusions import Exclusions
 from loss_logging.support.warn import begin_warnings
 from loss_logging.trackers.backends import ChosenBackends
 from loss_logging.trackers.delivery import Dispatcher
@@ -22,6 +23,7 @@ from loss_logging.training.ranks.meeting import Rank
 from loss_logging.training.ranks.rank_log import RankLog, RankReceiver
 from loss_logging.training.recorder import LossRecorder, Unwritten
 from loss_logging.training.reporter_client import InlineReporter, ReporterClient, ReporterError, ReporterProcess
+from loss_logging.training.rivals import KnownRivals
 from loss_logging.training.run_folder import RunFolder
 
 __all__ = ["OpenRun"]
@@ -36,6 +38,8 @@ class OpenRun:
         folder: of the run.
         selection: the loggers.
         notes: gives what every report must say.
+        rivals: looked for again after each shard.
+        exclusions: count what has been left out of the training.
     """
 
     def __init__(
@@ -45,12 +49,16 @@ class OpenRun:
         folder: RunFolder,
         selection: ChosenBackends,
         notes: Callable[[], list[str]],
+        rivals: KnownRivals,
+        exclusions: Exclusions,
     ) -> None:
         self._config = config
         self._rank = rank
         self._folder = folder
         self._selection = selection
         self._notes = notes
+        self._rivals = rivals
+        self._exclusions = exclusions
         self._recorder: LossRecorder | None = None
         self._backends: Dispatcher | None = None
         self._receiver: RankReceiver | None = None
@@ -113,7 +121,7 @@ class OpenRun:
     def _open(self) -> None:
         if self.reporter is not None:  # a start that was interrupted has come so far
             return
-        run = self._folder.open()
+        run = self._folder.open(self._exclusions.counts)
         if self._rank.rank == 0:
             self._start_reporter(run)
 
@@ -138,6 +146,7 @@ class OpenRun:
 
     def _notice(self, step: int) -> None:
         """After each shard. Ranks other than 0 have no reporter, and tell rank 0."""
+        self._rivals.refresh()
         if self.reporter is not None:
             self.reporter.notice(step)
         elif self._remote is not None:
@@ -147,7 +156,7 @@ class OpenRun:
         """When everything up to ``step`` is on disk, or will not be."""
         if self.reporter is not None:
             warnings = [*self._notes(), *unwritten.sentences()]
-            self.reporter.save(Save(step, warnings, next(self._serials)), future)
+            self.reporter.save(Save(step, warnings, next(self._serials), self._exclusions.counts), future)
         elif self._remote is not None:
             self._remote.mark(step, self._notes(), later=unwritten.held > 0)
             if future.set_running_or_notify_cancel():

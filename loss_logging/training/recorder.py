@@ -21,7 +21,15 @@ import numpy as np
 import pyarrow as pa
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.records.columns import LAST_STEP, SCHEMA, caption_array, dataset_array, float_array, text_array
+from loss_logging.records.columns import (
+    LAST_STEP,
+    SCHEMA,
+    caption_array,
+    dataset_array,
+    float_array,
+    rival_array,
+    text_array,
+)
 from loss_logging.records.in_flight import Pinned, hold, hold_components, hold_sized, names, numbers
 from loss_logging.records.log import SHARD_ROWS
 from loss_logging.support.warn import LOGGER, warn_once
@@ -73,6 +81,8 @@ class _Batch(NamedTuple):
     components: dict[str, Any] | None
     is_reg: Any
     caption_dropped: Any
+    losses_rival: Any
+    rivals: Collection[object] | None
 
 
 class _Flush(NamedTuple):
@@ -130,6 +140,8 @@ class LossRecorder:
         components: Mapping[str, Any] | None,
         is_reg: Any,
         caption_dropped: Any,
+        losses_rival: Any = None,
+        rivals: Collection[object] | None = None,
     ) -> None:
         """Take one batch of (B,) figures and B names. The tensors are copied without synchronising their device."""
         is_tensor = hasattr(losses, "detach")
@@ -144,6 +156,8 @@ class LossRecorder:
         one_dataset = isinstance(datasets, str)
         if not one_dataset and not (type(datasets) in _PLAIN and len(datasets) == size):
             datasets = names("datasets", datasets, size)
+        if rivals is not None or losses_rival is not None:
+            rivals = _rivals(rivals, losses_rival, size)
         step = index(step)
         if not self.last_step <= step <= LAST_STEP:
             _check_order(step, self.last_step)
@@ -161,6 +175,8 @@ class LossRecorder:
                 None if components is None else hold_components(components, size),
                 None if is_reg is None else hold_sized("is_reg", is_reg, size),
                 None if caption_dropped is None else hold_sized("caption_dropped", caption_dropped, size),
+                None if losses_rival is None else hold_sized("losses_rival", losses_rival, size),
+                rivals,
             )
         )
         self._count(step, size)
@@ -298,6 +314,7 @@ class LossRecorder:
 def _columns(batches: list[_Batch]) -> pa.RecordBatch:
     """The records of a few batches as columns of `SCHEMA`."""
     sizes = [len(batch.paths) for batch in batches]
+    losses_empty, losses_rival, rivals = _compared(batches, sizes)
     return pa.RecordBatch.from_arrays(
         [
             pa.array(np.repeat([batch.step for batch in batches], sizes)),
@@ -312,13 +329,29 @@ def _columns(batches: list[_Batch]) -> pa.RecordBatch:
             caption_array([caption for batch in batches for caption in batch.captions]),
             pa.array(_concatenate([batch.losses for batch in batches], sizes, np.nan)),
             float_array(_concatenate([batch.timesteps for batch in batches], sizes, np.nan)),
-            float_array(_concatenate([batch.losses_empty for batch in batches], sizes, np.nan)),
+            float_array(losses_empty),
             _components(batches, sizes),
             _flags([batch.is_reg for batch in batches], sizes),
             _flags([batch.caption_dropped for batch in batches], sizes),
+            float_array(losses_rival),
+            rivals,
         ],
         schema=SCHEMA,
     )
+
+
+def _compared(batches: list[_Batch], sizes: list[int]) -> tuple[Any, Any, pa.Array]:
+    """Losses with the empty caption and with rivals', and these; a blank rival is the empty caption."""
+    empty = _concatenate([batch.losses_empty for batch in batches], sizes, np.nan)
+    rival = _concatenate([batch.losses_rival for batch in batches], sizes, np.nan)
+    if all(batch.rivals is None for batch in batches):
+        return empty, rival, pa.nulls(len(empty), pa.string())
+    texts = rival_array(
+        [text for batch, size in zip(batches, sizes, strict=True) for text in batch.rivals or [None] * size]
+    )
+    blank = texts.is_null().to_numpy(zero_copy_only=False)
+    empty = np.where(blank & np.isnan(empty), rival, empty)
+    return empty, np.where(blank, np.nan, rival), texts
 
 
 def _flags(columns: list[Any], sizes: list[int]) -> pa.Array:
@@ -372,6 +405,13 @@ def _not_per_example(shape: Sequence[int]) -> int:
         f"per_example has shape {tuple(shape)}; expected one loss per example, shape (B,). "
         'Compute the loss with reduction="none" and reduce it with loss_logging.per_example_loss(loss).'
     )
+
+
+def _rivals(rivals: Collection[object] | None, losses: Any, size: int) -> Collection[object]:
+    if rivals is None or losses is None:
+        given, missing = ("losses_rival", "rivals") if rivals is None else ("rivals", "losses_rival")
+        raise ValueError(f"{given} is given and {missing} is None; expected both: the losses, and the captions of them")
+    return tuple(rivals) if type(rivals) is list and len(rivals) == size else names("rivals", rivals, size)
 
 
 def _check_order(step: int, last_step: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -49,13 +49,20 @@ class ReportMaker:
         """Give the memory back."""
         self.statistics.close()
 
-    def report(self, step: int, recent: dict[str, float], warnings: Iterable[str]) -> LossReport:
+    def report(
+        self,
+        step: int,
+        recent: dict[str, float],
+        warnings: Iterable[str],
+        excluded: Mapping[str, int] | None = None,
+    ) -> LossReport:
         """The report of everything up to ``step``.
 
         Args:
             step: of the report.
             recent: mean loss per dataset since the last time.
             warnings: what a reader must know that the log does not tell.
+            excluded: how many items of each dataset were left out of the training; as at its beginning when None.
         """
         config, statistics = self._config, self.statistics
         statistics.advance(step)
@@ -95,6 +102,7 @@ class ReportMaker:
             else Worst(),
             timestep_scale=statistics.timestep_scale,
             recent=recent,
+            excluded=dict(self._facts.excluded if excluded is None else excluded),
             warnings=[*warnings, *self._warnings(), *paired_warnings(paired, distinct)],
             json_path=str(config.report_path(step)),
         )

@@ -44,6 +44,7 @@ from loss_logging.training.messages import (
 )
 from loss_logging.training.ranks.awaited import AwaitedRanks
 from loss_logging.training.report_maker import ReportMaker
+from loss_logging.training.rivals import RivalFinder
 
 if TYPE_CHECKING:
     from loss_logging.pages.build import PageBuilder
@@ -78,6 +79,7 @@ class Reporter:
         self._backends = Dispatcher(start.backends, self._config)
         self._page = _page_builder(self._config)
         self._pictures = PictureMaker(self._config)
+        self._rivals = RivalFinder(self._config, self._maker.statistics.rival_items)
         self._mirror = Uploader(self._config, start.run) if self._config.url is not None else None
         self._refused: dict[int, Save] = {}
         self._caught_up = self._catch_up()
@@ -148,7 +150,8 @@ class Reporter:
         # The means of the window that ends here go with the report; trackers would show two points for one step else.
         recent = windows.pop()[1] if windows and windows[-1][0] == command.step else {}
         self._send_scalars(windows, windows[-1][0] if windows else self._scalars_through)
-        report = self._maker.report(command.step, recent, [*command.warnings, *missing, *self._ranks.notes()])
+        warnings = [*command.warnings, *missing, *self._ranks.notes()]
+        report = self._maker.report(command.step, recent, warnings, command.excluded)
         if self._is_superseded():  # in the meantime
             self._give_up(command)
             return
@@ -164,6 +167,7 @@ class Reporter:
         self._caught_up.discard(command.step)
         self._prune()
         self._refresh_page(report)
+        self._rivals.look()
         if self._mirror is not None:
             self._mirror.wake()
 
@@ -203,6 +207,7 @@ class Reporter:
             self._report_scalars(command.step)
         for save in self._refused.values():
             self._reply(Failed(save.step, "its file could not be written to the end", save.serial))
+        self._rivals.close()
         undelivered = list(map(str, self._backends.close(command.timeout)))
         if self._mirror is not None:
             undelivered += self._mirror.close(deadline - time.monotonic())

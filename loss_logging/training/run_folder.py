@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -80,7 +80,8 @@ class RunFolder:
         return max(last_report, self.resumed_from // self._config.log_every * self._config.log_every or -1)
 
     def start_evaluation(self) -> None:
-        """Clear the records of an earlier evaluation of this name; its reports stay.
+        """Have the records of an earlier evaluation of this name replaced by the first that are logged; its reports
+        stay.
 
         Raises:
             LossLoggingError: the folder holds the records of a training run.
@@ -91,7 +92,6 @@ class RunFolder:
             bring(self._config)
         self._refuse_training()
         self._config.paths.evaluation_mark.touch()
-        self.log.truncate(-1)
         ledger.allow_again(self._config)
         self._starts_clean = True
 
@@ -103,8 +103,11 @@ class RunFolder:
                 "evaluate under another job_name"
             )
 
-    def open(self) -> str:
+    def open(self, excluded: Mapping[str, int]) -> str:
         """Take the folder for this process; rank 0 opens the run for the others, and gets its identity.
+
+        Args:
+            excluded: how many items of each dataset have been left out, which is noted with the run.
 
         Raises:
             LossLoggingError: another process holds it, or an earlier run is there that is to be left alone.
@@ -114,9 +117,15 @@ class RunFolder:
             return ""
         if self.resumed_from is None and not self._starts_clean:
             self._leave_behind()
+        if self._starts_clean:
+            self._config.paths.evaluation_mark.write_bytes(b"")  # what is there from here on is not finished
+            self.log.truncate(-1)
+        if not self.resumed_from:
+            self._config.paths.rivals.unlink(missing_ok=True)
         self.log.clean()
         remove_leftovers(self._config.out_dir, f"{self._config.job_name}_")
-        write_facts(self._config, RunFacts(self._config.to_dict(), self._world_size, self.resumed_from))
+        facts = RunFacts(self._config.to_dict(), self._world_size, self.resumed_from, dict(excluded))
+        write_facts(self._config, facts)
         return self.meeting.open()
 
     @property

@@ -1,15 +1,15 @@
-"""Folders of captioned images, what is read of them, and the command."""
+"""Folders of captioned images, and what is read of them."""
 
 from __future__ import annotations
 
-import os
+import json
 import random
-import subprocess
-import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from loss_logging.captions.folder.check import FolderCheck
 from loss_logging.captions.folder.problems import FolderProblems
 from loss_logging.captions.folder.read import CaptionedFile, read_captioned_folder
 
@@ -50,15 +50,15 @@ def image() -> bytes:
     return bytes.fromhex("89504e470d0a1a0a") + NOISE.randbytes(200)
 
 
-def loss_logging(
-    *arguments: str | Path, cwd: Path | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """The installed console script, as a user runs it."""
-    script = Path(sys.executable).with_name("loss-logging")
-    return subprocess.run(
-        [str(script), *map(str, arguments)],
-        capture_output=True,
-        encoding="utf-8",
-        cwd=cwd,
-        env=os.environ | {"COLUMNS": "160"} | environment,
-    )
+def rules(check: FolderCheck) -> Counter[str]:
+    """How often each rule or problem is found."""
+    return Counter(finding.rule for finding in check.findings())
+
+
+def lines(*rows: dict[str, Any]) -> str:
+    """JSON lines."""
+    return "\n".join(map(json.dumps, rows))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

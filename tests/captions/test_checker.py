@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 from captions.examples import BAD, GOOD
+from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,13 +77,6 @@ def test_the_profile_of_the_dataset_is_used() -> None:
         "warning",
         "info",
     ]
-
-
-def test_a_verdict_combines_its_reasons() -> None:
-    """The severity is the gravest, the score 1 - (1 - 0.5)(1 - 0.2) = 0.6."""
-    verdict = Verdict((Reason("long", "warning", 0.5, "Shorten it."), Reason("short", "info", 0.2, "Write more.")))
-    assert (verdict.severity, verdict.rules) == ("warning", ["long", "short"])
-    assert verdict.score == pytest.approx(0.6)
 
 
 @given(ANY_TEXT, st.sampled_from(["auto", "prose", "tags", "instance"]))
@@ -188,7 +182,7 @@ FRAGMENTS = [
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=3), st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_no_text_is_slow(fragments: list[str], blocks: bool) -> None:
     """Whatever repeats in the longest text that is read, mixed or one after the other: time grows with its length."""
 
@@ -305,49 +299,6 @@ def test_rules_are_as_grave_as_the_user_says() -> None:
     verdict = CaptionChecker(config).check("a dog <unk> in the snow", "any")
     assert verdict is not None
     assert verdict.severity == "info"
-
-
-@pytest.mark.parametrize(
-    ("caption", "severity"),
-    [
-        ("ohwx man in a park", None),
-        ("a photo of ohwx man in a park", None),
-        ("OHWX man in a park", "info"),
-        ("a man in a park", "warning"),
-        ("ohxw man in a park", "warning"),
-        ("ohwxman in a park", "warning"),
-        ("ohwx_man in a park", "warning"),
-        ("a very long walk through a very long park with many trees and benches " * 6 + "ohwx man", "warning"),
-        ("1boy, ohwx man, park, tree", "info"),
-        ("ohwx man, 1boy, park, tree", None),
-    ],
-)
-def test_the_trigger(caption: str, severity: str | None) -> None:
-    """Missing, misspelt, in another case, behind what is read, or not the first tag."""
-    config = CaptionConfig(triggers={"me": "ohwx man"}, rules=CaptionRules(disabled=("repeated", "truncated")))
-    verdict = CaptionChecker(config).check(caption, "me")
-    assert (verdict and verdict.severity) == severity
-    assert verdict is None or verdict.rules == ["trigger"]
-    assert CaptionChecker(config).check("a man in a park", "other") is None
-
-
-@pytest.mark.parametrize(
-    ("caption", "syntax"),
-    [
-        ("a (red cat:1.2) in snow", "weights"),
-        ("a {red|blue} cat in snow", "choices"),
-        ("a __color__ cat in snow", "wildcards"),
-        ("a cat in snow <lora:cat:1>", "networks"),
-        ("[trigger] in the snow", "trigger"),
-        ("[name] in the snow", "names"),
-    ],
-)
-def test_what_the_trainer_resolves_is_no_left_over(caption: str, syntax: str) -> None:
-    """syntax takes each kind of placeholder out."""
-    verdict = CaptionChecker().check(caption, "any")
-    assert verdict is not None
-    assert verdict.rules == ["template"]
-    assert CaptionChecker(CaptionConfig.from_dict({"reading": {"syntax": [syntax]}})).check(caption, "any") is None
 
 
 def no_cats(caption: Caption) -> Reason | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command import loss_logging
 
 from loss_logging import LossLogger
 from loss_logging.captions.decisions import DECISIONS_FILE, Decision, DecisionFile, Decisions
@@ -20,8 +20,7 @@ CAPTIONS = {"cats/1": "a cat", "cats/2": "a dgo", "cats/3": "a sofa", "dogs/4": 
 
 
 def apply(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    script = Path(sys.executable).with_name("loss-logging")
-    return subprocess.run([script, "apply", *arguments], capture_output=True, text=True, cwd=cwd)
+    return loss_logging("apply", *arguments, cwd=cwd)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import runpy
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +21,7 @@ import pytest
 import torch
 import yaml
 from diffusers import DiffusionPipeline
+from helpers import assert_same
 from PIL import Image
 from tiny_pipelines import stable_diffusion_xl
 from typer.testing import CliRunner
@@ -56,16 +60,23 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def config(photos: Path, pipeline: Path, out: Path, /, **options: Any) -> EvaluateConfig:
+SMALL = {"resolution": 16, "device": "cpu"}
+
+
+def config(
+    photos: Path, pipeline: Path, out: Path, /, model: Mapping[str, Any] = MappingProxyType({}), **options: Any
+) -> EvaluateConfig:
     """On the CPU, with squares of 16 pixels."""
     required = {"data": str(photos), "pipeline": str(pipeline), "save_root": str(out)}
-    return EvaluateConfig.from_dict({**required, "resolution": 16, "device": "cpu"} | options)
+    return EvaluateConfig.from_dict({**required, "model": SMALL | model, **options})
 
 
 def test_report(photos: Path, pipeline: Path, tmp_path: Path) -> None:
     """Every item has its draws and a caption_mismatch, in JSON, CSV and the loggers; what does not open is named."""
     backend = MemoryBackend()
-    report = run_evaluation(config(photos, pipeline, tmp_path, loggers=[backend], step=30, snr_gamma=5), progress=False)
+    report = run_evaluation(
+        config(photos, pipeline, tmp_path, loggers=[backend], step=30, model={"snr_gamma": 5}), progress=False
+    )
     assert {name: len(dataset.item_stats) for name, dataset in report.datasets.items()} == {"cats": 5, "dogs": 3}
     assert {item.count for dataset in report.datasets.values() for item in dataset.item_stats.values()} == {4}
     assert report.datasets["cats"].item_stats["cats/0.png"].caption == "cat number 0"
@@ -209,7 +220,13 @@ def test_captions_as_a_trainer_reads_them(photos: Path, pipeline: Path, tmp_path
     for trainer in ("kohya", "ai-toolkit"):
         out = tmp_path / trainer
         file = tmp_path / f"{trainer}.yaml"
-        values = {"data": str(root), "pipeline": str(pipeline), "save_root": str(out), "resolution": 16, "draws": 1}
+        values = {
+            "data": str(root),
+            "pipeline": str(pipeline),
+            "save_root": str(out),
+            "model": {"resolution": 16},
+            "draws": 1,
+        }
         file.write_text(yaml.safe_dump(values), "utf-8")
         done = CliRunner().invoke(app, ["evaluate", str(file), "--trainer", trainer])
         assert done.exit_code == 0, done.output
@@ -226,13 +243,62 @@ def test_captions_as_a_trainer_reads_them(photos: Path, pipeline: Path, tmp_path
 def test_command(photos: Path, pipeline: Path, tmp_path: Path) -> None:
     """`loss-logging evaluate` prints the tables and the warnings, and shows its progress on standard error."""
     file = tmp_path / "evaluate.yaml"
-    values = {"data": str(photos), "pipeline": str(pipeline), "save_root": str(tmp_path), "resolution": 16}
+    values = {"data": str(photos), "pipeline": str(pipeline), "save_root": str(tmp_path), "model": {"resolution": 16}}
     file.write_text(yaml.safe_dump(values), "utf-8")
     done = CliRunner().invoke(app, ["evaluate", str(file)], env={"COLUMNS": "160"})
     assert done.exit_code == 0, done.output
     for expected in ("Captions", "hard", "cats", "dogs/broken.png", "evaluation_000000000.json"):
         assert expected in done.stdout
     assert "evaluating" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["files", "shards"])
+def test_only_what_changed(photos: Path, pipeline: Path, tmp_path: Path, form: str) -> None:
+    """`--only changed` has the figures of a whole evaluation to 1e-6; where nothing changed, no pipeline is loaded."""
+    shutil.copytree(photos, changed := tmp_path / "changed")
+    (changed / "cats" / "3.txt").write_text("a dog in a red hat", "utf-8")
+    if form == "shards":
+        photos, changed = shards(photos, tmp_path / "tars"), shards(changed, tmp_path / "tars of the changed")
+    shutil.copytree(pipeline, copied := tmp_path / "pipeline")
+    shutil.copytree(photos, data := tmp_path / "data")
+    alone = {"batch_size": 1}  # beside others its loss is rounded another way
+    run_evaluation(config(data, copied, tmp_path / "part", **alone), progress=False)
+    shutil.rmtree(data)
+    changed.rename(data)
+    whole = run_evaluation(config(data, copied, tmp_path / "whole", **alone), progress=False)
+    file = tmp_path / "evaluate.yaml"
+    values = {"data": str(data), "pipeline": str(copied), "save_root": str(tmp_path / "part"), "model": SMALL}
+    file.write_text(yaml.safe_dump(values | alone), "utf-8")
+    done = CliRunner().invoke(app, ["evaluate", str(file), "--only", "changed"], env={"COLUMNS": "160"})
+    assert done.exit_code == 0, done.output
+    name, of = ("cats/3.png", 8) if form == "files" else ("00000.tar/3.png", 9)
+    assert f"1 of {of} items were computed again ({name}); {of - 1} have the figures of" in done.stdout
+    part = read_report(tmp_path / "part" / "loss_logging" / "evaluation_000000000.json")
+    figures = [msgspec.to_builtins(report.datasets) for report in (part, whole)]
+    assert_same(*figures, rel=1e-6, absolute=1e-6)
+    os.utime(copied / "unet" / "config.json")  # as another model, it is refused
+    done = CliRunner().invoke(app, ["evaluate", str(file), "--only", "changed"])
+    assert isinstance(done.exception, ConfigError)
+    assert "evaluate everything, without only" in str(done.exception)
+
+
+def test_only_where_nothing_changed(
+    photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, and no pipeline is loaded; paths in a file are computed again."""
+    options = {"draws": 1, "paired": False}
+    run_evaluation(config(photos, pipeline, tmp_path, **options), progress=False)
+    (tmp_path / "paths").write_text("dogs/1.png\n", "utf-8")
+    file = tmp_path / "evaluate.yaml"
+    values = {"data": str(photos), "pipeline": str(pipeline), "save_root": str(tmp_path), "model": {"resolution": 16}}
+    file.write_text(yaml.safe_dump(values | options), "utf-8")
+    done = CliRunner().invoke(app, ["evaluate", str(file), "--only", str(tmp_path / "paths")], env={"COLUMNS": "160"})
+    assert done.exit_code == 0, done.output
+    assert "1 of 8 items were computed again (dogs/1.png)" in done.stdout
+    monkeypatch.delattr("loss_logging.integrations.trainers.diffusers_folder.pipeline_loss")
+    done = CliRunner().invoke(app, ["evaluate", str(file), "--only", "changed"], env={"COLUMNS": "160"})
+    assert done.exit_code == 0, done.output
+    assert "0 of 8 items were computed again, as no caption has changed" in done.stdout
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------
@@ -244,15 +310,19 @@ def test_command(photos: Path, pipeline: Path, tmp_path: Path) -> None:
         ({"draw": 4}, r"\$\.draw is no configuration key; did you mean draws\?"),
         ({"draws": 0}, r"\$\.draws: got 0 \(int\); allowed: a whole number, 1 or more"),
         (
-            {"dtype": "bf16"},
-            r'\$\.dtype: got .bf16. \(str\); allowed: "float32" or "bfloat16" or "float16" .*did you mean bfloat16',
+            {"model": {"dtype": "bf16"}},
+            r'\$\.model\.dtype: got .bf16. \(str\); allowed: "float32" or "bfloat16" or .*did you mean bfloat16',
         ),
         ({"paired": "yes"}, r"\$\.paired: .*true or false"),
-        ({"resolution": 15}, r"\$\.resolution: got 15; allowed: a multiple of 2"),
-        ({"device": "cuda:99"}, r"\$\.device: 'cuda:99' cannot be used here"),
-        ({"device": "gpu"}, r"\$\.device: 'gpu' cannot be used here"),
+        ({"model": {"resolution": 15}}, r"\$\.model\.resolution: got 15; allowed: a multiple of 2"),
+        ({"model": {"device": "cuda:99"}}, r"\$\.model\.device: 'cuda:99' cannot be used here"),
+        ({"model": {"device": "gpu"}}, r"\$\.model\.device: 'gpu' cannot be used here"),
         ({"captions": {"max_wrds": 3}}, r"\$\.captions\.max_wrds .*max_words"),
-        ({"snr_gamma": 0}, r"\$\.snr_gamma: .*above 0"),
+        (
+            {"model": {"library": "difusers"}},
+            r"\$\.model\.library: got 'difusers'; allowed: 'diffusers'; did you mean diffusers",
+        ),
+        ({"model": {"snr_gamma": 0}}, r"\$\.model\.snr_gamma: .*above 0"),
         ({"pipeline": "/nowhere"}, r"\$\.pipeline: /nowhere holds no model_index\.json"),
         ({"loggers": ["tensorbord"]}, r"loggers\[0\].*tensorbord"),
     ],
@@ -261,6 +331,13 @@ def test_impossible_values(photos: Path, pipeline: Path, tmp_path: Path, changes
     """An unknown key or an impossible value is named with its path, what was given and what is allowed."""
     with pytest.raises(ConfigError, match=message):
         run_evaluation(config(photos, pipeline, tmp_path, **changes), progress=False)
+
+
+def test_keys_of_the_release_before() -> None:
+    """A key that stands in `model` now is taken where it stood before, with a warning."""
+    with pytest.warns(DeprecationWarning, match="dtype is now model.dtype"):
+        config = EvaluateConfig(data="p", pipeline="x", save_root="r", dtype="float16")
+    assert config.model.dtype == "float16"
 
 
 def test_missing_keys(tmp_path: Path) -> None:
@@ -316,7 +393,7 @@ def test_records_of_another_setting_are_not_continued(
     run_evaluation(config(photos, pipeline, tmp_path, draws=1), progress=False)
     assert "is continued" in caplog.text
     interrupted()
-    run_evaluation(config(photos, pipeline, tmp_path, draws=1, resolution=24), progress=False)
+    run_evaluation(config(photos, pipeline, tmp_path, draws=1, model={"resolution": 24}), progress=False)
     assert "is not continued: it had model_id=" in caplog.text
 
 
@@ -342,14 +419,6 @@ def test_the_old_section_of_ray_works_with_a_warning() -> None:
     assert config.engine_options == {"actors": 3}
 
 
-def test_an_engine_that_is_not_there() -> None:
-    """The error lists the engines that are installed, and the near miss."""
-    with pytest.raises(
-        ConfigError, match=r"\$\.engine: there is no engine 'rai'; did you mean ray\?; allowed: 'local', 'ray'"
-    ):
-        EvaluateConfig(data="p", pipeline="x", save_root="r", engine="rai")
-
-
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore::Warning:ray.data.context")  # Ray's own, on every use of it
 def test_on_ray(photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,7 +428,7 @@ def test_on_ray(photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     reports = []
     for engine in ("local", "ray"):
-        options = {"resolution": 16, "device": "cpu", "draws": 2, "engine_options": {"num_cpus": 0.5}}
+        options = {"model": SMALL, "draws": 2, "engine_options": {"num_cpus": 0.5}}
         places = {"data": str(photos), "pipeline": str(pipeline), "save_root": str(tmp_path / engine)}
         file = tmp_path / f"{engine}.yaml"
         file.write_text(yaml.safe_dump(options | places), "utf-8")

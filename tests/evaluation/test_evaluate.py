@@ -3,113 +3,27 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
-import torch
-from helpers import strict_json
+from evaluated import PATHS, batches, compute, items, plain
+from helpers import examples, strict_json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loss_logging import TrainConfig, aggregate_by_dataset, evaluate_dataset, read_report
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evaluation.evaluate import Draw
-from loss_logging.reports.report import LossReport
 from loss_logging.trackers.memory import MemoryBackend
-
-PATHS = [f"img/{i:03}.png" for i in range(200)]
-
-
-def loss_of(path: str) -> float:
-    """A loss that depends on the item alone."""
-    return int(hashlib.sha256(path.encode()).hexdigest()[:6], 16) / 2**24
-
-
-def batches(paths: list[str], size: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "paths": paths[i : i + size],
-            "images": torch.tensor([[loss_of(path)] for path in paths[i : i + size]]),
-            "array": np.array([loss_of(path) for path in paths[i : i + size]]),
-            "width": 512,
-            "name": "x" * len(paths[i : i + size]),
-        }
-        for i in range(0, len(paths), size)
-    ]
-
-
-def compute(batch: dict[str, Any]) -> list[dict[str, Any]]:
-    """Reads every kind of value in the batch, so that a wrong selection shows."""
-    n = len(batch["paths"])
-    assert batch["images"].shape == (n, 1)
-    assert batch["array"].shape == (n,)
-    assert batch["width"] == 512
-    return [
-        {"path": path, "dataset": "d", "caption": "c", "loss": float(image[0])}
-        for path, image in zip(batch["paths"], batch["images"], strict=True)
-    ]
-
-
-def plain(batch: list[str]) -> list[dict[str, Any]]:
-    """For batches that are no mappings."""
-    return [{"path": path, "dataset": "d", "caption": "c", "loss": loss_of(path)} for path in batch]
-
-
-def items(report: LossReport) -> dict[str, float | None]:
-    return {
-        path: item.average_loss for dataset in report.datasets.values() for path, item in dataset.item_stats.items()
-    }
-
 
 # --- which items ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fraction", [0.1, 0.5, 1.0])
-def test_sampling_is_by_item(fraction: float) -> None:
-    """The same items are taken whatever the batch size, order and form of the batches; about the right share."""
-    shuffled = random.Random(1).sample(PATHS, len(PATHS))
-    options: dict[str, Any] = {"sample_fraction": fraction, "progress": False, "seed": 3}
-    first = items(evaluate_dataset(compute, batches(PATHS, 16), **options))
-    assert len(first) == pytest.approx(200 * fraction, abs=4 * (200 * fraction * (1 - fraction)) ** 0.5)
-    assert first == pytest.approx({path: loss_of(path) for path in first})
-    for paths, size in ((shuffled, 16), (shuffled, 1), (PATHS, 200)):
-        assert items(evaluate_dataset(compute, batches(paths, size), **options)) == first
-    lists = [shuffled[i : i + 7] for i in range(0, 200, 7)]
-    assert items(evaluate_dataset(plain, lists, **options)) == pytest.approx(first)
-    if fraction < 1:
-        assert items(evaluate_dataset(compute, batches(PATHS, 16), **(options | {"seed": 4}))) != first
-
-
-@pytest.mark.parametrize("form", ["mappings", "lists"])
-def test_max_samples(form: str) -> None:
-    """The first items that come, no more batches than needed, and the model never sees more; repeats count once."""
-    seen: list[str] = []
-
-    def watch(batch: Any) -> Any:
-        names = batch["paths"] if form == "mappings" else batch
-        seen.extend(names)
-        return plain(names)
-
-    def loader() -> Iterator[Any]:
-        for i in range(100):
-            assert i < 4, "one batch too many"
-            names = [f"{i // 2}-{j}" for j in range(8)]
-            yield {"paths": names} if form == "mappings" else names
-
-    report = evaluate_dataset(watch, loader(), max_samples=12, progress=False)
-    assert list(items(report)) == [f"0-{j}" for j in range(8)] + [f"1-{j}" for j in range(4)]
-    if form == "mappings":
-        assert len(seen) == 8 + 8 + 4
-
-
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(10))
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=6))
 def test_repeated_items(paths: list[str]) -> None:
     """An item that comes several times, in a batch or over several, has as many records."""
@@ -118,75 +32,6 @@ def test_repeated_items(paths: list[str]) -> None:
         report = evaluate_dataset(lambda batch: plain(batch["paths"]), chunks, progress=False)
         counts = {path: item.count for path, item in report.datasets["d"].item_stats.items()}
         assert counts == Counter(paths)
-
-
-# One image twice, with captions and losses of its own, and others before, between and after.
-CAPTIONS = [("a", "one", 4.0), ("x", "first", 1.0), ("y", "one", 3.0), ("x", "second", 2.5), ("z", "one", 6.0)]
-
-
-def captions(order: int = 1, size: int = 2) -> list[dict[str, Any]]:
-    """In batches, forwards (1) or backwards (-1)."""
-    rows = CAPTIONS[::order]
-    parts = [rows[i : i + size] for i in range(0, len(rows), size)]
-    return [dict(zip(("path", "caption", "given"), map(list, zip(*part, strict=True)), strict=True)) for part in parts]
-
-
-class Given:
-    """The losses that the batches bring; interrupted instead of the call of this number."""
-
-    def __init__(self, interrupted_at: int | None = None) -> None:
-        self.interrupted_at = interrupted_at
-        self.asked: list[str] = []
-        self._calls = 0
-
-    def __call__(self, batch: dict[str, Any], draw: Draw) -> list[dict[str, Any]]:
-        self._calls += 1
-        if self._calls == self.interrupted_at:
-            raise KeyboardInterrupt
-        self.asked += batch["path"]
-        return [
-            {"path": path, "dataset": "d", "caption": caption, "loss": loss + draw.index / 8}
-            for path, caption, loss in zip(batch["path"], batch["caption"], batch["given"], strict=True)
-        ]
-
-
-def interrupted(root: Path, at: int, size: int) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        evaluate_dataset(Given(at), captions(size=size), save_root=root, draws=2, progress=False)
-
-
-@pytest.mark.parametrize(("size", "at", "order"), [(1, 4, -1), (1, 8, 1), (1, 8, -1), (2, 4, 1), (2, 4, -1)])
-def test_repeated_items_after_an_interruption(tmp_path: Path, size: int, at: int, order: int) -> None:
-    """The figures are those of a run that nothing interrupted, in whatever order the items come this time."""
-    interrupted(tmp_path, at, size)
-    resumed, clean = Given(), Given()
-    report = evaluate_dataset(resumed, captions(order), save_root=tmp_path, draws=2, progress=False)
-    expected = evaluate_dataset(clean, captions(order), draws=2, progress=False)
-    assert report.datasets["d"] == expected.datasets["d"]
-    assert report.datasets["d"].item_stats["x"].count == 4
-    assert resumed.asked.count("a") == 0  # what comes once is kept
-
-
-class Once:
-    """A loader that can be read once, and does not look like it."""
-
-    def __init__(self, batches: Iterable[Any]) -> None:
-        self._batches = iter(batches)
-
-    def __iter__(self) -> Iterator[Any]:
-        return self._batches
-
-
-@pytest.mark.parametrize("once", [iter, Once])
-def test_repeated_items_of_an_iterator_after_an_interruption(tmp_path: Path, once: Any) -> None:
-    """It cannot be read again: what to do is said, and done by the next call, which computes these items alone."""
-    interrupted(tmp_path, 5, 1)
-    with pytest.raises(LossLoggingError, match=r"gave 1 of its items once only, 'x' among them.* or give a dataloader"):
-        evaluate_dataset(Given(), once(captions(-1)), save_root=tmp_path, draws=2, progress=False)
-    last = Given()
-    report = evaluate_dataset(last, once(captions(-1)), save_root=tmp_path, draws=2, progress=False)
-    assert report.datasets["d"] == evaluate_dataset(Given(), captions(-1), draws=2, progress=False).datasets["d"]
-    assert last.asked == ["x"] * 4
 
 
 @pytest.mark.parametrize("loader", [[], [{"paths": []}], [[]]])
@@ -213,23 +58,6 @@ def test_paths_of_other_types(key: str) -> None:
 
 
 # --- what a compute function may get wrong --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda rows: rows[:-1], r"returned 1 records for a batch of 2 items.*Missing: \['b'\]"),
-        (lambda rows: rows + rows[:1], r"returned 3 records for a batch of 2 items.*not in the batch: \['a'\]"),
-        (lambda rows: [rows[0], rows[1] | {"path": "z"}], r"Missing: \['b'\]; not in the batch: \['z'\]"),
-        (lambda rows: [], "returned 0 records for a batch of 2 items"),
-        (lambda rows: [{"path": "a"}], r"records\[0\] lacks dataset, caption, loss"),
-        (lambda rows: [rows[0] | {"loss": "x"}, rows[1]], r"records\[0\].loss is 'x'"),
-    ],
-)
-def test_wrong_records_are_named(change: Callable[[Any], Any], message: str) -> None:
-    """Too few, too many, other or broken records raise; nothing is silently left out."""
-    with pytest.raises(ValueError, match=message):
-        evaluate_dataset(lambda batch: change(plain(batch["paths"])), [{"paths": ["a", "b"]}], progress=False)
 
 
 def test_paired_needs_loss_empty() -> None:
@@ -280,23 +108,6 @@ def test_each_draw_is_of_the_same_items(change: Callable[[Any], Any], message: s
         evaluate_dataset(forgets, [["a", "b"]], draws=2, progress=False)
 
 
-def test_records_in_another_order() -> None:
-    """A record says what it is about: the order in which a call returns them changes nothing."""
-
-    def shuffles(batch: dict[str, Any], draw: Draw) -> Any:
-        rows = [row | {"loss_empty": 0.5, "timestep": draw.index / 4} for row in plain(batch["paths"])]
-        return random.Random(len(batch["paths"]) * draw.index).sample(rows, len(rows))
-
-    def in_order(batch: dict[str, Any], draw: Draw) -> Any:
-        return sorted(shuffles(batch, draw), key=lambda row: batch["paths"].index(row["path"]))
-
-    first, second = (
-        evaluate_dataset(fn, batches(PATHS, 16), draws=4, paired=True, progress=False) for fn in (shuffles, in_order)
-    )
-    assert first.datasets == second.datasets
-    assert (first.worst, first.global_) == (second.worst, second.global_)
-
-
 @pytest.mark.parametrize(("draws", "decided"), [(1, 0), (3, 0), (4, 200)])
 def test_few_draws_are_said_to_decide_nothing(draws: int, decided: int) -> None:
     """Items with fewer than 4 pairs are counted as undecided, and an empty ranking does not pass for a good one."""
@@ -327,64 +138,7 @@ def test_an_evaluation_of_one_item() -> None:
     assert report.worst.hard == report.worst.caption_mismatch == []
 
 
-def test_negative_timesteps_are_said_to_be(tmp_path: Path) -> None:
-    """A timestep outside the scale counts to the nearest bin, and the report says how many there are."""
-
-    def negative(batch: list[str]) -> Any:
-        return [row | {"timestep": -1.0} for row in plain(batch)]
-
-    config = TrainConfig(job_name="run", save_root=tmp_path, loggers=[], timestep_scale=1)
-    report = evaluate_dataset(negative, [["a", "b"]], progress=False, config=config)
-    assert report.warnings == [
-        "2 timesteps lie outside 0 to 1 and count to the nearest bin; set timestep_scale in the configuration"
-    ]
-
-
 # --- draws ----------------------------------------------------------------------------------------------------------
-
-
-def test_draws_depend_on_the_item_alone() -> None:
-    """Timesteps and noise are the same for an item in any batch and order, and differ between items, draws, seeds."""
-    draw = Draw(seed=1, index=2, count=4)
-    names = PATHS[:20]
-    timesteps, noise = draw.timesteps(names), draw.noise((3, 2), names)
-    assert timesteps.dtype == noise.dtype == torch.float32
-    assert timesteps.shape == (20,)
-    assert noise.shape == (20, 3, 2)
-    order = random.Random(0).sample(range(20), 20)
-    mixed = [names[i] for i in order]
-    assert torch.equal(draw.timesteps(mixed), timesteps[order])
-    assert torch.equal(draw.noise((3, 2), mixed), noise[order])
-    assert torch.equal(draw.noise((3, 2), names[5:6])[0], noise[5])
-    torch.manual_seed(5)
-    assert torch.equal(Draw(1, 2, 4).noise((3, 2), names), noise)
-    for other in (Draw(2, 2, 4), Draw(1, 3, 4)):
-        assert not torch.isclose(other.noise((3, 2), names), noise).any()
-        assert not torch.isclose(other.timesteps(names) % 0.25, timesteps % 0.25, atol=1e-6).any()
-    assert len(set(timesteps.tolist())) == 20
-    assert draw.noise((), ["a", "\ud800"]).shape == (2,)
-
-
-def test_draws_leave_the_global_generator_alone() -> None:
-    """Evaluation in the middle of training does not change what training draws next."""
-    state = torch.get_rng_state()
-    Draw(0, 0, 1).noise((4,), ["a"])
-    Draw(0, 0, 1).timesteps(["a"])
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-@pytest.mark.parametrize("count", [1, 3, 50])
-def test_draws_are_stratified(count: int) -> None:
-    """Draw i of n lies in its n-th of [0, 1) for every item, evenly within it; the noise is standard normal."""
-    for index in (0, count // 2, count - 1):
-        timesteps = Draw(0, index, count).timesteps(PATHS * 5).numpy()
-        assert (timesteps >= np.float32(index / count)).all()
-        assert (timesteps < np.float32((index + 1) / count)).all()
-        inside = timesteps * count - index
-        assert inside.mean() == pytest.approx(0.5, abs=0.1)
-    noise = Draw(0, 0, 1).noise((50,), PATHS)
-    assert float(noise.mean()) == pytest.approx(0, abs=0.05)
-    assert float(noise.std()) == pytest.approx(1, abs=0.05)
 
 
 def test_every_item_gets_every_draw() -> None:
@@ -482,22 +236,12 @@ def test_evaluations_at_several_steps_stay(tmp_path: Path) -> None:
 def test_evaluation_under_the_name_of_a_run_is_refused(tmp_path: Path) -> None:
     """An evaluation never clears the records of a training run."""
     from loss_logging import LossLogger
-    from loss_logging.errors import LossLoggingError
 
     with LossLogger(job_name="train", save_root=tmp_path, loggers=[], reporter="inline") as losses:
         losses.log_batch(5, [0.5], paths=["a"], datasets="d", captions=["c"])
     with pytest.raises(LossLoggingError, match="holds a training run named 'train'"):
         evaluate_dataset(plain, [["a"]], save_root=tmp_path, job_name="train", progress=False)
     assert losses.config.records_dir.glob("rank*.parquet")
-
-
-@pytest.mark.parametrize("shown", [True, False])
-def test_progress_on_standard_error_only_when_asked(shown: bool, capfd: pytest.CaptureFixture[str]) -> None:
-    """A bar on stderr, or not a character anywhere."""
-    evaluate_dataset(compute, batches(PATHS, 50), progress=shown)
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert ("200/200" in err and "item" in err) if shown else err == ""
 
 
 @pytest.mark.parametrize(

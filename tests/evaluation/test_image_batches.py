@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -131,7 +132,7 @@ def plain(batch: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"path": path, "dataset": dataset, "caption": caption, "loss": 1.0} for path, dataset, caption in named]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"]), st.data())
 @pytest.mark.filterwarnings("ignore")  # Pillow warns about what it then refuses or repairs
 def test_damaged_files_never_raise(tmp_path: Path, kind: str, data: st.DataObject) -> None:

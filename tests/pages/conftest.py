@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from example_run import write_run
 from playwright.sync_api import Browser, Page, expect
 from watched import Watched
 
@@ -14,14 +13,6 @@ from loss_logging.pages.build import PageBuilder
 from loss_logging.runs.locate import find_run
 
 expect.set_options(timeout=30_000)  # a busy machine is not a broken page
-
-
-@pytest.fixture(scope="session")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The save_root of a run with three save steps; nobody changes it."""
-    root = tmp_path_factory.mktemp("run")
-    write_run(root)
-    return root
 
 
 @pytest.fixture(scope="session")

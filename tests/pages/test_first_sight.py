@@ -8,23 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from built_pages import report_of
 from example_run import write_run
 from playwright.sync_api import Browser, Page, expect
 from watched import Watched
 
-from loss_logging import LossLogger, LossReport, read_report
-from loss_logging.pages.answer import bin_of, drags
+from loss_logging import LossLogger
 from loss_logging.pages.build import PageBuilder
-from loss_logging.pages.item_counts import count_items
-from loss_logging.reports.items import read_items
-from loss_logging.reports.report import WorstItem
 from loss_logging.runs.locate import find_run
 
 ROWS = "#table .tabulator-row"
-
-
-def report_of(root: Path, step: int) -> LossReport:
-    return read_report(root / "loss_logging" / f"job_{step:09d}.json")
 
 
 def write(root: Path, n: int, datasets: int, *, drag: float = 1.0, wrong: int = 0, paired: bool = True) -> None:
@@ -98,41 +91,6 @@ def test_what_was_not_looked_at_is_not_called_fine(watched: Watched, tmp_path: P
     write(tmp_path, 10, 2, paired=False)
     tab = watched.open(page_of(tmp_path))
     assert answers(tab)[0] == "Captions not compared yet"
-
-
-def test_verdicts_of_a_report_decide() -> None:
-    """Where items have a verdict it is taken; else two standard errors, and four pairs, and never below zero."""
-
-    class Judged(WorstItem, frozen=True):
-        verdict: str | None = None
-
-    def item(score: float, count: int, error: float | None, verdict: str | None = None) -> WorstItem:
-        return Judged("d", "p", "c", score, count, 1.0, error, verdict=verdict)
-
-    assert (
-        bin_of(item(0.5, 10, 0.01, "very likely wrong"))
-        == bin_of(item(-0.5, 10, 0.01, "very_likely_wrong"))
-        == "likely"
-    )
-    assert bin_of(item(0.0, 10, 0.5, "look at")) == "look"
-    assert bin_of(item(0.9, 10, 0.01, "no sign of it")) == ""
-    assert bin_of(item(0.5, 10, 0.2)) == "look"
-    assert bin_of(item(0.3, 10, 0.2)) == bin_of(item(0.5, 3, 0.01)) == bin_of(item(-0.5, 10, 0.01)) == ""
-    assert bin_of(item(0.5, 10, None)) == ""
-
-
-def test_drags_are_differences_of_means_over_items(example: Path) -> None:
-    """The share and its standard error, computed another way."""
-    report = report_of(example, 30)
-    path = example / "loss_logging" / "job_000000030.json"
-    means = {name: [i.average_loss for i in d.item_stats.values()] for name, d in report.datasets.items()}
-    for drag in drags(report, count_items(read_items(path))):
-        mine = np.array(means[drag.dataset])
-        others = [np.array(values) for name, values in means.items() if name != drag.dataset]
-        rest = np.concatenate(others)
-        assert drag.share == pytest.approx(mine.mean() / rest.mean() - 1)
-        squares = sum(len(values) * values.var(ddof=1) for values in others) / len(rest) ** 2
-        assert drag.error == pytest.approx((mine.var(ddof=1) / len(mine) + squares) ** 0.5 / rest.mean())
 
 
 # --- the save step ---------------------------------------------------------------------------------------------------

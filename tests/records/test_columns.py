@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from helpers import HOSTILE, record
+from helpers import HOSTILE, examples, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,7 +34,7 @@ RECORDS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(st.lists(RECORDS, max_size=5))
 def test_every_form_gives_the_same_table(records: list[SampleRecord]) -> None:
     """SampleRecords, mappings, both mixed, and a generator of them are one table; no value is lost on the way."""

@@ -11,12 +11,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers import HOSTILE, record, write
+from helpers import HOSTILE, examples, record, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loss_logging.records.columns import SCHEMA
-from loss_logging.records.log import RecordLog, Shard
+from loss_logging.records.columns import OLD_SCHEMAS, SCHEMA, table_from_records
+from loss_logging.records.log import LogVersionError, RecordLog, Shard
+from loss_logging.records.shards import read_shards
+from loss_logging.support.database import connect
 
 
 def steps(log: RecordLog) -> list[int]:
@@ -89,7 +91,7 @@ def test_ranks_are_apart(tmp_path: Path) -> None:
     assert second.read()["path"].to_pylist() == ["zero"] * 17 + ["one"] * 17
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(sizes=st.lists(st.integers(0, 3), min_size=1, max_size=40), at=st.integers(0, 50))
 def test_compaction_and_truncation_keep_what_they_should(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], at: int
@@ -202,6 +204,57 @@ def test_large_shards_have_row_groups(tmp_path: Path) -> None:
     assert pq.read_metadata(path).num_row_groups <= 6
 
 
+# --- earlier versions -----------------------------------------------------------------------------------------------
+
+
+def test_an_old_log_is_read_and_gone_on_with(tmp_path: Path) -> None:
+    """Shards without the columns of rivals are records like others: read, queried, cut, compacted, appended to."""
+    log = RecordLog(tmp_path)
+    (old,) = OLD_SCHEMAS.values()
+    for step in range(8):
+        table = table_from_records([record(path="old", step=step, loss_empty=0.25)]).select(old.names).cast(old)
+        pq.write_table(table, tmp_path / Shard.name(0, step, step))
+    assert RecordLog(tmp_path).read()["loss_rival"].null_count == 8
+    log = RecordLog(tmp_path)
+    log.truncate(6)
+    for step in range(7, 24):
+        write(log, [record(path="new", step=step, loss_rival=0.25, rival="a dog")])
+    for _ in range(2):
+        assert log.unreadable == {}
+        rows = read_shards(connect(), log.files()).order("step").fetchall()
+        assert [(row[0], row[1], *row[10:]) for row in rows] == [
+            *((step, "old", None, None) for step in range(7)),
+            *((step, "new", 0.25, "a dog") for step in range(7, 24)),
+        ]
+        log.compact()
+    assert len(log.files()) < 16
+
+
+def test_only_an_old_log(tmp_path: Path) -> None:
+    """Where every shard is old, the columns that it lacks are there and hold nothing."""
+    (old,) = OLD_SCHEMAS.values()
+    pq.write_table(table_from_records([record()]).select(old.names).cast(old), tmp_path / Shard.name(0, 0, 0))
+    found = read_shards(connect(), RecordLog(tmp_path).files())
+    assert found.columns == SCHEMA.names
+    assert found.fetchall()[0][10:] == (None, None)
+
+
+def test_a_later_version_is_refused(tmp_path: Path) -> None:
+    """Its records may mean something else."""
+    later = SCHEMA.with_metadata({"loss_logging": "records/3"})
+    pq.write_table(pa.Table.from_pylist([], later), tmp_path / Shard.name(0, 0, 0))
+    with pytest.raises(LogVersionError, match="records/3"):
+        RecordLog(tmp_path)
+
+
 def _complete(rows: int) -> list[dict[str, Any]]:
-    rest = {"step": 0, "timestep": None, "loss_empty": None, "is_reg": False, "caption_dropped": False}
+    rest = {
+        "step": 0,
+        "timestep": None,
+        "loss_empty": None,
+        "is_reg": False,
+        "caption_dropped": False,
+        "loss_rival": None,
+        "rival": None,
+    }
     return [record(path=str(i)) | rest for i in range(rows)]

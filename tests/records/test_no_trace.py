@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from loss_logging import LossLogger, per_example_loss, read_report
+from loss_logging.evidence.rivals import Rivals
 from loss_logging.records.no_trace import no_trace
 
 
@@ -35,6 +36,29 @@ def test_the_share_of_paired_steps(tmp_path: Path, fraction: float) -> None:
         assert len(set(np.diff(steps))) > 5
         other = make(tmp_path, paired_fraction=fraction, seed=4)
         assert steps != [step for step in range(4000) if other.is_paired_step(step)]
+
+
+def test_rivals_take_turns_with_the_empty_caption(tmp_path: Path) -> None:
+    """Where rivals are known, half of the paired steps are theirs, on every rank and after a resume the same ones."""
+    file = tmp_path / "rivals.parquet"
+    Rivals({("d", "1.png"): ("a dog",)}).save(file)
+    with_rivals, again, without = (
+        make(tmp_path, paired_fraction=0.5, rivals=r) for r in (str(file), str(file), "none")
+    )
+
+    def turns(losses: LossLogger) -> list[str | None]:
+        found = []
+        for step in range(1000):
+            with losses.paired_forward(step) as compared:
+                found.append(compared)
+        return found
+
+    assert turns(with_rivals) == turns(again)
+    assert [each is None for each in turns(with_rivals)] == [each is None for each in turns(without)]
+    assert set(turns(without)) == {None, "empty"}
+    assert turns(with_rivals).count("rival") == pytest.approx(250, abs=60)
+    assert with_rivals.rivals_of(["1.png", "2.png"], "d") == ["a dog", ""]
+    assert without.rival_of("1.png") == ""
 
 
 @pytest.mark.parametrize("off", [{"log_per_example": False}, {"log_per_example": False, "log_per_dataset": False}])

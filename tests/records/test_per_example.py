@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from loss_logging import SampleRecord, compute_per_example_loss, per_example_los
 SHAPES = st.lists(st.integers(1, 5), min_size=1, max_size=6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(SHAPES, st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.float16]), st.integers(0, 9))
 def test_mean_over_all_but_the_batch(shape: list[int], dtype: torch.dtype, seed: int) -> None:
     """From 1-D to 6-D: row i is the mean of example i in float32, and the means' mean is the mean."""

@@ -7,13 +7,12 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 import pytest
-from helpers import record
+from helpers import examples, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.sampling import Sampler
-from loss_logging.support.chance import uniform
 
 
 def batch(steps: list[int]) -> pa.RecordBatch:
@@ -29,7 +28,7 @@ def kept(sampler: Sampler, whole: pa.RecordBatch, cuts: list[int]) -> list[str]:
     return [path for piece in pieces for path in sampler(piece)["path"].to_pylist()]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(
     runs=st.lists(st.integers(1, 6), min_size=1, max_size=8),
     cuts=st.lists(st.integers(0, 8), max_size=6),
@@ -67,14 +66,3 @@ def test_another_seed_keeps_others_and_a_resumed_run_the_same() -> None:
     all_of_it = kept(Sampler(0.5, 2, 1), whole, [])
     assert kept(Sampler(0.5, 2, 2), whole, []) != all_of_it
     assert kept(Sampler(0.5, 2, 1), whole[100:], []) == [path for path in all_of_it if int(path) >= 100]
-
-
-def test_uniform_is_uniform() -> None:
-    """Neighbouring keys spread evenly over [0, 1), and the columns of keys are independent of each other."""
-    numbers = uniform(3, np.arange(100)[:, None], np.arange(100))
-    assert numbers.shape == (100, 100)
-    assert numbers.min() >= 0
-    assert numbers.max() < 1
-    counts, _ = np.histogram(numbers, bins=10, range=(0, 1))
-    assert abs(counts - 1000).max() < 5 * 1000**0.5
-    assert abs(np.corrcoef(numbers[:, :-1].ravel(), numbers[:, 1:].ravel())[0, 1]) < 0.05

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from loss_logging import LossLogger
+from loss_logging.cli.tables.comparison import print_comparison
+from loss_logging.reports.compare import Comparison
 
 Losses = Mapping[tuple[str, str], Sequence[float]]
 """The losses of each item, (dataset, path), in the order of their steps."""
@@ -62,3 +66,9 @@ def save_pairs(folder: Path, *, wrong: int, items: int, pairs: int = 8, **config
         path = losses.save_step(pairs).result()
     assert path is not None
     return path
+
+
+def printed(comparison: Comparison, width: int = 160) -> str:
+    text = StringIO()
+    print_comparison(comparison, Console(file=text, width=width))
+    return text.getvalue()

@@ -17,7 +17,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers import HOSTILE, record, strict_json
+from helpers import HOSTILE, examples, record, strict_json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from item_reports import save_pairs
@@ -56,7 +56,7 @@ TEXTS = st.sampled_from([text for text in HOSTILE if len(text) < 1000]) | st.tex
 LOSSES = st.floats() | st.sampled_from([math.nan, math.inf, 1.7e308, -1.7e308, 5e-324])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(
     st.lists(
         st.fixed_dictionaries(

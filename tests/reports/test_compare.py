@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import math
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import record
+from helpers import examples, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from item_reports import save
-from rich.console import Console
+from item_reports import printed, save
 
 from loss_logging import LossLogger, aggregate_by_dataset
-from loss_logging.cli.tables.comparison import print_comparison
 from loss_logging.reports import compare
 from loss_logging.reports.artifact import read_report
-from loss_logging.reports.compare import Comparison, ItemCounts, Moments, compare_reports
+from loss_logging.reports.compare import ItemCounts, Moments, compare_reports
 from loss_logging.reports.report import Summary
 
 CATS, DOGS = ("cats", "1.png"), ("dogs", "2.png")
-
-
-def printed(comparison: Comparison, width: int = 160) -> str:
-    text = StringIO()
-    print_comparison(comparison, Console(file=text, width=width))
-    return text.getvalue()
 
 
 def test_save_steps_of_one_run_are_compared_without_their_overlap(tmp_path: Path) -> None:
@@ -56,7 +47,7 @@ def test_two_runs_are_compared_as_they_stand(tmp_path: Path) -> None:
     assert (found.overall.before, found.overall.after, found.overall.n_after) == (2.0, 4.0, 3)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(*[st.lists(st.floats(0.0625, 8, width=16), min_size=1, max_size=12)] * 2)
 def test_a_datasets_z_is_welchs(before: list[float], after: list[float]) -> None:
     """As NumPy computes it; none where a side has one loss, or neither varies."""
@@ -202,18 +193,6 @@ def moments(losses: list[float]) -> Moments:
     if not losses:
         return Moments()
     return Moments(len(losses), float(np.mean(losses)), float(np.var(losses)) * len(losses))
-
-
-def test_tables_fit(tmp_path: Path) -> None:
-    """In a terminal of any usual width no line is longer than it, and numbers are whole."""
-    long = {
-        ("a dataset with a long name", f"some/long/folder/of/pictures/{i:08}.png"): [1.0 + i / 7, 2.0] for i in range(3)
-    }
-    found = compare_reports(*save(tmp_path, [long, {item: [9.0, 8.5] for item in long}]))
-    for width in (60, 80, 160):
-        text = printed(found, width)
-        assert max(len(line) for line in text.splitlines() if not line.startswith("Paths are in")) <= width
-        assert "+7.250" in text
 
 
 def test_an_undecided_caption_mismatch_is_no_change(tmp_path: Path) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from item_reports import save
 
-from loss_logging.errors import LossLoggingError
 from loss_logging.reports.artifact import ReportError, read_report
 from loss_logging.reports.items import read_items
 from loss_logging.reports.names import items_path
-from loss_logging.runs.locate import find_report
 
 LOSSES = {("d", f"{i}.png"): [i / 10] for i in range(5_000)} | {("e", 'odd "\\\n,{}.png'): [1.0]}
 
@@ -56,27 +53,3 @@ def test_damage_is_named(report: Path, tmp_path: Path, cut: int) -> None:
         shown = path if path.suffix == ".json" else path.with_name("b_000000001.json")
         with pytest.raises(ReportError, match=path.name):
             means(shown)
-
-
-def test_find_report(tmp_path: Path) -> None:
-    """A file, a save_root, its loss_logging, and either with a save step mean a report; a job can be named."""
-    first, second = save(tmp_path, [{("d", "1.png"): [1.0]}, {("d", "1.png"): [1.0]}])
-    (other,) = save(tmp_path, [{("d", "1.png"): [1.0] * 3}], job="other")
-    os.utime(second, (2e9, 2e9))
-    out_dir = tmp_path / "loss_logging"
-    assert find_report(first) == first
-    assert find_report(tmp_path) == find_report(out_dir) == second
-    assert find_report(f"{tmp_path}@1") == find_report(f"{out_dir}@000001") == first
-    assert find_report(tmp_path, "other") == find_report(f"{tmp_path}@3", "other") == other
-    with pytest.raises(LossLoggingError, match="no report of step 7; the last ones are of: 1, 2"):
-        find_report(f"{tmp_path}@7")
-    with pytest.raises(LossLoggingError, match="there are: job, other"):
-        find_report(tmp_path, "jbo")
-    with pytest.raises(LossLoggingError, match="holds no report"):
-        find_report(tmp_path / "loss_logging" / "records")
-
-
-def test_a_folder_with_an_at_sign(tmp_path: Path) -> None:
-    """A folder of such a name is a folder, not a step."""
-    (report,) = save(tmp_path / "run@5", [{("d", "1.png"): [1.0]}])
-    assert find_report(tmp_path / "run@5") == report

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from configs import build
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,10 +48,6 @@ class Tracker:
     def close(self) -> None: ...
 
 
-def build(**changes: Any) -> TrainConfig:
-    return TrainConfig(**{"job_name": "job", "save_root": "runs", **changes})
-
-
 def test_the_four_forms_are_equal(tmp_path: Path) -> None:
     """Keywords, a mapping, a YAML and a JSON file with the same content give equal configurations."""
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(FULL, allow_unicode=True), encoding="utf-8")
@@ -82,15 +79,6 @@ def test_to_dict_survives_json() -> None:
 def test_to_dict_names_instances() -> None:
     """A backend instance is shown by its name."""
     assert build(loggers=["tensorboard", Tracker()]).to_dict()["loggers"] == ["tensorboard", "mine"]
-
-
-def test_paths(tmp_path: Path) -> None:
-    """Everything lies in a sub-folder of save_root; reports carry the step in nine digits."""
-    config = build(save_root=tmp_path)
-    assert config.out_dir == tmp_path / "loss_logging"
-    assert config.records_dir == tmp_path / "loss_logging" / "records" / "job"
-    assert config.report_path(250) == tmp_path / "loss_logging" / "job_000000250.json"
-    assert build(save_root="~/runs").out_dir == Path.home() / "runs" / "loss_logging"
 
 
 @pytest.mark.parametrize(
@@ -212,48 +200,6 @@ def test_missing_and_unknown_keywords() -> None:
         TrainConfig.from_dict(["job_name"])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("a.yaml", "job_name: [", "is not YAML"),
-        ("a.json", "{", "is not JSON"),
-        ("a.yml", "", "got None"),
-        ("a.toml", "top_k = ", "is not TOML"),
-        ("a.ini", "", r"allowed: \.yaml, \.yml, \.json, \.toml"),
-        ("a.yaml", "job_name: a\nsave_root: b\ntop_k: many", r"\$\.top_k: got 'many'"),
-    ],
-)
-def test_bad_files(tmp_path: Path, name: str, content: str, message: str) -> None:
-    """A file that holds no configuration is refused with its own path in front."""
-    (tmp_path / name).write_text(content, encoding="utf-8")
-    with pytest.raises(ConfigError, match=message) as error:
-        TrainConfig.from_file(tmp_path / name)
-    assert str(error.value).startswith(str(tmp_path / name))
-
-
-def test_missing_file(tmp_path: Path) -> None:
-    """A file that does not exist raises what open() raises."""
-    with pytest.raises(FileNotFoundError):
-        TrainConfig.from_file(tmp_path / "none.yaml")
-
-
-def test_is_frozen() -> None:
-    """A configuration cannot change under a running job, and changing the caller's list does not change it."""
-    loggers = ["tensorboard"]
-    config = build(loggers=loggers)
-    loggers.append("wandb")
-    assert config.loggers == ["tensorboard"]
-    with pytest.raises(AttributeError):
-        config.top_k = 3  # type: ignore[misc]
-
-
-def test_replace_checks_too() -> None:
-    """msgspec.structs.replace gives a checked copy."""
-    assert msgspec.structs.replace(build(), top_k=3).top_k == 3
-    with pytest.raises(ConfigError):
-        msgspec.structs.replace(build(), top_k=0)
-
-
 @given(st.text())
 def test_job_name_is_one_file_name_or_refused(name: str) -> None:
     """Whatever the text, an accepted job name stays one component inside out_dir."""
@@ -288,20 +234,6 @@ def test_importing_the_config_is_light() -> None:
     heavy = "{'numpy', 'pyarrow', 'duckdb', 'torch', 'loss_logging.captions.rules'}"
     code = f"import sys; from loss_logging import TrainConfig; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
-
-
-def test_report_paths(tmp_path: Path) -> None:
-    """A run finds its own reports by step, and none of a run whose name begins alike."""
-    config = build(save_root=tmp_path, job_name="cats[1]")
-    config.out_dir.mkdir()
-    for name in (
-        "cats[1]_000000500.json",
-        "cats[1]_000000250.json",
-        "cats[1]_b_000000250.json",
-        "cats1_000000250.json",
-    ):
-        (config.out_dir / name).touch()
-    assert config.report_paths() == [config.report_path(250), config.report_path(500)]
 
 
 def test_a_section_of_another_configuration() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from helpers import assert_same, item_rows, record, run_statistics, write
+from helpers import assert_same, examples, item_rows, record, run_statistics, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from summaries import NON_FINITE, ORDINARY, assert_summary, by_dataset, records
@@ -34,7 +34,7 @@ def plain_top(rows: Sequence[dict[str, Any]], k: int) -> list[tuple[float, str]]
     return [(highest[key], key[1]) for key in ranked[:k]]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(rows=records(st.one_of(st.floats(-1e150, 1e150), ORDINARY, NON_FINITE)), k=st.integers(0, 9))
 def test_aggregates_are_numpys(rows: list[dict[str, Any]], k: int) -> None:
     """Every figure, per dataset and over all, with NaN and infinity left out and counted; each item once in top_k."""
@@ -50,7 +50,7 @@ def test_aggregates_are_numpys(rows: list[dict[str, Any]], k: int) -> None:
             assert any((row["caption"], row["timestep"]) == (top.caption, top.timestep) for row in shown)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(10))
 @given(records(st.one_of(ORDINARY, NON_FINITE)))
 def test_the_form_of_the_records_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]

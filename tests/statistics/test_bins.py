@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from helpers import assert_histogram, record, run_statistics, write
+from helpers import assert_histogram, examples, record, run_statistics, write
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +35,7 @@ def shown(losses: list[float], folder: Path) -> Histogram:
     return bins.histogram(*fine(losses, folder), min(losses), max(losses))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
 @example([LARGEST])
 @example([1e300, 1e-300])
@@ -85,7 +85,7 @@ def test_negative_losses_count_where_they_are(tmp_path: Path) -> None:
         assert (losses <= edge - slack).sum() <= count <= (losses <= edge + slack).sum()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=50),
     st.floats(0, 1),

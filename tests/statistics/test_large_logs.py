@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from helpers import assert_same, figures, record, run_statistics, strict_json, write
+from helpers import assert_same, examples, figures, record, run_statistics, strict_json, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +45,7 @@ ROWS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=examples(6))
 @given(rows=ROWS, at_once=st.integers(6, 20))
 def test_a_log_in_parts_has_the_same_report(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], at_once: int
@@ -74,7 +74,7 @@ def test_a_log_in_parts_has_the_same_report(
     assert [path.name for path in folder.iterdir() if ".spill" in path.name] == []
 
 
-@settings(deadline=None, max_examples=4)
+@settings(deadline=None, max_examples=examples(4))
 @given(
     values=st.lists(st.floats(0, 8), min_size=1, max_size=40),
     datasets=st.integers(1, 3),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from helpers import assert_same, figures, is_decided, item_rows, plain_edges, plain_items, record, run_statistics, write
+from hard_items import hard_items
+from helpers import assert_same, examples, figures, item_rows, plain_edges, record, run_statistics, write
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from summaries import NON_FINITE, ORDINARY, assert_summary, by_dataset, records
+from summaries import NON_FINITE, ORDINARY, records
 
 from loss_logging import aggregate_by_dataset
 from loss_logging.records.log import RecordLog
@@ -22,54 +22,9 @@ from loss_logging.statistics import timestep_bins
 from loss_logging.statistics.run import RunStatistics
 
 
-@settings(deadline=None, max_examples=40)
-@given(
-    rows=records(st.one_of(ORDINARY, ORDINARY, NON_FINITE)),
-    block=st.sampled_from([1, 5, 100]),
-    scale=st.sampled_from([1.0, None]),
-)
-def test_items_follow_their_definitions(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], block: int, scale: float | None
-) -> None:
-    """Per item: count, average, extremes, std, last, hard, caption_mismatch and its standard error."""
-    log = RecordLog(tmp_path_factory.mktemp("log"))
-    write(log, rows)
-    numbers = run_statistics(log, block_steps=block, timestep_scale=scale)
-    numbers.advance(17)
-    expected = plain_items(rows, block, scale)
-    got = {(row.pop("dataset"), row.pop("path")): row for row in item_rows(numbers)}
-    assert sorted(got) == sorted(expected)
-    for figures_ in got.values():
-        for verdict in ("p_wrong", "p_odd", "verdict"):  # test_verdicts.py
-            del figures_[verdict]
-    for key, figures_ in got.items():
-        assert_same(figures_, {name: expected[key][name] for name in figures_}, rel=1e-6, absolute=1e-9, where=str(key))
-    hard = {key: one["hard"] for key, one in expected.items() if one["hard"] is not None}
-    worst = numbers.worst_hard(3)
-    assert [item.score for item in worst] == pytest.approx(sorted(hard.values(), reverse=True)[:3], rel=1e-6, abs=1e-9)
-    for item in worst:
-        assert item.score == pytest.approx(hard[item.dataset, item.path], rel=1e-6, abs=1e-9)
-    decided = {key: one for key, one in expected.items() if is_decided(one)}
-    assert len(numbers.worst_caption_mismatch(99)) == len(decided)
-    for item in numbers.worst_caption_mismatch(99):
-        one = expected[item.dataset, item.path]
-        assert_same(item.robust_z, one["robust_z"], rel=1e-5, absolute=1e-6)
-        assert item.score == pytest.approx(one["caption_mismatch"], rel=1e-6, abs=1e-9)
-        assert item.standard_error == pytest.approx(one["standard_error"], rel=1e-5, abs=1e-6)
-        assert item.count == one["n_paired"] >= 4
-    for name, counts in numbers.paired_items().items():
-        own = [key for key in expected if key[0] == name]
-        unpaired = sum(expected[key]["n_paired"] == 0 for key in own)
-        known = [key for key in own if key in decided]
-        assert counts.decided == len(known)
-        assert counts.unpaired == unpaired
-        assert counts.undecided == len(own) - len(known) - unpaired
-    for name, summary in numbers.summaries(3).items():
-        assert_summary(summary, by_dataset(rows)[name])
-    numbers.close()
-
-
-@settings(deadline=None, max_examples=12, phases=set(Phase) - {Phase.shrink})  # an example takes a quarter of a second
+@settings(
+    deadline=None, max_examples=examples(12), phases=set(Phase) - {Phase.shrink}
+)  # an example takes a quarter of a second
 @given(
     data=st.data(),
     rows=records(st.one_of(ORDINARY, NON_FINITE), max_size=30),
@@ -286,86 +241,6 @@ def test_odd_images_are_found_in_small_blocks(tmp_path: Path, batch: int, block:
     assert _odd_ones_found(numbers) >= 15
 
 
-@settings(deadline=None, max_examples=200)
-@given(
-    st.dictionaries(
-        st.floats(allow_nan=False, allow_infinity=False, width=16),
-        st.integers(1, 300),
-        min_size=1,
-        max_size=60,
-    )
-)
-def test_bins_hold_about_as_many_each(counts: dict[float, int]) -> None:
-    """Edges ascend and hold every value; each value is in one bin; plain Python makes the same ones of the timesteps;
-    no bin of several values holds more than a twentieth too many."""
-    values = sorted(counts)
-    rows = [{"timestep": value} for value in values for _ in range(counts[value])]
-    edges = timestep_bins.bins_of_timesteps(values, [counts[value] for value in values])
-    assert edges == pytest.approx(plain_edges(rows, 1, enough=10**9))
-    assert all(low < high for low, high in itertools.pairwise(edges))
-    assert edges[0] <= values[0] <= values[-1] <= edges[-1]
-    assert len(edges) <= 21
-    assert not {*edges[1:-1]} & {*values}
-    total = sum(counts.values())
-    for low, high in itertools.pairwise(edges):
-        inside = [value for value in values if low <= value <= high]
-        if len(inside) > 1:
-            assert sum(counts[value] for value in inside) < 2 * total / 20 + 2 * min(counts[value] for value in inside)
-
-
-def test_bins_stay_as_the_first_timesteps_made_them(tmp_path: Path) -> None:
-    """From the first block with enough on, bins stay; later timesteps elsewhere are in the nearest, and are counted."""
-    log = RecordLog(tmp_path)
-    rng = np.random.default_rng(12)
-    write(log, [record(path=str(i), step=1 + i // 60, timestep=float(t)) for i, t in enumerate(rng.random(300))])
-    numbers = run_statistics(log, timestep_scale=None)
-    for step in range(1, 6):
-        numbers.advance(step)
-    curve = numbers.summaries(0)[None].loss_by_timestep
-    assert curve is not None
-    assert curve.counts == [15] * 20
-    write(log, [record(path=str(i), step=6, timestep=float(t)) for i, t in enumerate(rng.random(200))])
-    numbers.advance(6)
-    assert numbers.timesteps_outside() is None
-    write(log, [record(step=7, timestep=900.0)] * 40 + [record(step=7, timestep=-1.0)])
-    numbers.advance(7)
-    later = numbers.summaries(0)[None].loss_by_timestep
-    assert later is not None
-    assert later.edges == curve.edges
-    assert sum(later.counts) == 541
-    outside = numbers.timesteps_outside()
-    assert outside is not None
-    assert outside[0] >= 41
-    assert outside[1:] == (curve.edges[0], curve.edges[-1])
-
-
-@pytest.mark.parametrize("n", [1, 2, 5, 12, 300])
-def test_no_timestep_that_made_the_bins_is_outside(tmp_path: Path, n: int) -> None:
-    """However few there are, and whatever digits they have."""
-    log = RecordLog(tmp_path)
-    rng = np.random.default_rng(n)
-    write(log, [record(path=str(i), step=1, timestep=float(t)) for i, t in enumerate(rng.random(n))])
-    (numbers := run_statistics(log, timestep_scale=None)).advance(1)
-    assert numbers.timesteps_outside() is None
-    assert numbers.queries.rows("timesteps_outside") == [(0, n)]
-
-
-def test_a_stated_scale_is_kept(tmp_path: Path) -> None:
-    """Its bins are equal, whatever the timesteps are, and one record outside is said to be."""
-    log = RecordLog(tmp_path)
-    write(log, [record(step=1, timestep=t) for t in (0.0, 0.15, 1.0)])
-    numbers = run_statistics(log)
-    numbers.advance(1)
-    assert numbers.timesteps_outside() is None
-    write(log, [record(step=2, timestep=1.5)])
-    numbers.advance(2)
-    curve = numbers.summaries(0)[None].loss_by_timestep
-    assert curve is not None
-    assert (curve.edges[0], curve.edges[3], curve.edges[-1]) == (0.0, 0.15, 1.0)
-    assert (curve.counts[0], curve.counts[3], curve.counts[-1]) == (1, 1, 2)
-    assert numbers.timesteps_outside() == (1, 0.0, 1.0)
-
-
 def test_no_timesteps_no_curve(tmp_path: Path) -> None:
     """Without timesteps there is no curve and no scale, and `hard` standardises over the block alone."""
     log = RecordLog(tmp_path)
@@ -396,13 +271,6 @@ def test_a_curve_per_dataset(tmp_path: Path) -> None:
 # --- the two rankings on bad input ----------------------------------------------------------------------------------
 
 
-def _hard(rows: list[dict[str, Any]], folder: Path) -> dict[str, float]:
-    log = RecordLog(folder)
-    write(log, rows)
-    (numbers := run_statistics(log, timestep_scale=None, block_steps=100)).advance(100)
-    return {item.path: item.score for item in numbers.worst_hard(999)}
-
-
 def test_some_timesteps_missing(tmp_path: Path) -> None:
     """Records without a timestep are compared among themselves: their level of loss does not make them hard."""
     rng = np.random.default_rng(8)
@@ -413,92 +281,10 @@ def test_some_timesteps_missing(tmp_path: Path) -> None:
         )
         for i in range(800)
     ]  # fmt: skip
-    hard = _hard(rows, tmp_path)
+    hard = hard_items(rows, tmp_path)
     assert set(list(hard)[:2]) == {"6", "7"}
     assert hard["6"] > 1.5 < hard["7"]
     assert all(abs(score) < 1 for path, score in hard.items() if path not in ("6", "7"))
-
-
-@pytest.mark.parametrize("timestep", [None, 0.5, 500, -1.0], ids=str)
-def test_one_bin_where_timesteps_do_not_tell(tmp_path: Path, timestep: float | None) -> None:
-    """Without timesteps, and with equal ones, z is that of the whole block."""
-    losses = np.random.default_rng(9).lognormal(size=50)
-    rows = [record(path=str(i), loss=float(loss), step=1, timestep=timestep) for i, loss in enumerate(losses)]
-    hard = _hard(rows, tmp_path)
-    z = (losses - losses.mean()) / losses.std()
-    assert [hard[str(i)] for i in range(50)] == pytest.approx((z / 6).tolist())
-
-
-@pytest.mark.parametrize("size", [1e155, 1e200, 1e307])
-@pytest.mark.parametrize("all_of_them", [True, False])
-def test_losses_that_overflow_have_no_hard(tmp_path: Path, size: float, all_of_them: bool) -> None:
-    """Where the spread is more than a float holds, `hard` and the deviations are None, not 0 or infinite; other blocks
-    and timestep bins have theirs."""
-    rows = [
-        record(path=str(i % 5), loss=size * (1 + i % 7) if all_of_them or i == 3 else 1.0 + i % 3, step=1, timestep=0.1)
-        for i in range(40)
-    ]
-    other = [record(path=f"o{i}", loss=1.0 + i % 3, step=1, timestep=0.9) for i in range(40)]
-    later = [record(path=f"l{i}", loss=1.0 + i % 3, step=6) for i in range(40)]
-    log = RecordLog(tmp_path)
-    write(log, rows + other + later)
-    (numbers := run_statistics(log)).advance(6)
-    items = {row["path"]: row for row in item_rows(numbers)}
-    for path in "01234":
-        assert (items[path]["hard"], items[path]["std_z"]) == (None, None)
-    assert items["3"]["std_loss"] is None
-    z = np.array([1.0 + i % 3 for i in range(40)])
-    z = (z - z.mean()) / z.std()
-    for kind in "ol":
-        assert [items[f"{kind}{i}"]["hard"] for i in range(40)] == pytest.approx((z / 6).tolist())
-    assert {item.path[0] for item in numbers.worst_hard(999)} == {"o", "l"}
-
-
-@settings(deadline=None, max_examples=25)
-@given(st.lists(st.sampled_from([0.3, 0.1 + 0.2, 0.1 * 3, 0.30000000000000016]), min_size=8, max_size=40))
-def test_losses_equal_up_to_rounding_rank_nothing(
-    tmp_path_factory: pytest.TempPathFactory, losses: list[float]
-) -> None:
-    """What is left of equal losses, and of equal mismatches, when they were computed in another order is no spread."""
-    log = RecordLog(tmp_path_factory.mktemp("log"))
-    rows = [record(path="ab"[i % 2], loss=loss, loss_empty=loss / 1.5, step=i) for i, loss in enumerate(losses)]
-    write(log, rows)
-    (numbers := run_statistics(log)).advance(40)
-    assert numbers.worst_hard(3) == []
-    for item in numbers.worst_caption_mismatch(3):
-        assert item.score == pytest.approx(0.4)
-        assert (item.standard_error, item.t) == (0.0, None)
-    numbers.close()
-
-
-def test_an_item_seen_once_does_not_lead(tmp_path: Path) -> None:
-    """One high loss weighs a sixth of its z; an item that is high each time comes before it."""
-    rng = np.random.default_rng(10)
-    rows = [
-        record(path=f"{i % 20}", step=1 + i // 20, loss=float(rng.normal(1, 0.1) + (0.3 if i % 20 == 4 else 0)))
-        for i in range(400)
-    ]
-    rows.append(record(path="once", step=20, loss=1.5))
-    hard = _hard(rows, tmp_path)
-    assert next(iter(hard)) == "4"
-    assert 0 < hard["once"] < hard["4"] / 2
-
-
-@pytest.mark.parametrize("losses", [[0.5], [0.5, 0.5], [0.25, 0.75]], ids=str)
-def test_a_dataset_of_one_item(tmp_path: Path, losses: list[float]) -> None:
-    """There is nobody to compare it with: no z where losses are equal, and never a robust z."""
-    log = RecordLog(tmp_path)
-    write(log, [record(loss=loss, step=i, loss_empty=1.0) for i, loss in enumerate(losses * 4)])
-    (numbers := run_statistics(log, block_steps=100)).advance(100)
-    (item,) = item_rows(numbers)
-    assert (item["hard"] is None) == (len(set(losses)) == 1)
-    if item["hard"] is not None:
-        assert (item["hard"], item["std_z"]) == (pytest.approx(0, abs=1e-12), pytest.approx(1))
-    assert item["robust_z"] is None
-    (worst,) = numbers.worst_caption_mismatch(9)
-    assert worst.score == pytest.approx(np.mean([2 * (loss - 1) / (loss + 1) for loss in losses]))
-    assert worst.robust_z is None
-    assert numbers.paired_items()["d"].mad == 0
 
 
 def test_pairs_for_some_records_only(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import item_rows, record, run_statistics, write
+from helpers import examples, item_rows, record, run_statistics, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,6 +59,32 @@ def test_wrong_captions_are_in_the_first_bin(tmp_path: Path) -> None:
     assert numbers.unjudged == []
 
 
+def test_a_rival_counts_as_much_as_the_empty_caption(tmp_path: Path) -> None:
+    """Captions that do much worse than a rival and a little worse than the empty one are named; items say by what they
+    were judged, and the ranking goes by both. A rival alone is no verdict, nor is one with the same caption."""
+    rng = np.random.default_rng(0)
+    log = RecordLog(tmp_path)
+    rows = []
+    for i in range(200):
+        wrong, synonym, alone = i < 12, i == 12, i == 13
+        for step in range(16):
+            rival = 0.5 if wrong or alone else 0.1 if synonym else -0.3
+            loss, other = 1.0 + 0.1 * rng.normal(), step % 2 or alone
+            gain = rival if other else 0.08 if wrong else -0.3
+            compared = {"loss_rival": 1.0, "rival": "a dog"} if other else {"loss_empty": 1.0}
+            rows.append(record(f"{i:03}", loss + gain, step=step, **compared))
+            rows.append(record(f"{i:03}", 3.0, step=step, loss_rival=1.0, rival="a cat"))
+    write(log, rows)
+    numbers = run_statistics(log)
+    numbers.advance(16)
+    items = {row["path"]: row for row in item_rows(numbers)}
+    assert {path for path, row in items.items() if row["verdict"] == FIRST} == {f"{i:03}" for i in range(12)}
+    assert (items["012"]["verdict"], items["012"]["evidence"], items["012"]["n_rival"]) == (NO_SIGN, "empty, rival", 8)
+    assert (items["013"]["verdict"], items["013"]["evidence"], items["013"]["n_rival"]) == (None, None, 16)
+    assert {item.path for item in numbers.worst_caption_mismatch(12)} == {f"{i:03}" for i in range(12)}
+    assert all(row["rival_mismatch"] < 1 for row in items.values())
+
+
 def test_what_is_sure_comes_before_what_is_high(tmp_path: Path) -> None:
     """A caption whose few, scattered pairs happen to be high does not lead those that are very likely wrong."""
     rows = [
@@ -75,7 +101,7 @@ def test_what_is_sure_comes_before_what_is_high(tmp_path: Path) -> None:
     assert ranked[5].score > max(item.score for item in ranked[:5])
 
 
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=examples(5))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_noise_has_no_first_bin(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     """Of captions that help, in datasets of five, hardly any is called wrong: all are judged together."""
@@ -147,7 +173,7 @@ def test_without_scipy_nothing_is_judged(tmp_path: Path, monkeypatch: pytest.Mon
     (note,) = numbers.unjudged
     assert note.startswith("captions have no verdict: this needs the package scipy; run: pip install")
     assert numbers.verdicts() == {"d": Verdicts(undecided=60)}
-    unknown = {"p_wrong": None, "p_odd": None, "verdict": None}
+    unknown = {"p_wrong": None, "p_odd": None, "verdict": None, "evidence": None}
     assert [row for row in item_rows(numbers) if row["caption_mismatch"] is None] == []
     assert item_rows(numbers) == [row | unknown for row in item_rows(with_scipy)]
 
@@ -166,7 +192,8 @@ def test_memory_for_each_item_is_small() -> None:
         queries.table(
             "item_statistics",
             "SELECT 'd' AS dataset, format('{}.png', range) AS path, 8 AS n_paired, true AS decided, "
-            "hash(range) / 2.0**64 - 0.7 AS caption_mismatch, 0.1 AS standard_error, hash(-range) / 2.0**63 AS hard "
+            "hash(range) / 2.0**64 - 0.7 AS caption_mismatch, 0.1 AS standard_error, 8 AS n_rival, "
+            "hash(range, 1) / 2.0**64 - 0.7 AS rival_mismatch, 0.1 AS rival_error, hash(-range) / 2.0**63 AS hard "
             f"FROM range({items})",
         )
         judge_items(queries)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from waiting import HOURS, wait_until
@@ -278,7 +279,7 @@ def test_one_bad_backend_costs_the_others_nothing(blocking: Blocking, config: Ma
     assert memory.closed
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(offers=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=30))
 def test_delivered_and_undelivered_make_up_what_was_offered(
     offers: list[tuple[bool, bool]], config: MakeConfig

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import assert_same, record, strict_json, write
+from late_runs import STEPS, call, train
 from typer.testing import CliRunner
 
 from loss_logging import LossLogger, read_report
@@ -18,38 +18,8 @@ from loss_logging.errors import LossLoggingError
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.items import read_items
 from loss_logging.runs.config import TrainConfig
-from loss_logging.runs.facts import report_command
 from loss_logging.runs.locate import find_report
 from loss_logging.training.late_report import find_or_make_report, make_report
-
-STEPS = 130
-CONFIG: dict[str, Any] = {"save_every": 50, "log_every": 20, "top_k": 3, "captions": {"triggers": {"a": "zwx"}}}
-
-
-def train(root: Path, *saves: int, job: str = "cats", **options: Any) -> LossLogger:
-    """A run of 130 steps that saves at ``saves``, closed."""
-    given = {"job_name": job, "save_root": root, "loggers": [], "reporter": "inline"} | CONFIG | options
-    rng = np.random.default_rng(0)
-    with LossLogger(**given) as losses:
-        for step in range(1, STEPS + 1):
-            losses.log_batch(
-                step,
-                rng.lognormal(size=4),
-                paths=[f"{i}.png" for i in rng.integers(0, 20, 4)],
-                datasets=["a", "b", "a", "b"],
-                captions=["a zwx cat on a mat", "untitled", "a dog", ""],
-                timesteps=np.exp(rng.normal(size=4)),
-                losses_empty=rng.lognormal(size=4),
-            )
-            if step in saves:
-                losses.save_step(step).result()
-    return losses
-
-
-def call(*arguments: str | Path) -> str:
-    done = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.stdout
 
 
 def figures_in(path: Path) -> dict[str, Any]:
@@ -174,13 +144,6 @@ def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     report = read_report(make_report(TrainConfig(job_name="cats", save_root=tmp_path)))
     assert report.global_.count == 100
     assert damaged.name in report.warnings[0]
-
-
-def test_the_command_is_one_for_a_shell(tmp_path: Path) -> None:
-    """Whatever the folder and job are called, the sentence that closing gives can be pasted."""
-    root = tmp_path / "it's a [run]"
-    config = train(root, job="big cats").config
-    assert Path(call(*shlex.split(report_command(config, 70))[1:]).strip()) == config.report_path(70)
 
 
 @pytest.mark.usefixtures("empty_store")

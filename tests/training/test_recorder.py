@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from helpers import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from waiting import wait_until
@@ -110,7 +111,7 @@ def test_every_kind_of_figure(recorder: Recorder, kind: str) -> None:
     assert [row["timestep"] for row in rows] == finite + [None] * 6
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(15))
 @given(
     st.lists(
         st.tuples(
@@ -154,10 +155,23 @@ def test_batches_come_out_in_order(tmp_path_factory: pytest.TempPathFactory, bat
                     "components": [(name, loss) for name in names] if names else None,
                     "is_reg": False,
                     "caption_dropped": bool(i % 2) and timed,
+                    "loss_rival": None,
+                    "rival": None,
                 }
             )
     assert recorder.rows() == expected
     assert recorder.close(20) == Unwritten(0, 0)
+
+
+def test_a_blank_rival_is_the_empty_caption(recorder: Recorder) -> None:
+    """Each record says what it was compared with; a loss that was given for the empty caption itself stays."""
+    blank = ["a dog", "", None, " "]
+    recorder.take(1, [1.0] * 4, losses_rival=[2.0, 3.0, 4.0, 5.0], rivals=blank)
+    recorder.take(2, [1.0] * 2, losses_empty=[6.0, 7.0], losses_rival=torch.tensor([8.0, 9.0]), rivals=["a dog", ""])
+    recorder.take(3, [1.0])
+    rows = [(row["loss_empty"], row["loss_rival"], row["rival"]) for row in recorder.rows()]
+    assert rows[:4] == [(None, 2, "a dog"), (3, None, None), (4, None, None), (5, None, None)]
+    assert rows[4:] == [(6, 8, "a dog"), (7, None, None), (None, None, None)]
 
 
 def test_tables_and_batches_keep_their_order(recorder: Recorder) -> None:
@@ -203,6 +217,11 @@ def test_one_dataset_name_of_a_subclass(recorder: Recorder) -> None:
         ({"timesteps": 0.5}, ValueError, r"timesteps has shape \(\) but"),
         ({"timesteps": ["x", "y"]}, ValueError, r"timesteps is \['x', 'y'\]; expected one number for each example"),
         ({"losses_empty": torch.zeros(2, 1)}, ValueError, r"losses_empty has shape \(2, 1\) but"),
+        ({"losses_rival": [1.0, 2.0]}, ValueError, "losses_rival is given and rivals is None; expected both"),
+        ({"rivals": ["a", "b"]}, ValueError, "rivals is given and losses_rival is None; expected both"),
+        ({"losses_rival": [1.0], "rivals": ["a", "b"]}, ValueError, r"losses_rival has shape \(1,\) but the batch"),
+        ({"losses_rival": [1.0, 2.0], "rivals": "ab"}, TypeError, "rivals is the text 'ab'"),
+        ({"losses_rival": [1.0, 2.0], "rivals": ["a"]}, ValueError, "rivals has 1 elements but the batch has 2"),
         ({"is_reg": True}, ValueError, r"is_reg has shape \(\) but"),
         ({"caption_dropped": [True]}, ValueError, r"caption_dropped has shape \(1,\) but"),
         ({"components": {"w": [1.0]}}, ValueError, r"components\['w'\] has shape \(1,\) but"),

@@ -26,11 +26,14 @@ class LossLoggingMixin(_SDTrainer):  # type: ignore[misc]
 
     def run(self) -> None:
         """The whole training."""
-        try:
+        if self._loss_logging is None:
             super().run()
+            return
+        try:
+            with self._loss_logging.datasets_without():
+                super().run()
         finally:
-            if self._loss_logging is not None:
-                self._loss_logging.end()
+            self._loss_logging.end()
 
     def hook_before_train_loop(self) -> None:
         """Weights and step are loaded."""

@@ -7,16 +7,19 @@ import inspect
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.integrations.trainers.ai_toolkit.exclusions import datasets_without
 from loss_logging.integrations.trainers.ai_toolkit.items import Items, dataset_names, folder_of, items_of
 from loss_logging.integrations.trainers.ai_toolkit.paired import EmptyCaption, obstacle
 from loss_logging.integrations.trainers.ai_toolkit.row_losses import RowLosses
 from loss_logging.integrations.trainers.ai_toolkit.settings import config_of, require_seams
 from loss_logging.integrations.trainers.watch import Watch
+from loss_logging.runs.exclusions import Exclusions
 from loss_logging.support.warn import LOGGER
 from loss_logging.training.logger import LossLogger
 
@@ -92,16 +95,29 @@ class Observer:
 
     @classmethod
     def of(cls, trainer: Any, base: Any) -> Observer | None:
-        """One as the job's section ``loss_logging`` wants it; None when it wants none, or it cannot be made."""
+        """One as the job's section ``loss_logging`` wants it; None when it wants none, or it cannot be made.
+
+        Raises:
+            ConfigError: there is no list ``exclude``: what must not be trained on would be.
+        """
         try:
             config = config_of(trainer)
             if config is None:
                 return None
             require_seams(base)
+        except (LossLoggingError, AttributeError) as error:
+            LOGGER.warning("ai-toolkit: no losses are logged, and nothing is left out: %s. Training goes on.", error)
+            return None
+        Exclusions(config)
+        try:
             return cls(trainer, base, LossLogger(config))
         except (LossLoggingError, AttributeError, OSError) as error:
-            LOGGER.warning("ai-toolkit: no losses are logged: %s. Training goes on.", error)
+            LOGGER.warning("ai-toolkit: no losses are logged, and nothing is left out: %s. Training goes on.", error)
             return None
+
+    def datasets_without(self) -> AbstractContextManager[None]:
+        """Around the whole training, in which datasets are made."""
+        return datasets_without(self._losses.exclusions, self._names)
 
     # --- in the order of a training ---------------------------------------------------------------------------------
 

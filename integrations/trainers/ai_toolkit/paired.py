@@ -86,7 +86,7 @@ class EmptyCaption:
         notes, figures = dict(vars(batch)), dict(self._trainer.additional_logs)
         try:
             with self._losses.paired_forward(self._trainer.step_num, *modules) as wanted:
-                yield wanted
+                yield wanted is not None
         finally:
             vars(batch).clear()
             vars(batch).update(notes)

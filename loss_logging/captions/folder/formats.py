@@ -18,7 +18,7 @@ from loss_logging.captions.folder.check import Finding, FolderCheck
 from loss_logging.captions.reason import SEVERITIES
 from loss_logging.version import __version__
 
-__all__ = ["WRITERS", "from_here", "printable", "write_csv", "write_github", "write_json", "write_sarif"]
+__all__ = ["WRITERS", "from_here", "printable", "write_csv"]
 
 SCHEMA_NAME = "loss_logging/check-captions/1"
 

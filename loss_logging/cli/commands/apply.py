@@ -74,11 +74,11 @@ def _cleaned(
 ) -> tuple[CleanedDataset, list[Path]]:
     """What stays, and the folders beside ``path`` that must not be touched."""
     from loss_logging.captions.decisions import Decisions
+    from loss_logging.captions.exclude_list import read_exclude_list
     from loss_logging.captions.folder.cleaned import clean, clean_images
     from loss_logging.runs.locate import find_run
 
-    lines = [] if exclude is None else exclude.read_text("utf-8-sig", "surrogateescape").splitlines()
-    left_out = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    left_out = [] if exclude is None else [line.strip() for line in read_exclude_list(exclude, "--exclude")]
     tars = to == "webdataset"
     if not _is_run(path):
         if images is not None or job is not None:

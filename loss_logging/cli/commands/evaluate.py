@@ -29,10 +29,18 @@ def evaluate(
         list[str] | None,
         typer.Option("--option", metavar="KEY=VALUE", help="An option of the engine, such as actors=8; repeatable."),
     ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="changed|excluded|FILE",
+            help="Compute again only what has another caption than in the last report, what a decision excludes, or "
+            "the paths in a file, one a line; the figures of the others are kept.",
+        ),
+    ] = None,
     trainer: TrainerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find hard images and wrong captions with a trained diffusers pipeline: losses of a folder of captioned images.
+    """Find hard images and wrong captions with a trained pipeline: losses of a folder of captioned images.
 
     --json prints everything but the items, which loss-logging export has.
 
@@ -40,14 +48,17 @@ def evaluate(
     Examples:
       loss-logging evaluate evaluate.yaml
       loss-logging evaluate evaluate.yaml --rows 40
+      loss-logging evaluate evaluate.yaml --only changed
       loss-logging evaluate evaluate.yaml --json | jq .worst.caption_mismatch
       loss-logging evaluate evaluate.yaml --engine ray --option actors=8 --option num_gpus=1
     """
-    require("diffusers", "torch", "diffusers", "transformers", "PIL")
+    from loss_logging.evaluation.again import read_paths
     from loss_logging.evaluation.config import EvaluateConfig, run_evaluation
     from loss_logging.reports.artifact import read_without_items
 
     settings = EvaluateConfig.from_file(config)
+    if settings.model.library == "diffusers":
+        require("diffusers", "torch", "diffusers", "transformers", "PIL")
     if trainer is not None:
         settings = msgspec.structs.replace(
             settings, captions=msgspec.structs.replace(settings.captions, trainer=trainer)
@@ -55,7 +66,8 @@ def evaluate(
     changes: dict[str, Any] = {} if engine is None else {"engine": engine}
     if option:
         changes["engine_options"] = settings.engine_options | dict(map(_key_and_value, option))
-    report = run_evaluation(msgspec.structs.replace(settings, **changes))
+    part = only if only in (None, "changed", "excluded") else read_paths(Path(only))
+    report = run_evaluation(msgspec.structs.replace(settings, **changes), only=part)
     if as_json:
         print_json(read_without_items(Path(report.json_path or "")))
         return

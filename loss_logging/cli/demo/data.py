@@ -9,11 +9,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Fault", "Sample", "load_samples", "write_images"]
+__all__ = ["SCALE", "Fault", "Sample", "load_samples", "write_samples"]
 
 Fault = Literal["wrong caption", "damaged caption", "noise image"]
 Image = npt.NDArray[np.float32]
 
+SCALE = 8
+"""Pixels of a file to one of the image."""
 TINY, MESSY = 60, 600
 WRONG, DAMAGED, NOISE = 40, 24, 20  # faults, all planted in "messy"
 
@@ -85,12 +87,13 @@ def _with_fault(sample: Sample, position: int, digit: int, rng: np.random.Genera
     return sample
 
 
-def write_images(samples: list[Sample]) -> None:
-    """Write each image to its path, enlarged to 64 x 64."""
+def write_samples(samples: list[Sample]) -> None:
+    """Write each image to its path, enlarged to 64 x 64, and its caption beside it, as trainers read them."""
     from PIL import Image as Pillow
 
     for folder in {Path(sample.path).parent for sample in samples}:
         folder.mkdir(parents=True, exist_ok=True)
     for sample in samples:
         pixels = ((1 - sample.image) * 127.5).astype(np.uint8)  # ink is dark
-        Pillow.fromarray(np.kron(pixels, np.ones((8, 8), np.uint8))).save(sample.path)
+        Pillow.fromarray(np.kron(pixels, np.ones((SCALE, SCALE), np.uint8))).save(sample.path)
+        Path(sample.path).with_suffix(".txt").write_text(sample.caption, "utf-8")

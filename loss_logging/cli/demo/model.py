@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -41,15 +42,16 @@ class CaptionedFlow(nn.Module):
         return velocity
 
     def _embed(self, captions: Sequence[str]) -> Tensor:
-        bags = [_buckets(caption) or [EMPTY] for caption in captions]
+        bags = [_buckets(caption) or (EMPTY,) for caption in captions]
         offsets = torch.tensor([0, *map(len, bags[:-1])]).cumsum(0)
         embedded: Tensor = self.words(torch.tensor([bucket for bag in bags for bucket in bag]), offsets)
         return embedded
 
 
-def _buckets(caption: str) -> list[int]:
+@lru_cache(maxsize=8_192)
+def _buckets(caption: str) -> tuple[int, ...]:
     words = re.findall(r"\w+", caption.lower())[:77]
-    return [1 + zlib.crc32(word.encode()) % (BUCKETS - 1) for word in words]
+    return tuple(1 + zlib.crc32(word.encode()) % (BUCKETS - 1) for word in words)
 
 
 def flow_matching_loss(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -10,12 +11,14 @@ from rich.console import Console
 from rich.text import Text
 
 from loss_logging.captions.config import CaptionConfig, CaptionRules
-from loss_logging.cli.demo.data import Fault, Sample, load_samples, write_images
+from loss_logging.cli.demo.data import Fault, Sample, load_samples, write_samples
+from loss_logging.cli.demo.evaluation import save
 from loss_logging.cli.demo.train import train
 from loss_logging.cli.tables.report import print_report
+from loss_logging.evaluation.config import EvaluateConfig, run_evaluation
 from loss_logging.reports.artifact import read_report
 from loss_logging.reports.report import LossReport
-from loss_logging.runs.config import TrainConfig
+from loss_logging.runs.config import Timeouts, TrainConfig
 
 __all__ = ["run"]
 
@@ -52,18 +55,36 @@ def run(out: Path, loggers: list[str], steps: int, seed: int, console: Console |
         html=True,
         captions=CaptionConfig(rules=CaptionRules(disabled=("duplicate",))),  # they are made from six templates
         seed=seed,
+        timeouts=Timeouts(close=600),  # without a report there is nothing to show, on a busy machine too
     )
     samples = load_samples(out / "images", seed)
-    write_images(samples)
-    train(samples, config, steps)
+    write_samples(samples)
+    save(train(samples, config, steps), out / "model")
+    _evaluate(out, config.captions)
     report = read_report(config.report_path(steps))
     found = _found(samples, report)
     if console is not None:
         print_report(report, console)
         lines = ["What was planted, and where it was found:", *(f"  {one}" for one in found)]
-        for line in (*lines, *_next_steps(config, steps)):
+        for line in (*lines, *_next_steps(out, config, steps)):
             console.print(Text(line), soft_wrap=True)
     return found
+
+
+def _evaluate(out: Path, captions: CaptionConfig) -> None:
+    """Evaluate the trained model, and leave the configuration for `loss-logging evaluate` after corrections."""
+    settings = {
+        "data": str(out / "images"),
+        "pipeline": str(out / "model"),
+        "model": {"library": "demo"},
+        "save_root": str(out / "evaluation"),
+        "draws": 8,
+        "batch_size": 256,
+        "captions": {"rules": {"disabled": list(captions.rules.disabled)}},
+    }
+    (out / "evaluate.yaml").write_bytes(msgspec.yaml.encode(settings))
+    report = run_evaluation(EvaluateConfig.from_dict(settings))
+    shutil.copyfile(str(report.json_path), out / "before.json")  # the next evaluation replaces it
 
 
 def _offline_wandb() -> dict[str, str]:
@@ -85,9 +106,10 @@ def _found(samples: list[Sample], report: LossReport) -> list[Found]:
     return found
 
 
-def _next_steps(config: TrainConfig, steps: int) -> list[str]:
+def _next_steps(out: Path, config: TrainConfig, steps: int) -> list[str]:
     names = [logger if isinstance(logger, str) else logger["name"] for logger in config.loggers]
     commands = [
+        f"loss-logging view {shlex.quote(str(out))} --edit --open",
         f"open {shlex.quote(str(config.page_path))} in a browser",
         f"loss-logging show {shlex.quote(str(config.report_path(steps)))} --rows 40",
     ]

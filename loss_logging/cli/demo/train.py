@@ -21,7 +21,7 @@ BATCH = 128
 PAIRED_EVERY = 4  # one step in four sees the batch without captions too
 
 
-def train(samples: list[Sample], config: TrainConfig, steps: int) -> None:
+def train(samples: list[Sample], config: TrainConfig, steps: int) -> CaptionedFlow:
     """Train on ``samples`` for ``steps`` steps of 128, the last of which is a save step."""
     torch.set_num_threads(1)  # the model is tiny: on a busy machine, threads that wait for each other double the time
     torch.manual_seed(config.seed)
@@ -59,6 +59,7 @@ def train(samples: list[Sample], config: TrainConfig, steps: int) -> None:
                 report = losses.save_step(step)
                 progress.set_postfix(loss=f"{loss.mean().item():.3f}")
     report.result()
+    return model
 
 
 def _batches(items: int, steps: int) -> Iterator[Tensor]:

@@ -6,7 +6,7 @@ import itertools
 import math
 from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os.path import commonprefix
 from typing import Literal, Protocol
 
@@ -26,11 +26,9 @@ __all__ = [
     "item_cells",
     "new_table",
     "path_cell",
-    "path_width",
     "print_report",
     "print_table",
     "print_where",
-    "report_tables",
 ]
 
 CAPTION_WIDTH, PATH_WIDTH, WARNING_WIDTH = 60, 24, 1000
@@ -57,6 +55,8 @@ def print_report(report: LossReport, console: Console, rows: int = 10) -> None:
     console.print(head.append(f"  {cell(report.job.created)}{ranks}", style="not bold dim"), soft_wrap=True)
     for warning in report.warnings:
         console.print(Text(f"warning: {cell(warning, WARNING_WIDTH)}", style="yellow"), soft_wrap=True)
+    if report.excluded:
+        console.print(Text(_left_out(report.excluded)), soft_wrap=True)
     if report.verdicts is not None:
         console.print(Text(_finding(report.verdicts)), soft_wrap=True)
     for table in report_tables(report, rows, console.width, with_charts=not console.options.ascii_only):
@@ -225,6 +225,15 @@ def _worst_table(title: str, items: list[WorstItem], folder: str, width: int) ->
     for item, *row in zip(items, *columns.values(), strict=True):
         table.add_row(*row, *item_cells(item, folder, width))
     return table
+
+
+def _left_out(excluded: Mapping[str, int]) -> str:
+    """
+    >>> _left_out({"cats": 2, "dogs": 1})
+    'Left out of the training, as was decided: 3 (cats 2, dogs 1).'
+    """
+    each = ", ".join(f"{cell(name)} {count:,}" for name, count in excluded.items())
+    return f"Left out of the training, as was decided: {sum(excluded.values()):,} ({each})."
 
 
 def _finding(verdicts: Verdicts) -> str:

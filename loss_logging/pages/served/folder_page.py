@@ -28,7 +28,7 @@ from loss_logging.pages.served.kept_decisions import KeptDecisions
 from loss_logging.pages.served.run_captions import RunCaptions
 from loss_logging.pages.served.served_page import Picture
 
-__all__ = ["FolderPage", "open_folder"]
+__all__ = ["open_folder"]
 
 
 def open_folder(

@@ -11,18 +11,7 @@ from msgspec import Meta
 
 from loss_logging.errors import LossLoggingError
 
-__all__ = [
-    "Bound",
-    "Filter",
-    "ItemQuery",
-    "Order",
-    "QueryError",
-    "columns_in",
-    "matching",
-    "page_of",
-    "rows_of",
-    "with_marks",
-]
+__all__ = ["Filter", "ItemQuery", "Order", "QueryError", "columns_in", "matching", "page_of", "rows_of", "with_marks"]
 
 CAPTION_LENGTH = 2_000
 _MOST_ROWS = 1_000

@@ -36,7 +36,7 @@ from loss_logging.pages.served.served_page import ServedPage
 from loss_logging.reports.artifact import ReportError, spreadsheet_cell
 from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, existing, thumbnail
 
-__all__ = ["Viewer", "serve"]
+__all__ = ["serve"]
 
 HOST = "127.0.0.1"
 _MOST_NAMES = 1_000

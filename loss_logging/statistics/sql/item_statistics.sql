@@ -4,12 +4,12 @@
 -- caption_mismatch = mean((loss - loss_empty) / ((loss + loss_empty) / 2)): relative to each record's own losses, because
 -- timesteps of high loss would otherwise drown the others, where noise is predicted those that say least about the caption;
 -- and relative to both, because a share of a loss near zero would drown everything. Fewer than 4 paired records decide nothing.
--- Of equal ones the standard error is 0, and not what their sum rounds to.
+-- Of equal ones the standard error is 0, and not what their sum rounds to. rival_mismatch is the same of loss_rival.
 --
 -- suspect: the losses, too, say that something is wrong with the item; a flag on its caption is to be looked at first.
 WITH
 mismatch AS (
-    SELECT *, sum_mismatch / nullif(n_paired, 0) AS caption_mismatch FROM items
+    SELECT *, sum_mismatch / nullif(n_paired, 0) AS caption_mismatch, sum_rival / nullif(n_rival, 0) AS rival_mismatch FROM items
 ),
 figures AS (
     SELECT
@@ -28,10 +28,10 @@ figures AS (
         count - n AS non_finite,
         n_paired,
         n_paired >= decisive_pairs() AS decided,
-        CASE
-            WHEN n_paired > 1
-                THEN coalesce(spread_of(sqrt(greatest(m2_mismatch, 0) / (n_paired - 1)), 1), 0) / sqrt(n_paired)
-        END AS standard_error,
+        error_of(n_paired, m2_mismatch) AS standard_error,
+        rival_mismatch,
+        n_rival,
+        error_of(n_rival, m2_rival) AS rival_error,
         caption IS NOT NULL AND NOT is_reg AS checkable
     FROM mismatch
 )

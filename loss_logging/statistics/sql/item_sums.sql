@@ -5,7 +5,7 @@
 -- is of a longer text, for which the function begins elsewhere: texts that share one hash do not therefore share the other.
 --
 -- `z` is the loss standardised with baseline.sql. A record whose caption is empty or was dropped compares the empty caption
--- with itself, and is no pair.
+-- with itself, and is no pair; nor is one whose rival has the same caption, as after a correction.
 WITH
 numbered AS NOT MATERIALIZED (
     SELECT *, row_number() OVER () AS row
@@ -18,15 +18,9 @@ scored AS NOT MATERIALIZED (
         hash(dataset, path) AS item,
         hash(path || '/', dataset) AS item_again,
         (loss - baseline.mean) / baseline.std AS z,
-        CASE
-            WHEN
-                NOT caption_dropped
-                AND isfinite(loss_empty)
-                AND least(loss, loss_empty) >= 0
-                AND loss / 2 + loss_empty / 2 > 0
-                AND trim(caption, E' \t\r\n') <> ''
-            THEN (loss - loss_empty) / (loss / 2 + loss_empty / 2)
-        END AS mismatch
+        NOT caption_dropped AND trim(caption, E' \t\r\n') <> '' AS captioned,
+        CASE WHEN captioned THEN mismatch_of(loss, loss_empty) END AS mismatch,
+        CASE WHEN captioned AND rival IS DISTINCT FROM caption THEN mismatch_of(loss, loss_rival) END AS against_rival
     FROM numbered
     LEFT JOIN baseline USING (block, timestep_bin)
 )
@@ -48,6 +42,9 @@ SELECT
     count(mismatch) AS n_paired,
     coalesce(sum(mismatch), 0) AS sum_mismatch,
     coalesce(var_pop(mismatch) * count(mismatch), 0) AS m2_mismatch,
+    count(against_rival) AS n_rival,
+    coalesce(sum(against_rival), 0) AS sum_rival,
+    coalesce(var_pop(against_rival) * count(against_rival), 0) AS m2_rival,
     bool_and(is_reg) AS is_reg,
     any_value(row) AS any_row,
     arg_max(row, step) FILTER (NOT caption_dropped) AS caption_row,

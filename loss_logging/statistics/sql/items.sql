@@ -27,6 +27,9 @@ SELECT
     n_paired,
     sum_mismatch,
     m2_mismatch,
+    n_rival,
+    sum_rival,
+    m2_rival,
     CASE WHEN caption_row IS NOT NULL THEN texts.caption END AS caption,
     is_reg
 FROM texts

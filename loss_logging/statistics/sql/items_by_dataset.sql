@@ -17,7 +17,11 @@ SELECT
     CASE WHEN judged.decided THEN robust_z(caption_mismatch, middle, spread) END AS robust_z,
     p_wrong,
     p_odd,
-    verdict
+    verdict,
+    rival_mismatch,
+    n_rival,
+    rival_error,
+    evidence
 FROM judged
 JOIN paired_items USING (dataset)
 ORDER BY dataset

@@ -4,6 +4,8 @@ SELECT
     p_wrong,
     p_odd,
     bin,
-    verdict::VARCHAR AS verdict
+    verdict::VARCHAR AS verdict,
+    CASE WHEN verdict IS NOT NULL THEN if(n_rival > 0, 'empty, rival', 'empty') END AS evidence,
+    (caption_mismatch + coalesce(rival_mismatch, caption_mismatch)) / 2 AS mismatch
 FROM item_statistics
 LEFT JOIN verdicts ON item_hash = hash(dataset, path)

@@ -5,6 +5,9 @@ SELECT
     n_paired,
     caption_mismatch,
     standard_error,
+    n_rival,
+    rival_mismatch,
+    rival_error,
     hard - coalesce(middle, 0) AS hard
 FROM item_statistics
 LEFT JOIN (

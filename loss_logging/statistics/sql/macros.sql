@@ -8,6 +8,12 @@ CREATE OR REPLACE MACRO spread_of(std, mean) AS CASE WHEN isfinite(std) AND std 
 -- of normal values. A spread below 1e-9 is rounding: the values are equal, and none is far from the others.
 CREATE OR REPLACE MACRO robust_z(value, middle, spread) AS
     finite(CASE WHEN spread > 1e-9 THEN (value - middle) / (1.4826 * spread) END);
+-- The standard error of the mean of n values, of which m2 is the sum of squared deviations.
+CREATE OR REPLACE MACRO error_of(n, m2) AS
+    CASE WHEN n > 1 THEN coalesce(spread_of(sqrt(greatest(m2, 0) / (n - 1)), 1), 0) / sqrt(n) END;
+-- How much higher one loss is than another, relative to both; NULL where there is none, one is negative or both are zero.
+CREATE OR REPLACE MACRO mismatch_of(loss, other) AS
+    CASE WHEN isfinite(other) AND least(loss, other) >= 0 AND loss / 2 + other / 2 > 0 THEN (loss - other) / (loss / 2 + other / 2) END;
 -- Mean and sum of squared deviations of two disjoint sets, either of which may be missing (NULL) or empty.
 CREATE OR REPLACE TEMP MACRO merged_mean(n_a, mean_a, n_b, mean_b) AS
     CASE

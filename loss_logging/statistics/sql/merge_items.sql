@@ -27,6 +27,9 @@ SELECT
     merged_m2(
         a.n_paired, a.sum_mismatch / a.n_paired, a.m2_mismatch, b.n_paired, b.sum_mismatch / b.n_paired, b.m2_mismatch
     ) AS m2_mismatch,
+    coalesce(a.n_rival, 0) + coalesce(b.n_rival, 0) AS n_rival,
+    coalesce(a.sum_rival, 0) + coalesce(b.sum_rival, 0) AS sum_rival,
+    merged_m2(a.n_rival, a.sum_rival / a.n_rival, a.m2_rival, b.n_rival, b.sum_rival / b.n_rival, b.m2_rival) AS m2_rival,
     coalesce(b.caption, a.caption) AS caption,
     coalesce(a.is_reg, true) AND coalesce(b.is_reg, true) AS is_reg
 FROM closed_items AS a

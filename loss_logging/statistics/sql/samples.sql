@@ -19,6 +19,8 @@ SELECT
         WHEN finite_loss = 0 THEN 0
     END::INTEGER AS loss_bin,
     CASE WHEN finite_loss IS NOT NULL THEN loss_empty END AS loss_empty,
+    CASE WHEN finite_loss IS NOT NULL THEN loss_rival END AS loss_rival,
+    rival,
     ((step + getvariable('block_steps') - 1) // getvariable('block_steps'))::BIGINT AS block,
     is_reg,
     caption_dropped

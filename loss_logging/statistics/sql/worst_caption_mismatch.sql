@@ -1,5 +1,5 @@
 -- First the captions that are very likely wrong, then those to look at, then all others: by score alone the few records of an
--- item lead, whose error is large. Items for which too few paired records decide are counted in paired_items.sql.
+-- item lead, whose error is large. Where rivals were compared, too, both mismatches count alike. Items for which too few paired records decide are counted in paired_items.sql.
 SELECT
     dataset,
     path,
@@ -17,5 +17,5 @@ SELECT
 FROM judged
 JOIN paired_items USING (dataset)
 WHERE judged.decided
-ORDER BY coalesce(bin, 2), caption_mismatch DESC, dataset, path
+ORDER BY coalesce(bin, 2), judged.mismatch DESC, dataset, path
 LIMIT $k

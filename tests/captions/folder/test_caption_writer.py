@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from captioned_folders import image, read, write
-from hypothesis import given
-from hypothesis import strategies as st
 
 from loss_logging.captions.folder.caption_writer import CaptionWriter
 from loss_logging.captions.folder.captioned_file import CaptionedFile
-from loss_logging.captions.folder.edited_text import with_caption
-from loss_logging.captions.folder.json_text import with_value
 from loss_logging.captions.folder.kept_files import ConflictError, NotWrittenError
 from loss_logging.captions.folder.read import read_captioned_folder
 
@@ -126,46 +120,6 @@ def test_a_line_that_came_before(tmp_path: Path) -> None:
         CaptionWriter(tmp_path).write(files[2], NEW)
 
 
-@given(
-    captions=st.lists(st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20), min_size=1, max_size=4),
-    new=st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20),
-    end=st.sampled_from(["\n", "\r\n", ""]),
-)
-def test_any_text(captions: list[str], new: str, end: str) -> None:
-    """Whatever the texts are: in a file, in JSON and in a table, the one is replaced and the others are untouched."""
-    kept = with_caption(captions[0] + end, captions[0], new)
-    assert kept is not None
-    assert kept.endswith(end)
-    assert kept.removesuffix(end).strip() == new.strip() or not captions[0].strip()
-    for ascii_only in (True, False):
-        text = json.dumps({"a": captions, "b": 1.5}, ensure_ascii=ascii_only, indent=1)
-        assert json.loads(with_value(text, ["a", 0], new)) == {"a": [new, *captions[1:]], "b": 1.5}
-
-
-def test_lines_that_are_captions(tmp_path: Path) -> None:
-    """Where a trainer takes each line, one line changes; a caption of two lines is refused there."""
-    write(tmp_path, {"1.png": image(), "1.txt": "a cat\r\n\r\na pet\r\n"})
-    first, second = read_captioned_folder(tmp_path, trainer="simpletuner")
-    CaptionWriter(tmp_path).write(second, "an animal")
-    assert (tmp_path / "1.txt").read_bytes() == b"a cat\r\n\r\nan animal\r\n"
-    with pytest.raises(NotWrittenError, match="one line"):
-        CaptionWriter(tmp_path).write(first, "a cat\nand a dog")
-
-
-def test_kohya_tags(tmp_path: Path) -> None:
-    """kohya joins a caption and tags, which lie apart: the part that changed is written, both at once are refused."""
-    write(tmp_path, {"1.png": image(), "meta_cap.json": '{"1": {"caption": "a goat", "tags": "horns, grass"}}'})
-    table = tmp_path / "meta_cap.json"
-    for new, expected in (("a sheep,horns, grass", ("a sheep", "horns, grass")), ("a sheep,wool", ("a sheep", "wool"))):
-        (file,) = read_captioned_folder(tmp_path)
-        CaptionWriter(tmp_path).write(file, new)
-        record = json.loads(table.read_text())["1"]
-        assert (record["caption"], record["tags"]) == expected
-    (file,) = read_captioned_folder(tmp_path)
-    with pytest.raises(NotWrittenError, match="one of the two at a time"):
-        CaptionWriter(tmp_path).write(file, "a cow in the grass")
-
-
 def test_an_image_without_a_caption(tmp_path: Path) -> None:
     """It gets a file beside it; one that somebody has made meanwhile is a conflict."""
     write(tmp_path, {"1.png": image(), "2.png": image(), "2.txt": "a dog"})
@@ -193,55 +147,6 @@ def test_what_is_no_caption(caption: str, tmp_path: Path) -> None:
     with pytest.raises(NotWrittenError, match="caption"):
         CaptionWriter(tmp_path).write(file, caption)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["1.png", "1.txt"]
-
-
-def read_only(folder: Path) -> None:
-    (folder / "1.txt").chmod(0o444)
-
-
-def link_to_outside(folder: Path) -> None:
-    outside = write(folder.parent / "outside", {"1.txt": "a cat"})
-    (folder / "1.txt").unlink()
-    (folder / "1.txt").symlink_to(outside / "1.txt")
-
-
-def only_latin_1(folder: Path) -> None:
-    (folder / "1.txt").write_bytes("un café à côté".encode("latin-1"))
-
-
-@pytest.mark.parametrize(
-    ("harm", "said"), [(read_only, "read-only"), (link_to_outside, "outside"), (only_latin_1, "save the file as UTF-8")]
-)
-def test_where_nothing_can_be_written(harm: Callable[[Path], None], said: str, tmp_path: Path) -> None:
-    """A read-only file, a link to outside and an encoding without the characters: said, and the file stays."""
-    folder = write(tmp_path / "data", {"1.png": image(), "1.txt": "a cat"})
-    harm(folder)
-    (file,) = read_captioned_folder(folder)
-    raw = (folder / "1.txt").read_bytes()
-    with pytest.raises(NotWrittenError, match=said):
-        CaptionWriter(folder).write(file, "a 猫")
-    assert (folder / "1.txt").read_bytes() == raw
-    assert not list(folder.glob(".*.tmp"))
-
-
-def test_a_link_within_is_followed(tmp_path: Path) -> None:
-    """A link to another place in the folder stays a link, and its target changes."""
-    write(tmp_path, {"1.png": image(), "texts/1.txt": "a cat"})
-    (tmp_path / "1.txt").symlink_to("texts/1.txt")
-    file = next(file for file in read_captioned_folder(tmp_path) if file.path.endswith("1.png"))
-    CaptionWriter(tmp_path).write(file, "a dog")
-    assert (tmp_path / "1.txt").is_symlink()
-    assert (tmp_path / "texts" / "1.txt").read_text() == "a dog"
-
-
-@pytest.mark.parametrize("path", ["../outside/1.txt", "a/../../outside/1.txt"])
-def test_paths_that_lead_out(path: str, tmp_path: Path) -> None:
-    """A path with ``..`` that leads out of the folder is refused."""
-    folder = write(tmp_path / "data", {"a/1.png": image()})
-    write(tmp_path, {"outside/1.txt": "a cat"})
-    with pytest.raises(NotWrittenError, match="outside"):
-        CaptionWriter(folder).write(CaptionedFile("1.png", "d", "a cat", f"{folder}/{path}"), "a dog")
-    assert (tmp_path / "outside" / "1.txt").read_text() == "a cat"
 
 
 def test_an_archive(tmp_path: Path) -> None:
@@ -292,13 +197,3 @@ def test_memory_is_flat(tmp_path: Path) -> None:
         tracemalloc.stop()
         assert table.read_text().count("a dog") == 1
     assert peaks[1] < peaks[0] + 2**20
-
-
-def test_csv_of_any_text(tmp_path: Path) -> None:
-    """Quotes, delimiters and line breaks in a caption come back as they were written."""
-    write(tmp_path, {"1.png": image(), "2.png": image(), "captions.csv": "file_name,text\n1.png,a cat\n2.png,b\n"})
-    for caption in ('a "b", c', "two\nlines", " blank ", "=1+1"):
-        file = next(iter(read_captioned_folder(tmp_path)))
-        CaptionWriter(tmp_path).write(file, caption)
-        rows = list(csv.reader(io.StringIO((tmp_path / "captions.csv").read_bytes().decode(), newline="")))
-        assert rows == [["file_name", "text"], ["1.png", caption], ["2.png", "b"]]

@@ -6,40 +6,18 @@ import json
 import resource
 import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
 import pytest
-from captioned_folders import loss_logging
-from PIL import Image
+from captioned_folders import contents
+from command import loss_logging
 
-from loss_logging.captions.decisions import Decisions
 from loss_logging.captions.folder.cleaned import clean
-from loss_logging.captions.folder.cleaned_files import check_out, write_cleaned
+from loss_logging.captions.folder.cleaned_files import check_out
 from loss_logging.errors import ConfigError
 
 TRAINERS = ("kohya", "ai-toolkit", "musubi", "simpletuner")
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Four pictures in two folders: one excluded with its mask, one corrected, two as they were."""
-    folder = tmp_path / "photos"
-    for name, text in {"cats/1": "a cat", "cats/2": "a dgo", "cats/3": "caf\xe9", "dogs/1": "a dog"}.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.png").write_bytes(name.encode())
-        (folder / f"{name}.txt").write_bytes(text.encode("latin-1"))
-    for name in ("1", "3"):
-        (folder / f"cats/{name}-masklabel.png").write_bytes(b"mask")
-    decisions = Decisions(folder)
-    decisions.decide("cats/1.png", "exclude")
-    decisions.decide("cats/2.png", "caption", caption="a dog", before="a dgo")
-    return folder
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
@@ -63,69 +41,6 @@ def test_round_trip(photos: Path, trainer: str) -> None:
     assert contents(photos) == before
     assert (images / "cats/2.png").samefile(photos / "cats/2.png")
     assert not (images / "cats/3.txt").samefile(photos / "cats/3.txt")
-
-
-def test_numbered_folders(photos: Path) -> None:
-    """kohya's configuration repeats folders as their names say, and leaves out those that are switched off."""
-    (photos / "cats").rename(photos / "10_sks cat")
-    (photos / "dogs").rename(photos / "0_off")
-    config = write_cleaned(clean(photos), photos.parent / "cleaned", "kohya")
-    assert config is not None
-    text = config.read_text("utf-8")
-    assert "num_repeats = 10" in text
-    assert 'class_tokens = "sks cat"' in text
-    assert "0_off" not in text
-
-
-def test_tables_and_tars(photos: Path) -> None:
-    """An imagefolder has its table, a webdataset the image, its caption and its mask under one key."""
-    dataset = clean(photos)
-    write_cleaned(dataset, photos.parent / "folder", "imagefolder")
-    rows = [json.loads(line) for line in (photos.parent / "folder/metadata.jsonl").read_text().splitlines()]
-    assert {row["file_name"]: row["text"] for row in rows}["cats/2.png"] == "a dog"
-    write_cleaned(dataset, photos.parent / "tars", "webdataset")
-    with tarfile.open(photos.parent / "tars/000000.tar") as tar:
-        assert {name for name in tar.getnames() if name.startswith("cats")} == {
-            *("cats/2.png", "cats/2.txt", "cats/3.png", "cats/3.txt", "cats/3.masklabel.png")
-        }
-
-
-@pytest.mark.parametrize(
-    ("names", "splits"),
-    [
-        (("a/1", "b/2"), {"train": {"a/1", "b/2"}}),
-        (("train/1", "test/2"), {"train": {"train/1"}, "test": {"test/2"}}),
-        (("1_train/a_test", "1_train/2"), {"train": {"1_train/a_test", "1_train/2"}}),
-        (("a_test/1", "b/2"), {"train": {"a_test/1", "b/2"}}),
-        (("train/test/1", "train/2"), {"train": {"train/test/1", "train/2"}}),
-        (("val", "2"), {"train": {"val", "2"}}),
-    ],
-)
-def test_imagefolder_with_names_of_splits(
-    tmp_path: Path, names: tuple[str, ...], splits: dict[str, set[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """load_dataset reads every image and its caption, whatever names are those of splits to it."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets")
-    for name in names:
-        path = tmp_path / f"photos/{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8)).save(path)
-        path.with_suffix(".txt").write_text(name)
-    write_cleaned(clean(tmp_path / "photos"), tmp_path / "cleaned", "imagefolder")
-    loaded = datasets.load_dataset(str(tmp_path / "cleaned"), cache_dir=str(tmp_path / "cache"))
-    assert {split: set(rows["text"]) for split, rows in loaded.items()} == splits
-
-
-def test_imagefolder_round_trip(photos: Path) -> None:
-    """What diffusers reads of an imagefolder has new captions, and nothing that is excluded."""
-    out = photos.parent / "cleaned"
-    assert loss_logging("apply", str(photos), "--out", str(out), "--to", "imagefolder").returncode == 0
-    read = loss_logging("check-captions", str(out), "--trainer", "diffusers", "--as-trained", "--json")
-    rows = [json.loads(line) for line in read.stdout.splitlines()]
-    trained = {Path(row["path"]).relative_to(out).as_posix(): row["captions"] for row in rows if row["captions"]}
-    assert trained.keys() == {"cats/2.png", "cats/3.png", "dogs/1.png"}
-    assert trained["cats/2.png"] == ["a dog"]
 
 
 def test_dry_run_writes_nothing(photos: Path) -> None:

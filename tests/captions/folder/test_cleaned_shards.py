@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from captioned_folders import loss_logging
+from command import loss_logging
 
 from loss_logging.captions.decisions import Decisions
 from loss_logging.captions.folder.cleaned import clean

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+from demo_run import STEPS
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from loss_logging import LossReport, flag_bad_captions, read_report
-from loss_logging.cli.demo.data import Sample, load_samples
+from loss_logging.cli.demo.data import Sample
 
 pytestmark = pytest.mark.xdist_group("demo")  # which is made once
-
-STEPS = 400
-
-
-@pytest.fixture(scope="module")
-def samples() -> list[Sample]:
-    return load_samples(Path("images"), seed=0)
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder and the output of a short demo with both trackers."""
-    out = tmp_path_factory.mktemp("demo") / "a run"
-    script = Path(sys.executable).with_name("loss-logging")
-    command = [str(script), "demo", "--out", str(out), "--loggers", "tensorboard,wandb", "--steps", str(STEPS)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "training" in done.stderr  # the progress bar
-    return out, done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -44,27 +22,6 @@ def report(demo: tuple[Path, str]) -> LossReport:
 
 def planted(samples: list[Sample], fault: str, out: Path) -> set[str]:
     return {str(out / sample.path) for sample in samples if sample.fault == fault}
-
-
-def test_samples(samples: list[Sample]) -> None:
-    """1,797 distinct items in three datasets, with the stated number of faults, all of them in the messy one."""
-    assert len({sample.path for sample in samples}) == len(samples) == 1797
-    assert {sample.dataset for sample in samples} == {"clean", "messy", "tiny"}
-    faults = [sample.fault for sample in samples if sample.fault]
-    assert {fault: faults.count(fault) for fault in faults} == {
-        "wrong caption": 40,
-        "damaged caption": 24,
-        "noise image": 20,
-    }
-    assert all(sample.dataset == "messy" for sample in samples if sample.fault)
-    assert all(np.abs(sample.image).max() <= 1 for sample in samples)
-
-
-def test_samples_are_seeded() -> None:
-    """The same seed gives the same samples, another seed others."""
-    first, again, other = (load_samples(Path("images"), seed) for seed in (0, 0, 1))
-    assert [(s.path, s.caption, s.fault) for s in first] == [(s.path, s.caption, s.fault) for s in again]
-    assert [s.caption for s in first] != [s.caption for s in other]
 
 
 def test_exactly_the_damaged_captions_are_flagged(samples: list[Sample]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -52,3 +53,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 _ALWAYS = ("tensorboard]", "TrackioBackend]")
 _COMET = ("test_a_report_arrives_whole", "test_hostile_text_is_data", "test_closing_twice_is_closing_once")
+
+
+@pytest.fixture
+def trainers_run(tmp_path: Path) -> Iterator[Any]:
+    """An active run that the training script began."""
+    wandb = pytest.importorskip("wandb")
+    run = wandb.init(project="trainer", mode="offline", dir=tmp_path)
+    yield run
+    run.finish()

@@ -20,12 +20,12 @@ from urllib.request import urlopen
 
 import msgspec
 import pytest
+from event_files import read, scalars
 from PIL import Image
 from sample_report import HOSTILE
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
-from loss_logging.integrations.loggers.tensorboard_events import EventWriter
 from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, TimestepCurve
 from loss_logging.runs.config import TrainConfig
 from loss_logging.trackers.pictures import PIXELS
@@ -36,16 +36,6 @@ with warnings.catch_warnings():
     from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 MakeReport = Callable[[int], LossReport]
-
-
-def read(log_dir: Path) -> EventAccumulator:
-    events = EventAccumulator(str(log_dir), size_guidance={"scalars": 0, "histograms": 0, "tensors": 0, "images": 0})
-    events.Reload()
-    return events
-
-
-def scalars(events: EventAccumulator, tag: str) -> list[tuple[int, float]]:
-    return [(event.step, pytest.approx(event.value)) for event in events.Scalars(tag)]
 
 
 def text(events: EventAccumulator, tag: str, index: int = -1) -> str:
@@ -105,16 +95,6 @@ def test_a_resumed_run_replaces_what_came_after(config: TrainConfig) -> None:
     resumed.close()
     events = read(Path(config.save_root) / "loss_logging" / "tensorboard" / "cats")
     assert scalars(events, "x") == [(10, 1.0), (20, 1.0), (25, 2.0), (27, 2.0)]
-
-
-def test_files_opened_in_one_second_are_read_in_the_order_of_opening(tmp_path: Path) -> None:
-    """Whoever opens a file later is read later, however many files the same second sees."""
-    names = []
-    for _ in range(12):
-        writer = EventWriter(tmp_path)
-        names += [path.name for path in tmp_path.iterdir() if path.name not in names]
-        writer.close()
-    assert sorted(names) == names
 
 
 def test_what_another_process_adds_hides_nothing(config: TrainConfig) -> None:
@@ -196,25 +176,6 @@ def test_pictures(module: str | None, config: TrainConfig, tmp_path: Path, pictu
     assert red == pytest.approx((255, 0, 0), abs=20)
     assert grey == pytest.approx((225, 225, 225), abs=20)
     assert len(event.encoded_image_string) < 20_000
-
-
-def test_a_dataset_name_that_cannot_be_encoded_is_written(config: TrainConfig) -> None:
-    """A lone surrogate in a dataset's name is replaced instead of raising."""
-    backend = TensorBoardBackend.from_config(config)
-    backend.write_scalars(1, {"loss_logging/loss/\udcff my cats": 0.5})
-    backend.close()
-    events = read(Path(config.save_root) / "loss_logging" / "tensorboard" / "cats")
-    assert scalars(events, "loss_logging/loss/\ufffd my cats") == [(1, 0.5)]
-
-
-def test_own_files_need_neither_torch_nor_tensorflow(tmp_path: Path) -> None:
-    """Writing files of our own imports no framework, however many are installed."""
-    code = (
-        "import sys; from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend as B; "
-        f"b = B(log_dir={str(tmp_path)!r}); b.write_scalars(1, {{'a': 1.0}}); b.close(); "
-        "print(sorted({'torch', 'tensorflow', 'tensorboardX'} & set(sys.modules)))"
-    )
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
 @pytest.mark.parametrize("options", [{}, {"writer": object(), "log_dir": "x"}])

@@ -7,24 +7,18 @@ import os
 import re
 import subprocess
 import sys
-import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from sample_report import HOSTILE
-from waiting import wait_until
-from wandb_file import OfflineRun, history
+from wandb_file import OfflineRun, finished, history
 
 from loss_logging import LossLogger
 from loss_logging.integrations.loggers.wandb import WandbBackend
-from loss_logging.integrations.loggers.wandb_media import coarsen
-from loss_logging.reports.report import Histogram, LossReport
+from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
 from loss_logging.trackers.delivery import Delivery
 
@@ -33,20 +27,6 @@ wandb = pytest.importorskip("wandb")
 MakeReport = Callable[[int], LossReport]
 LOSS = "loss_logging/loss/cats"
 STEP = "loss_logging/step"
-
-
-@pytest.fixture
-def trainers_run(tmp_path: Path) -> Iterator[Any]:
-    """An active run that the training script began."""
-    run = wandb.init(project="trainer", mode="offline", dir=tmp_path)
-    yield run
-    run.finish()
-
-
-def finished(run: Any) -> OfflineRun:
-    folder = run.dir
-    run.finish()
-    return OfflineRun(folder)
 
 
 def check_report(found: OfflineRun, row: dict[str, Any], report: LossReport) -> None:
@@ -61,16 +41,6 @@ def check_report(found: OfflineRun, row: dict[str, Any], report: LossReport) -> 
     worst = found.table(row["loss_logging/worst/hard"])
     assert worst["columns"] == report.tables["loss_logging/worst/hard"].columns
     assert worst["data"] == report.tables["loss_logging/worst/hard"].rows
-
-
-def charted_and_tabled(found: OfflineRun) -> list[tuple[int, float]]:
-    """Every (step, loss) of ours in the run, from the history's rows and from the table of uncharted ones."""
-    pairs = [(row[STEP], row[LOSS]) for row in found.rows_with(LOSS)]
-    for row in found.rows_with("loss_logging/uncharted"):
-        table = found.table(row["loss_logging/uncharted"])
-        step, loss = table["columns"].index("step"), table["columns"].index(LOSS)
-        pairs += [(values[step], values[loss]) for values in table["data"]]
-    return sorted(pairs)
 
 
 def test_own_run_holds_what_was_logged(config: TrainConfig, make_report: MakeReport) -> None:
@@ -150,16 +120,6 @@ def test_a_damaged_run_file_costs_the_run_its_name_only(config: TrainConfig, cap
     backend.close()
     assert "A new W&B run is begun" in caplog.text
     assert '"next_row":1000' in run_file.read_text()
-
-
-def test_a_row_has_arrived_when_it_is_in_the_runs_file(config: TrainConfig) -> None:
-    """What W&B's process holds in memory only is unsettled, and settled soon after, while the run is still open."""
-    backend = WandbBackend.from_config(config, project="ours", mode="offline")
-    backend.write_scalars(10, {LOSS: 0.5})
-    assert backend.unsettled() == [0]
-    wait_until(lambda: not backend.unsettled())
-    assert [row[STEP] for run in history(Path(config.save_root), unfinished=1) for row in run] == [10]
-    backend.close()
 
 
 def test_charts_have_our_step_as_axis(config: TrainConfig, make_report: MakeReport) -> None:
@@ -257,75 +217,6 @@ def test_hostile_captions_are_cut_and_keep_the_column_type(config: TrainConfig, 
     assert captions[5] == "x" * 999 + "…"
 
 
-def explicit_steps(run: Any, step: int) -> None:
-    run.log({"train/loss": 1.0 / step}, step=step)
-    run.log({"train/lr": 0.1 * step}, step=step)
-
-
-def own_counter(run: Any, step: int) -> None:
-    run.log({"train/loss": 1.0 / step, "train/lr": 0.1 * step})
-
-
-def two_calls_a_row(run: Any, step: int) -> None:
-    run.log({"train/loss": 1.0 / step}, commit=False)
-    run.log({"train/lr": 0.1 * step})
-
-
-@pytest.mark.parametrize("every", [1, 10], ids=["often", "rarely"])
-@pytest.mark.parametrize("log", [explicit_steps, own_counter, two_calls_a_row])
-def test_trainers_rows_and_ours_all_survive(
-    log: Callable[[Any, int], None], every: int, config: TrainConfig, trainers_run: Any, make_report: MakeReport
-) -> None:
-    """In the trainer's run every row of the trainer keeps its step and values, and every value of ours arrives.
-
-    Ours come in bursts of five from another thread, as the reporter sends them, while the trainer logs every step, or
-    every tenth.
-    """
-    delivery = Delivery(WandbBackend(run=trainers_run), config)
-    report = make_report(200)
-    ours = []
-    for step in range(1, 201):
-        time.sleep(0.002)
-        if step % every == 0:
-            log(trainers_run, step)
-        if step % 5 == 0:
-            ours += [(s, float(s)) for s in range(step - 4, step + 1)]
-            for s in range(step - 4, step + 1):
-                delivery.write_scalars(s, {LOSS: float(s)})
-    delivery.write(report)
-    assert delivery.close(timeout=30) is None
-    final_step = {"step": 200} if log is explicit_steps else {}
-    trainers_run.log({"train/final": 1.0}, **final_step)  # what scripts do once the training is over
-
-    found = finished(trainers_run)
-    steps = range(every, 201, every)
-    rows = found.rows_with("train/loss")
-    assert [(row["train/loss"], row["train/lr"]) for row in rows] == [(1.0 / s, pytest.approx(0.1 * s)) for s in steps]
-    assert [row["_step"] for row in rows] == (list(steps) if log is explicit_steps else list(range(len(steps))))
-    assert len(found.rows_with("train/final")) == 1
-    assert charted_and_tabled(found) == sorted([*ours, (200, report.recent["cats"])])
-    assert found.rows_with("loss_logging/loss_histogram/cats")
-    assert found.rows_with("loss_logging/flagged_captions")
-    charted = [row[STEP] for row in found.rows_with(LOSS)]
-    assert charted == sorted(charted), "the x axis runs backwards"
-
-
-def test_bursts_are_spread_over_the_trainers_rows(config: TrainConfig, trainers_run: Any) -> None:
-    """Where the trainer logs as often as we do, every row of ours gets into the charts, however late it comes."""
-    delivery = Delivery(WandbBackend(run=trainers_run), config)
-    for step in range(1, 16):
-        trainers_run.log({"train/loss": float(step)}, step=step)
-        if step == 5:
-            for s in range(1, 6):
-                delivery.write_scalars(s, {LOSS: float(s)})
-        time.sleep(0.15)
-    assert delivery.close(timeout=30) is None
-    found = finished(trainers_run)
-    assert [(row[STEP], row[LOSS]) for row in found.rows_with(LOSS)] == [(s, float(s)) for s in range(1, 6)]
-    assert [row["train/loss"] for row in found.rows] == [float(s) for s in range(1, 16)]
-    assert not found.rows_with("loss_logging/uncharted")
-
-
 def test_report_in_the_trainers_run(config: TrainConfig, trainers_run: Any, make_report: MakeReport) -> None:
     """A report's figures and its JSON come back from the trainer's active run, which stays open after our close."""
     backend = WandbBackend.from_config(config)
@@ -369,19 +260,6 @@ def test_no_active_run_is_said(config: TrainConfig) -> None:
         WandbBackend.from_config(config).write_scalars(1, {LOSS: 0.5})
 
 
-def test_rows_that_the_trainer_left_no_time_for_are_said(config: TrainConfig, trainers_run: Any) -> None:
-    """When the trainer finishes its run first, closing names how many rows were still waiting, without blocking."""
-    backend = WandbBackend(run=trainers_run)
-    delivery = Delivery(backend, config)
-    for step in (1, 2, 3):
-        delivery.write_scalars(step, {LOSS: 0.5})
-    wait_until(lambda: len(getattr(backend._rows, "_waiting", ())) >= 2)
-    trainers_run.finish()
-    undelivered = delivery.close(timeout=60)
-    assert undelivered is not None
-    assert "2 rows were still waiting" in undelivered.reason
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -402,18 +280,6 @@ def test_choosing_wandb_does_not_import_it() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 
-@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=300), st.integers(1, 64))
-def test_coarsening_keeps_every_count(counts: list[int], max_bins: int) -> None:
-    """Joined bins number at most max_bins, hold the same records and span the same range, on edges of the finer one."""
-    edges = [float(edge) for edge in range(len(counts) + 1)]
-    coarse = coarsen(Histogram(edges, counts), max_bins)
-    assert len(coarse.counts) == len(coarse.edges) - 1 <= max_bins
-    assert sum(coarse.counts) == sum(counts)
-    assert (coarse.edges[0], coarse.edges[-1]) == (edges[0], edges[-1])
-    for left, right, count in zip(coarse.edges, coarse.edges[1:], coarse.counts, strict=False):
-        assert count == sum(counts[int(left) : int(right)])
-
-
 def test_loss_by_timestep_is_a_chart(config: TrainConfig, make_report: MakeReport) -> None:
     """One custom chart with a line for each dataset, read back from the run's file with its points."""
     backend = WandbBackend.from_config(config, project="ours", mode="offline")
@@ -425,34 +291,6 @@ def test_loss_by_timestep_is_a_chart(config: TrainConfig, make_report: MakeRepor
     table = found.table(row[name])
     assert table["columns"] == ["step", "lineKey", "lineVal"]
     assert [values[:2] for values in table["data"] if values[1] == "cats"] == [[125.0, "cats"], [750.0, "cats"]]
-
-
-def test_a_view_with_the_panels_that_a_person_would_make() -> None:
-    """The losses of all datasets share a panel; the tables, the flags and what may be wrong have theirs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # its own use of pydantic
-        pytest.importorskip("wandb_workspaces.workspaces", reason="pip install wandb-workspaces")
-    from loss_logging.integrations.loggers.wandb_workspace import view_of
-
-    view = view_of("mine", "team", "project")
-    plots = [panel for section in view.sections for panel in section.panels]
-    patterns = {panel.title: panel.metric_regex for panel in plots if hasattr(panel, "metric_regex")}
-    assert re.match(patterns["Loss of each dataset"], "mine/loss/cats")
-    assert not re.match(patterns["Loss of each dataset"], "train/loss")
-    assert re.match(patterns["Flagged captions by rule"], "mine/rules/empty")
-    assert not re.match(patterns["Captions that may be wrong"], "mine/loss/wrong")
-    assert {panel.table_name for panel in plots if hasattr(panel, "table_name")} == {
-        "mine/worst/hard",
-        "mine/worst/caption_mismatch",
-        "mine/flagged_captions",
-    }
-
-
-def test_a_dashboard_needs_a_run_of_our_own() -> None:
-    """And says so; with one, the package that makes it is among what is needed."""
-    with pytest.raises(ValueError, match="dashboard: only for a run of our own, which needs the option project"):
-        WandbBackend.requirements(dashboard=True)
-    assert "wandb_workspaces" in WandbBackend.requirements(project="p", dashboard=True).packages
 
 
 def test_push_without_a_login_says_so_once(tmp_path: Path) -> None:

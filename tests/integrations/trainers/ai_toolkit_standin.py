@@ -114,19 +114,29 @@ class Batch:
         return [item.is_reg for item in self.file_items]
 
 
-class Dataset:
+class AiToolkitDataset:
     """Draws items; one that cannot be read is replaced by a random other one."""
 
     def __init__(self, config: Any) -> None:
-        self.items = [FileItem(f"{config.folder_path}/{name}", text, config) for name, text in config.files.items()]
+        self.dataset_config, self.epoch_num = config, 0
+        self.file_list = [
+            FileItem(f"{config.folder_path}/{name}", text, config)
+            for name, text in [*config.files.items()] * config.num_repeats
+        ]
+        self.setup_epoch()
+
+    def setup_epoch(self) -> None:
+        if self.epoch_num == 0:
+            self.cached = [item.path for item in self.file_list]
+        self.epoch_num += 1
 
     def batch(self, size: int) -> Batch:
-        return Batch([self._item(random.randrange(len(self.items))) for _ in range(size)])
+        return Batch([self._item(random.randrange(len(self.file_list))) for _ in range(size)])
 
     def _item(self, index: int) -> FileItem:
-        item = copy.deepcopy(self.items[index])
+        item = copy.deepcopy(self.file_list[index])
         if "broken" in item.path:
-            return self._item(random.randrange(len(self.items)))
+            return self._item(random.randrange(len(self.file_list)))
         item.load()
         return item
 
@@ -162,7 +172,7 @@ class ProgressBar:
 
 DATASET = {
     "folder_path": None, "dataset_path": None, "is_reg": False, "loss_multiplier": 1.0, "caption_dropout_rate": 0.0,
-    "cache_text_embeddings": False, "num_frames": 1,
+    "cache_text_embeddings": False, "num_frames": 1, "num_repeats": 1,
 }  # fmt: skip
 TRAIN = {
     "steps": 6, "batch_size": 2, "gradient_accumulation": 1, "gradient_accumulation_steps": 1, "train_unet": True,
@@ -320,8 +330,8 @@ class SDTrainer:
         self.optimizer = torch.optim.AdamW(self.sd.unet.parameters(), lr=0.01)
         self._load(self.get_latest_save_path())
         self.hook_before_train_loop()
-        plain = [Dataset(config) for config in self.dataset_configs if not config.is_reg]
-        reg = [Dataset(config) for config in self.dataset_configs if config.is_reg]
+        plain = [AiToolkitDataset(config) for config in self.dataset_configs if not config.is_reg]
+        reg = [AiToolkitDataset(config) for config in self.dataset_configs if config.is_reg]
         for step in range(self.start_step, self.train_config.steps):
             self.step_num = step
             is_save_step = step % self.save_config.save_every == 0

@@ -13,7 +13,7 @@ from records import by_step
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tracker_files import collect_garbage
 
-from loss_logging import LossLogger, TrainConfig, per_example_loss
+from loss_logging import LossLogger, TrainConfig, per_example_loss, read_report
 
 accelerate = pytest.importorskip("accelerate")
 
@@ -30,11 +30,13 @@ def one_accelerator_a_test() -> Iterator[None]:
     collect_garbage()
 
 
-def train(accelerator: Any, losses: LossLogger) -> list[float]:
-    """Six steps on noise; returns the scalars."""
+def train(accelerator: Any, losses: LossLogger, items: Any = None) -> list[float]:
+    """Six steps on noise, or on items; returns the scalars."""
     torch.manual_seed(0)
     images = torch.rand(24, 3, 8, 8)
-    data = torch.utils.data.DataLoader(list(zip(range(24), images, strict=True)), batch_size=4, shuffle=True)
+    data = torch.utils.data.DataLoader(
+        list(zip(range(24), images, strict=True)) if items is None else items, batch_size=4, shuffle=True
+    )
     model = torch.nn.Conv2d(3, 3, 3, padding=1)
     model, optimizer, data = accelerator.prepare(model, torch.optim.AdamW(model.parameters()), data)
     scalars = []
@@ -102,3 +104,22 @@ def test_other_trackers_get_the_scalars(tmp_path: Path) -> None:
     ours = [(step, values) for step, values in Tracker.rows if "loss_logging/loss/noise" in values]
     assert ours[-1][0] == 6
     assert all(type(value) is float for _, values in ours for value in values.values())
+
+
+def test_what_is_excluded_is_not_trained_on(tmp_path: Path) -> None:
+    """A loader over the tracker's subset trains as one over a dataset without the items, and reports count them."""
+    (tmp_path / "exclude.txt").write_text("3.png\n10.png\n", encoding="utf-8")
+    config = TrainConfig(job_name="run", save_root=tmp_path, loggers=[], exclude=tmp_path / "exclude.txt")
+    tracker = LossTracker(config)
+    data = list(zip(range(24), torch.rand(24, 3, 8, 8, generator=torch.Generator().manual_seed(1)), strict=True))
+    accelerator = accelerate.Accelerator(cpu=True, log_with=[tracker])
+    accelerator.init_trackers("ours", config={"lr": 1e-3})
+    subset = tracker.exclusions.subset(data, [f"{i}.png" for i in range(24)], "noise")
+    with_list = train(accelerator, tracker.tracker, subset)
+    accelerator.end_training()
+    without = [one for one in data if one[0] not in (3, 10)]
+    with LossLogger(job_name="plain", save_root=tmp_path, loggers=[], reporter="inline") as losses:
+        assert train(accelerator, losses, without) == with_list
+    assert read_report(config.report_paths()[-1]).excluded == {"noise": 2}
+    trained = {row["path"] for rows in by_step(tmp_path).values() for row in rows}
+    assert trained == {f"{i}.png" for i in range(24) if i not in (3, 10)}

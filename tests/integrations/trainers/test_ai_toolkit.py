@@ -19,7 +19,7 @@ import yaml
 from records import by_step, component
 
 from loss_logging import read_report
-from loss_logging.errors import LossLoggingError
+from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.integrations.trainers.ai_toolkit import AI_TOOLKIT_EXTENSIONS
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "ai_toolkit"
@@ -33,7 +33,8 @@ def ai_toolkit(monkeypatch: pytest.MonkeyPatch) -> None:
     """The modules of ai-toolkit that are asked for."""
     for name in ("SDTrainer", "DiffusionTrainer"):
         monkeypatch.setitem(sys.modules, f"extensions_built_in.sd_trainer.{name}", standin)
-    monkeypatch.setitem(sys.modules, "toolkit.prompt_utils", standin)
+    for name in ("prompt_utils", "data_loader"):
+        monkeypatch.setitem(sys.modules, f"toolkit.{name}", standin)
 
 
 def trainer(
@@ -426,3 +427,46 @@ def test_the_example_is_an_extension_that_ai_toolkit_finds(tmp_path: Path, monke
         key: value for key, value in config.items() if key in ("datasets", "model", "save", "logging")})  # fmt: skip
     assert made._loss_logging is not None
     made._loss_logging.end()
+
+
+# --- what a person has excluded -----------------------------------------------------------------------------------
+
+
+def test_what_is_excluded_is_not_trained_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The training is bit for bit that of folders without it, also of repeats; log and report say how much."""
+    (tmp_path / "exclude.txt").write_text("/data/cats/2.png\n/data/dogs/0.png\n", encoding="utf-8")
+    decided = {**SECTION, "exclude": str(tmp_path / "exclude.txt")}
+    datasets = [{**CATS, "num_repeats": 2}, {**DOGS, "is_reg": True}]
+    ours = trained(tmp_path / "ours", decided, datasets=datasets)
+    rest = [
+        {**one, "files": {name: text for name, text in one["files"].items() if name != gone}}
+        for one, gone in zip(datasets, ("2.png", "0.png"), strict=True)
+    ]
+    plain = trained(tmp_path / "plain", None, datasets=rest)
+    assert all(torch.equal(tensor, plain.weights[name]) for name, tensor in ours.weights.items())
+    assert ours.scalars == plain.scalars
+    report = read_report(sorted((tmp_path / "ours/run/loss_logging").glob("*.json"))[-1])
+    assert report.excluded == {"cats": 1, "dogs": 1}
+    said = [sentence for sentence in warnings_in(caplog) if "left out" in sentence]
+    assert said == ["left out of the training, as was decided: 2 items (cats 1, dogs 1)"]
+
+
+def test_exclusions_that_cannot_be_are_an_error_before_the_training(tmp_path: Path) -> None:
+    """A list that is not there when the job is read; a folder of which nothing stays when it is listed."""
+    decided = {**SECTION, "exclude": str(tmp_path / "exclude.txt")}
+    with pytest.raises(ConfigError, match=r"exclude: .*exclude\.txt: no such file"):
+        trainer(tmp_path, decided)
+    (tmp_path / "exclude.txt").write_text("".join(f"/data/dogs/{i}.png\n" for i in range(4)), encoding="utf-8")
+    process = trainer(tmp_path, decided)
+    with pytest.raises(ConfigError, match="all 4 items of the dataset 'dogs' are excluded"):
+        process.run()
+    assert not process.scalars
+
+
+def test_another_ai_toolkit_says_that_nothing_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whose datasets are made in another way, with what to do."""
+    monkeypatch.setitem(sys.modules, "toolkit.data_loader", SimpleNamespace())
+    trained(tmp_path)
+    assert any("nothing is left out" in sentence and "apply" in sentence for sentence in warnings_in(caplog))

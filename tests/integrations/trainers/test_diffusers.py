@@ -24,8 +24,6 @@ from diffusers import (
     StableDiffusionPipeline,
 )
 from diffusers.training_utils import compute_snr
-from hypothesis import given
-from hypothesis import strategies as st
 from tiny_pipelines import (
     FLOW,
     PIPELINES,
@@ -41,7 +39,6 @@ from loss_logging import evaluate_dataset
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evaluation.evaluate import Draw
 from loss_logging.integrations.trainers.diffusers import PipelineLoss
-from loss_logging.integrations.trainers.diffusers_captions import CaptionCache
 
 pytestmark = pytest.mark.xdist_group("diffusers")  # whose pipelines are made once
 
@@ -440,23 +437,6 @@ def test_evaluate_dataset() -> None:
 
 
 # --- captions that are kept -------------------------------------------------------------------------------------------
-
-
-@given(st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=6), max_size=12), st.integers(0, 100))
-def test_caption_cache(batches: list[list[str]], max_bytes: int) -> None:
-    """Whatever is kept, each caption gets its own encoding, and no more memory is used than allowed."""
-    cache = CaptionCache(
-        lambda captions: {
-            "embeds": torch.tensor([[float(ord(c))] * 3 for c in captions]),
-            "one": torch.ones(len(captions)),
-        },
-        max_bytes,
-    )
-    for captions in batches:
-        encoded = cache(captions, torch.device("cpu"))
-        assert encoded["embeds"].tolist() == [[ord(c)] * 3 for c in captions]
-        assert encoded["one"].shape == (len(captions),)
-        assert sum(t.untyped_storage().nbytes() for row in cache._kept.values() for t in row.values()) <= max_bytes
 
 
 def test_captions_are_encoded_once() -> None:

@@ -199,3 +199,21 @@ def test_a_batch_without_names_is_an_error(tmp_path: Path) -> None:
     )
     with pytest.raises(LossLoggingError, match="give identify="):
         trainer.fit(Module("scalar"), loader)
+
+
+def test_what_is_excluded_is_not_trained_on(tmp_path: Path) -> None:
+    """A loader over the callback's subset trains as one over a dataset without the items, and reports count them."""
+    (tmp_path / "exclude.txt").write_text("3.png\n10.png\n", encoding="utf-8")
+    config = TrainConfig(
+        job_name="run", save_root=tmp_path, loggers=[], reporter="inline", exclude=tmp_path / "exclude.txt"
+    )
+    callback = LossLoggingCallback(config)
+    paths = [f"{i}.png" for i in range(24)]
+    sources = ["odd" if i % 2 else "even" for i in range(24)]
+    module, plain = Module("scalar"), Module("scalar")
+    fit(tmp_path, module, [callback], callback.exclusions.subset(Images(), paths, sources))
+    rest = torch.utils.data.Subset(Images(), [i for i in range(24) if i not in (3, 10)])
+    fit(tmp_path, plain, [], rest)
+    assert all(torch.equal(tensor, plain.state_dict()[name]) for name, tensor in module.state_dict().items())
+    assert read_report(config.report_paths()[-1]).excluded == {"even": 1, "odd": 1}
+    assert not {"3.png", "10.png"} & {row["path"] for rows in by_step(tmp_path).values() for row in rows}

@@ -686,3 +686,92 @@ def warning(caplog: pytest.LogCaptureFixture) -> str:
     """The one warning of ours."""
     (found,) = [r.getMessage() for r in caplog.records if r.name == "loss_logging" and r.levelno == logging.WARNING]
     return found
+
+
+# --- what a person has excluded -----------------------------------------------------------------------------------
+
+EXCLUDED = (3, 17)
+
+
+class Stream(torch.utils.data.IterableDataset[Any]):
+    """Sentences as they come, divided between the workers by their numbers."""
+
+    def __init__(self, items: list[dict[str, Any]]) -> None:
+        self.items = items
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        worker = torch.utils.data.get_worker_info()
+        of, mine = (1, 0) if worker is None else (worker.num_workers, worker.id)
+        return (item for item in self.items if int(item["file"].removesuffix(".txt")) % of == mine)
+
+
+def table(items: list[dict[str, Any]]) -> Any:
+    """Of `datasets`."""
+    return pytest.importorskip("datasets").Dataset.from_list(items)
+
+
+def texts(items: list[dict[str, Any]]) -> Texts:
+    """Of torch."""
+    made = Texts()
+    made.items = items
+    return made
+
+
+def trained(tmp_path: Path, data: Any, exclude: str | None, options: Any, **names: Any) -> dict[str, torch.Tensor]:
+    """The weights of a training, logged where there is a list, which may be empty."""
+    trainer = trainer_of(tmp_path, language_model(), data, **options)
+    if exclude is not None:
+        tmp_path.mkdir(exist_ok=True)
+        (tmp_path / "exclude.txt").write_text(exclude, encoding="utf-8")
+        log_losses(trainer, config_of(tmp_path, exclude=tmp_path / "exclude.txt"), **names)
+    trainer.train()
+    weights: dict[str, torch.Tensor] = trainer.model.state_dict()
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "options"),
+    [
+        (table, {}, {}),
+        (table, {"path": "file", "dataset": "source", "caption": "text"}, {}),
+        (texts, {}, {}),
+        (Stream, {"path": "file", "dataset": "source"}, {}),
+        (Stream, {"path": "file", "dataset": "source"}, {"dataloader_num_workers": 2}),
+    ],
+    ids=["table by number", "table by column", "torch by number", "stream", "stream of workers"],
+)
+def test_what_is_excluded_is_not_trained_on(kind: Any, names: Any, options: Any, tmp_path: Path) -> None:
+    """Weights are those of a dataset without it, items keep their names, and the report says how many it was; an
+    empty list changes nothing."""
+    items = Texts().items
+    listed = "".join(f"{i}.txt\n" if "path" in names else f"{i}\n" for i in EXCLUDED)
+    rest = [item for i, item in enumerate(items) if i not in EXCLUDED]
+    with_list = trained(tmp_path / "a", kind(items), listed, options, **names)
+    without = trained(tmp_path / "b", kind(rest), None, options)
+    assert all(torch.equal(tensor, without[name]) for name, tensor in with_list.items())
+    logged = {row["path"] for rows in by_step(tmp_path / "a").values() for row in rows}
+    assert logged <= {f"{i}.txt" if "path" in names else f"{i}" for i in range(24) if i not in EXCLUDED}
+    assert max(map(len, logged)) == (6 if "path" in names else 2)  # the last ones are called as they were
+    report = read_report(config_of(tmp_path / "a").report_paths()[-1])
+    assert report.excluded == ({"books": 2} if "dataset" in names else {"train": 2})
+    assert not report.warnings
+    whole = trained(tmp_path / "c", kind(items), "", options, **names)
+    plain = trained(tmp_path / "d", kind(items), None, options)
+    assert all(torch.equal(tensor, plain[name]) for name, tensor in whole.items())
+
+
+def test_items_that_alone_know_their_path(tmp_path: Path) -> None:
+    """None of them is loaded for it: the report says that the list was not heard, and a subset made by hand is."""
+    (tmp_path / "exclude.txt").write_text("3.txt\n", encoding="utf-8")
+    for by_hand in (False, True):
+        data = Texts()
+        trainer = trainer_of(tmp_path, language_model(), data)
+        config = config_of(tmp_path, exclude=tmp_path / "exclude.txt")
+        losses = log_losses(trainer, config, path="file", caption="text")
+        if by_hand:
+            paths = [item["file"] for item in data.items]
+            trainer.train_dataset = losses.exclusions.subset(trainer.train_dataset, paths)
+        trainer.train()
+        report = read_report(config.report_paths()[-1])
+        assert report.excluded == ({"train": 1} if by_hand else {})
+        assert len([sentence for sentence in report.warnings if "nothing is left out" in sentence]) == 1 - by_hand

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from view_server import PROGRAM, Answer, Server
+from served_files import RIGHT, WRONG, change, own
+from view_server import PROGRAM, Server
 from watched import Watched
 
 from loss_logging import LossLogger
@@ -20,122 +20,8 @@ from loss_logging.captions.decisions import DECISIONS_FILE, DecisionFile
 
 pytestmark = pytest.mark.xdist_group("served")
 
-WRONG = [
-    "nan",
-    "untitled",
-    "<unk> cat",
-    "cat cat cat cat",
-    "none",
-    "n/a",
-    "null",
-    "a <unk> dog",
-    "dog dog dog dog",
-    "TODO",
-]
-RIGHT = [f"a small cat number {i} sleeps on a red chair by the window" for i in range(20)]
-
-
-def photos(root: Path) -> Path:
-    """Captioned images, the first ten with captions that something is wrong with."""
-    (root / "cats").mkdir(parents=True)
-    colours = np.random.default_rng(0).integers(0, 255, (30, 3))
-    for i, (caption, colour) in enumerate(zip([*WRONG, *RIGHT], colours.tolist(), strict=True)):
-        Image.new("RGB", (32, 32), tuple(colour)).save(root / "cats" / f"{i:02}.png")
-        (root / "cats" / f"{i:02}.txt").write_text(caption)
-    return root
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return photos(tmp_path / "photos")
-
-
-@pytest.fixture(scope="module")
-def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that nobody may change, with a file beside it."""
-    root = tmp_path_factory.mktemp("untouched")
-    (root / "secret.txt").write_text("secret")
-    return photos(root / "photos")
-
-
-@pytest.fixture(scope="module")
-def refusing(untouched: Path) -> Iterator[Server]:
-    """A server that may edit, asked by those who may not; at the end nothing has changed."""
-    before = files(untouched.parent)
-    server = Server(untouched, "--edit", "--no-pictures")
-    yield server
-    assert server.stop() == (0, "")
-    assert files(untouched.parent) == before
-
-
-@pytest.fixture
-def editing(folder: Path) -> Iterator[Server]:
-    server = Server(folder, "--edit", "--no-pictures")
-    yield server
-    assert server.stop() == (0, "")
-
-
-def own(server: Server) -> dict[str, str]:
-    """The headers that the page's own script sends."""
-    return {"Origin": f"http://127.0.0.1:{server.port}", "Content-Type": "application/json"}
-
-
-def change(
-    server: Server, path: str, seen: str | None, wanted: str | None, decision: str = "caption", **sent: str
-) -> Answer:
-    states = {"seen": {"caption": seen, "decision": ""}, "wanted": {"caption": wanted, "decision": decision}}
-    body = json.dumps({"dataset": "cats", "path": path, **states}).encode()
-    headers = {name: value for name, value in (own(server) | sent).items() if value}
-    return server.ask("/api/change", method="POST", body=body, sent=headers)
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.suffix in (".txt", ".jsonl")}
-
 
 # --- who may change something ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("sent", "status"),
-    [
-        ({"Origin": "https://evil.example"}, 403),
-        ({"Origin": "http://127.0.0.1:1"}, 403),
-        ({"Origin": "null"}, 403),
-        ({"Origin": ""}, 403),
-        ({"Sec-Fetch-Site": "cross-site"}, 403),
-        ({"Sec-Fetch-Site": "same-site"}, 403),
-        ({"Content-Type": "text/plain"}, 415),
-        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
-        ({"Host": "evil.example"}, 400),
-        ({"Cookie": "loss_logging=guess"}, 403),
-    ],
-    ids=str,
-)
-def test_another_site_changes_nothing(refusing: Server, untouched: Path, sent: dict[str, str], status: int) -> None:
-    """A form, a script or a name of another site, whatever cookies its browser adds."""
-    before = files(untouched)
-    answer = change(refusing, "cats/00.png", "nan", "a new caption", **sent)
-    assert answer.status == status, answer.text
-    assert files(untouched) == before
-
-
-def test_reading_changes_nothing(refusing: Server, untouched: Path) -> None:
-    """No address that can be linked to changes anything, and neither do other methods."""
-    before = files(untouched)
-    for method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS"):
-        assert refusing.ask("/api/change", method=method, sent=own(refusing)).status in (403, 404, 405, 413)
-    assert files(untouched) == before
-
-
-def test_without_edit_nothing_changes(folder: Path) -> None:
-    """The page only shows, and says how to change something."""
-    server = Server(folder, "--no-pictures")
-    before = files(folder)
-    answer = change(server, "cats/00.png", "nan", "a new caption")
-    assert (answer.status, "--edit" in answer.text) == (403, True)
-    assert files(folder) == before
-    assert server.stop() == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -5,48 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
-import shutil
 import socket
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import numpy as np
 import pytest
-from example_run import write_run
 from playwright.sync_api import expect
-from view_server import PROGRAM, Server
-from waiting import wait_until
+from view_server import Server
 from watched import Watched
 
 from loss_logging import LossLogger, read_report
-from loss_logging.pages.served.item_query import ItemQuery
-from loss_logging.pages.served.live import LiveRun
-from loss_logging.runs.locate import find_run
 
 pytestmark = pytest.mark.xdist_group("served")  # whose server is started once
 
 ROWS = "#table .tabulator-row"
-
-
-@pytest.fixture(scope="module")
-def server(example: Path) -> Iterator[Server]:
-    """The example's server, with its items read. It must say nothing on standard error, and end when it is told to."""
-    before = contents(example)
-    running = Server(example)
-    running.until(lambda state: state["items"] is not None)
-    yield running
-    assert running.stop() == (0, "")
-    assert contents(example) == before, "view only reads"
-
-
-def contents(folder: Path) -> dict[str, tuple[int, int]]:
-    files = {str(path): path.stat() for path in folder.rglob("*")}
-    return {name: (status.st_size, status.st_mtime_ns) for name, status in files.items()}
 
 
 # --- who may ask -----------------------------------------------------------------------------------------------------
@@ -111,45 +85,6 @@ def test_figures_are_those_of_the_report(server: Server, example: Path) -> None:
             assert row[name] == (None if value is None else pytest.approx(value, rel=1e-9)), name
     order = [row["hard"] for row in found.values()]
     assert order == sorted(order, reverse=True)
-
-
-def test_filters(server: Server, example: Path) -> None:
-    """Search, dataset, reason and bounds, alone and together."""
-    assert server.items(search="NUMBER 11")["total"] == 10
-    assert server.items(dataset="dogs")["total"] == 40
-    assert server.items(reason="empty")["total"] == 2
-    assert server.items(search="%")["total"] == 1  # no wildcard
-    assert server.items(search="number", dataset="cats", bounds=[{"field": "hard", "low": 10}])["total"] == 0
-    bounds = [{"field": "average_loss", "low": 0.1, "high": 0.2}]
-    assert all(0.1 <= row["average_loss"] <= 0.2 for row in server.items(bounds=bounds)["rows"])
-    assert [row["flags"] for row in server.items(reason="empty")["rows"]] == ["empty", "empty"]
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"sort": [{"field": "hard; DROP TABLE items_1"}]},
-        {"sort": [{"field": 'hard" DESC, (SELECT 1)'}]},
-        {"bounds": [{"field": "1=1 OR hard", "low": 0}]},
-        {"bounds": [{"field": "hard", "low": "0 OR 1=1"}]},
-        {"page": 0},
-        {"size": 1_000_000},
-        {"page": "1"},
-        [],
-    ],
-)
-def test_what_is_no_question(server: Server, asked: Any) -> None:
-    """Unknown columns and wrong values are refused in words."""
-    answer = server.ask("/api/items", q=json.dumps(asked))
-    assert answer.status == 400
-    assert answer.body
-
-
-def test_sql_in_texts_is_text(server: Server) -> None:
-    """A search for SQL finds the texts that hold it, which are none."""
-    for text in ("'; DROP TABLE items_1; --", "' OR '1'='1", "\\", "\0"):
-        assert server.items(search=text, dataset=text)["total"] == 0
-    assert server.items()["total"] == 120
 
 
 def test_history_and_item(server: Server) -> None:
@@ -305,89 +240,4 @@ def test_all_figures_are_of_one_moment(tmp_path: Path, watched: Watched) -> None
             assert server.stop() == (0, "")
 
 
-def test_a_run_that_starts_over(tmp_path: Path) -> None:
-    """The figures follow a log that is replaced by another."""
-    write_run(tmp_path, steps=(10, 20))
-    server = Server(tmp_path)
-    try:
-        server.until(lambda state: state["step"] == 20)
-        write_run(tmp_path, steps=(5,))
-        state = server.until(lambda state: state["step"] == 5)
-        assert state["report_step"] == 5
-        assert server.items(size=1)["rows"][0]["count"] == 5
-    finally:
-        server.stop()
-
-
-def test_reports_without_a_log(example: Path, tmp_path: Path) -> None:
-    """The items come from the report's JSON, or from the Parquet file beside it."""
-    shutil.copytree(example / "loss_logging", tmp_path / "loss_logging", ignore=shutil.ignore_patterns("records"))
-    server = Server(tmp_path)
-    try:
-        server.until(lambda state: state["items"] == 120)
-        assert server.items(search="number 77")["total"] == 1
-        assert server.json("/api/history", dataset="cats", path="no") is None
-    finally:
-        assert server.stop() == (0, "")
-
-
-def test_items_in_parquet_are_shown_at_once(tmp_path: Path) -> None:
-    """Where the report has the items in Parquet, and nothing came after it, the log is not read for them."""
-    write_run(tmp_path, items="parquet")
-    for shard in (tmp_path / "loss_logging" / "records" / "job").glob("rank*.parquet"):
-        assert shard.stat().st_size
-    server = Server(tmp_path)
-    try:
-        state = server.until(lambda state: state["items"] is not None)
-        assert (state["step"], state["items"]) == (30, 120)
-        assert server.until(lambda state: not state["busy"])["version"] == state["version"]
-    finally:
-        assert server.stop() == (0, "")
-
-
-def test_a_log_is_read_in_pieces(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table has the first records early, then four times as many, and at last the figures of the whole log."""
-    monkeypatch.setattr("loss_logging.pages.served.live._FIRST_RECORDS", 100)
-    run = LiveRun(find_run(example))
-    busy = set()
-    with run:
-
-        def is_read() -> bool:
-            busy.add(run.state.busy)
-            return run.state.step >= 30 and not run.state.busy
-
-        wait_until(is_read, every=0.001)
-        rows, total = run.page(ItemQuery(size=1_000))
-    assert run.state.version == 3  # up to steps 3, 13 and 30: 360, 1,560 and 3,600 records
-    assert any(re.fullmatch(r"Reading the log: (360|1,560) of 3,600 records are in the figures", text) for text in busy)
-    report = read_report(example / "loss_logging" / "job_000000030.json")
-    assert total == 120
-    for row in rows:
-        stats = report.datasets[row["dataset"]].item_stats[row["path"]]
-        for name in ("hard", "caption_mismatch"):
-            value = getattr(stats, name)
-            assert row[name] == (None if value is None else pytest.approx(value, rel=1e-9))
-
-
 # --- called wrongly --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ([".", "--memory-limit", "much"], "memory_limit"),
-        ([".", "--port", "PORT"], "cannot be used"),
-    ],
-)
-def test_what_is_wrong_is_said(options: list[str], words: str, example: Path) -> None:
-    """A folder that is not there, an impossible size, a port that is taken: one sentence, exit status 1."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        arguments = [option.replace("PORT", str(taken.getsockname()[1])) for option in options]
-        done = subprocess.run(
-            [PROGRAM, "view", *arguments], capture_output=True, text=True, cwd=example, env=os.environ, timeout=60
-        )
-    assert done.returncode == 1
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr

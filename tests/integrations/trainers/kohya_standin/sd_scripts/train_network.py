@@ -184,9 +184,15 @@ def _datasets(args: argparse.Namespace) -> list[train_util.BaseDataset]:
             is_reg=folder.name.endswith("reg"),
             caption_dropout_rate=args.caption_dropout_rate,
             alpha_mask=args.alpha_mask,
+            metadata_file=args.in_json,
+            num_repeats=1,
+            cache_info=False,
         )
         for folder in sorted(Path(args.train_data_dir).iterdir())
     ]
+    if args.in_json:
+        subset = SimpleNamespace(**vars(subsets[0]) | {"image_dir": args.train_data_dir})
+        return [train_util.FineTuningDataset([subset], args.train_batch_size, args.prior_loss_weight)]
     kind = train_util.ControlNetDataset if args.conditioning_data_dir else train_util.DreamBoothDataset
     for subset in subsets if args.conditioning_data_dir else ():
         subset.conditioning_data_dir = args.conditioning_data_dir
@@ -204,6 +210,7 @@ def setup_parser() -> argparse.ArgumentParser:
         "log_with",
         "start_method",
         "conditioning_data_dir",
+        "in_json",
     ):
         parser.add_argument(f"--{name}")
     for name, default in (("train_batch_size", 3), ("max_train_steps", 12), ("save_every_n_steps", 5)):

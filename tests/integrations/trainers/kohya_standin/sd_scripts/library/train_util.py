@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import zlib
 from pathlib import Path
@@ -91,7 +92,7 @@ class ImageInfo:
         absolute_path: str,
         caption_dropout_rate: float = 0.0,
     ) -> None:
-        self.caption, self.is_reg, self.absolute_path = caption, is_reg, absolute_path
+        self.image_key, self.caption, self.is_reg, self.absolute_path = image_key, caption, is_reg, absolute_path
         self.text_encoder_outputs: list[Any] | None = None
         self.text_encoder_outputs_npz = f"{absolute_path}.npz"
 
@@ -107,12 +108,28 @@ class BaseDataset(Dataset[Any]):
         self.current_epoch = 0
         self.image_data: dict[str, ImageInfo] = {}
         self.image_to_subset: dict[str, SimpleNamespace] = {}
+        self.num_train_images = 0
         for subset in subsets:
-            for path in sorted(Path(subset.image_dir).glob("*.png")):
-                caption = path.with_suffix(".txt").read_text()
-                key = str(path)
-                self.image_data[key] = ImageInfo(key, 1, caption, subset.is_reg, key)
-                self.image_to_subset[key] = subset
+            self._load(subset)
+        self.make_buckets(batch_size)
+
+    def _load(self, subset: SimpleNamespace) -> None:
+        """List the images of a folder."""
+        paths = glob_images(subset.image_dir, "*")
+        for path in paths:
+            caption = Path(path).with_suffix(".txt").read_text()
+            info = ImageInfo(path, 1, caption, subset.is_reg, path)
+            self.register_image(info, subset)
+        subset.img_count = len(paths)
+        self.num_train_images += len(paths) * subset.num_repeats
+
+    def register_image(self, info: Any, subset: Any) -> None:
+        """Take an image."""
+        self.image_data[info.image_key] = info
+        self.image_to_subset[info.image_key] = subset
+
+    def make_buckets(self, batch_size: int) -> None:
+        """When all images are there."""
         self.bucket_manager = SimpleNamespace(buckets=[[], []])
         for i, key in enumerate(self.image_data):
             self.bucket_manager.buckets[i % 2].append(key)
@@ -161,6 +178,19 @@ class BaseDataset(Dataset[Any]):
 
 class DreamBoothDataset(BaseDataset):
     """What sd-scripts makes of folders."""
+
+
+class FineTuningDataset(BaseDataset):
+    """What sd-scripts makes of a list of images and captions in JSON."""
+
+    def _load(self, subset: SimpleNamespace) -> None:
+        metadata = json.loads(Path(subset.metadata_file).read_text())
+        for key, entry in metadata.items():
+            path = str(Path(subset.image_dir, key))
+            info = SimpleNamespace(image_key=key, absolute_path=path, caption=entry["caption"], is_reg=False)
+            self.register_image(info, subset)
+        subset.img_count = len(metadata)
+        self.num_train_images += len(metadata) * subset.num_repeats
 
 
 class ControlNetDataset(BaseDataset):
@@ -227,6 +257,11 @@ class collator_class:  # noqa: N801
         dataset.set_current_epoch(self.current_epoch.value)
         dataset.set_current_step(self.current_step.value)
         return examples[0]
+
+
+def glob_images(directory: Any, base: str = "*") -> list[str]:
+    """The images in a folder, or those with a name."""
+    return sorted(map(str, Path(directory).glob(f"{base}.png")))
 
 
 def conditional_loss(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import random
 import zlib
 from pathlib import Path
@@ -75,10 +76,14 @@ class ImageDataset(BaseDataset):
         super().__init__(shared_epoch)
         self.resolution = (64, 64)
         self.image_directory = image_directory
+        self.cache_directory = image_directory
         self.datasource = ImageDirectoryDatasource(image_directory)
+
+    def prepare_for_training(self, num_timestep_buckets: int | None = None) -> None:
+        """Divide what is cached into batches."""
         buckets: dict[Any, list[SimpleNamespace]] = {(64, 64): [], (32, 64): []}
-        for i, path in enumerate(self.datasource.image_paths):
-            item = SimpleNamespace(item_key=Path(path).stem, caption="")
+        for i, path in enumerate(sorted(glob.glob(f"{self.cache_directory}/*_tiny.safetensors"))):  # noqa: PTH207
+            item = SimpleNamespace(item_key="_".join(Path(path).name.split("_")[:-2]), caption="")
             buckets[(64, 64) if i % 2 else (32, 64)].append(item)
         self.batch_manager = BucketBatchManager(buckets, 3)
 
@@ -92,6 +97,9 @@ class ImageDataset(BaseDataset):
 
 class VideoDataset(BaseDataset):
     """Not used here."""
+
+    def prepare_for_training(self, num_timestep_buckets: int | None = None) -> None:
+        """Divide what is cached into batches."""
 
 
 class DatasetGroup(ConcatDataset[Any]):

@@ -126,7 +126,10 @@ class NetworkTrainer:
         set_seed(7)
         epoch_value = Value("i", 0)
         folders = sorted(Path(args.train_data_dir).iterdir())
-        group = DatasetGroup([ImageDataset(str(folder), epoch_value) for folder in folders])
+        datasets = [ImageDataset(str(folder), epoch_value) for folder in folders]
+        for dataset in datasets:
+            dataset.prepare_for_training()
+        group = DatasetGroup(datasets)
         accelerator = Accelerator(cpu=True)
         if args.sample_prompts:
             self.process_sample_prompts(args, accelerator, args.sample_prompts)

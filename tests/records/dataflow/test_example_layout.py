@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from helpers import examples
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -37,7 +38,7 @@ def examples_of(layout: Layout, shape: torch.Size) -> Tensor:
     return labels.reshape(shape)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(SIZES, min_size=1, max_size=4), st.lists(st.sampled_from(sorted(VIEWS)), max_size=4), st.data())
 def test_layouts_follow_views_and_reshapes(shape: list[int], names: list[str], data: st.DataObject) -> None:
     """After any chain of views and reshapes a layout says the same as numbered rows that went through it."""

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from captioned_folders import PNG, write
+
+from loss_logging.captions.decisions import Decisions
+from loss_logging.pages.served.editor import State
+from loss_logging.pages.served.kept_decisions import KeptDecisions
+
+
+class Items:
+    """Two datasets with one image in common."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folders(self) -> list[str]:
+        return [str(self.root)]
+
+    def with_paths(self, paths: Iterable[str]) -> list[tuple[str, str]]:
+        return [(dataset, path) for dataset in ("a", "b") for path in paths if path.endswith(".png")]
+
+
+def test_what_is_decided_is_of_every_dataset_with_the_image(tmp_path: Path) -> None:
+    """It is there at once, for the one item and for all; undoing leaves nothing."""
+    write(tmp_path, {"1.png": PNG, "2.png": PNG})
+    path = str(tmp_path / "1.png")
+    kept = KeptDecisions(Decisions(tmp_path), Items(tmp_path))
+    assert (kept.of("a", path), dict(kept.all())) == ("", {})
+    kept.keep("a", path, State("a cat", "exclude"), "a cat")
+    assert kept.of("b", path) == "exclude"
+    found = kept.all()
+    assert {key[0] for key in found} == {"a", "b"}
+    assert set(found.values()) == {"exclude"}
+    kept.keep("a", path, State("a cat", ""), "a cat")
+    assert (kept.of("a", path), set(kept.all().values()) - {"undone"}) == ("", set())

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from example_run import write_run
+from view_server import Server
+from waiting import wait_until
+
+from loss_logging import read_report
+from loss_logging.pages.served.item_query import ItemQuery
+from loss_logging.pages.served.live import LiveRun
+from loss_logging.runs.locate import find_run
+
+pytestmark = pytest.mark.xdist_group("served")
+
+
+def test_a_run_that_starts_over(tmp_path: Path) -> None:
+    """The figures follow a log that is replaced by another."""
+    write_run(tmp_path, steps=(10, 20))
+    server = Server(tmp_path)
+    try:
+        server.until(lambda state: state["step"] == 20)
+        write_run(tmp_path, steps=(5,))
+        state = server.until(lambda state: state["step"] == 5)
+        assert state["report_step"] == 5
+        assert server.items(size=1)["rows"][0]["count"] == 5
+    finally:
+        server.stop()
+
+
+def test_reports_without_a_log(example: Path, tmp_path: Path) -> None:
+    """The items come from the report's JSON, or from the Parquet file beside it."""
+    shutil.copytree(example / "loss_logging", tmp_path / "loss_logging", ignore=shutil.ignore_patterns("records"))
+    server = Server(tmp_path)
+    try:
+        server.until(lambda state: state["items"] == 120)
+        assert server.items(search="number 77")["total"] == 1
+        assert server.json("/api/history", dataset="cats", path="no") is None
+    finally:
+        assert server.stop() == (0, "")
+
+
+def test_items_in_parquet_are_shown_at_once(tmp_path: Path) -> None:
+    """Where the report has the items in Parquet, and nothing came after it, the log is not read for them."""
+    write_run(tmp_path, items="parquet")
+    for shard in (tmp_path / "loss_logging" / "records" / "job").glob("rank*.parquet"):
+        assert shard.stat().st_size
+    server = Server(tmp_path)
+    try:
+        state = server.until(lambda state: state["items"] is not None)
+        assert (state["step"], state["items"]) == (30, 120)
+        assert server.until(lambda state: not state["busy"])["version"] == state["version"]
+    finally:
+        assert server.stop() == (0, "")
+
+
+def test_a_log_is_read_in_pieces(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table has the first records early, then four times as many, and at last the figures of the whole log."""
+    monkeypatch.setattr("loss_logging.pages.served.live._FIRST_RECORDS", 100)
+    run = LiveRun(find_run(example))
+    busy = set()
+    with run:
+
+        def is_read() -> bool:
+            busy.add(run.state.busy)
+            return run.state.step >= 30 and not run.state.busy
+
+        wait_until(is_read, every=0.001)
+        rows, total = run.page(ItemQuery(size=1_000))
+    assert run.state.version == 3  # up to steps 3, 13 and 30: 360, 1,560 and 3,600 records
+    assert any(re.fullmatch(r"Reading the log: (360|1,560) of 3,600 records are in the figures", text) for text in busy)
+    report = read_report(example / "loss_logging" / "job_000000030.json")
+    assert total == 120
+    for row in rows:
+        stats = report.datasets[row["dataset"]].item_stats[row["path"]]
+        for name in ("hard", "caption_mismatch"):
+            value = getattr(stats, name)
+            assert row[name] == (None if value is None else pytest.approx(value, rel=1e-9))

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from object_stores import MEMORY, train
+
+from loss_logging.errors import LossLoggingError
+from loss_logging.runs.locate import find_report
+from loss_logging.runs.store.manifest import manifest_name
+from loss_logging.support.object_store import ObjectStore
+
+pytestmark = pytest.mark.usefixtures("empty_store")
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    """What is not what the manifest says is not believed, after another look."""
+    train(MEMORY, tmp_path / "spool", 1)
+    ObjectStore(MEMORY).write("loss_logging/cats_000000001.json", b"{}")
+    with pytest.raises(LossLoggingError, match=r"cats_000000001\.json is not what the manifest says"):
+        find_report(MEMORY)
+    ObjectStore(MEMORY).write(manifest_name("cats"), b"{")
+    with pytest.raises(LossLoggingError, match="is no manifest that this version can read"):
+        find_report(MEMORY)

@@ -1,0 +1,129 @@
+"""loss_logging.training.rivals: rivals that a process beside training finds, and that a trainer looks up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+from waiting import wait_until
+
+from loss_logging import LossLogger, TrainConfig, read_report
+from loss_logging.errors import LossLoggingError
+from loss_logging.training.rivals import KnownRivals, RivalFinder
+
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+
+
+@pytest.fixture
+def walls(tmp_path: Path) -> dict[str, str]:
+    """Captions of sixty pictures of walls by their paths; the red wall of the first is called green."""
+    found = {}
+    for i in range(60):
+        name = list(COLOURS)[i % 3]
+        path = tmp_path / f"{i:02}.png"
+        Image.new("RGB", (8, 8), COLOURS[name]).save(path)
+        found[str(path)] = f"a {name} wall"
+    return found | {next(iter(found)): "a green wall"}
+
+
+def log(losses: LossLogger, step: int, walls: dict[str, str]) -> None:
+    """A batch of all, compared with what the step's turn is, on every step."""
+    paths, captions = list(walls), list(walls.values())
+    with losses.paired_forward(step) as compared:
+        rivals = losses.rivals_of(paths) if compared == "rival" else [""] * len(paths)
+    others = np.where(["red" in rival and i == 0 for i, rival in enumerate(rivals)], 0.5, 1.5)
+    losses.log_batch(
+        step, np.ones(len(paths)), paths=paths, datasets="d", captions=captions, losses_rival=others, rivals=rivals
+    )
+
+
+def options(folder: Path, **more: Any) -> dict[str, Any]:
+    given = {
+        "job_name": "walls",
+        "save_root": folder / "run",
+        "loggers": [],
+        "reporter": "inline",
+        "paired_fraction": 1,
+    }
+    return given | {"timeouts": {"flush": 0.01}} | more
+
+
+def test_rivals_are_found_beside_training_and_kept_for_a_resumed_run(tmp_path: Path, walls: dict[str, str]) -> None:
+    """After the first report pictures are compared in another process; from then on half of the pairs are rivals', and
+    the log says whose. A run that goes on has them at once; what a caption was corrected to is no rival of it. A run
+    that starts anew has none."""
+    wrong = next(iter(walls))
+    with LossLogger(**options(tmp_path)) as losses:
+        log(losses, 1, walls)
+        assert losses.rival_of(wrong) == ""
+        losses.save_step(1).result()
+        file = losses.config.paths.rivals
+        wait_until(file.exists, 60)
+        log(losses, 2, walls)
+        wait_until(lambda: losses.rival_of(wrong) == "a red wall", 20)
+        for step in range(3, 40):
+            log(losses, step, walls)
+        item = read_report(losses.save_step(39).result()).datasets["d"].item_stats[wrong]
+    assert (item.n_paired + item.n_rival, item.rival_mismatch) == (39, pytest.approx(2 / 3))
+    assert 10 <= item.n_rival <= 27
+    corrected = walls | {wrong: "a red wall"}
+    with LossLogger(**options(tmp_path)) as losses:
+        losses.resume(39)
+        for step in range(40, 60):
+            log(losses, step, corrected)
+            wait_until(lambda: losses.rival_of(wrong) == "a red wall", 20)
+        again = read_report(losses.save_step(59).result()).datasets["d"].item_stats[wrong]
+    assert again.n_rival == item.n_rival
+    assert item.n_paired < again.n_paired < item.n_paired + 20
+    with LossLogger(**options(tmp_path)) as losses:
+        log(losses, 1, walls)
+        assert not file.exists()
+
+
+def test_the_empty_caption_stands_where_there_are_no_pictures(tmp_path: Path) -> None:
+    """Names that are no files: no process is started, and every pair is with the empty caption."""
+    with LossLogger(**options(tmp_path)) as losses:
+        for step in range(8):
+            log(losses, step, {f"{i}": "a cat" for i in range(60)})
+        report = read_report(losses.save_step(7).result())
+    assert not list(losses.config.records_dir.glob(".rivals*"))
+    assert {(item.n_paired, item.n_rival) for item in report.datasets["d"].item_stats.values()} == {(8, 0)}
+
+
+@pytest.mark.parametrize("off", [{"rivals": "none"}, {"paired_fraction": 0}, {"log_per_example": False}])
+def test_nobody_looks_for_rivals_that_are_not_wanted(
+    tmp_path: Path, walls: dict[str, str], off: dict[str, Any]
+) -> None:
+    """Without pairs, or where the configuration says so, no picture is opened."""
+    asked: list[int] = []
+    finder = RivalFinder(TrainConfig(**options(tmp_path, **off)), lambda most: asked.append(most) or pa.table({}))
+    finder.look()
+    finder.close()
+    assert asked == []
+
+
+def test_what_goes_wrong_does_not_reach_the_report(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A query that fails is warned about, once."""
+
+    def broken(most: int) -> pa.Table:
+        raise OSError(f"{most} items are too many")
+
+    finder = RivalFinder(TrainConfig(**options(tmp_path)), broken)
+    finder.look()
+    finder.look()
+    assert [record.getMessage() for record in caplog.records] == [
+        "no rivals are looked for: OSError: 10000 items are too many"
+    ]
+
+
+def test_a_file_of_rivals_that_is_none(tmp_path: Path) -> None:
+    """The error names the key and the file."""
+    with pytest.raises(LossLoggingError, match=r"\$\.rivals: .*none\.parquet cannot be read: No such file"):
+        KnownRivals(TrainConfig(**options(tmp_path, rivals=str(tmp_path / "none.parquet"))))
+    (tmp_path / "text").write_text("no table")
+    with pytest.raises(LossLoggingError, match="text holds no rivals"):
+        LossLogger(**options(tmp_path, rivals=str(tmp_path / "text")))
