@@ -38,7 +38,8 @@ SEAMS: dict[str, list[Seam]] = {
             "kohya_standin/sd_scripts/library/train_util.py",
             ["library/train_util.py"],
             [
-                "conditional_loss", "collator_class.__init__", "collator_class.current_step", "DatasetGroup.__init__",
+                "glob_images", "BaseDataset.register_image", "FineTuningDataset.num_train_images", "conditional_loss",
+                "collator_class.__init__", "collator_class.current_step", "DatasetGroup.__init__",
                 "BaseDataset.__getitem__", "BaseDataset.image_data", "BaseDataset.image_to_subset",
                 "BaseDataset.bucket_manager", "BaseDataset.buckets_indices", "BaseDataset.width",
                 "BaseDataset.caching_mode", "BucketBatchIndex.bucket_index", "BucketBatchIndex.bucket_batch_size",
@@ -64,7 +65,8 @@ SEAMS: dict[str, list[Seam]] = {
             "kohya_standin/musubi/musubi_tuner/dataset/image_video_dataset.py",
             [f"src/musubi_tuner/dataset/{name}.py" for name in ("image_video_dataset", "bucket", "datasources")],
             [
-                "ImageDataset.__getitem__", "DatasetGroup.__init__", "BucketBatchManager.buckets",
+                "ImageDataset.__getitem__", "ImageDataset.prepare_for_training", "ImageDataset.datasource",
+                "VideoDataset.prepare_for_training", "DatasetGroup.__init__", "BucketBatchManager.buckets",
                 "BucketBatchManager.batch_size", "BucketBatchManager.bucket_batch_indices",
                 "ImageDirectoryDatasource.image_paths", "ImageDirectoryDatasource.get_caption",
             ],
@@ -83,6 +85,14 @@ SEAMS: dict[str, list[Seam]] = {
         ),
         Seam(
             "ai_toolkit_standin.py",
+            ["toolkit/data_loader.py"],
+            [
+                "AiToolkitDataset.setup_epoch", "AiToolkitDataset.file_list", "AiToolkitDataset.epoch_num",
+                "AiToolkitDataset.dataset_config",
+            ],
+        ),
+        Seam(
+            "ai_toolkit_standin.py",
             ["toolkit/data_transfer_object/data_loader.py", "toolkit/dataloader_mixins.py"],
             [
                 "Batch.file_items", "Batch.loss_multiplier_list", "Batch.get_is_reg_list", "FileItem.path",
@@ -98,9 +108,17 @@ SEAMS: dict[str, list[Seam]] = {
     "SimpleTuner": [
         Seam(
             "test_simpletuner.py",
+            ["simpletuner/helpers/metadata/backends/base.py", "simpletuner/helpers/data_backend/factory.py"],
+            [
+                "MetadataBackend.split_buckets_between_processes", "MetadataBackend.aspect_ratio_bucket_indices",
+                "MetadataBackend.read_only", "MetadataBackend.id", "FactoryRegistry._handle_bucket_operations",
+            ],
+        ),
+        Seam(
+            "test_simpletuner.py",
             ["simpletuner/helpers/training/trainer.py", "simpletuner/helpers/models/common.py"],
             [
-                "Trainer.train", "Trainer.model_predict", "Trainer.checkpoint_state_save", "Trainer.state",
+                "Trainer.init_data_backend", "Trainer.train", "Trainer.model_predict", "Trainer.checkpoint_state_save", "Trainer.state",
                 "Trainer.config", "Trainer.accelerator", "Model.loss", "Model.get_prediction_target",
             ],
             {"Model": ["ModelFoundation"]},
