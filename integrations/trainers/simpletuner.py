@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -118,9 +118,9 @@ class _Run(SeamRun):
         self,
         batch: Mapping[str, Any],
         found: Callable[[], tuple[torch.Tensor, torch.Tensor | None]],
-        losses_empty: torch.Tensor | None,
+        compared: Mapping[str, Any],
     ) -> None:
-        """Log a batch, with its losses, its weighted losses and those with the empty caption."""
+        """Log a batch, with its losses, its weighted losses and those with another caption."""
 
         def log_batch(logger: LossLogger) -> None:
             losses, weighted = found()
@@ -130,9 +130,9 @@ class _Run(SeamRun):
                 losses,
                 **_names(batch),
                 timesteps=timesteps if timesteps is not None and timesteps.ndim == 1 else None,
-                losses_empty=losses_empty,
                 is_reg=[bool(batch.get("is_regularisation_data"))] * len(losses),
                 components=None if weighted is None else {"weighted": weighted},
+                **compared,
             )
 
         self.log(log_batch)
@@ -234,28 +234,26 @@ def _see(trainer: Any, run: _Run) -> None:
     predict, save, end = trainer.model_predict, trainer.checkpoint_state_save, trainer.accelerator.end_training
     loss_of = model.loss
     signature, captions = inspect.signature(predict), Captions(trainer)
-    predicted, losses_empty = False, None
+    predicted: bool = False
+    compared: Mapping[str, Any] = {}
 
     @functools.wraps(predict)
     def model_predict(*args: Any, **kwargs: Any) -> Any:
-        nonlocal predicted, losses_empty
-        predicted, losses_empty = True, None
+        nonlocal predicted, compared
+        predicted, compared = True, {}
         if torch.is_grad_enabled() and not run.off:
             batch = signature.bind(*args, **kwargs).arguments.get("prepared_batch", {})
             run.batch_begins(batch)
-            losses_empty = run.pairs.losses(
-                run.losses,
-                run.step + 1,
-                lambda: with_other_caption(batch, args, kwargs),
-                modules_among(vars(model).values()),
-            )
+            forward = functools.partial(with_captions, batch, args, kwargs)
+            modules = modules_among(vars(model).values())
+            compared = run.pairs.compare(run.losses, run.step + 1, lambda: _names(batch), forward, modules)
         return predict(*args, **kwargs)
 
-    def with_other_caption(batch: Mapping[str, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
-        other = captions.batch(batch)
-        args, kwargs = replaced(signature, args, kwargs, prepared_batch=other)
+    def with_captions(batch: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], other: Sequence[str]) -> Any:
+        prepared = captions.batch(batch, other)
+        args, kwargs = replaced(signature, args, kwargs, prepared_batch=prepared)
         output = predict(*args, **kwargs)
-        return _losses(*_capture(loss_of, other, output, apply_conditioning_mask=True), model, output, other)[0]
+        return _losses(*_capture(loss_of, prepared, output, apply_conditioning_mask=True), model, output, prepared)[0]
 
     @functools.wraps(loss_of)
     def loss(prepared_batch: Any, model_output: Any, *args: Any, **kwargs: Any) -> Any:
@@ -267,7 +265,7 @@ def _see(trainer: Any, run: _Run) -> None:
         if not scalar.requires_grad:  # it evaluates
             return scalar
         found = functools.partial(_losses, captured, scalar, model, model_output, prepared_batch)
-        run.log_found(prepared_batch, found, losses_empty)
+        run.log_found(prepared_batch, found, compared)
         return scalar
 
     @functools.wraps(save)
