@@ -118,8 +118,8 @@ SEAMS: dict[str, list[Seam]] = {
             "test_simpletuner.py",
             ["simpletuner/helpers/training/trainer.py", "simpletuner/helpers/models/common.py"],
             [
-                "Trainer.init_data_backend", "Trainer.train", "Trainer.model_predict", "Trainer.checkpoint_state_save", "Trainer.state",
-                "Trainer.config", "Trainer.accelerator", "Model.loss", "Model.get_prediction_target",
+                "Trainer.init_data_backend", "Trainer.train", "Trainer.model_predict", "Trainer.checkpoint_state_save",
+                "Trainer.state", "Trainer.config", "Trainer.accelerator", "Model.loss", "Model.get_prediction_target",
             ],
             {"Model": ["ModelFoundation"]},
         ),
