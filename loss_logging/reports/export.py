@@ -220,7 +220,8 @@ def _write_parquet(schema: pa.Schema, batches: _Batches, file: IO[bytes]) -> tup
 def _write_paths(_: pa.Schema, batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
     paths = dict.fromkeys(row["path"] for row in _rows(batches))
     possible = [path for path in paths if len(path.splitlines()) == 1]
-    file.writelines(f"{path}\n".encode() for path in possible)
+    # A line that begins with "#" is a remark: such a path gets its folder in front.
+    file.writelines(f"{'./' if path.startswith('#') else ''}{path}\n".encode() for path in possible)
     left_out = len(paths) - len(possible)
     return len(possible), [f"{left_out} paths with line breaks in them are left out"] if left_out else []
 

@@ -179,8 +179,7 @@ SEAMS: dict[str, list[Seam]] = {
             ["simpletuner/helpers/training/trainer.py", "simpletuner/helpers/models/common.py"],
             [
                 "Trainer.init_data_backend", "Trainer.train", "Trainer.model_predict", "Trainer.checkpoint_state_save",
-                "Trainer.state",
-                "Trainer.config", "Trainer.accelerator", "Model.loss", "Model.get_prediction_target",
+                "Trainer.state", "Trainer.config", "Trainer.accelerator", "Model.loss", "Model.get_prediction_target",
             ],
             {"Model": ["ModelFoundation"]},
         ),
