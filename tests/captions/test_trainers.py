@@ -470,7 +470,7 @@ def test_folders_of_one_configuration_differ(tmp_path: Path) -> None:
     reasons = {Path(one["path"]).name: one["not_trained"] for one in as_trained(tmp_path, settings)}
     assert reasons == {
         "1.png": None,
-        "2.png": "kohya reads no folders inside",
+        "2.png": "kohya reads no folders inside another",
         "3.png": "kohya's configuration does not name its folder",
         "4.png": "kohya's configuration does not name its folder",
     }
@@ -596,7 +596,7 @@ def test_as_trained(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         '10_dog/1.png: "a cat"',
         '10_dog/2.png: "dog"',
-        "x/3.png: (kohya reads only folders named N_name, and none inside)",
+        "x/3.png: (kohya reads only folders named N_name, not those inside)",
     ]
     done = loss_logging("check-captions", tmp_path, "--as-trained", "--trainer", "ai-toolkit", "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]

@@ -162,7 +162,7 @@ def test_kohya_tags(tmp_path: Path) -> None:
         record = json.loads(table.read_text())["1"]
         assert (record["caption"], record["tags"]) == expected
     (file,) = read_captioned_folder(tmp_path)
-    with pytest.raises(NotWrittenError, match="one of the two at a time"):
+    with pytest.raises(NotWrittenError, match="only one of them at once"):
         CaptionWriter(tmp_path).write(file, "a cow in the grass")
 
 
@@ -181,7 +181,7 @@ def test_an_image_without_a_caption(tmp_path: Path) -> None:
     writer.write(written, None)
     assert not (tmp_path / "1.txt").exists()
     writer.write(file, "a cat")
-    with pytest.raises(ConflictError, match="there by now"):
+    with pytest.raises(ConflictError, match="exists by now"):
         CaptionWriter(tmp_path).write(file, "a bird")
 
 
@@ -247,7 +247,7 @@ def test_paths_that_lead_out(path: str, tmp_path: Path) -> None:
 def test_an_archive(tmp_path: Path) -> None:
     """A tar says that it cannot be edited, and what to do instead."""
     file = CaptionedFile(str(tmp_path / "0001.tar" / "1.png"), "d", "a cat")
-    with pytest.raises(NotWrittenError, match="loss-logging apply writes a new one"):
+    with pytest.raises(NotWrittenError, match="write a new tar with loss-logging apply"):
         CaptionWriter(tmp_path).write(file, "a dog")
 
 

@@ -147,7 +147,7 @@ def test_changed_since_and_gone(photos: Path) -> None:
     assert {image.name: image.caption for image in dataset.images}["cats/2.png"] == "a wolf"
     said = "\n".join(dataset.warnings)
     assert "changed after" in said
-    assert "cats/1.png, which is not there" in said
+    assert "cats/1.png, which does not exist" in said
     assert "7.png is to be excluded" in said
 
 
