@@ -135,7 +135,7 @@ def test_a_foreign_continuation_is_not_overwritten(tmp_path: Path) -> None:
     train(MEMORY, tmp_path / "second", 2, resume=1)
     before = manifest(MEMORY)
     (sentence,) = Uploader(TrainConfig(job_name="cats", save_root=MEMORY, spool=tmp_path / "first"), None).close(5)
-    assert "has gone on elsewhere" in sentence
+    assert "another machine has continued" in sentence
     assert manifest(MEMORY) == before
 
 
@@ -152,10 +152,10 @@ def test_a_manifest_that_leads_out(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    """What is not what the manifest says is not believed, after another look."""
+    """What differs from the manifest is not believed, after another look."""
     train(MEMORY, tmp_path / "spool", 1)
     ObjectStore(MEMORY).write("loss_logging/cats_000000001.json", b"{}")
-    with pytest.raises(LossLoggingError, match=r"cats_000000001\.json is not what the manifest says"):
+    with pytest.raises(LossLoggingError, match=r"cats_000000001\.json differs from the manifest"):
         find_report(MEMORY)
     ObjectStore(MEMORY).write(manifest_name("cats"), b"{")
     with pytest.raises(LossLoggingError, match="is no manifest that this version can read"):
@@ -287,7 +287,7 @@ def test_what_s3_refuses(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """A bucket that is missing and credentials that are none are errors at once, in words; a dead host is none."""
     with pytest.raises(ConfigError, match=r"save_root: s3://nowhere/run: cannot write .*bucket"):
         logger("s3://nowhere/run", tmp_path)
-    with pytest.raises(StoreError, match=r"s3://nowhere/run: cannot .*is the bucket there"):
+    with pytest.raises(StoreError, match=r"s3://nowhere/run: cannot .*does the bucket exist"):
         find_report("s3://nowhere/run")
     with pytest.raises(FileNotFoundError):
         read_report("s3://bucket/none.json")
