@@ -459,7 +459,7 @@ def test_paths_that_are_not_there(copy: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "job", "words"),
     [
-        ("none", None, "none is not there"),
+        ("none", None, "none does not exist"),
         ("empty", None, "holds neither reports"),
         ("run", "other", "holds no run named 'other'; there are: job"),
         ("early", None, "holds no report of 'job' yet; the first one comes with its first save step"),
@@ -478,7 +478,7 @@ def test_the_command_fails_in_a_sentence(tmp_path: Path) -> None:
     """Exit status 1, and no traceback."""
     done = loss_logging("html", "none", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "loss-logging: none is not there; give the save_root of a run\n"
+    assert done.stderr == "loss-logging: none does not exist; give the save_root of a run\n"
 
 
 def test_the_command(copy: Path) -> None:
