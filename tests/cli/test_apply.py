@@ -136,7 +136,7 @@ def test_nothing_decided(photos: Path) -> None:
     out = photos.parent / "cleaned"
     done = apply(photos, "--out", out, "--to", "musubi")
     assert done.returncode == 1
-    assert "nothing was decided" in done.stderr
+    assert "there are no decisions" in done.stderr
     assert "--all" in done.stderr
     assert not out.exists()
     assert apply(photos, "--out", out, "--to", "musubi", "--all").returncode == 0
@@ -191,7 +191,7 @@ def test_a_link_within(photos: Path) -> None:
     ("arguments", "said"),
     [
         (["photos", "--out", "photos/in"], "--out is photos/in; allowed: a folder outside of photos"),
-        (["photos", "--out", "full"], "holds something"),
+        (["photos", "--out", "full"], "is not empty"),
         (["photos", "--out", "photos/../photos/in"], "allowed: a folder outside"),
         (["nothing", "--out", "new"], "nothing does not exist"),
         (["full/file", "--out", "new"], "allowed: a folder of captioned images"),

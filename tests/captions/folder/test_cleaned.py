@@ -133,7 +133,7 @@ def test_dry_run_writes_nothing(photos: Path) -> None:
     out = photos.parent / "cleaned"
     done = loss_logging("apply", str(photos), "--out", str(out), "--to", "kohya", "--dry-run")
     assert "excluded: cats/1.png" in done.stderr
-    assert "'a dgo' is 'a dog'" in done.stderr
+    assert "from 'a dgo' to 'a dog'" in done.stderr
     assert not out.exists()
 
 

@@ -279,7 +279,7 @@ def test_a_kill_between_upload_and_manifest(s3: str, tmp_path: Path) -> None:
     assert counts(s3, tmp_path)[0] == 2
     assert fsspec.filesystem("s3", skip_instance_cache=True).exists(f"{s3}/loss_logging/cats_000000002.json")
     done = CliRunner().invoke(app, ["upload", s3, "--spool", str(spool)])
-    assert (done.exit_code, done.output) == (0, f"cats: everything is in {s3}\n")
+    assert (done.exit_code, done.output) == (0, f"cats: all files are in {s3}\n")
     assert counts(s3, tmp_path) == [2, 4, 4]
 
 
