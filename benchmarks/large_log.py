@@ -22,7 +22,7 @@ import duckdb
 
 from benchmarks.scale import apart
 from benchmarks.table import Results
-from loss_logging.records.columns import SCHEMA
+from loss_logging.records.columns import completed
 from loss_logging.records.log import Shard, write_shard
 from loss_logging.reports.names import items_path
 from loss_logging.runs.config import TrainConfig
@@ -44,7 +44,6 @@ SELECT
     exp(-2 + hash(item) % 1000 / 2000 + hash(i) % 1000003 / 1000003) AS loss,
     hash(i, 1) % 1000003 / 1000003 AS timestep,
     CASE WHEN i % 2 = 0 THEN exp(-2 + hash(i, 2) % 1000 / 1000) END AS loss_empty,
-    NULL::MAP(VARCHAR, DOUBLE) AS components,
     false AS is_reg,
     false AS caption_dropped
 FROM (SELECT i, i * 7919 % {items} AS item FROM range({first}, {last}) AS t (i))
@@ -59,7 +58,7 @@ def fill(config: TrainConfig, records: int) -> int:
             last = min(records, first + RECORDS_PER_SHARD)
             rows = RECORDS.format(batch=BATCH, items=records // RECORDS_PER_ITEM, first=first, last=last)
             with (config.records_dir / Shard.name(0, place, place)).open("wb") as file:
-                write_shard(file, (batch.cast(SCHEMA) for batch in connection.sql(rows).to_arrow_reader(ROWS)))
+                write_shard(file, (completed(batch) for batch in connection.sql(rows).to_arrow_reader(ROWS)))
     return sum(path.stat().st_size for path in config.records_dir.iterdir())
 
 

@@ -26,7 +26,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.table import Results, arguments
 from loss_logging.pages.build import PageBuilder
-from loss_logging.records.columns import SCHEMA
+from loss_logging.records.columns import completed
 from loss_logging.records.log import RecordLog
 from loss_logging.runs.config import TrainConfig
 from loss_logging.training.messages import Save, Saved, Start
@@ -89,11 +89,10 @@ def _batches(rng: np.random.Generator, first: int, end: int, step: int) -> Itera
             "loss": loss,
             "timestep": rng.random(n),
             "loss_empty": loss * rng.uniform(0.8, 1.3, n),
-            "components": pa.nulls(n, SCHEMA.field("components").type),
             "is_reg": np.zeros(n, bool),
             "caption_dropped": np.zeros(n, bool),
         }
-        yield pa.RecordBatch.from_arrays([pa.array(columns[f.name], f.type) for f in SCHEMA], schema=SCHEMA)
+        yield completed(pa.RecordBatch.from_pydict(columns))
 
 
 def save(config: TrainConfig, step: int) -> None:

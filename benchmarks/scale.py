@@ -1,10 +1,11 @@
 """Save steps of very many items, beside a dict of dicts that is dumped with the standard library's json.
 
-    python -m benchmarks.scale [--quick] [--json FILE] [--items N]
+    python -m benchmarks.scale [--quick] [--json FILE] [--items N] [--beside CHECKOUT]
 
 Each way runs in a process of its own, so that its memory is its own. The peer is what a trainer would write: running
 sums per item in a dict of dicts, and one `json.dump` per save step, on the same records. The disk's own speed is
-measured in the same run: the bytes of the JSON, written from memory in pieces of 1 MiB, with fsync.
+measured in the same run: the bytes of the JSON, written from memory in pieces of 1 MiB, with fsync. With --beside, the
+same save steps are also those of another checkout of loss_logging, such as an earlier commit, by turns with this one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import argparse
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.table import Results
-from loss_logging.records.columns import SCHEMA
+from loss_logging.records.columns import completed
 from loss_logging.records.log import RecordLog
 from loss_logging.runs.config import TrainConfig
 from loss_logging.training.messages import Reply, Save, Saved, Start
@@ -46,21 +49,17 @@ def records(items: int, first: int, count: int, step: int) -> Iterator[pa.Record
         rows = min(ROWS, count - start)
         number = (first + start + np.arange(rows)) % items
         text = np.char.zfill(number.astype(str), 9).astype(object)
-        yield pa.record_batch(
-            [
-                pa.array(step + (start + np.arange(rows)) // BATCH),
-                pa.array("/data/some/folder/of/images/number_" + text + "_image.png"),
-                pa.array([f"dataset_{n % DATASETS}" for n in number.tolist()]),
-                pa.array("a photograph of number " + text + " that stands in a field in the evening, with a red hat"),
-                pa.array(rng.lognormal(-2, 1, rows)),
-                pa.array(rng.random(rows)),
-                pa.nulls(rows, pa.float64()),
-                pa.nulls(rows, SCHEMA.field("components").type),
-                pa.array(np.zeros(rows, bool)),
-                pa.array(np.zeros(rows, bool)),
-            ],
-            schema=SCHEMA,
-        )
+        columns = {
+            "step": step + (start + np.arange(rows)) // BATCH,
+            "path": "/data/some/folder/of/images/number_" + text + "_image.png",
+            "dataset": [f"dataset_{n % DATASETS}" for n in number.tolist()],
+            "caption": "a photograph of number " + text + " that stands in a field in the evening, with a red hat",
+            "loss": rng.lognormal(-2, 1, rows),
+            "timestep": rng.random(rows),
+            "is_reg": np.zeros(rows, bool),
+            "caption_dropped": np.zeros(rows, bool),
+        }
+        yield completed(pa.RecordBatch.from_pydict(columns))
 
 
 def fill(root: Path, items: int, total: int, saves: int) -> list[int]:
@@ -91,19 +90,20 @@ def ours(root: Path, steps: list[int]) -> dict[str, Any]:
     run = Meeting(config.paths).open()
     start = Start(config.to_dict(), [], 1, run, None, -1, forward=False)
     reporter = Reporter(start, replies.append)
-    seconds = []
+    seconds, cpu = [], []
     for step in steps:
-        before = time.perf_counter()
+        before, used = time.perf_counter(), time.process_time()
         reporter.handle(Save(step))
         seconds.append(time.perf_counter() - before)
+        cpu.append(time.process_time() - used)
     assert len([reply for reply in replies if isinstance(reply, Saved)]) == len(steps), replies
-    return {"seconds": seconds, "bytes": config.report_path(steps[-1]).stat().st_size}
+    return {"seconds": seconds, "CPU seconds": cpu, "bytes": config.report_path(steps[-1]).stat().st_size}
 
 
 def peer(root: Path, steps: list[int]) -> dict[str, Any]:
     """A dict of dicts of running sums; only the dump is timed, the sums are the training loop's work."""
     sums: dict[str, dict[str, Any]] = {}
-    seconds = []
+    seconds, cpu = [], []
     path = root / "peer.json"
     tables = (pq.read_table(file) for file in RecordLog(_config(root).records_dir).files())
     rows = (row for table in tables for batch in table.to_batches(ROWS) for row in batch.to_pylist())
@@ -120,13 +120,14 @@ def peer(root: Path, steps: list[int]) -> dict[str, Any]:
             item["last"] = loss
             item["caption"] = row["caption"]
             row = next(rows, None)
-        before = time.perf_counter()
+        before, used = time.perf_counter(), time.process_time()
         with path.open("w", encoding="utf-8") as file:
             json.dump(sums, file)
             file.flush()
             os.fsync(file.fileno())
         seconds.append(time.perf_counter() - before)
-    return {"seconds": seconds, "bytes": path.stat().st_size}
+        cpu.append(time.process_time() - used)
+    return {"seconds": seconds, "CPU seconds": cpu, "bytes": path.stat().st_size}
 
 
 def disk(root: Path, size: int) -> float:
@@ -164,10 +165,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a smoke test in seconds; its figures mean little")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
     parser.add_argument("--items", type=int, help="also: one save step of so many items, two records each")
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="also: the save steps of another checkout")
     options = parser.parse_args()
     results = Results("scale", ["duckdb", "pyarrow", "msgspec"], options)
     one_save(results, 20_000 if options.quick else 1_000_000)
     growth(results, 2_000 if options.quick else 100_000, 10_000 if options.quick else 500_000)
+    if options.beside:
+        two_checkouts(results, options.beside.absolute(), 20_000 if options.quick else 1_000_000)
     if options.items:
         large(results, options.items)
     results.finish()
@@ -187,6 +191,7 @@ def one_save(results: Results, items: int) -> None:
                     "items": items,
                     "save s (median)": seconds[1],
                     "min..max": f"{seconds[0]:.2f}..{seconds[2]:.2f}",
+                    "CPU s (median)": sorted(run["CPU seconds"][0] for run in runs)[1],
                     "file MB": runs[0]["bytes"] / 1e6,
                     "peak MB": max(run["peak MB"] for run in runs),
                     "idle MB": runs[0]["idle MB"],
@@ -198,6 +203,56 @@ def one_save(results: Results, items: int) -> None:
             "loss_logging: everything from the log on, statistics included. The peer: the dump alone.",
         )
         json_speed(results, root, steps[-1])
+
+
+SAVES_OF_A_CHECKOUT = """
+import json, sys, tempfile, time
+from pathlib import Path
+from benchmarks import scale
+items, few = int(sys.argv[1]), int(sys.argv[2])
+with tempfile.TemporaryDirectory() as folder:
+    root = Path(folder)
+    steps = scale.fill(root, items, items, 1)
+    config = scale._config(root, keep_reports=1)
+    for batch in scale.records(items, 0, few, steps[-1] + 1):
+        scale.RecordLog(config.records_dir).write([batch])
+    steps.append(steps[-1] + -(-few // scale.BATCH))
+    replies = []
+    start = scale.Start(config.to_dict(), [], 1, scale.Meeting(config.paths).open(), None, -1, forward=False)
+    reporter, rows = scale.Reporter(start, replies.append), []
+    for step in steps:
+        before, used = time.perf_counter(), time.process_time()
+        reporter.handle(scale.Save(step))
+        rows.append([time.perf_counter() - before, time.process_time() - used])
+    assert len([reply for reply in replies if isinstance(reply, scale.Saved)]) == 2, replies
+print(json.dumps([*rows, scale._peak_mb()]))
+"""
+"""Uses only names that earlier checkouts have; each writes a log of its own, in its own format."""
+
+
+def two_checkouts(results: Results, other: Path, items: int, repeats: int = 3) -> None:
+    here = Path(__file__).resolve().parents[1]
+    few = items // 25
+    runs: dict[Path, list[Any]] = {here: [], other: []}
+    for _ in range(repeats):
+        for checkout, taken in runs.items():
+            command = [sys.executable, "-c", SAVES_OF_A_CHECKOUT, str(items), str(few)]
+            environment = os.environ | {"PYTHONPATH": str(checkout)}
+            done = subprocess.run(command, cwd=checkout, env=environment, check=True, capture_output=True, text=True)
+            taken.append(json.loads(done.stdout.splitlines()[-1]))
+    rows = [
+        {
+            "checkout": name,
+            "save": what,
+            "s (median)": float(np.median([run[save][0] for run in runs[checkout]])),
+            "CPU s (median)": float(np.median([run[save][1] for run in runs[checkout]])),
+            "CPU s min..max": "..".join(f"{edge(run[save][1] for run in runs[checkout]):.2f}" for edge in (min, max)),
+            "peak MB of both": max(run[2] for run in runs[checkout]),
+        }
+        for checkout, name in ((here, "this"), (other, "the other"))
+        for save, what in enumerate((f"{items:,} new items", f"{few:,} records more"))
+    ]
+    results.table("beside another checkout", rows, f"{repeats} runs of each, by turns.")
 
 
 def json_speed(results: Results, root: Path, step: int) -> None:

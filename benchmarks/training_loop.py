@@ -37,7 +37,7 @@ from torch import nn
 
 from benchmarks.table import Results, arguments, percentile
 from loss_logging import LossLogger, TrainConfig
-from loss_logging.records.columns import SCHEMA
+from loss_logging.records.columns import completed
 from loss_logging.records.log import RecordLog
 
 BATCH = 32
@@ -202,12 +202,10 @@ def fill(log: RecordLog, items: int) -> None:
             "caption": pa.array([f"a photo of thing {i} on a wooden table in the morning light" for i in n.tolist()]),
             "loss": pa.array(rng.lognormal(-2, 0.5, size)),
             "timestep": pa.array(rng.random(size)),
-            "loss_empty": pa.nulls(size, pa.float64()),
-            "components": pa.nulls(size, SCHEMA.field("components").type),
             "is_reg": pa.array(np.zeros(size, bool)),
             "caption_dropped": pa.array(np.zeros(size, bool)),
         }
-        log.write([pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)])
+        log.write([completed(pa.RecordBatch.from_pydict(columns))])
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Text that is fit for a tracker: captions and paths are data that nobody checked."""
+"""Makes text safe for a tracker, as captions and paths are unchecked data."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from loss_logging.reports.report import Table
 __all__ = ["MAX_CELL", "clean", "csv_table", "fit_name", "markdown_text", "shorten"]
 
 MAX_CELL = 1000
-"""Most characters of a table cell. The JSON report holds the whole caption."""
+"""Largest number of characters of a table cell. The JSON report holds the whole caption."""
 
-# Lone surrogates cannot be encoded; control characters are nothing to show.
+# Lone surrogates cannot be encoded, and control characters cannot be shown.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def clean(text: str) -> str:
-    r"""Replace what cannot be encoded or shown with U+FFFD.
+    r"""Replace characters that cannot be encoded or shown with U+FFFD.
 
     >>> clean("a\x00b")
     'a�b'
@@ -30,7 +30,7 @@ def clean(text: str) -> str:
 
 
 def shorten(text: str, limit: int = MAX_CELL) -> str:
-    """At most ``limit`` characters, the last an ellipsis where some are left out; cleaned.
+    """The cleaned text with at most ``limit`` characters; if it is cut, the last one is an ellipsis.
 
     >>> shorten("a cat on a sofa", limit=6)
     'a cat…'
@@ -40,12 +40,12 @@ def shorten(text: str, limit: int = MAX_CELL) -> str:
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
-# A numeric entity is text to markdown and to HTML alike: nothing in a caption can become a link, an image or a column.
+# A numeric entity is text in markdown and HTML, so no part of a caption can become a link, an image or a column.
 _ENTITIES = {ord(character): f"&#{ord(character)};" for character in string.punctuation}
 
 
 def markdown_text(text: str, limit: int = MAX_CELL) -> str:
-    """One line of markdown that shows the text as it is, cut where it is long.
+    """One line of markdown that shows the text literally; a long text is cut.
 
     >>> markdown_text("a_b *c*")
     'a&#95;b &#42;c&#42;'
@@ -54,7 +54,7 @@ def markdown_text(text: str, limit: int = MAX_CELL) -> str:
 
 
 def csv_table(table: Table) -> str:
-    r"""The table as CSV, for trackers that show a file of it.
+    r"""The table as CSV, for trackers that show CSV files.
 
     >>> csv_table(Table(["path", "score"], [["1.png", None], ["2, 3.png", 0.5]]))
     'path,score\r\n1.png,\r\n"2, 3.png",0.5\r\n'
@@ -69,12 +69,12 @@ def csv_table(table: Table) -> str:
 def _csv_cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    # A spreadsheet would run a text that begins like a formula.
+    # A spreadsheet would run a text that begins as a formula does.
     return f"'{shorten(value)}" if value.startswith(_FORMULA) else shorten(value)
 
 
 def fit_name(name: str, refused: re.Pattern[str], limit: int) -> str:
-    """The name, where a tracker takes it; else one that it takes, and that no other name becomes.
+    """The name if a tracker accepts it; otherwise an accepted name that is unique to it, with a checksum.
 
     >>> fit_name("loss/cats", re.compile("[|]"), 250), fit_name("loss/cats|dogs", re.compile("[|]"), 250)
     ('loss/cats', 'loss/cats_dogs-1031fd71')

@@ -18,16 +18,16 @@ __all__ = ["CometBackend"]
 
 
 class CometBackend:
-    """Writes to the experiment that the trainer has running, or to one of its own when given a ``project``.
+    """Writes to the trainer's running experiment, or with ``project`` to its own experiment.
 
-    Histograms and curves become Comet's 3-D histograms, whose bins are Comet's own, 10% wide. Tables become CSV assets
-    of their step, and the JSON report an asset.
+    Histograms and curves become Comet's 3-D histograms, with Comet's own bins of 10% width. Tables become CSV assets of
+    their step, and the JSON report becomes an asset.
 
     Args:
-        project: Comet project of an experiment of our own; the options below belong to it.
+        project: Comet project of our own experiment; the options below need it.
         workspace: Comet workspace.
         run_name: name of the experiment.
-        offline: write an archive into ``dir``, for ``comet upload``, instead of to Comet.
+        offline: write an archive for ``comet upload`` into ``dir``, instead of sending data to Comet.
         dir: folder for archives.
     """
 
@@ -73,19 +73,16 @@ class CometBackend:
     def requirements(cls, *, project: str | None = None, **of_own_experiment: Any) -> Requirements:
         """The comet_ml package, and the trainer's process for the trainer's experiment."""
         if project is None and of_own_experiment:
-            raise ValueError(
-                f"{', '.join(sorted(of_own_experiment))}: only for an experiment of our own, which needs the option "
-                "project"
-            )
+            raise ValueError(f"{', '.join(sorted(of_own_experiment))}: allowed only together with the option project")
         return Requirements({"comet_ml": "loss-logging[comet]"}, trainer_process=project is None)
 
     def write(self, report: LossReport) -> None:
-        """Log everything in the report under its step, scalars last."""
+        """Log all data of the report under its step, scalars last."""
         experiment, step = self._open(), report.job.step
         for name, histogram in report.histograms.items():
             self._log_bars(name, histogram.edges, histogram.counts, step)
         for name, curve in report.curves.items():
-            # Comet counts in whole numbers: a millionth of the loss is one.
+            # Comet counts in whole numbers, so the unit is a millionth of the loss.
             self._log_bars(name, curve.edges, [round((mean or 0.0) * 1e6) for mean in curve.means], step)
         for name, table in report.tables.items():
             text = csv_table(table)
@@ -128,7 +125,7 @@ class CometBackend:
             if found is None or found.ended:
                 raise RuntimeError(
                     "there is no running Comet experiment: call comet_ml.start() in the training script, or pass the "
-                    "option project to get an experiment of its own"
+                    "option project for a separate experiment"
                 )
             self._experiment = found
         return self._experiment
@@ -136,7 +133,7 @@ class CometBackend:
     def _start(self) -> Any:
         import comet_ml
 
-        # Nothing of this process is logged but what we log: it is not the trainer's.
+        # Log only our own data of this process, as it is not the trainer's.
         parts = ["log_code", "log_graph", "log_git_metadata", "log_git_patch", "log_env_details", "auto_log_co2"]
         parts += ["parse_args", "auto_output_logging", "auto_param_logging", "auto_metric_logging"]
         settings: dict[str, Any] = {**dict.fromkeys(parts, False), "display_summary_level": 0}

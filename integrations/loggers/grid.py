@@ -1,4 +1,4 @@
-"""Pictures of items as one image, for trackers that show no pictures in tables."""
+"""Combines pictures of items into one image, for trackers that show no pictures in tables."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _BACKGROUND, _NONE, _TEXT, _SOFT = (255, 255, 255), (225, 225, 225), (20, 20, 20
 
 
 def grid(pictures: Sequence[Picture | None], labels: Sequence[str], captions: Sequence[str] | None = None) -> Image:
-    """The pictures side by side, each above its label and the beginning of its caption; a grey field for one that could
-    not be made.
+    """The pictures side by side, each above its label and the beginning of its caption; a missing picture is a grey
+    field.
 
-    Items that nobody tried to picture (None) are left out. Needs Pillow.
+    Items without an attempt at a picture (None) are left out. Needs Pillow.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -55,13 +55,13 @@ def _decoded(data: bytes) -> Image:
     from PIL import Image
 
     with Image.open(io.BytesIO(data)) as opened:
-        times = max(PIXELS // max(opened.size), 1)  # digits of 8 x 8 pixels are seen as such
+        times = max(PIXELS // max(opened.size), 1)  # enlarge small images by a whole factor
         size = (opened.width * times, opened.height * times)
         return opened.convert("RGB").resize(size, Image.Resampling.NEAREST)
 
 
 def _lines(caption: str, width: Callable[[str], float]) -> list[str]:
-    """The first lines of a caption, broken between words; the last one ends with an ellipsis where it is cut.
+    """The first lines of a caption, broken between words; a cut one ends with an ellipsis.
 
     >>> _lines("one two three", lambda text: 40.0 * len(text.split()))
     ['one two three']

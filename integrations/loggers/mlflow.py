@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 
 __all__ = ["MlflowBackend"]
 
-_NO_PATH = r"(?<=/)(?=/|$)|(?<![^/])\.+(?![^/])"  # a part that is empty or made of dots
+_NO_PATH = r"(?<=/)(?=/|$)|(?<![^/])\.+(?![^/])"  # an empty part, or a part of only dots
 _REFUSED = re.compile(rf"[^\w\-. :/]|{_NO_PATH}")
 _REFUSED_IN_FILES = re.compile(rf"[^\w\-./]|{_NO_PATH}", re.ASCII)
 _MAX_NAME = 250
-_MAX_BATCH = 1000  # metrics that a server takes in one call
+_MAX_BATCH = 1000  # the most metrics that a server accepts in one call
 _ANSWER_SECONDS = 5.0
 
 
 class MlflowBackend:
-    """Writes to an MLflow run of its own, or to the one whose ``run_id`` it is given.
+    """Writes to its own MLflow run, or to the run with the given ``run_id``.
 
     MLflow charts scalars. It has no histograms and no tables by step, so these become artifacts of the run, one file
-    for each save step: ``{name}/{step}.json`` with edges and heights, and ``{name}/{step}.csv``, shown as a table;
-    beside them the JSON report. Characters of a name that MLflow refuses become ``_``, and a checksum is added.
+    per save step: ``{name}/{step}.json`` with edges and heights, and ``{name}/{step}.csv``, which is shown as a table.
+    The JSON report is an artifact, too. Characters of a name that MLflow refuses become ``_``, with a checksum.
 
     Args:
         run_id: the run to write to, such as the trainer's ``mlflow.active_run().info.run_id``; else MLFLOW_RUN_ID, else
-            a run of our own, which later processes of the same training run continue.
-        experiment: name of the experiment of a run of our own; else MLFLOW_EXPERIMENT_NAME, or MLflow's default.
+            our own run, which later processes of the same training run continue.
+        experiment: name of the experiment of our own run; else MLFLOW_EXPERIMENT_NAME, or MLflow's default.
         tracking_uri: the store or server; else MLFLOW_TRACKING_URI, or MLflow's default.
-        run_name: display name of a run of our own.
-        run_file: where the identifier of our own run is kept; None keeps it nowhere.
+        run_name: display name of our own run.
+        run_file: the file with the identifier of our own run; None stores it nowhere.
     """
 
     name = "mlflow"
@@ -91,7 +91,7 @@ class MlflowBackend:
     def requirements(cls, *, run_id: str | None = None, experiment: str | None = None, **_: Any) -> Requirements:
         """The mlflow package."""
         if run_id is not None and experiment is not None:
-            raise ValueError("give either run_id (a run that is there) or experiment (for a run of our own)")
+            raise ValueError("give either run_id (an existing run) or experiment (for a new run)")
         return Requirements({"mlflow": "loss-logging[mlflow]"})
 
     def write(self, report: LossReport) -> None:
@@ -155,7 +155,7 @@ class MlflowBackend:
         return self._client
 
     def _continued(self, client: Any) -> str | None:
-        """The run that an earlier process has begun, running again."""
+        """The run that an earlier process began, with its status set to running."""
         if self._run_file is None or not self._run_file.exists():
             return None
         run_id: str = msgspec.json.decode(self._run_file.read_bytes(), type=str)
@@ -175,7 +175,7 @@ class MlflowBackend:
         return run_id
 
     def _check_server(self) -> None:
-        """MLflow would try a dead server for four minutes without a word."""
+        """Raise if the server does not answer; MLflow alone would try for four minutes without a message."""
         if self._server is None:
             return
         import requests
@@ -185,7 +185,7 @@ class MlflowBackend:
         except requests.RequestException as error:
             raise ConnectionError(
                 f"the MLflow server {self._server} does not answer ({type(error).__name__}): start it, or set "
-                "tracking_uri (or MLFLOW_TRACKING_URI) to where it is; loss-logging push delivers what was missed"
+                "tracking_uri (or MLFLOW_TRACKING_URI) to its address; loss-logging push delivers the missing data"
             ) from error
 
 

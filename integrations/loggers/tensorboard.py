@@ -22,7 +22,7 @@ __all__ = ["SummaryWriter", "TensorBoardBackend"]
 
 
 class SummaryWriter(Protocol):
-    """What the backend calls on a writer; torch's and tensorboardX's SummaryWriter have it."""
+    """The methods of a writer that the backend calls; the SummaryWriter of torch and of tensorboardX has them."""
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> Any: ...
     def add_histogram_raw(
@@ -47,11 +47,12 @@ class TensorBoardBackend:
     ranking as one image.
 
     Args:
-        writer: a SummaryWriter of the trainer (torch's or tensorboardX's). It is written to and flushed, never closed.
-        log_dir: folder of event files of our own; not together with ``writer``.
+        writer: a SummaryWriter of the trainer (torch's or tensorboardX's). The backend writes and flushes, and never
+            closes it.
+        log_dir: folder of our own event files; not together with ``writer``.
 
     Raises:
-        ValueError: not exactly one of ``writer`` and ``log_dir`` is given.
+        ValueError: both or neither of ``writer`` and ``log_dir`` are given.
     """
 
     name = "tensorboard"
@@ -82,10 +83,10 @@ class TensorBoardBackend:
         return Requirements({"tensorboard": "loss-logging[tensorboard]"})
 
     def write(self, report: LossReport) -> None:
-        """Write everything in the report under its own step, and flush."""
+        """Write all data of the report under its step, and flush."""
         step = report.job.step
         writer = self._open()
-        if self._own is not None:  # a trainer may have a layout of its own, and TensorBoard shows one of a folder
+        if self._own is not None:  # a trainer may have its own layout, and TensorBoard shows one per folder
             self._own.add_custom_scalars(custom_layout(report.prefix))
         for name, value in report.scalars.items():
             writer.add_scalar(clean(name), value, step)
@@ -107,7 +108,7 @@ class TensorBoardBackend:
         writer.flush()
 
     def forget_after(self, step: int) -> bool:
-        """In files of our own, hide what an earlier session wrote after ``step``. The trainer's own are its affair."""
+        """Hide data after ``step`` of an earlier session in our own files. The trainer's files stay unchanged."""
         if self._borrowed is None:
             writer = self._open_own()
             writer.purge(step + 1)
@@ -115,7 +116,7 @@ class TensorBoardBackend:
         return True
 
     def backfill(self, step: int) -> None:
-        """What comes is older than what is there, and begins at ``step``: it gets a folder of its own below ours.
+        """Write the next data, from ``step`` on, to a new folder below ours, as they are older than the existing data.
 
         TensorBoard hides the later points of a curve when an earlier one comes after them in the same folder.
         """
@@ -123,7 +124,7 @@ class TensorBoardBackend:
             self._log_dir = self._log_dir / f"missed_{step:09d}"
 
     def close(self) -> None:
-        """Close the files of our own."""
+        """Close our own files."""
         if self._own is not None:
             self._own.close()
 
@@ -136,12 +137,12 @@ class TensorBoardBackend:
 
             assert self._log_dir is not None
             self._own = EventWriter(self._log_dir)
-        self._own.discard()  # what a call added that failed before it was complete
+        self._own.discard()  # remove the data of an incomplete call
         return self._own
 
 
 def custom_layout(prefix: str) -> dict[str, dict[str, list[Any]]]:
-    """What the dashboard "custom scalars" shows: the losses of all datasets in one chart, flagged captions
+    """The layout of the dashboard "custom scalars": the losses of all datasets in one chart, flagged captions
     by rule in another, and captions that may be wrong in a third.
 
     >>> custom_layout("mine")["mine"]["loss of each dataset"]
@@ -158,10 +159,10 @@ def custom_layout(prefix: str) -> dict[str, dict[str, list[Any]]]:
 
 
 def _add_bars(writer: SummaryWriter, name: str, edges: Sequence[float], heights: Sequence[float], step: int) -> None:
-    """Bars of given heights between given edges. The sums that the format also asks for take each bar at its centre.
+    """Add bars of given heights between given edges. The format's sums take the value at the centre of each bar.
 
-    Empty outer bars are left out: TensorBoard without its data server does so too, and then stretches the outermost one
-    that is left to ``min`` and ``max``.
+    Empty outer bars are left out. TensorBoard without its data server omits them, too, and then stretches the outermost
+    remaining bar to ``min`` and ``max``.
     """
     filled = [place for place, height in enumerate(heights) if height != 0]
     if not filled:
@@ -183,7 +184,7 @@ def _add_bars(writer: SummaryWriter, name: str, edges: Sequence[float], heights:
 
 
 def _add_gallery(writer: SummaryWriter, name: str, gallery: Sequence[Picture | None], table: Table, step: int) -> None:
-    """The pictures of a table's rows as one image, each with its place in the table, its score and its caption."""
+    """Add the pictures of a table's rows as one image, each with its place in the table, its score and its caption."""
     from loss_logging.integrations.loggers.grid import grid
 
     caption = table.columns.index("caption")
@@ -193,8 +194,8 @@ def _add_gallery(writer: SummaryWriter, name: str, gallery: Sequence[Picture | N
 
 
 def narrow(table: Table) -> Table:
-    """The table in few and short columns, as TensorBoard breaks words where there are many: a score with its standard
-    error in one, and what is for the curious left out; it is in the report's JSON.
+    """The table with few short columns, as TensorBoard breaks words in a wide table. A score and its standard error
+    share a column, and minor columns are left out; the JSON report has all.
 
     >>> narrow(Table(["path", "caption_mismatch", "standard_error", "t"], [["a/1.png", 0.25, 0.012, 20.0]]))
     Table(columns=['path', 'mismatch'], rows=[['a/1.png', '0.25 ± 0.012']])
@@ -218,8 +219,8 @@ _SHORT_NAMES = {"caption_mismatch": "mismatch", "average_loss": "loss", "count":
 
 
 def markdown_table(table: Table) -> str:
-    """The table as markdown in which no cell is markup: text shows as it is, long text is cut. One with messages is a
-    list, whose lines wrap between words.
+    """The table as markdown without markup in its cells: text is shown literally, long text is cut. A table with
+    messages becomes a list, whose lines wrap between words.
 
     >>> print(markdown_table(Table(["path", "score"], [["a_b.png", 0.25]])))
     | path | score |
@@ -235,15 +236,15 @@ def markdown_table(table: Table) -> str:
     widths = _widths([max(len(_text(row[place])) for row in cells) for place in range(len(table.columns))])
     for row in cells[1:]:
         for place, (name, width) in enumerate(zip(table.columns, widths, strict=True)):
-            if name == "path" and len(row[place]) > width:  # its end tells it from others
+            if name == "path" and len(row[place]) > width:  # paths differ at their ends
                 row[place] = f"…{row[place][1 - width :]}"
     lines = [_line([_cell(value, width) for value, width in zip(row, widths, strict=True)]) for row in cells]
     return "\n".join([lines[0], _line(["---"] * len(widths)), *lines[1:]])
 
 
 def _widths(longest: Sequence[int]) -> list[int]:
-    """How many characters of each column are shown, so that all of them fit side by side: TensorBoard breaks words in
-    the middle where they do not. What is longest is cut.
+    """The number of shown characters of each column, so that all columns fit side by side; otherwise TensorBoard breaks
+    words in the middle. The longest columns are cut.
 
     >>> _widths([5, 20, 6]), _widths([5, 500, 6])
     ([5, 20, 6], [5, 85, 6])

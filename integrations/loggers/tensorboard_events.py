@@ -1,7 +1,7 @@
-"""Writes TensorBoard event files with the ``tensorboard`` package alone.
+"""Writes TensorBoard event files with only the ``tensorboard`` package.
 
-Both ``torch.utils.tensorboard`` and tensorboardX import torch where it is installed (a second or more, 200 MB and more)
-and write behind a queue and a thread of their own; a backend has its thread already and wants to see the error.
+Both ``torch.utils.tensorboard`` and tensorboardX import torch if it is installed (a second or more, 200 MB and more),
+and write through their own queue and thread. A backend already has a thread, and needs to see the error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PREFIX = "events.out.tfevents."
 
 
 def _next_name(log_dir: Path) -> str:
-    """A name that sorts after those in the folder, also in the same second: that is the order TensorBoard reads in."""
+    """A name that sorts after all names in the folder, also in the same second, as TensorBoard reads in this order."""
     there = [path.name.removeprefix(_PREFIX).partition(".")[0] for path in log_dir.glob(f"{_PREFIX}*")]
     latest = max((int(second) for second in there if second.isdecimal()), default=0)
     return f"{_PREFIX}{max(int(time.time()), latest + 1):010d}.{socket.gethostname()}.{os.getpid()}.0"
@@ -40,11 +40,11 @@ def _next_name(log_dir: Path) -> str:
 class EventWriter:
     """The part of a SummaryWriter that a backend uses, with the same names and arguments.
 
-    What is added reaches the file at `flush` as a whole, or not at all when the disk refuses it: the file then ends as
-    it did before, and the same may be added again.
+    `flush` writes all added data to the file, or none if the disk refuses: the file then ends as before, and the same
+    data may be added again.
 
     Raises:
-        OSError: the file cannot be made; none is left behind.
+        OSError: the file cannot be made; no file is left behind.
     """
 
     def __init__(self, log_dir: Path) -> None:
@@ -61,7 +61,7 @@ class EventWriter:
             raise
 
     def purge(self, step: int) -> None:
-        """Hide what earlier files of the folder have of ``step`` and later ones, as after resuming."""
+        """Hide the data of ``step`` and later steps in earlier files of the folder, as after resuming."""
         self._write(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
@@ -80,7 +80,7 @@ class EventWriter:
         bucket_counts: Sequence[float],
         global_step: int,
     ) -> None:
-        """Add a histogram whose buckets are given by their upper limits; the first one begins at ``min``."""
+        """Add a histogram of buckets with the given upper limits; the first bucket begins at ``min``."""
         histogram = HistogramProto(
             min=min,
             max=max,
@@ -111,7 +111,7 @@ class EventWriter:
         self._add(Summary.Value(tag=f"{tag}/text_summary", tensor=tensor, metadata=metadata), global_step)
 
     def add_custom_scalars(self, layout: dict[str, dict[str, list[Any]]]) -> None:
-        """Add which scalars share a chart: for each category the charts by title, ``["Multiline", [pattern, ...]]``."""
+        """Add a layout of charts: for each category the charts by title, ``["Multiline", [pattern, ...]]``."""
         charts = Layout(
             category=[
                 Category(
@@ -128,10 +128,10 @@ class EventWriter:
         self._add(Summary.Value(tag=CONFIG_SUMMARY_TAG, tensor=tensor, metadata=metadata), 0)
 
     def flush(self) -> None:
-        """Hand everything to the operating system: it outlives this process.
+        """Pass all added data to the operating system, so that they survive this process.
 
         Raises:
-            OSError: the disk refuses it; nothing that was added since the last time is in the file.
+            OSError: the disk refuses; the file has none of the data since the last flush.
         """
         data = self._added.getvalue()
         self.discard()
@@ -145,11 +145,11 @@ class EventWriter:
             raise
 
     def discard(self) -> None:
-        """Forget what was added since the last `flush`."""
+        """Drop the data that were added since the last `flush`."""
         self._added = io.BytesIO()
 
     def close(self) -> None:
-        """Close the file, without what was added since the last `flush`."""
+        """Close the file, without the data since the last `flush`."""
         self._file.close()
 
     def _add(self, value: Summary.Value, step: int) -> None:

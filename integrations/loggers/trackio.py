@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 __all__ = ["TrackioBackend"]
 
 _SENT_SECONDS = 2.0
-"""Trackio hands over what it was given every half second; by then it has."""
+"""Seconds after which Trackio has sent its data; it sends every half second."""
 
 
 class TrackioBackend:
     """Writes scalars, histograms, curves (as histograms) and tables to a Trackio run.
 
-    A run of that name that is there already is continued, the trainer's own as well. Trackio itself reports trouble as
-    Python warnings and raises nothing, so what it loses is not tried again.
+    An existing run with that name is continued, also a run of the trainer. Trackio itself reports errors as Python
+    warnings and raises none, so lost data are not sent again.
 
     Args:
         project: Trackio project.
-        run_name: name of the run in it.
+        run_name: name of the run in the project.
         group: name of a group of runs.
         space_id: a Hugging Face Space to write to; else TRACKIO_SPACE_ID, or the local folder (TRACKIO_DIR).
         server_url: a Trackio server to write to; else TRACKIO_SERVER_URL.
@@ -76,7 +76,7 @@ class TrackioBackend:
         return Requirements({"trackio": "loss-logging[trackio]"})
 
     def write(self, report: LossReport) -> None:
-        """Log one row with everything in the report."""
+        """Log one row with all data of the report."""
         import trackio
 
         run = self._open()
@@ -94,16 +94,16 @@ class TrackioBackend:
         self._log(self._open(), scalars, step)
 
     def forget_after(self, step: int) -> bool:  # noqa: ARG002
-        """Trackio keeps what it has."""
+        """False: Trackio cannot hide later steps."""
         return False
 
     def unsettled(self) -> Sequence[int]:
-        """The calls of the last moments, which Trackio may still hold in memory."""
+        """The most recent calls, whose data Trackio may still hold in memory."""
         now = time.monotonic()
         return [call for call, at in enumerate(self._written) if now - at < _SENT_SECONDS]
 
     def close(self) -> None:
-        """Hand over what is left, and end the run."""
+        """Send the remaining data, and end the run."""
         if self._run is not None:
             self._run.finish()
             self._run = None
@@ -121,5 +121,5 @@ class TrackioBackend:
 
 
 def _rows(table: Table) -> list[list[Any]]:
-    """Trackio renders text as markdown."""
+    """The rows with escaped texts, as Trackio renders text as markdown."""
     return [[markdown_text(value) if isinstance(value, str) else value for value in row] for row in table.rows]

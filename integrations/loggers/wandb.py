@@ -25,40 +25,41 @@ __all__ = ["WandbBackend"]
 Mode = Literal["online", "offline", "disabled"]
 
 _OF_THE_TRAINERS_RUN = ("sweep_id", "sweep_param_path", "launch", "launch_config_path", "run_id", "resume")
-"""Settings that a sweep's agent and Launch make through the environment, for the one run that they wait for."""
-_FLUSH_SECONDS = 0.1  # rows that are only in the memory of W&B's process die with it
+"""Variables of the environment that a sweep's agent and Launch set for the run that they wait for."""
+_FLUSH_SECONDS = 0.1  # rows in the memory of W&B's process are lost with it
 
 
 class WandbBackend:
-    """Writes to a run of the trainer, or to a run of its own when given a ``project``.
+    """Writes to the trainer's run, or with ``project`` to its own run.
 
-    The tables of the rankings have a column with small pictures, where the report has some. The JSON report becomes an
-    artifact of type ``loss_report`` (not copied: keep the file until W&B has it).
+    The tables of the rankings have a column with small pictures, if the report has pictures. The JSON report becomes an
+    artifact of type ``loss_report``. It is not copied: keep the file until W&B has it.
 
-    In a W&B sweep or under W&B Launch, which set one run aside for the trainer, a run of our own stays one: it is in
-    the group ``sweep-ID``, unless another ``group`` is given.
+    A W&B sweep and W&B Launch reserve one run for the trainer. Our own run stays separate from it, in the group
+    ``sweep-ID`` unless another ``group`` is given.
 
-    In the trainer's run, our values join the trainer's own rows, so its rows, steps and x axis stay as they are; our
-    charts have ``{prefix}/step`` as x axis. One row of ours fits into each row of the trainer, so ours wait for it to
-    log. Where it logs more rarely than we do, the oldest ones go into the table ``{prefix}/uncharted`` at the end.
+    In the trainer's run, our values join the trainer's own rows, so its rows, steps and x axis stay unchanged; our
+    charts have ``{prefix}/step`` as x axis. Each row of the trainer takes one of our rows, so our rows wait for the
+    trainer to log. If the trainer logs less often than we do, the oldest rows go into the table ``{prefix}/uncharted``
+    at the end.
 
     Args:
-        run: the trainer's run; None means the active one (``wandb.run``) at the first write.
-        project: W&B project of a run of our own; the options below belong to it.
+        run: the trainer's run; None means the active run (``wandb.run``) at the first write.
+        project: W&B project of our own run; the options below need it.
         entity: W&B user or team.
         run_name: display name of the run.
         group: name of a group of runs.
         tags: tags of the run.
         mode: "online", "offline" or "disabled"; None leaves it to W&B (``WANDB_MODE``).
-        id: identifier of the run; a run that has it already is continued. None chooses one, once for a training run.
+        id: identifier of the run; an existing run with it is continued. None chooses one for each training run.
         dir: folder for W&B's files.
-        run_file: where the identifier is kept, so that another process continues the run; None keeps it nowhere.
+        run_file: file with the identifier, so that another process continues the run; None stores it nowhere.
         prefix: first part of every name in the tracker.
-        dashboard: save a view of the project with the panels that a person would make by hand, once for a run of our
-            own that is online. Needs wandb-workspaces.
+        dashboard: save a view of the project with the usual panels, once, if our own run is online. Needs
+            wandb-workspaces.
 
     Raises:
-        ValueError: options that exclude or need one another; names them.
+        ValueError: options exclude or need one another; the message names them.
     """
 
     name = "wandb"
@@ -136,19 +137,19 @@ class WandbBackend:
         if mode is not None and mode not in get_args(Mode):
             raise ValueError(f"mode: got {mode!r}; allowed: {', '.join(get_args(Mode))}")
         if run is not None and project is not None:
-            raise ValueError("give either run (the trainer's) or project (for a run of our own)")
+            raise ValueError("give either run (the trainer's) or project (for a new run)")
         if project is None and (mode is not None or dashboard or of_own_run):
             options = sorted(of_own_run) + ["mode"] * (mode is not None) + ["dashboard"] * dashboard
-            raise ValueError(f"{', '.join(options)}: only for a run of our own, which needs the option project")
+            raise ValueError(f"{', '.join(options)}: allowed only together with the option project")
         packages = {"wandb": "loss-logging[wandb]"} | ({"wandb_workspaces": "wandb-workspaces"} if dashboard else {})
         return Requirements(packages, trainer_process=project is None)
 
     def write(self, report: LossReport) -> None:
-        """Log the JSON as an artifact, and one row with everything else."""
+        """Log the JSON as an artifact, and one row with all other data."""
         import wandb
 
         rows = self._open()
-        # A tracker that was slow may find the file gone, if the configuration keeps few reports: the rest still counts.
+        # With a slow tracker and few kept reports, the file may be gone; the other data still count.
         if report.json_path is not None and Path(report.json_path).exists():
             name = re.sub(r"[^a-zA-Z0-9_.-]", "_", report.job.name)[:100] + "-loss-report"
             artifact = wandb.Artifact(name, type="loss_report", metadata={"step": report.job.step})
@@ -162,14 +163,14 @@ class WandbBackend:
         self._add(step, scalars, {})
 
     def forget_after(self, step: int) -> bool:  # noqa: ARG002
-        """A row that W&B has stays: in a run of our own, what was written after ``step`` is not written again."""
+        """W&B keeps its rows, so in our own run, data after ``step`` are not written again."""
         return self._init["project"] is None
 
     def unsettled(self) -> list[int]:
         """The calls, by number, whose rows would be lost if W&B's process or the trainer's died now.
 
         Raises:
-            Exception: W&B's process is gone.
+            Exception: W&B's process has ended.
         """
         return [] if self._rows is None else self._rows.unsettled()
 
@@ -179,7 +180,7 @@ class WandbBackend:
             self._rows.advance()
 
     def close(self) -> None:
-        """Log what waits; finish the run if it is our own."""
+        """Log the waiting rows; finish the run if it is our own."""
         if self._rows is not None:
             self._rows.close()
 
@@ -203,25 +204,25 @@ class WandbBackend:
         if run is None:
             raise RuntimeError(
                 "there is no active W&B run: call wandb.init() in the training script, pass the option run, "
-                "or pass the option project to get a run of its own"
+                "or pass the option project to make a new run"
             )
         return run
 
     def _start_run(self) -> Any:
         import wandb
 
-        # A service of this process's own: one that a parent has started, the trainer for instance, ends with it.
+        # This process needs its own service: a service that a parent, such as the trainer, started ends with it.
         if str(os.getpid()) not in os.environ.get(wandb.env.SERVICE, "").split("-"):
             os.environ.pop(wandb.env.SERVICE, None)
         if self._dir is not None:
             self._dir.mkdir(parents=True, exist_ok=True)
-        # create_new: a run that the trainer has open in this process is not ours to end. No console: what this process
-        # prints is not the run's.
+        # create_new: we must not end a run that the trainer has open in this process. No console: the output of this
+        # process does not belong to the run.
         settings = wandb.Settings(console="off", silent=True)
         if FLUSH_SETTING in type(settings).model_fields:
             setattr(settings, FLUSH_SETTING, _FLUSH_SECONDS)
         with _apart_from_the_trainers_run() as sweep:
-            # What is in one sweep stays together, though our run is none of the sweep's.
+            # Our runs of one sweep stay together, though they are no runs of the sweep.
             group = self._init["group"] or wandb.setup().settings.run_group or (sweep and f"sweep-{sweep}")
             run = wandb.init(
                 **self._init | {"group": group},
@@ -241,16 +242,16 @@ class WandbBackend:
 
         try:
             LOGGER.info("W&B view: %s", save_view(run, self._prefix))
-        except Exception as error:  # noqa: BLE001 a view is no reason to lose what it would show
+        except Exception as error:  # noqa: BLE001 a failed view must not lose the data
             warn_once("W&B view", f"the view of the W&B project was not saved: {type(error).__name__}: {error}")
 
 
 @contextmanager
 def _apart_from_the_trainers_run() -> Iterator[str | None]:
-    """Have W&B begin a run that is not the one of a sweep or of Launch; gives the sweep's identifier.
+    """Let W&B begin a run apart from the run of a sweep or of Launch; yields the sweep's identifier.
 
-    W&B takes the identifier, project and entity of that run before those that it is called with. The environment stays
-    as it is: where this is the trainer's process, the trainer may have yet to begin the run.
+    W&B prefers the identifier, project and entity of that run to its arguments. The environment stays unchanged: in the
+    trainer's process, the trainer may still have to begin that run.
     """
     import wandb
 

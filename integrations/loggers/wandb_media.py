@@ -1,4 +1,4 @@
-"""What a report has beside its scalars, as objects of W&B: histograms, curves, tables, pictures."""
+"""The data of a report other than scalars as W&B objects: histograms, curves, tables, pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loss_logging.reports.report import Histogram, LossReport, Picture, Table, T
 __all__ = ["coarsen", "media"]
 
 MAX_BINS = 512
-"""W&B refuses histograms with more."""
+"""The most bins of a histogram that W&B accepts."""
 
 
 def media(report: LossReport) -> dict[str, Any]:
@@ -34,7 +34,7 @@ _MOST_LINES = 20
 
 
 def _curves(report: LossReport) -> Any:
-    """Mean loss by timestep as a chart with a line for each dataset, those with the most records; None without one."""
+    """Mean loss by timestep as a chart with a line for each of the largest datasets; None without any curve."""
     import wandb
 
     curves = {name: d.summary.loss_by_timestep for name, d in report.datasets.items()}
@@ -51,7 +51,7 @@ def _curves(report: LossReport) -> Any:
 
 
 def _points(curve: TimestepCurve) -> list[tuple[float, float]]:
-    """Middle of each bin that has records, and the mean loss there."""
+    """The centre of each bin with records, and the mean loss there."""
     bins = zip(itertools.pairwise(curve.edges), curve.means, strict=True)
     return [((left + right) / 2, mean) for (left, right), mean in bins if mean is not None]
 
@@ -88,7 +88,7 @@ def _cell(value: Any) -> Any:
 
 
 def coarsen(histogram: Histogram, max_bins: int) -> Histogram:
-    """The same counts in at most ``max_bins`` bins, by joining neighbours.
+    """The histogram with at most ``max_bins`` bins, made by merging adjacent bins.
 
     >>> coarsen(Histogram([0, 1, 2, 3], [5, 6, 7]), max_bins=2)
     Histogram(edges=[0, 2, 3], counts=[11, 7])

@@ -1,4 +1,4 @@
-"""The rows of a W&B run's history: in a run of our own, and joined to the trainer's in the trainer's."""
+"""The rows of a W&B run's history: in our own run, or joined to the trainer's rows in the trainer's run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from loss_logging.support.warn import LOGGER, warn_once
 __all__ = ["FLUSH_SETTING", "OwnRows", "RowNumbers", "Rows", "RunRow", "TrainersRows"]
 
 FLUSH_SETTING = "x_transaction_log_flush_interval"
-"""How often W&B's process writes what it was given to the run's file, in seconds."""
+"""The interval in seconds at which W&B's process writes its rows to the run's file."""
 
 
 class RunRow(NamedTuple):
@@ -39,19 +39,19 @@ class Rows(Protocol):
 
 
 class _Kept(msgspec.Struct):
-    """The run of our own: its identifier, and a number above that of any row that it has."""
+    """Our own run: its identifier, and a number above the numbers of all its rows."""
 
     id: str
     next_row: int = 0
 
 
 class RowNumbers:
-    """Numbers the rows of a run of our own from process to process; ``path`` keeps what the next one needs to know.
+    """Numbers the rows of our own run across processes; the file ``path`` holds the state for the next process.
 
-    Offline, W&B would begin each process's rows at 0, and they would collide when all are synced into the one run.
+    Offline, W&B would begin each process's rows at 0, and they would collide when they are synced into one run.
     """
 
-    BLOCK = 1000  # numbers are set aside in blocks, so that the file is not written for each row
+    BLOCK = 1000  # numbers are reserved in blocks, so that the file is not written for each row
 
     def __init__(self, path: Path | None, run_id: str | None) -> None:
         self._path = path
@@ -62,7 +62,7 @@ class RowNumbers:
 
     @property
     def run_id(self) -> str:
-        """The identifier of the run, chosen when there is none."""
+        """The identifier of the run; a new one if there is none."""
         if self._kept is None:
             found = self._read()
             self._is_new = found is None
@@ -73,11 +73,11 @@ class RowNumbers:
 
     @property
     def is_new(self) -> bool:
-        """Whether no process before this one had the run."""
+        """Whether no earlier process had the run."""
         return self._is_new
 
     def begin(self, at_least: int) -> None:
-        """W&B knows of rows up to there."""
+        """Note that W&B has rows below the number ``at_least``."""
         self._next = max(self._next, at_least)
 
     def take(self) -> int:
@@ -100,7 +100,7 @@ class RowNumbers:
         except OSError as error:
             warn_once(
                 f"run file {self._path}",
-                f"{self._path} cannot be written: {error}. After a restart a new W&B run is begun. Training goes on.",
+                f"{self._path} cannot be written: {error}. A restart will begin a new W&B run. Training goes on.",
             )
 
     def _read(self) -> _Kept | None:
@@ -115,10 +115,10 @@ class RowNumbers:
 
 
 class _OnDisk:
-    """Which of the rows that W&B's process took are in the run's file, where its death does not reach them.
+    """Tracks the rows of W&B's process that are in the run's file, and so survive the end of that process.
 
-    It is asked for an answer now and then. What it had taken before one answer is in the file at the next, because it
-    writes the file in between.
+    The process is asked for an answer from time to time. Rows that it had before one answer are in the file at the next
+    answer, because it writes the file in between.
     """
 
     def __init__(self, run: Any) -> None:
@@ -134,11 +134,11 @@ class _OnDisk:
         return self._seconds > 0 and time.monotonic() - self._asked >= self._seconds
 
     def add(self, call: int) -> None:
-        """The row of this call was handed to W&B's process."""
+        """Note that W&B's process has the row of this call."""
         self._new.append(call)
 
     def missing(self) -> list[int]:
-        """The calls whose rows may not be in the file yet. Raises when the process is gone."""
+        """The calls whose rows may not be in the file yet. Raises if the process has ended."""
         if self.is_due:
             self._asked = time.monotonic()
             if self._new or self._taken:
@@ -148,7 +148,7 @@ class _OnDisk:
 
 
 class OwnRows:
-    """A run that is ours alone: every row is one of the run's."""
+    """Our own run: each of our rows is a row of the run."""
 
     def __init__(self, run: Any, prefix: str, numbers: RowNumbers) -> None:
         self.run = run
@@ -173,14 +173,14 @@ class OwnRows:
 
 
 class TrainersRows:
-    """The trainer's run, whose rows begin and end with the trainer's calls alone.
+    """The trainer's run, in which only the trainer's calls begin and end rows.
 
-    ``commit=False`` joins the row that is open. A second one before the trainer has moved on would overwrite the first,
-    a commit would end the trainer's row, and a step of ours would move its step, after which smaller ones are dropped.
+    ``commit=False`` joins the open row. A second join before the trainer's next row would overwrite the first one, a
+    commit would end the trainer's row, and our own step would move its step, after which W&B drops smaller steps.
     """
 
-    MAX_WAITING = 32  # how far the charts may lag behind; bursts are shorter
-    MAX_UNCHARTED = 10_000  # a longer table is cut by W&B
+    MAX_WAITING = 32  # rows that the charts may lag behind; bursts are shorter
+    MAX_UNCHARTED = 10_000  # W&B cuts a longer table
 
     def __init__(self, run: Any, prefix: str) -> None:
         self.run = run
@@ -208,11 +208,11 @@ class TrainersRows:
             if self._open is not None and self._on_disk.is_due:
                 self._is_taken()
             return [*waiting, *([self._open.call] if self._open is not None else []), *self._on_disk.missing()]
-        except self._finished:  # with everything that was in it
+        except self._finished:  # with all of its rows
             return waiting
 
     def close(self) -> None:
-        """Log the scalars that found no row as a table, and the histograms and tables of the last report."""
+        """Log scalars without a row as a table, and the histograms and tables of the last report."""
         media: dict[str, Any] = {}
         try:
             self.advance()
@@ -228,7 +228,7 @@ class TrainersRows:
 
     @property
     def _finished(self) -> type[Exception]:
-        """What W&B raises when a finished run is written to."""
+        """The exception of W&B for a write to a finished run."""
         from wandb.errors import UsageError
 
         return UsageError
@@ -240,7 +240,7 @@ class TrainersRows:
             LOGGER.debug("the trainer has finished its run, with our rows in it")
 
     def _is_taken(self) -> bool:
-        """Whether the trainer's open row holds one of ours."""
+        """Whether the trainer's open row holds one of our rows."""
         self.run.log({}, commit=False)  # raises at once if the run is finished; asking for its step blocks for 30 s
         if self.run.step == self._open_step:
             return True
@@ -250,7 +250,7 @@ class TrainersRows:
         return False
 
     def _joined(self, row: RunRow) -> bool:
-        """Log ``row`` unless the trainer's open row holds one of ours already."""
+        """Log ``row``, unless the trainer's open row already holds one of our rows."""
         if self._is_taken():
             return False
         self.run.log({**row.scalars, **row.media, f"{self._prefix}/step": row.step}, commit=False)
@@ -259,7 +259,7 @@ class TrainersRows:
 
     def _give_up_oldest(self) -> None:
         oldest, following = self._waiting.popleft(), self._waiting.popleft()
-        # Histograms and tables describe the whole run so far: a later row's replace an earlier one's.
+        # Histograms and tables describe the whole run so far, so later ones replace earlier ones.
         self._waiting.appendleft(following._replace(media={**oldest.media, **following.media}))
         self._uncharted.append(oldest._replace(media={}))
         if len(self._uncharted) == self.MAX_UNCHARTED:

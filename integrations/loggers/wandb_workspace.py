@@ -1,4 +1,4 @@
-"""A saved view of a W&B project with the panels that a person would make by hand."""
+"""A saved view of a W&B project with the usual panels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _NAME = "loss_logging"
 
 
 def view_of(prefix: str, entity: str, project: str) -> Any:
-    """The view, which is not saved yet: the losses of all datasets in one panel, flagged captions and captions that may
-    be wrong, the tables of the rankings, loss by timestep, and histograms over the steps. Needs wandb-workspaces.
+    """The view before saving: the losses of all datasets in one panel, flagged captions and captions that may be wrong,
+    the tables of the rankings, loss by timestep, and histograms over the steps. Needs wandb-workspaces.
 
     Args:
         prefix: first part of every name in the tracker.
-        entity, project: where it is saved.
+        entity, project: the W&B entity and project of the view.
     """
     import wandb_workspaces.reports.v2 as reports
     import wandb_workspaces.workspaces as workspaces
@@ -46,16 +46,16 @@ def view_of(prefix: str, entity: str, project: str) -> Any:
             workspaces.Section(name="Captions", panels=captions, is_open=True),
             workspaces.Section(name="Images", panels=images, is_open=True),
         ],
-        # What else there is, histograms over the steps among it, W&B puts below by itself.
+        # W&B adds panels for all other data below, such as histograms over the steps.
         auto_generate_panels=True,
     )
 
 
 def save_view(run: Any, prefix: str) -> str:
-    """Save the view in the project of a run that is online; returns its address.
+    """Save the view in the project of an online run; returns the URL of the view.
 
     Raises:
-        Exception: W&B does not take it.
+        Exception: W&B refuses the view.
     """
     view = view_of(prefix, run.entity, run.project)
     view.save()

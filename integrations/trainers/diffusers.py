@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evaluation.evaluate import Draw
 from loss_logging.integrations.trainers.diffusers_captions import CaptionCache, Encoded
-from loss_logging.integrations.trainers.diffusers_families import family_of
+from loss_logging.integrations.trainers.diffusers_family_of import family_of
 from loss_logging.integrations.trainers.diffusers_noise import noise_process
 from loss_logging.records.per_example import compute_per_example_loss, per_example_loss
 from loss_logging.records.record import SampleRecord
@@ -39,7 +39,8 @@ class PipelineLoss:
     """The unweighted training loss of a diffusers pipeline, per example: a compute function for `evaluate_dataset`.
 
     It takes StableDiffusionPipeline (1.x, 2.x), StableDiffusionXLPipeline, StableDiffusion3Pipeline, FluxPipeline,
-    Flux2Pipeline and Flux2KleinPipeline, and classes derived from them, with the LoRA weights that are loaded. Models
+    Flux2Pipeline, Flux2KleinPipeline, ChromaPipeline, QwenImagePipeline, ZImagePipeline, Lumina2Pipeline, SanaPipeline
+    and WanPipeline (2.1, single images), and classes derived from them, with the LoRA weights that are loaded. Models
     run in evaluation mode and without gradients and are left as they were. No random number is drawn: noise and
     timestep come from the draw, and numbers do not depend on the batch but in the last digits. On the same noise the
     mean over a batch is the loss of diffusers' own training scripts. Timesteps are on the model's own scale, 0 to 1000.

@@ -29,12 +29,10 @@ class CaptionCache:
         self._bytes = 0
 
     def __call__(self, captions: Sequence[str], device: torch.device) -> Encoded:
-        """What the denoiser is given of each caption, by name; each (B, ...) on ``device``."""
-        import torch
-
+        """What the denoiser is given of each caption, by name; each (B, ...) on ``device``, as long as the longest."""
         rows = self._rows(captions)
         names = rows[captions[0]]
-        return {name: torch.stack([rows[caption][name] for caption in captions]).to(device) for name in names}
+        return {name: _stack([rows[caption][name] for caption in captions]).to(device) for name in names}
 
     def _rows(self, captions: Sequence[str]) -> dict[str, Encoded]:
         rows = {caption: self._kept[caption] for caption in captions if caption in self._kept}
@@ -56,6 +54,13 @@ class CaptionCache:
         while self._bytes > self._max_bytes:
             _, forgotten = self._kept.popitem(last=False)
             self._bytes -= _size(forgotten)
+
+
+def _stack(rows: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Rows of several lengths (L, ...) end in zeros, which a mask among them says."""
+    import torch
+
+    return torch.nn.utils.rnn.pad_sequence([*rows], batch_first=True) if rows[0].ndim else torch.stack([*rows])
 
 
 def _size(row: Encoded) -> int:

@@ -1,4 +1,4 @@
-"""How each family of pipelines encodes images and captions, and how its denoiser is called.
+"""How each family of pipelines encodes images and captions, and how its denoiser is called: Stable Diffusion and Flux.
 
 Each follows diffusers' training script for that family.
 """
@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from loss_logging.errors import ConfigError
-
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Family", "family_of"]
+__all__ = ["Family", "Flux", "Flux2", "StableDiffusion3", "StableDiffusionXL"]
 
 
 class Family:
@@ -203,28 +201,3 @@ class Flux2(Flux):
         )[0]
         prediction: torch.Tensor = self.pipeline._unpack_latents_with_ids(packed, positions)
         return prediction
-
-
-_FAMILIES: dict[str, type[Family]] = {
-    "StableDiffusionPipeline": Family,
-    "StableDiffusionXLPipeline": StableDiffusionXL,
-    "StableDiffusion3Pipeline": StableDiffusion3,
-    "FluxPipeline": Flux,
-    "Flux2Pipeline": Flux2,
-    "Flux2KleinPipeline": Flux2,
-}
-
-
-def family_of(pipeline: Any, guidance_scale: float, max_sequence_length: int | None) -> Family:
-    """The family of a pipeline, by the name of its class or of one that it derives from.
-
-    Raises:
-        ConfigError: it is none of those that are known; names them.
-    """
-    for cls in type(pipeline).__mro__:
-        if cls.__name__ in _FAMILIES:
-            return _FAMILIES[cls.__name__](pipeline, guidance_scale, max_sequence_length)
-    raise ConfigError(
-        f"pipeline is a {type(pipeline).__name__}; allowed: {', '.join(_FAMILIES)}. For another model write a compute "
-        "function (docs/evaluate.md)"
-    )

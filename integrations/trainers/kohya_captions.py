@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.integrations.trainers.paired import modules_among
+from loss_logging.integrations.trainers.paired import OnlyEmptyError, modules_among
 from loss_logging.records.no_trace import no_trace
 
 if TYPE_CHECKING:
@@ -26,37 +26,37 @@ class SdCaptions:
 
     Args:
         train_util: the module; when it caches, the text encoders are there for the last time.
-        caption: the other one.
     """
 
-    def __init__(self, train_util: Any, caption: str = "") -> None:
+    def __init__(self, train_util: Any) -> None:
         self._util = train_util
-        self._caption = caption
         self._outputs: Sequence[Any] | None = None
         self._problem = "the outputs of the text encoders come from a cache that was made in another way"
         group = train_util.DatasetGroup
         if hasattr(group, "new_cache_text_encoder_outputs"):
             group.new_cache_text_encoder_outputs = self._then_encode(group.new_cache_text_encoder_outputs)
 
-    def batch(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The batch of a call of ``process_batch`` with the other caption for each example.
+    def batch(self, given: Mapping[str, Any], captions: Sequence[str]) -> dict[str, Any]:
+        """The batch of a call of ``process_batch`` with other captions, (B,).
 
         Raises:
+            OnlyEmptyError: texts are cached, of which the empty caption alone is encoded.
             LossLoggingError: the text encoders were not seen to cache.
         """
         import torch
 
         batch, device = given["batch"], given["accelerator"].device
-        count = len(batch["captions"])
-        other = {**batch, "captions": [self._caption] * count}
+        other = {**batch, "captions": [*captions]}
         if batch.get("input_ids_list") is not None:
-            ids = given["tokenize_strategy"].tokenize(self._caption)
-            other["input_ids_list"] = [torch.stack([one[0]] * count) for one in ids]
+            tokens = [given["tokenize_strategy"].tokenize(caption) for caption in captions]
+            other["input_ids_list"] = [torch.stack([one[0] for one in of]) for of in zip(*tokens, strict=True)]
         if batch.get("text_encoder_outputs_list") is not None:
+            if any(captions):
+                raise OnlyEmptyError("texts are cached")
             if self._outputs is None:
                 raise LossLoggingError(self._problem)
             rows = [torch.as_tensor(output).float().to(device) for output in self._outputs]
-            other["text_encoder_outputs_list"] = [torch.stack([row] * count) for row in rows]
+            other["text_encoder_outputs_list"] = [torch.stack([row] * len(captions)) for row in rows]
         return other
 
     def _then_encode(self, cache: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,7 +77,7 @@ class SdCaptions:
         util = self._util
         strategy = copy.copy(util.TextEncoderOutputsCachingStrategy.get_strategy())
         strategy._cache_to_disk = False
-        info = util.ImageInfo("", 1, self._caption, False, "")
+        info = util.ImageInfo("", 1, "", False, "")
         encoding = util.TextEncodingStrategy.get_strategy()
         strategy.cache_batch_outputs(util.TokenizeStrategy.get_strategy(), models, encoding, [info])
         outputs: Sequence[Any] = info.text_encoder_outputs
@@ -108,17 +108,15 @@ _ENCODERS = ("t5", "text_encoder", "text_encoder1")
 
 
 class MusubiCaptions:
-    """musubi-tuner: its caches have the encodings; the other caption's is made as those of the sample prompts are.
+    """musubi-tuner: its caches have the encodings; the empty caption's is made as those of the sample prompts are.
 
     Args:
         trainer: the NetworkTrainer; it loads its text encoders before the transformer, if at all.
-        wanted: whether any step wants the other caption.
-        caption: the other one.
+        wanted: whether any step wants another caption.
     """
 
-    def __init__(self, trainer: Any, *, wanted: bool, caption: str = "") -> None:
+    def __init__(self, trainer: Any, *, wanted: bool) -> None:
         self._trainer = trainer
-        self._caption = caption
         self._encoding: Mapping[str, Any] | None = None
         self._problem = (
             "the captions' encodings come from a cache, and no text encoder is named; name it "
@@ -129,14 +127,17 @@ class MusubiCaptions:
             trainer.process_sample_prompts = self._with_samples
             trainer.load_transformer = self._before(trainer.load_transformer)
 
-    def batch(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """The batch with the other caption's encoding for each example.
+    def batch(self, batch: Mapping[str, Any], captions: Sequence[str]) -> dict[str, Any]:
+        """The batch with the encodings of other captions, (B,).
 
         Raises:
+            OnlyEmptyError: they are not the empty one.
             LossLoggingError: there is none, or it does not look like those of the cache.
         """
         import torch
 
+        if any(captions):
+            raise OnlyEmptyError("texts are cached")
         if self._encoding is None:
             raise LossLoggingError(self._problem)
         architecture = self._trainer.architecture
@@ -152,7 +153,7 @@ class MusubiCaptions:
         return other
 
     def _with_samples(self, args: Any, accelerator: Any, sample_prompts: str) -> Any:
-        """The other caption is one more prompt, so that no text encoder is loaded twice."""
+        """The empty caption is one more prompt, so that no text encoder is loaded twice."""
         try:
             prompts = importlib.import_module("musubi_tuner.training.sampling_prompts").load_prompts(sample_prompts)
             *theirs, ours = self._encode(args, accelerator, prompts)
@@ -176,7 +177,7 @@ class MusubiCaptions:
         return load
 
     def _encode(self, args: Any, accelerator: Any, prompts: list[Any]) -> Any:
-        ours = {"prompt": self._caption, "negative_prompt": self._caption}
+        ours = {"prompt": "", "negative_prompt": ""}
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "prompts.json"
             file.write_text(json.dumps([*prompts, ours]), encoding="utf-8")

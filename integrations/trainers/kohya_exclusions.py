@@ -12,24 +12,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from loss_logging.integrations.trainers.kohya_items import KEY, Source, musubi_files, musubi_subsets, sd_subsets
+from loss_logging.integrations.trainers.replaced import replaced
 from loss_logging.runs.exclusions import Exclusions
 from loss_logging.support.warn import LOGGER
 from loss_logging.training.ranks.meeting import Rank
 
 __all__ = ["musubi_without", "sd_scripts_without"]
-
-
-@contextmanager
-def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
-    """Attributes of modules and classes, while something is done."""
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
-    for owner, name, value in places:
-        setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        for owner, name, value in before:
-            setattr(owner, name, value)
 
 
 def _named_group(group: Any, subsets_of: Callable[[Any], list[tuple[Any, Source]]], exclusions: Exclusions) -> Any:
@@ -94,7 +82,7 @@ def sd_scripts_without(train_util: Any, exclusions: Exclusions) -> Iterator[None
         places.append((with_controls, "__init__", _with_controls(with_controls, controls)))
     if hasattr(train_util, "FineTuningDataset"):
         places += _metadata_without(train_util.FineTuningDataset, exclusions)
-    with _replaced(*places):
+    with replaced(*places):
         yield
 
 
@@ -163,7 +151,7 @@ def musubi_without(module: Any, exclusions: Exclusions) -> Iterator[None]:
         (kind, "prepare_for_training", _caches_without(module, kind, parts, exclusions))
         for kind, parts in ((module.ImageDataset, 2), (module.VideoDataset, 3))
     ]
-    with _replaced((module.DatasetGroup, "__init__", group), *prepares):
+    with replaced((module.DatasetGroup, "__init__", group), *prepares):
         yield
 
 
@@ -180,7 +168,7 @@ def _caches_without(module: Any, kind: Any, parts: int, exclusions: Exclusions) 
             names = ["_".join(os.path.basename(path).split("_")[:-parts]) for path in found]  # noqa: PTH119
             return [found[place] for place in exclusions.kept([files.get(name, name) for name in names], source.folder)]
 
-        with _replaced((module, "glob", SimpleNamespace(glob=listed, escape=glob.escape))):
+        with replaced((module, "glob", SimpleNamespace(glob=listed, escape=glob.escape))):
             return prepare(self, *args, **kwargs)
 
     return prepare_for_training

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,26 +82,34 @@ class Run(SeamRun):
 
         self.begin(make)
 
-    def other_losses(
-        self, done: Callable[[], int], found: dict[str, Any], forward: Callable[[], Mapping[str, Any]], modules: Any
+    def compare(
+        self,
+        done: Callable[[], int],
+        found: dict[str, Any],
+        batch: Mapping[str, Any],
+        forward: Callable[[Sequence[str]], Mapping[str, Any]],
+        modules: Any,
     ) -> None:
-        """On the steps that want it, add to ``found`` as ``other`` what was seen of the batch with another caption.
+        """On the steps that want it, add to ``found`` what was ``compared``, and the ``other_target`` of that.
 
         Args:
             done: as above.
             found: what is seen of the batch.
-            forward: gives ``per_example`` and ``target``.
+            batch: the trainer's.
+            forward: from other captions, (B,), to ``per_example`` and ``target``.
             modules: are as before afterwards.
         """
-        seen: dict[str, Any] = {}
+        target: list[torch.Tensor] = []
 
-        def losses() -> torch.Tensor:
-            seen.update(forward())
+        def losses(captions: Sequence[str]) -> torch.Tensor:
+            seen = forward(captions)
+            target[:] = [seen["target"]]
             per_example: torch.Tensor = seen["per_example"]
             return per_example
 
-        if self.pairs.losses(self.losses, self._skipped + done() + 1, losses, modules) is not None:
-            found["other"] = seen
+        step = self._skipped + done() + 1
+        if compared := self.pairs.compare(self.losses, step, lambda: _names(batch), losses, modules):
+            found.update(compared=compared, other_target=target[0])
 
     def log_found(self, done: Callable[[], int], found: Mapping[str, Any]) -> None:
         """Log a batch, after its forward.
@@ -109,7 +117,7 @@ class Run(SeamRun):
         Args:
             done: as above.
             found: as above, and ``per_example``, ``weighted`` and ``timesteps``, (B,) each, the last two as far as
-                they are known; ``target`` and ``other`` where there is another caption.
+                they are known; ``target`` where another caption was ``compared``.
         """
 
         def log_batch(losses: LossLogger) -> None:
@@ -120,25 +128,24 @@ class Run(SeamRun):
                 self.step,
                 found["per_example"],
                 timesteps=found.get("timesteps"),
-                losses_empty=self._losses_empty(found),
                 components=None if weighted is None else {"weighted": weighted},
                 **names,
+                **self._compared(found),
             )
 
         self.log(log_batch)
 
-    def _losses_empty(self, found: Mapping[str, Any]) -> torch.Tensor | None:
-        """Of the same noise; or none, and none any more."""
-        other = found.get("other")
-        if other is None:
-            return None
+    def _compared(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Of the same noise; or nothing, and nothing any more."""
+        if "compared" not in found:
+            return {}
         try:
-            require_same("noise or targets", other["target"], found["target"])
+            require_same("noise or targets", found["other_target"], found["target"])
         except LossLoggingError as error:
             self.pairs.refuse(str(error))
-            return None
-        losses: torch.Tensor = other["per_example"]
-        return losses
+            return {}
+        compared: Mapping[str, Any] = found["compared"]
+        return compared
 
     def _begin(self, done: int, accelerator: Any, network: Any) -> LossLogger:
         losses = self.logger(accelerate_loggers(accelerator), *self.place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.errors import LossLoggingError
@@ -66,7 +66,8 @@ def see_sd_scripts(trainer: Any, run: Run, train_util: Any, masked: Callable[[An
         if not given.get("is_train", True):
             return process_batch(*args, **kwargs)
         run.batch_begins(step, given)
-        run.other_losses(step, seen, lambda: with_other_caption(args, kwargs), modules_among(given.values()))
+        forward = functools.partial(with_captions, args, kwargs)
+        run.compare(step, seen, given["batch"], forward, modules_among(given.values()))
         seen.update(given)
         loss = process_batch(*args, **kwargs)
         if "per_example" not in seen:
@@ -76,10 +77,10 @@ def see_sd_scripts(trainer: Any, run: Run, train_util: Any, masked: Callable[[An
         seen.clear()
         return loss
 
-    def with_other_caption(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def with_captions(args: tuple[Any, ...], kwargs: Mapping[str, Any], other: Sequence[str]) -> dict[str, Any]:
         """A validation step, which the trainer makes without gradients; it draws what the step's own will draw."""
         given = signature.bind(*args, **kwargs).arguments
-        batch = captions.batch(given)
+        batch = captions.batch(given, other)
         try:
             seen.update(given, batch=batch)
             args, kwargs = replaced(signature, args, kwargs, batch=batch, is_train=False)
@@ -173,9 +174,9 @@ def _see_call_dit(
     call_dit = trainer.call_dit
     signature = _signature(trainer, "call_dit", "batch")
 
-    def with_other_caption(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    def with_captions(args: tuple[Any, ...], kwargs: Mapping[str, Any], other: Sequence[str]) -> Mapping[str, Any]:
         given = signature.bind(*args, **kwargs).arguments
-        args, kwargs = replaced(signature, args, kwargs, batch=captions.batch(given["batch"]))
+        args, kwargs = replaced(signature, args, kwargs, batch=captions.batch(given["batch"], other))
         try:
             return _squared(call_dit(*args, **kwargs))
         finally:
@@ -187,7 +188,7 @@ def _see_call_dit(
         if "batch" in seen and "called" not in seen:
             seen["called"] = True  # a step may call it again
             modules = modules_among([*seen.values(), *args, *kwargs.values()])
-            run.other_losses(done, seen, lambda: with_other_caption(args, kwargs), modules)
+            run.compare(done, seen, seen["batch"], functools.partial(with_captions, args, kwargs), modules)
         return call_dit(*args, **kwargs)
 
     trainer.call_dit = call

@@ -35,7 +35,7 @@ def launch(
         SystemExit: the command line is wrong; and what the script raises.
     """
     try:
-        ours, (script, *theirs) = _split(sys.argv[1:] if arguments is None else arguments, example)
+        ours, script, theirs = _split(sys.argv[1:] if arguments is None else arguments, example)
         if not Path(script).is_file():
             raise ValueError(f"{script} is no file; give the trainer's script, such as {example}")
     except ValueError as error:
@@ -46,8 +46,8 @@ def launch(
     _run(Path(script), (lambda main: wrap(main, section)) if section else lambda _: None)
 
 
-def _split(arguments: Sequence[str], example: str) -> tuple[str | None, list[str]]:
-    """The value of our option, and what is not ours."""
+def _split(arguments: Sequence[str], example: str) -> tuple[str | None, str, list[str]]:
+    """The value of our option, the script, and its arguments: DeepSpeed puts ``--local_rank=0`` before the script."""
     ours, theirs, rest = None, [], iter(arguments)
     for argument in rest:
         name, equals, value = argument.partition("=")
@@ -59,9 +59,11 @@ def _split(arguments: Sequence[str], example: str) -> tuple[str | None, list[str
             ours = value if equals else next(rest, "")
             if not ours:
                 raise ValueError(f"{_OPTION} needs a file, .toml, .yaml or .json, with a section loss_logging")
-    if not theirs:
+    script = next((argument for argument in theirs if not argument.startswith("-")), None)
+    if script is None:
         raise ValueError(f"there is no script; give the trainer's, such as {example}")
-    return ours, theirs
+    theirs.remove(script)
+    return ours, script, theirs
 
 
 def _run(script: Path, before_main: Callable[[ModuleType], Callable[[], object] | None]) -> None:

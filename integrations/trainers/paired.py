@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.errors import LossLoggingError
@@ -13,7 +13,11 @@ from loss_logging.training.logger import LossLogger
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PairedForwards", "modules_among", "replaced", "require_same"]
+__all__ = ["OnlyEmptyError", "PairedForwards", "modules_among", "replaced", "require_same"]
+
+
+class OnlyEmptyError(LossLoggingError):
+    """The trainer cannot encode these captions; it may be able to encode the empty one."""
 
 
 class PairedForwards:
@@ -39,29 +43,36 @@ class PairedForwards:
                 reason,
             )
 
-    def losses(
-        self, losses: LossLogger | None, step: int, forward: Callable[[], torch.Tensor], modules: Iterable[Any]
-    ) -> torch.Tensor | None:
-        """What ``forward`` gives, (B,); None on the other steps and where it is refused.
+    def compare(
+        self,
+        losses: LossLogger | None,
+        step: int,
+        names: Callable[[], Mapping[str, Any]],
+        forward: Callable[[Sequence[str]], torch.Tensor],
+        modules: Iterable[Any],
+    ) -> dict[str, Any]:
+        """What `log_batch` takes of a comparison; nothing on the other steps and where it is refused.
 
         Args:
             losses: says which steps want one; None, none does.
             step: about to be trained.
-            forward: computes the losses with the other caption; what it draws, the step's own forward draws again.
+            names: gives the batch's ``paths`` and ``datasets``.
+            forward: from B other captions to losses (B,); what it draws, the step's own forward draws again. It may
+                raise `OnlyEmptyError` before it has begun.
             modules: are as before afterwards.
         """
         if losses is None:
-            return None
+            return {}
         try:
             if self._refused is not None:
                 self._missing += losses.is_paired_step(step)
-                return None
-            with losses.paired_forward(step, *modules) as wanted:
-                return forward() if wanted else None
+                return {}
+            with losses.paired_forward(step, *modules) as compared:
+                return {} if compared is None else _compared(losses, compared == "rival", names(), forward)
         except Exception as error:  # noqa: BLE001, whatever the reason, the user's training is worth more
             self.refuse(str(error) if isinstance(error, LossLoggingError) else f"{type(error).__name__}: {error}")
             self._missing += 1
-            return None
+            return {}
 
     def note(self, losses: LossLogger) -> None:
         """Before a report is asked for: it says how many batches should have had one."""
@@ -69,6 +80,21 @@ class PairedForwards:
             batches = "1 batch has" if self._missing == 1 else f"{self._missing} batches have"
             losses.add_warning(f"{self._trainer}: {batches} no losses with the empty caption: {self._refused}")
             self._missing = 0
+
+
+def _compared(
+    losses: LossLogger,
+    with_rivals: bool,
+    names: Mapping[str, Any],
+    forward: Callable[[Sequence[str]], torch.Tensor],
+) -> dict[str, Any]:
+    rivals = losses.rivals_of(names["paths"], names["datasets"]) if with_rivals else []
+    if any(rivals):
+        try:
+            return {"losses_rival": forward(rivals), "rivals": rivals}
+        except OnlyEmptyError:
+            pass  # the empty caption says something, too
+    return {"losses_empty": forward([""] * len(names["paths"]))}
 
 
 def modules_among(values: Iterable[Any]) -> list[torch.nn.Module]:

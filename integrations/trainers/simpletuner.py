@@ -13,7 +13,8 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from accelerate.tracking import GeneralTracker
@@ -24,6 +25,7 @@ from loss_logging.integrations.trainers.paired import modules_among, replaced
 from loss_logging.integrations.trainers.seam_run import SeamRun, squared_error
 from loss_logging.integrations.trainers.settings import read_settings
 from loss_logging.integrations.trainers.simpletuner_captions import Captions
+from loss_logging.integrations.trainers.simpletuner_exclusions import backends_without
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.records.capture import CapturedLosses, capture_per_example_loss
 from loss_logging.support.warn import LOGGER
@@ -58,16 +60,27 @@ class LossTracker(GeneralTracker):  # type: ignore[misc, unused-ignore]
         super().__init__()
         self._watch = Watch("SimpleTuner", "look for a newer version of loss_logging")
         self._run: _Run | None = None
+        self._without = ExitStack()
         section = read_settings(self.config)
         if section is None:
             return
         try:
-            _see_trainer(lambda trainer: self._start(trainer, run_name, section))
+            _see_trainer(
+                lambda trainer: self._leave_out(trainer, run_name, section),
+                lambda trainer: self._start(trainer, run_name, section),
+                self._without.close,
+            )
         except LossLoggingError as error:
             LOGGER.error("%s. No losses are logged; training goes on.", error)
 
+    def _leave_out(self, trainer: Any, run_name: str, section: Mapping[str, Any]) -> None:
+        exclusions = self._start(trainer, run_name, section).exclude(run_name, trainer.config.output_dir)
+        if exclusions is not None:
+            self._without.enter_context(backends_without(exclusions))
+
     def _start(self, trainer: Any, run_name: str, section: Mapping[str, Any]) -> _Run:
-        self._run = _Run(trainer, run_name, section, self._watch)
+        if self._run is None:
+            self._run = _Run(trainer, run_name, section, self._watch)
         return self._run
 
     @property
@@ -105,9 +118,9 @@ class _Run(SeamRun):
         self,
         batch: Mapping[str, Any],
         found: Callable[[], tuple[torch.Tensor, torch.Tensor | None]],
-        losses_empty: torch.Tensor | None,
+        compared: Mapping[str, Any],
     ) -> None:
-        """Log a batch, with its losses, its weighted losses and those with the empty caption."""
+        """Log a batch, with its losses, its weighted losses and those with another caption."""
 
         def log_batch(logger: LossLogger) -> None:
             losses, weighted = found()
@@ -117,9 +130,9 @@ class _Run(SeamRun):
                 losses,
                 **_names(batch),
                 timesteps=timesteps if timesteps is not None and timesteps.ndim == 1 else None,
-                losses_empty=losses_empty,
                 is_reg=[bool(batch.get("is_regularisation_data"))] * len(losses),
                 components=None if weighted is None else {"weighted": weighted},
+                **compared,
             )
 
         self.log(log_batch)
@@ -150,11 +163,11 @@ def _names(batch: Mapping[str, Any]) -> dict[str, Any]:
 # --- what is wrapped ----------------------------------------------------------------------------------------------
 
 
-def _see_trainer(start: Callable[[Any], _Run]) -> None:
-    """Look at the next training."""
+def _see_trainer(leave_out: Callable[[Any], None], start: Callable[[Any], _Run], ended: Callable[[], None]) -> None:
+    """Look at the next training: before its data backends are made, when it starts, and when it has ended."""
     loader: Any = importlib.import_module(_LOADER)
     kind: Any = getattr(importlib.import_module(_TRAINER), "Trainer", None)
-    wanted = ("train", "model_predict", "checkpoint_state_save")
+    wanted = ("init_data_backend", "train", "model_predict", "checkpoint_state_save")
     missing = [f"{_TRAINER}.Trainer.{name}" for name in wanted if not hasattr(kind, name)]
     if not hasattr(loader, "collate_fn"):
         missing.append(f"{_LOADER}.collate_fn")
@@ -164,7 +177,13 @@ def _see_trainer(start: Callable[[Any], _Run]) -> None:
             "docs/simpletuner.md names, or a newer loss_logging"
         )
     loader.collate_fn = _naming(loader.collate_fn)
-    train = kind.train
+    train, init = kind.train, kind.init_data_backend
+
+    @functools.wraps(init)
+    def init_data_backend(self: Any) -> Any:
+        kind.init_data_backend = init
+        leave_out(self)
+        return init(self)
 
     @functools.wraps(train)
     def logged(self: Any) -> Any:
@@ -175,8 +194,9 @@ def _see_trainer(start: Callable[[Any], _Run]) -> None:
             return train(self)
         finally:
             run.close()
+            ended()
 
-    kind.train = logged
+    kind.train, kind.init_data_backend = logged, init_data_backend
 
 
 def _naming(collate: Callable[..., Any]) -> Callable[..., Any]:
@@ -214,28 +234,26 @@ def _see(trainer: Any, run: _Run) -> None:
     predict, save, end = trainer.model_predict, trainer.checkpoint_state_save, trainer.accelerator.end_training
     loss_of = model.loss
     signature, captions = inspect.signature(predict), Captions(trainer)
-    predicted, losses_empty = False, None
+    predicted: bool = False
+    compared: Mapping[str, Any] = {}
 
     @functools.wraps(predict)
     def model_predict(*args: Any, **kwargs: Any) -> Any:
-        nonlocal predicted, losses_empty
-        predicted, losses_empty = True, None
+        nonlocal predicted, compared
+        predicted, compared = True, {}
         if torch.is_grad_enabled() and not run.off:
             batch = signature.bind(*args, **kwargs).arguments.get("prepared_batch", {})
             run.batch_begins(batch)
-            losses_empty = run.pairs.losses(
-                run.losses,
-                run.step + 1,
-                lambda: with_other_caption(batch, args, kwargs),
-                modules_among(vars(model).values()),
-            )
+            forward = functools.partial(with_captions, batch, args, kwargs)
+            modules = modules_among(vars(model).values())
+            compared = run.pairs.compare(run.losses, run.step + 1, lambda: _names(batch), forward, modules)
         return predict(*args, **kwargs)
 
-    def with_other_caption(batch: Mapping[str, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
-        other = captions.batch(batch)
-        args, kwargs = replaced(signature, args, kwargs, prepared_batch=other)
+    def with_captions(batch: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], other: Sequence[str]) -> Any:
+        prepared = captions.batch(batch, other)
+        args, kwargs = replaced(signature, args, kwargs, prepared_batch=prepared)
         output = predict(*args, **kwargs)
-        return _losses(*_capture(loss_of, other, output, apply_conditioning_mask=True), model, output, other)[0]
+        return _losses(*_capture(loss_of, prepared, output, apply_conditioning_mask=True), model, output, prepared)[0]
 
     @functools.wraps(loss_of)
     def loss(prepared_batch: Any, model_output: Any, *args: Any, **kwargs: Any) -> Any:
@@ -247,7 +265,7 @@ def _see(trainer: Any, run: _Run) -> None:
         if not scalar.requires_grad:  # it evaluates
             return scalar
         found = functools.partial(_losses, captured, scalar, model, model_output, prepared_batch)
-        run.log_found(prepared_batch, found, losses_empty)
+        run.log_found(prepared_batch, found, compared)
         return scalar
 
     @functools.wraps(save)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.integrations.trainers.paired import OnlyEmptyError
 
 __all__ = ["Captions"]
 
@@ -16,33 +17,36 @@ _UNKNOWN = ("encoder_hidden_states_2", "encoder_attention_mask_2", "t5xxl_ids", 
 
 
 class Captions:
-    """The other caption's encoding is taken from SimpleTuner's cache of text embeddings, as its batches' are.
+    """The other captions' encodings are taken from SimpleTuner's cache of text embeddings, as its batches' are.
+
+    It caches the empty one for its caption dropout.
 
     Args:
         trainer: SimpleTuner's, which knows the device and the type of numbers.
-        caption: the other one; SimpleTuner itself caches the empty one, for its caption dropout.
     """
 
-    def __init__(self, trainer: Any, caption: str = "") -> None:
+    def __init__(self, trainer: Any) -> None:
         self._trainer = trainer
-        self._caption = caption
         self._encodings: dict[int, Mapping[str, Any]] = {}
 
-    def batch(self, prepared: Mapping[str, Any]) -> dict[str, Any]:
-        """The batch with the other caption for each example; noise and timesteps are those that it has.
+    def batch(self, prepared: Mapping[str, Any], captions: Sequence[str]) -> dict[str, Any]:
+        """The batch with other captions, (B,); noise and timesteps are those that it has.
 
         Raises:
+            OnlyEmptyError: they are not the empty one.
             LossLoggingError: the model's batches are made of captions in another way, or the cache lacks it.
         """
         import torch
 
-        encoding = self._encoding(len(prepared["prompts"]))
+        if any(captions):
+            raise OnlyEmptyError("a cached caption is found by its file in some models")
+        encoding = self._encoding(len(captions))
         device, dtype = self._trainer.accelerator.device, self._trainer.config.weight_dtype
         self._check(prepared, device, dtype)
         states = encoding["prompt_embeds"]
         other = {
             **prepared,
-            "prompts": [self._caption] * len(prepared["prompts"]),
+            "prompts": [*captions],
             "text_encoder_output": {**(prepared.get("text_encoder_output") or {}), **encoding},
             "prompt_embeds": states,
             "encoder_hidden_states": states.to(device=device, dtype=dtype),
@@ -60,7 +64,7 @@ class Captions:
         if count not in self._encodings:
             collate: Any = importlib.import_module(_COLLATE)
             state = collate.StateTracker
-            records = [{"prompt": self._caption, "key": self._caption, "metadata": {}} for _ in range(count)]
+            records = [{"prompt": "", "key": "", "metadata": {}} for _ in range(count)]
             try:
                 self._encodings[count] = collate.compute_prompt_embeddings(
                     records, state.get_default_text_embed_cache(), state.get_model()

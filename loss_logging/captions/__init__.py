@@ -1,4 +1,4 @@
-"""What captions are worth: the rules that find bad ones, and captions on disk."""
+"""Caption quality: the rules that find bad captions, and the reading and writing of captions on disk."""
 
 from __future__ import annotations
 

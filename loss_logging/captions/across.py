@@ -22,15 +22,14 @@ class CaptionedItem(msgspec.Struct, frozen=True):
     """One caption among others.
 
     Args:
-        index: its number, from 0.
+        index: the number of the caption, from 0.
         path: the path of its image.
         dataset: the name of its dataset.
         caption: its text.
-        style: the style of its dataset; None where the captions are of several kinds.
-        key: equal for captions that say the same; None for a blank one.
-        tokens: its words without case and punctuation; its tags where they are tags; characters where a script has no
-            spaces.
-        content_hash: equal for images with the same bytes; None where it is not known.
+        style: the style of its dataset; None for a dataset with captions of several styles.
+        key: equal for captions with the same content; None for a blank caption.
+        tokens: its words without case and punctuation; for tags, the tags; for a script without spaces, the characters.
+        content_hash: equal for images with the same bytes; None if unknown.
     """
 
     index: int
@@ -48,12 +47,12 @@ class Known(msgspec.Struct, frozen=True):
 
     Args:
         captions: number of captions by dataset.
-        styles: style by dataset; None where its captions are of several kinds.
+        styles: style by dataset; None for a dataset with captions of several styles.
         paths: path of each item, by its index.
         tokens: function from an item's index to its tokens.
         dataset_of: function from an item's index to its dataset.
         config: the user's settings.
-        gone: indices of items whose caption was replaced since; they are not compared.
+        gone: indices of items whose caption has been replaced; they are not compared.
     """
 
     captions: Mapping[str, int]
@@ -66,11 +65,11 @@ class Known(msgspec.Struct, frozen=True):
 
 
 Found = Iterator[tuple["int | str", Reason]]
-"""Reasons, each with the index of an item, or with the name of a dataset where it is about the dataset as a whole."""
+"""Reasons, each with the index of an item, or with the name of a dataset if the reason is about the whole dataset."""
 
 
 class DatasetRule(Protocol):
-    """A rule that compares captions: `add` takes each once, `finish` gives reasons. Keeps hashes, no texts."""
+    """A rule that compares captions. `add` takes each caption once, `finish` gives the reasons. It stores hashes."""
 
     def add(self, item: CaptionedItem) -> None:
         """Look at a caption."""
@@ -79,8 +78,8 @@ class DatasetRule(Protocol):
         """The reasons found so far; more captions may follow."""
 
 
-_READ = 4_000  # characters; captions that differ after so many are not alike anyway
-_LONG_WORD = 16  # characters; more of them to a word mean a script without spaces
+_READ = 4_000  # characters of a caption that are compared
+_LONG_WORD = 16  # characters; a longer average word means a script without spaces
 
 
 def tokens(caption: str, style: Style | None) -> list[str]:
@@ -99,7 +98,7 @@ def tokens(caption: str, style: Style | None) -> list[str]:
 
 
 def same(caption: str, style: Style | None, tokens: list[str]) -> int | None:
-    """Equal for captions that say the same, without case and punctuation, and tags in any order; None for blank ones.
+    """A hash that ignores case, punctuation and the order of tags; None for a blank caption.
 
     >>> captions = ["a_cat, sofa", "Sofa,  a cat", " "]
     >>> one, other, blank = (same(caption, "tags", tokens(caption, "tags")) for caption in captions)

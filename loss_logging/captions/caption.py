@@ -28,10 +28,10 @@ __all__ = [
 
 
 READ_LIMIT = 20_000
-"""Rules read no more than the first so many characters, which bounds their time. A longer caption is always `long`."""
+"""Rules read only the first `READ_LIMIT` characters, which bounds their time. A longer caption is always `long`."""
 
-# Scripts written without spaces between words, by how many characters make up about one word. Korean has spaces, but
-# one of its words says what takes two or three in English, so that its syllables are counted instead.
+# Scripts written without spaces between words, with the number of characters of about one word. Korean has spaces, but
+# one Korean word corresponds to two or three English words, so its syllables are counted instead.
 _WITHOUT_SPACES = (
     (re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"), 2),
     (re.compile(r"[\u0e00-\u109f\u1780-\u17ff]"), 4),  # Thai, Lao, Tibetan, Burmese, Khmer
@@ -42,7 +42,7 @@ _BARE_COMMA = re.compile(r",(?=[^\s\d])|(?<=\D),(?=\S)")  # that no blank follow
 _SIGN = re.compile(r"[<\[{#`@*%_/|:\\&]")
 
 PUNCTUATION = str.maketrans(dict.fromkeys(',.;:!?()[]{}*"“”„«»—…。，、！？；：（）「」', " "))
-"""For `str.translate`, to take words as they are without it."""
+"""For `str.translate`: removes punctuation."""
 
 
 class Caption(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,18 +50,18 @@ class Caption(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         text: the caption, cut at `READ_LIMIT` characters.
-        folded: ``text`` without case; not always as long as it.
-        tokens: the words of ``folded``, between white space and without `PUNCTUATION`.
-        vocabulary: those words, each once.
-        signs: the characters among ``<[{#`@*%_/|:\&`` that it holds, of which ordinary captions hold none.
-        cut: whether something was cut off.
+        folded: ``text`` without case; its length may differ from that of ``text``.
+        tokens: the words of ``folded``, split at white space, without `PUNCTUATION`.
+        vocabulary: the set of ``tokens``.
+        signs: the characters of ``<[{#`@*%_/|:\&`` in the caption; an ordinary caption holds none of them.
+        cut: whether ``text`` was cut.
         words: the number of words in ``text``, see `count_words`.
-        style: what kind of caption it is.
-        style_is_guessed: whether ``style`` was guessed from this caption alone, rather than from its dataset or set by
-            the user.
-        dataset: the dataset that it belongs to.
+        style: prose, tags or instance prompt.
+        style_is_guessed: True if ``style`` was guessed from this caption alone; False if it comes from the dataset or
+            from the configuration.
+        dataset: the name of its dataset.
         config: the user's settings.
-        encoder: how much of it the model reads.
+        encoder: the text encoder, with its token limit.
     """
 
     text: str
@@ -83,7 +83,7 @@ class Caption(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Caption:
         """The caption of a dataset, with its figures.
 
-        ``style`` is the style that was guessed for the dataset; a profile in the configuration takes precedence.
+        ``style`` is the guessed style of the dataset; a profile in the configuration takes precedence.
         """
         text = caption[:READ_LIMIT]
         folded = text.casefold()
@@ -107,9 +107,9 @@ class Caption(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-@lru_cache(8)  # what a caption is and whether it is short are asked one after the other
+@lru_cache(8)  # the style and the length of a caption are asked for in turn
 def count_words(text: str) -> int:
-    """The number of words; where a script has no spaces, an estimate from the number of characters.
+    """The number of words; for a script without spaces, an estimate from the number of characters.
 
     >>> count_words("a cat on a sofa"), count_words("一只猫坐在沙发上"), count_words("แมวนั่งอยู่บนโซฟา")
     (5, 4, 5)
@@ -150,7 +150,7 @@ def tags(text: str) -> list[str]:
 
 
 def quote(text: str) -> str:
-    """The text, shortened and in quotes, fit for a message: a lone surrogate or a control character is escaped.
+    """The text in quotes for a message: shortened, with lone surrogates and control characters escaped.
 
     >>> quote("loop " * 20)
     "'loop loop loop loop loop loop loop loop...'"
@@ -160,7 +160,7 @@ def quote(text: str) -> str:
 
 
 def holds_any(text: str, parts: tuple[str, ...]) -> bool:
-    """Whether a text holds one of several parts: much faster than a regular expression of alternatives.
+    """Whether a text holds one of several parts; much faster than a regular expression with alternatives.
 
     >>> holds_any("a cat on a sofa", ("dog", "sofa"))
     True
@@ -172,7 +172,7 @@ def holds_any(text: str, parts: tuple[str, ...]) -> bool:
 
 
 def in_quotes(text: str, position: int) -> bool:
-    """Whether a position stands between double quotes, as what is written on a sign does.
+    """Whether a position is between double quotes, as the text on a sign is.
 
     >>> in_quotes('a sign that reads "sorry"', 20), in_quotes("a sorry dog", 2)
     (True, False)

@@ -25,9 +25,9 @@ class CaptionChecker:
     """Applies the rules to one caption at a time; keeps no captions.
 
     Args:
-        config: what counts as bad; the defaults when None.
-        rules: rules of your own, beside those of the configuration and of installed packages.
-        tokenizer: takes a text and gives its tokens or their number, instead of the configuration's.
+        config: the settings of the rules; the defaults when None.
+        rules: your own rules, in addition to the rules of the configuration and of installed packages.
+        tokenizer: a function from a text to its tokens or their number; replaces the configuration's tokenizer.
 
     Raises:
         ConfigError: a rule or a tokenizer that the configuration names does not exist, or two rules share a name.
@@ -57,8 +57,8 @@ class CaptionChecker:
     def check(self, caption: str, dataset: str, style: Style | None = None) -> Verdict | None:
         """The verdict on a caption of a dataset, or None when no rule objects.
 
-        Takes time proportional to the length of the caption, up to `READ_LIMIT` characters. ``style`` is the style
-        that was guessed for the dataset, if any.
+        The time is proportional to the length of the caption, up to `READ_LIMIT` characters. ``style`` is the guessed
+        style of the dataset; None guesses it from this caption alone.
         """
         seen = Caption.read(caption, dataset, self.config, self.encoder, style)
         reasons: list[Reason] = []
@@ -73,7 +73,7 @@ class CaptionChecker:
 
 
 def adjusted(reason: Reason, config: CaptionConfig) -> Reason:
-    """The reason, as grave as the user says."""
+    """The reason with the severity that the configuration gives to its rule."""
     severity = config.rules.severities.get(reason.rule)
     return reason if severity is None else msgspec.structs.replace(reason, severity=severity)
 
@@ -86,13 +86,13 @@ def _own_rules(config: CaptionConfig, given: Iterable[Rule]) -> dict[str, Rule]:
     own: dict[str, Rule] = {}
     for name, rule in found:
         if name in own or name in RULE_NAMES:
-            raise ConfigError(f"two rules have the name {name!r}; rename yours (taken: {', '.join(RULE_NAMES)})")
+            raise ConfigError(f"two rules have the name {name!r}; rename your rule (taken: {', '.join(RULE_NAMES)})")
         own[name] = _guarded(name, rule)
     return own
 
 
 def _valid(name: str, reason: object) -> Reason:
-    """The reason under the rule's public name; raises where a report cannot hold it."""
+    """The reason under the rule's public name; raises if a report cannot hold it."""
     if not isinstance(reason, Reason):
         raise TypeError(f"it returned a {type(reason).__name__}; allowed: None, or a Reason")
     packed = msgspec.msgpack.encode(msgspec.structs.replace(reason, rule=name))
@@ -103,13 +103,13 @@ def _valid(name: str, reason: object) -> Reason:
 
 
 def _guarded(name: str, rule: Rule) -> Rule:
-    """The rule under its public name; one that raises is warned about and objects to nothing."""
+    """The rule under its public name. If it raises, a warning says so, and the caption passes this rule."""
 
     def guarded(caption: Caption) -> Reason | None:
         try:
             reason = rule(caption)
             return reason if reason is None else _valid(name, reason)
-        except Exception as error:  # noqa: BLE001 the rule is somebody else's, and the captions are still to be checked
+        except Exception as error:  # noqa: BLE001 somebody else wrote the rule; the check of the captions goes on
             LOGGER.debug("the caption rule %s failed", name, exc_info=error)
             warn_once(f"caption rule {name}", f"the caption rule {name} failed: {type(error).__name__}: {error}")
             return None

@@ -1,4 +1,4 @@
-"""CaptionComparison: applies the rules that compare captions, and stores what these need of each caption."""
+"""CaptionComparison: applies the rules that compare captions, and stores the data that they need of each caption."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["CaptionComparison", "same_image"]
 
 
 def same_image(path: str) -> str | None:
-    """A key that is equal for the same image in all datasets: an absolute path; None for a relative one.
+    """A key that is equal for the same image in all datasets: the absolute path; None for a relative path.
 
     >>> same_image("/data/1.png"), same_image("1.png")
     ('/data/1.png', None)
@@ -30,9 +30,9 @@ def same_image(path: str) -> str | None:
 
 
 class CaptionComparison:
-    """Compares captions with one another: takes them one by one, and gives the reasons at any time.
+    """Compares captions with one another. It takes them one by one, and gives the reasons at any time.
 
-    Memory grows by a few hashes for a caption; texts wait in a temporary file.
+    Memory grows by a few hashes per caption; the texts are in a temporary file.
 
     Args:
         config: the user's settings.
@@ -48,7 +48,7 @@ class CaptionComparison:
 
     def __init__(self, config: CaptionConfig) -> None:
         self.warnings: list[str] = []
-        """Which rules are left out, and what they need."""
+        """Each rule that was left out because a package is missing, with the name of the package."""
         self._config = config
         self._rules = self._chosen()
         self._paths = TextStore()
@@ -62,11 +62,11 @@ class CaptionComparison:
 
     @property
     def has_rules(self) -> bool:
-        """Whether there is anything to look for."""
+        """Whether any rule is active."""
         return bool(self._rules)
 
     def keep(self, path: str, dataset: str, caption: str) -> int:
-        """Remember a caption of an image, cut at `READ_LIMIT`; gives its number, from 0."""
+        """Store a caption of an image, cut at `READ_LIMIT` characters; returns its number, from 0."""
         self._paths.append(path)
         self._captions.append(caption[:READ_LIMIT])
         if dataset not in self._number_of:
@@ -76,7 +76,7 @@ class CaptionComparison:
         return len(self._paths) - 1
 
     def kept(self, number: int) -> tuple[str, str, str]:
-        """Path, dataset and caption of a number."""
+        """Path, dataset and caption that were stored under a number."""
         return self._paths[number], self._dataset(number), self._captions[number]
 
     def add(
@@ -85,8 +85,8 @@ class CaptionComparison:
         """Compare a caption with the others.
 
         Args:
-            number: what `keep` gave for it.
-            kept: its path, dataset and caption.
+            number: the number that `keep` returned.
+            kept: its path, dataset and caption, as `kept` returns them.
             style: the style of its dataset.
             content_hash: equal for images with the same bytes.
         """
@@ -101,11 +101,11 @@ class CaptionComparison:
     def found(
         self, styles: Mapping[str, Style | None], gone: Collection[int] = frozenset()
     ) -> Iterator[tuple[int | str, Reason]]:
-        """Reasons, each with the number of a caption, or with the name of a dataset where it is about that as a whole.
+        """Reasons, each with the number of a caption, or with the name of a dataset if it is about the whole dataset.
 
         Args:
             styles: style by dataset.
-            gone: numbers of captions that were replaced since; they are not compared.
+            gone: numbers of captions that have been replaced; they are not compared.
         """
         counts = Counter(self._names[dataset] for i, dataset in enumerate(self._dataset_of) if i not in gone)
 
@@ -121,7 +121,7 @@ class CaptionComparison:
         return self._names[self._dataset_of[number]]
 
     def _chosen(self) -> list[DatasetRule]:
-        """All rules, but for those that the user or a missing package leaves out."""
+        """All rules except those that the user disabled or that miss a package."""
         rules: list[DatasetRule] = []
         for name, rule in DATASET_RULES.items():
             if name not in self._config.rules.disabled:

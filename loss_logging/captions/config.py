@@ -1,4 +1,4 @@
-"""CaptionConfig: what a user may say about captions."""
+"""CaptionConfig: the settings of the caption rules."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CaptionConfig", "CaptionReading", "CaptionRules"]
 
-# No text encoder reads more than 2,000 words, and every language fits so many into READ_LIMIT.
+# No text encoder reads more than 2,000 words, and 2,000 words of any language fit into READ_LIMIT.
 FewestWords: TypeAlias = Annotated[int, Meta(ge=0, le=2_000, description="a whole number of words from 0 to 2000")]
 MostWords: TypeAlias = Annotated[int, Meta(ge=1, le=2_000, description="a whole number of words from 1 to 2000")]
 Tokens: TypeAlias = Annotated[int, Meta(ge=1, le=2_000, description="a whole number of tokens from 1 to 2000")]
@@ -39,12 +39,12 @@ Phrase: TypeAlias = Annotated[str, Meta(pattern=r"\S", description="a word or ph
 
 
 class CaptionRules(CheckedConfig, frozen=True, kw_only=True):
-    """Which rules look at captions, and how grave they are.
+    """The active caption rules and their severities.
 
     Args:
         disabled: names of rules to leave out.
-        severities: ``"error"``, ``"warning"`` or ``"info"`` by rule, instead of the rule's own.
-        own: your own rules, each ``"module:function"``; see `loss_logging.captions.rulebook`.
+        severities: ``"error"``, ``"warning"`` or ``"info"`` by rule name; replaces the rule's own severity.
+        own: your own rules, each as ``"module:function"``; see `loss_logging.captions.rulebook`.
     """
 
     disabled: tuple[str, ...] = ()
@@ -61,14 +61,14 @@ class CaptionRules(CheckedConfig, frozen=True, kw_only=True):
 
 
 class CaptionReading(CheckedConfig, frozen=True, kw_only=True):
-    """What the trainer reads of a caption, where it is set up in another way than ``model`` and ``trainer`` say.
+    """How the trainer reads a caption, if its settings differ from the defaults of ``model`` and ``trainer``.
 
     Args:
-        max_tokens: the trainer's own limit, from 1 to 2,000, such as 225 for three blocks of CLIP.
-        tokenizer: the path of a ``tokenizer.json``, or ``"module:function"``; CLIP's own without it. For T5 without
-            it, tokens are estimated by words.
+        max_tokens: the trainer's token limit, from 1 to 2,000, such as 225 for three blocks of CLIP.
+        tokenizer: the path of a ``tokenizer.json``, or ``"module:function"``. Without it, CLIP's tokens are counted
+            with CLIP's tokenizer, and T5's tokens are estimated from words.
         first_line_only: the trainer reads only the first line of a caption file.
-        syntax: what the trainer resolves itself, and what therefore is no left-over in a caption: ``"weights"`` for
+        syntax: the prompt syntax that the trainer resolves itself, so that the rules accept it: ``"weights"`` for
             ``(cat:1.2)``, ``"choices"`` for ``{a|b}``, ``"wildcards"`` for ``__animal__``, ``"networks"`` for
             ``<lora:name:1>``, ``"trigger"`` for ``[trigger]``, ``"names"`` for ``[name]``, ``"separator"`` for ``|||``.
     """
@@ -80,31 +80,31 @@ class CaptionReading(CheckedConfig, frozen=True, kw_only=True):
 
 
 class CaptionConfig(CheckedConfig, frozen=True, kw_only=True):
-    """What counts as a bad caption.
+    """The settings of the caption rules.
 
     Args:
-        min_words: captions of fewer words are ``short``; 0 or more. Where a script has no spaces, about two characters
-            (Chinese, Japanese, Korean) or four (Thai, Khmer, ...) are one word.
-        max_words: captions of more words are ``long``; from 1, or ``min_words``, to 2,000. About 55 English words
+        min_words: captions with fewer words are ``short``; from 0 to 2,000. In a script without spaces, about two
+            characters (Chinese, Japanese, Korean) or four (Thai, Khmer, ...) count as one word.
+        max_words: captions with more words are ``long``; from 1, or ``min_words``, to 2,000. About 55 English words
             fill CLIP's 77 tokens, 190 fill 256 tokens of T5 (SD3), 380 fill 512 (Flux).
-        profiles: what the captions of a dataset are, by its name: ``"prose"``, ``"tags"`` (comma-separated, as in
+        profiles: the kind of captions by dataset name: ``"prose"``, ``"tags"`` (comma-separated, as in
             booru lists), ``"instance"`` (a trigger word or one caption for every image: never ``short``), or ``"auto"``
-            to guess it from the captions of the dataset.
+            to guess the profile from the captions of the dataset.
         default_profile: the profile of datasets that ``profiles`` does not name.
-        model: what is trained, for the tokens that it reads: ``"sd15"``, ``"sdxl"``, ``"sd3"``, ``"flux"``,
-            ``"qwen-image"``, ... (`loss_logging.captions.token_limits.FAMILIES`). Without it, captions over CLIP's 75
-            tokens are worth an ``info``.
+        model: the family of the trained model, which sets the token limit: ``"sd15"``, ``"sdxl"``, ``"sd3"``,
+            ``"flux"``, ``"qwen-image"``, ... (`loss_logging.captions.token_limits.FAMILIES`). Without it, a caption of
+            more than CLIP's 75 tokens gets an ``info``.
         trainer: ``"kohya"``, ``"musubi"``, ``"ai-toolkit"``, ``"onetrainer"``, ``"diffusion-pipe"``, ``"simpletuner"``
-            or ``"diffusers"``: what is a caption in a folder, what is resolved in it, and how many tokens of it the
-            model gets.
-        triggers: the trigger word or phrase of a dataset, by its name: it is missed in captions without it.
-        default_trigger: the one of datasets that ``triggers`` does not name; None for none.
-        ignore: what is fine as it is, in the lines of an `IgnoreList`.
-        rules: which rules there are, a mapping with keys of `CaptionRules`.
-        reading: what the trainer reads of a caption, a mapping with keys of `CaptionReading`.
+            or ``"diffusers"``. It decides which files of a folder hold captions, which prompt syntax is resolved, and
+            how many tokens the model reads.
+        triggers: the trigger word or phrase by dataset name; the rule ``trigger`` reports captions without it.
+        default_trigger: the trigger of datasets that ``triggers`` does not name; None for no trigger.
+        ignore: accepted captions, in the lines of an `IgnoreList`.
+        rules: the active rules and their severities, a mapping with keys of `CaptionRules`.
+        reading: how the trainer reads a caption, a mapping with keys of `CaptionReading`.
 
     Raises:
-        ConfigError: a value is of the wrong type or impossible, or a rule or profile does not exist.
+        ConfigError: a value has the wrong type or is out of range, or a rule or profile does not exist.
 
     Example:
         >>> CaptionConfig(min_words=5, profiles={"portraits": "instance"}).default_profile
@@ -151,10 +151,11 @@ class CaptionConfig(CheckedConfig, frozen=True, kw_only=True):
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
-        """Build from a YAML, JSON or TOML file: its keys, or a TrainConfig's under ``captions``.
+        """Read a YAML, JSON or TOML file with these keys, or a file of a `TrainConfig` with them under ``captions``.
 
         Raises:
-            ConfigError: the file is none of these, or holds no valid configuration; names the file and the key.
+            ConfigError: the file has another format or an invalid configuration; the message names the file and the
+                key.
             OSError: the file cannot be read.
         """
         try:
@@ -174,7 +175,7 @@ class CaptionConfig(CheckedConfig, frozen=True, kw_only=True):
         return self.profiles.get(dataset, self.default_profile)
 
     def resolves(self, syntax: str) -> bool:
-        """Whether the trainer resolves a kind of syntax.
+        """Whether the trainer resolves a kind of prompt syntax, such as ``"choices"``.
 
         >>> CaptionConfig(trainer="ai-toolkit").resolves("trigger"), CaptionConfig(trainer="kohya").resolves("choices")
         (True, False)
@@ -182,7 +183,7 @@ class CaptionConfig(CheckedConfig, frozen=True, kw_only=True):
         return syntax in self.reading.syntax or (self.trainer is not None and syntax in TRAINERS[self.trainer].resolves)
 
     def trigger(self, dataset: str) -> str | None:
-        """The trigger word of a dataset.
+        """The trigger word of a dataset; None for a dataset without one.
 
         >>> CaptionConfig(triggers={"me": "ohwx man"}).trigger("me")
         'ohwx man'

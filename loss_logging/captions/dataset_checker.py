@@ -1,4 +1,4 @@
-"""DatasetChecker: checks all captions of a folder or a table, each by itself and against the others."""
+"""DatasetChecker: checks all captions of a folder or a table, each by itself and in comparison with the others."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from loss_logging.captions.verdict import Verdict, flagged_caption, flagged_orde
 
 __all__ = ["CheckedCaptions", "DatasetChecker"]
 
-_SAMPLE = 500  # captions of a dataset, after which it is guessed what they are, so that few have to wait
+_SAMPLE = 500  # captions of a dataset that wait for a guess of its style
 
 
 class _Waiting(msgspec.Struct, frozen=True):
-    """A caption that was not checked yet."""
+    """A caption that is not checked yet."""
 
     index: int
     path: str
@@ -37,14 +37,14 @@ class _Waiting(msgspec.Struct, frozen=True):
 
 
 class CheckedDataset(msgspec.Struct, frozen=True):
-    """What was found about one dataset.
+    """The result for one dataset.
 
     Args:
-        captions: how many there are.
-        profile: the style of its captions; None where they are of several kinds and each was judged by itself.
-        profile_is_guessed: whether it was guessed from the captions, rather than configured.
+        captions: number of captions.
+        profile: the style of its captions; None if they are of several styles, so that each was judged by itself.
+        profile_is_guessed: True if the profile was guessed from the captions, False if it was configured.
         summary: number of captions by the rule that objects to them; most frequent first.
-        reasons: what is wrong with the dataset as a whole.
+        reasons: the objections to the dataset as a whole.
     """
 
     captions: int
@@ -55,16 +55,16 @@ class CheckedDataset(msgspec.Struct, frozen=True):
 
 
 class CheckedCaptions(msgspec.Struct, frozen=True):
-    """What was found about all captions.
+    """The result for all captions.
 
     Args:
-        captions: how many there are.
-        flagged: those that a rule objects to, in `flagged_order`; ``loss`` is None, and captions are cut at
-            `READ_LIMIT` characters.
+        captions: number of captions.
+        flagged: the captions with at least one objection, in `flagged_order`; ``loss`` is None, and captions are cut
+            at `READ_LIMIT` characters.
         summary: number of captions by the rule that objects to them; most frequent first.
-        datasets: by name.
+        datasets: the result for each dataset, by name.
         ignored: number of reasons that the ignore list or a decision left out.
-        warnings: what could not be checked and why, and lines of the ignore list that nothing needs any more.
+        warnings: checks that were not possible, with the reason, and lines of the ignore list that have no effect.
     """
 
     captions: int
@@ -78,9 +78,9 @@ class CheckedCaptions(msgspec.Struct, frozen=True):
 class DatasetChecker:
     """Checks the captions of one or more datasets: `add` takes them one by one, `finish` gives the result.
 
-    The style of a dataset is guessed from all its captions. Captions are judged by an early guess as they arrive; where
-    the final guess differs, the captions of the dataset are judged again. Memory grows by a few hashes for each caption
-    and by the flagged ones; texts are kept in a temporary file.
+    The style of a dataset is guessed from all its captions. An early guess judges captions as they arrive; if the final
+    guess differs, the captions of the dataset are judged again. Memory grows by a few hashes per caption and by the
+    flagged captions; all texts are in a temporary file.
 
     Args:
         config, rules, tokenizer: as for `CaptionChecker`.
@@ -116,10 +116,10 @@ class DatasetChecker:
         self._content_hashes = TextStore()
 
     def add(self, path: str, dataset: str, caption: str | None, content_hash: str | bytes | None = None) -> None:
-        """Take the caption of an image; None where its file is missing.
+        """Take the caption of an image; None if its file is missing.
 
         Args:
-            path: the path of the image; patterns of the ignore list are matched with it.
+            path: the path of the image; the ignore list's patterns match against it.
             dataset: the name of its dataset.
             caption: its text.
             content_hash: equal for images with the same bytes, to find two captions of one image.
@@ -141,7 +141,7 @@ class DatasetChecker:
                 self._decide(dataset)
 
     def finish(self) -> CheckedCaptions:
-        """The result; no caption can be added afterwards."""
+        """The result; call it once, after the last `add`."""
         for dataset in list(self._waiting):
             self._decide(dataset)
         self._correct()
@@ -166,23 +166,24 @@ class DatasetChecker:
         )
 
     def _estimates(self, summaries: Mapping[str, Counter[str]]) -> list[str]:
-        """That tokens were estimated, where something follows from it."""
+        """A warning that tokens were estimated, if a reason rests on the estimate."""
         encoder = self._checker.encoder
         if not encoder.estimated or not any(summary["truncated"] for summary in summaries.values()):
             return []
         what = f"{encoder.name}'s tokens" if encoder.name else "tokens"
         return [
-            f"{what} are estimated by words, within about a fifth: set tokenizer to its tokenizer.json to count them"
+            f"{what} are estimated from words, to within about a fifth; for exact counts set tokenizer to the model's "
+            "tokenizer.json"
         ]
 
     def _decide(self, dataset: str) -> None:
-        """Guess what the captions of a dataset are, and check those that waited for it."""
+        """Guess the style of a dataset, and check the captions that waited for the guess."""
         self._styles[dataset] = self._guesses[dataset].style()
         for item in self._waiting.pop(dataset):
             self._check(item)
 
     def _correct(self) -> None:
-        """Judge the captions of datasets once more that turned out to be something else than was guessed early."""
+        """Judge captions again in datasets whose final style differs from the early guess."""
         styles = {name: guess.style() for name, guess in self._guesses.items()}
         again = {n for n in styles if styles[n] != self._styles[n] and self._config.profile(n) == "auto"}
         self._styles = styles
@@ -212,7 +213,7 @@ class DatasetChecker:
         self._comparison.add(item.index, kept, self._profile(item.dataset), item.content_hash or None)
 
     def _compare(self) -> defaultdict[str, list[Reason]]:
-        """Add what the captions look like beside one another, and give what is to be said about whole datasets."""
+        """Add the reasons from the comparison of captions; returns the reasons about whole datasets."""
         about: defaultdict[str, list[Reason]] = defaultdict(list)
         styles = {name: self._profile(name) for name in self._counts}
         for where, reason in self._comparison.found(styles):

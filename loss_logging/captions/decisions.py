@@ -1,4 +1,4 @@
-"""Decisions: what a person has decided about images and their captions, in a small file beside them."""
+"""Decisions: a person's decisions about images and their captions, in a small file beside the images."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from loss_logging.support.warn import warn_once
 __all__ = ["DECISIONS_FILE", "Choice", "Decision", "DecisionFile", "Decisions"]
 
 DECISIONS_FILE = ".captions-decisions.jsonl"
-"""In a folder of images: what was decided about those in it, and in the folders below. Hidden, so that no trainer
-takes it for a table of captions."""
+"""The file in a folder of images, with the decisions about images in that folder and below it. Its name is hidden, so
+that no trainer reads it as a table of captions."""
 
 Choice = Literal["fine", "exclude", "caption", "later", "undone"]
 
 _LOCK_SECONDS = 10.0  # one line takes milliseconds
-_MOST_TEXT = 1_000_000  # characters of a caption or a reason; more is no text that a person wrote
+_MOST_TEXT = 1_000_000  # characters of a caption or a reason; no person writes a longer text
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One line of the file.
 
     Args:
-        path: the image, relative to the folder of the file, with ``/``; an absolute path in a run's own file.
+        path: the path of the image, relative to the folder of the file, with ``/``; absolute in a run's own file.
         decision: ``"fine"``: nothing is wrong with the caption; ``"exclude"``: leave the image out of the training;
-            ``"caption"``: the caption was corrected; ``"later"``: somebody will look at it; ``"undone"``: what was
-            decided before does not count any more.
-        caption: the caption that the decision is about: the one that is fine, or the new one.
-        before: for ``"caption"``, what it was before.
-        rules: for ``"fine"``, the rules that are wrong about it; all without it.
+            ``"caption"``: the caption was corrected; ``"later"``: somebody will look at it; ``"undone"``: the earlier
+            decision no longer counts.
+        caption: the caption that is fine, or the new caption.
+        before: for ``"caption"``, the old caption.
+        rules: for ``"fine"``, the rules that are wrong about the caption; None means all rules.
         who, when, why: optional words; ``when`` is an ISO 8601 time.
 
     Example:
@@ -58,18 +58,18 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     why: str | None = None
 
     def holds_for(self, caption: str | None) -> bool:
-        """Whether it is about the caption as it is: what is fine, or for later, is not once it says something else."""
+        """Whether the decision is about this caption. "fine" and "later" end when the caption changes."""
         return self.decision == "exclude" or None in (self.caption, caption) or self.caption == caption
 
 
 class DecisionFile:
     """An append-only file of decisions; for each path the last line counts.
 
-    It is made to lie in git: one decision a line, a merge may keep the lines of both sides (``merge=union``), and lines
-    that stand there twice do no harm. A line that is none is left out, and a warning names it.
+    The format suits git: each line is one decision, a merge may keep the lines of both sides (``merge=union``), and
+    duplicate lines do no harm. An invalid line is skipped, with a warning that names it.
 
     Args:
-        path: the file; it need not be there.
+        path: the path of the file; the file need not exist.
 
     Example:
         >>> import tempfile
@@ -81,26 +81,26 @@ class DecisionFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._read: tuple[int, int, int] | None = None  # what the file was when it was read
+        self._read: tuple[int, int, int] | None = None  # state of the file when it was read
         self._decisions: dict[str, Decision] = {}
 
     def __iter__(self) -> Iterator[Decision]:
-        """Of each path the last decision, but for what was undone."""
+        """The last decision about each path, except for undone decisions."""
         self._reread()
         return iter([one for one in self._decisions.values() if one.decision != "undone"])
 
     def of(self, path: str) -> Decision | None:
-        """What was decided about an image; None for nothing, or for what was undone."""
+        """The decision about an image; None if there is none or it was undone."""
         self._reread()
         found = self._decisions.get(path)
         return None if found is None or found.decision == "undone" else found
 
     def append(self, *decisions: Decision) -> None:
-        """Add decisions, whole or not at all; several processes may do so at once.
+        """Add all of the decisions, or none if it raises. Several processes may call this at once.
 
         Raises:
             ConfigError: a path leaves the folder, or a text is too long.
-            OSError: the file cannot be written; it is as it was.
+            OSError: the file cannot be written; it stays as it was.
         """
         for decision in decisions:
             _check(decision)
@@ -114,14 +114,14 @@ class DecisionFile:
             try:
                 _write_all(file, b"\n" + lines if _lacks_line_end(self.path, size) else lines)
                 os.fsync(file.fileno())
-            except OSError:  # a full disk may have taken a part
+            except OSError:  # a full disk may hold a part of the line
                 os.ftruncate(file.fileno(), size)
                 raise
 
     def _reread(self) -> None:
         try:
             state = self.path.stat()
-        except OSError:  # not there, or in a folder that this user may not enter
+        except OSError:  # no such file, or a folder that this user may not enter
             self._read, self._decisions = None, {}
             return
         seen = (state.st_ino, state.st_size, state.st_mtime_ns)
@@ -137,7 +137,7 @@ class DecisionFile:
                 _check(decision)
             except (msgspec.DecodeError, ConfigError, UnicodeDecodeError) as error:
                 warn_once(
-                    f"{self.path}:{number}", f"line {number} of {self.path} is no decision and is left out: {error}"
+                    f"{self.path}:{number}", f"line {number} of {self.path} is no decision and is skipped: {error}"
                 )
                 continue
             decisions.pop(decision.path, None)
@@ -146,16 +146,16 @@ class DecisionFile:
 
 
 class Decisions:
-    """What was decided about the items of a folder or a run, wherever the images lie.
+    """The decisions about the items of a folder or a run, wherever the images are.
 
-    An image's decision is in the file of its folder (of its tar's, if it is in one) or of one above; the nearest
-    counts. It is written to the nearest that is there, else to the image's folder, and where that cannot be written to
-    the run's own file.
+    The decision about an image is in the file of its folder or of a folder above it; the nearest file counts. For an
+    image in a tar, its folder is the folder of the tar. A new decision goes to the nearest existing file, else to a
+    new file in the image's folder; if that folder is not writable, to the run's own file.
 
     Args:
-        base: what relative paths of items are relative to; the working directory when None.
-        own: the file of the run, for images whose folder cannot be written.
-        home: the folder whose file takes what is decided about images below it, where no file is nearer; the image's
+        base: the folder that relative paths of items start from; the working directory when None.
+        own: the file of the run, for images whose folder is not writable.
+        home: the folder whose file takes new decisions about images below it, unless a nearer file exists; the image's
             own folder when None.
 
     Example:
@@ -174,7 +174,7 @@ class Decisions:
         self._files: dict[Path, DecisionFile] = {}
 
     def of(self, path: str) -> Decision | None:
-        """What was decided about an item."""
+        """The decision about an item; None if there is none."""
         image = self._image(path)
         if image is None:
             return None
@@ -186,15 +186,15 @@ class Decisions:
         return None
 
     def ignores(self, rule: str, path: str, caption: str | None = None) -> bool:
-        """Whether a rule's reason on a caption is not shown: a person found it fine, or excluded the image."""
+        """Whether to hide a rule's reason on a caption: a person accepted the caption, or excluded the image."""
         found = self.of(path)
         if found is None or not found.holds_for(caption):
             return False
         return found.decision == "exclude" or (found.decision == "fine" and (not found.rules or rule in found.rules))
 
     def among(self, folders: Iterable[str]) -> dict[str, Decision]:
-        """What was decided about images in some folders, and in those below: by every way to write an image's path,
-        absolute and relative to the base."""
+        """The decisions about images in some folders and below them, by path. Each image has two keys: its absolute
+        path and its path relative to the base."""
         if self._own is None:
             found: dict[Path, Decision] = {}
         else:
@@ -207,13 +207,13 @@ class Decisions:
         return named | {image.relative_to(self._base).as_posix(): found[image] for image in inside}
 
     def are_about(self, folders: Iterable[str]) -> bool:
-        """Whether anything was decided about images in some folders."""
+        """Whether there is any decision about images in some folders."""
         if self._own is not None and any(True for _ in self._own):
             return True
         return any(True for folder in self._above(folders) for _ in self._file(folder))
 
     def excludes(self, path: str) -> bool:
-        """Whether an image is to be left out of the training."""
+        """Whether a person excluded an image from the training."""
         found = self.of(path)
         return found is not None and found.decision == "exclude"
 
@@ -227,11 +227,11 @@ class Decisions:
         who: str | None = None,
         why: str | None = None,
     ) -> None:
-        """Keep a decision about an item; the arguments are those of `Decision`.
+        """Write a decision about an item; the arguments are the fields of `Decision`.
 
         Raises:
-            ConfigError: the path is none of an image.
-            OSError: neither the folder of the image nor that of the run can be written.
+            ConfigError: ``path`` is not the path of an image.
+            OSError: neither the folder of the image nor the run's own file is writable.
         """
         image = self._image(path)
         if image is None:
@@ -253,12 +253,12 @@ class Decisions:
             self._own.append(line(image.as_posix()))
 
     def _above(self, folders: Iterable[str]) -> set[Path]:
-        """Some folders, and all above them."""
+        """Some folders, and all folders above them."""
         images = (self._image(f"{folder}/any") for folder in folders)
         return {folder for image in images if image is not None for folder in image.parents}
 
     def _image(self, path: str) -> Path | None:
-        """Where an item's image is; None for what is no file on this machine."""
+        """The file of an item's image; None if it is no file on this machine."""
         if "://" in path or "\0" in path or not path:
             return None
         return Path(os.path.normpath(self._base / path))
@@ -270,7 +270,7 @@ class Decisions:
 
 
 def _folder_of(image: Path) -> Path:
-    """The folder that holds an image, or the tar that it is in."""
+    """The folder that holds an image, or that holds the tar of the image."""
     return next((one.parent for one in image.parents if one.is_file()), image.parent)
 
 
@@ -288,7 +288,7 @@ def _write_all(file: FileIO, data: bytes) -> None:
 
 
 def _lacks_line_end(path: Path, size: int) -> bool:
-    """Whether the last line was not ended, as some editors leave it."""
+    """Whether the last line has no line end; some editors leave it out."""
     if not size:
         return False
     with path.open("rb") as file:

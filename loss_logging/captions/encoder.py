@@ -1,4 +1,4 @@
-"""TextEncoder: how much of a caption the model reads."""
+"""TextEncoder: the token limit of a model's text encoder, and the counting of a caption's tokens."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 __all__ = ["TextEncoder", "Tokenizer"]
 
 Tokenizer = Callable[[str], "int | Sized"]
-"""Gives the tokens of a text, or their number, without those that mark its start and end."""
+"""A function from a text to its tokens or their number, without start and end tokens."""
 
 MODEL_TOKENS = {name: caption_tokens(name) for name in FAMILIES}
-"""The tokens of a caption that each family of models reads, less those that its text encoder adds itself."""
+"""By family of models: the number of caption tokens that it reads, without the tokens that the text encoder adds."""
 
-_LEAST = "sdxl"  # the family that is assumed where nobody says which one it is
+_LEAST = "sdxl"  # the family that is assumed if the configuration names none
 _SPECIAL, _END = "<|endoftext|>", 49_407  # one token of CLIP's
 _CACHED_WORDS, _CACHED_LENGTH = 4_096, 24  # characters; where a script has no spaces, a whole text is one word
 _WORD_OR_SIGN = re.compile(r"[^\W_]+|[^\w\s]|_")
-_MOST_CHARACTERS = 40  # for each token, of a text that is counted in full
+_MOST_CHARACTERS = 40  # per token of the limit; a longer text is not counted in full
 _CHARACTERS_PER_TOKEN = 16  # at most, in a script without spaces
 _TOKENS_PER_WORD = 1.15  # of CLIP and T5 on English photo captions, signs counted as words
 
 
 class TextEncoder(msgspec.Struct, frozen=True):
-    """The limit of a text encoder, and how to count towards it.
+    """The token limit of a text encoder, and a function that counts tokens.
 
     Args:
-        limit: tokens that it reads.
+        limit: the number of tokens that it reads.
         count: the number of tokens of a text.
-        estimated: whether ``count`` is an estimate by words.
-        assumed: whether the configuration names no model; CLIP is assumed then, as it reads the fewest tokens.
-        name: of the text encoder.
+        estimated: whether ``count`` is an estimate from words.
+        assumed: True if the configuration names no model; then CLIP is assumed, as it reads the fewest tokens.
+        name: the name of the text encoder.
     """
 
     limit: int
@@ -56,11 +56,11 @@ class TextEncoder(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, config: CaptionConfig, tokenizer: Tokenizer | None = None) -> TextEncoder:
-        """The encoder that a configuration describes; ``tokenizer`` is used instead of the configuration's one.
+        """The encoder that a configuration describes; ``tokenizer`` replaces the configuration's tokenizer.
 
         Raises:
             ConfigError: the tokenizer that the configuration names does not exist.
-            MissingExtraError: it needs a package that is not installed.
+            MissingExtraError: the tokenizer needs a package that is not installed.
         """
         family = config.model
         if tokenizer is None and config.reading.tokenizer is not None:
@@ -78,9 +78,9 @@ class TextEncoder(msgspec.Struct, frozen=True):
         )
 
     def read(self, text: str) -> tuple[int, int] | None:
-        """The number of tokens and the position where the encoder stops reading, or None where it reads the whole text.
+        """The number of tokens and the position where the encoder stops; None if it reads the whole text.
 
-        Of a very long text, only the tokens of its beginning are counted.
+        In a very long text, only the tokens of the beginning are counted. The position is in characters, from 0.
 
         >>> TextEncoder(4, lambda text: len(text.split()), False, False).read("a cat on a sofa")
         (5, 10)
@@ -92,10 +92,10 @@ class TextEncoder(msgspec.Struct, frozen=True):
             if len(beginning) == len(text) or (tokens := self.count(text)) <= self.limit:
                 return None
         else:
-            text = beginning  # what comes after it is lost in any case
+            text = beginning  # the rest is lost in any case
         words = [match.end() for match in re.finditer(r"\S+", text)]
         fits = self._most(text, words, self.limit / tokens)
-        # A script without spaces is one long word, and is read to where its limit falls in it.
+        # A text in a script without spaces is one long word; the limit falls inside it.
         start = words[fits - 1] if fits else 0
         if fits == len(words) or text[start : words[fits]].isascii():
             return tokens, start
@@ -103,8 +103,8 @@ class TextEncoder(msgspec.Struct, frozen=True):
         return tokens, start + self._most(text, ends, self.limit / tokens)
 
     def _most(self, text: str, ends: Sequence[int], share: float) -> int:
-        """How many of the ascending ends leave a beginning that is read in full; about ``share`` of them."""
-        low, high = 0, len(ends) + 1  # so many fit, so many do not
+        """How many of the ascending ``ends`` lie within the limit; ``share`` is a first guess of their share."""
+        low, high = 0, len(ends) + 1  # `low` ends fit, `high` ends do not
         middle = round(share * len(ends))
         step = 1 + len(ends) // 32
         while high - low > 1:
@@ -121,7 +121,7 @@ class TextEncoder(msgspec.Struct, frozen=True):
 
 @cache
 def clip_tokenizer() -> Tokenizer | None:
-    """CLIP's own byte-pair encoding, without torch; None where the package for it is not installed."""
+    """CLIP's own byte-pair encoding, without torch; None if the package for it is not installed."""
     if find_spec("instant_clip_tokenizer") is None:
         return None
     from instant_clip_tokenizer import Tokenizer as ClipTokenizer
@@ -141,7 +141,7 @@ def clip_tokenizer() -> Tokenizer | None:
 
 @cache
 def _clip_count() -> Callable[[str], int] | None:
-    """CLIP's tokens, counted word by word, as none of them reaches over a blank; frequent words are counted once."""
+    """A count of CLIP's tokens, word by word, as no token crosses a space; counts of frequent words are cached."""
     if (tokenizer := clip_tokenizer()) is None:
         return None
     count = _counter(tokenizer)
@@ -150,7 +150,7 @@ def _clip_count() -> Callable[[str], int] | None:
 
 
 def _named(name: str) -> Tokenizer:
-    """The tokenizer of a ``tokenizer.json``, or the callable of a ``"module:function"``."""
+    """The tokenizer in a ``tokenizer.json``, or the function that ``"module:function"`` names."""
     if name.endswith(".json"):
         return _from_file(Path(name))
     allowed = (
@@ -170,7 +170,7 @@ def _from_file(path: Path) -> Tokenizer:
     except OSError as error:
         raise ConfigError(f"{place}: {(error.strerror or str(error)).lower()}") from error
     except Exception as error:
-        raise ConfigError(f"{place}: it is no tokenizer of the package tokenizers: {error}") from error
+        raise ConfigError(f"{place}: it is no file of the package tokenizers: {error}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return lambda text: tokenizer.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False).ids
@@ -185,7 +185,7 @@ def _counter(tokenizer: Tokenizer) -> Callable[[str], int]:
 
 
 def _estimate(text: str) -> int:
-    """About how many tokens a text has, by its words and signs; a byte of what is not Latin is about one."""
+    """An estimate of the number of tokens, from words and signs, plus two tokens per character of non-Latin scripts."""
     if text.isascii():
         return round(len(_WORD_OR_SIGN.findall(text)) * _TOKENS_PER_WORD)
     text = unicodedata.normalize("NFC", text)

@@ -1,4 +1,4 @@
-"""fixed: a caption with what can be repaired without asking anyone."""
+"""fixed: a caption after the repairs that are always safe."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from loss_logging.captions.characters import CONTROLS, SPACES, invisible
 __all__ = ["ENTITY", "FIXABLE", "MOST_CHARACTERS", "fixed", "names_with_a_sign", "without_mojibake"]
 
 MOST_CHARACTERS = 100_000
-"""A longer text is no caption, and stays as it is."""
+"""A longer text is no caption, and is not repaired."""
 
 FIXABLE = "loss-logging check-captions --fix repairs it"
 
 ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
 
-# The capital that wrongly decoded letters begin with, and what may follow it in Latin-1 and Windows-1252.
+# Wrongly decoded letters begin with one of these capitals; the second class may follow it in Latin-1 and Windows-1252.
 _PAIR = re.compile("[ÃÅÄÂ][\xa1-\xbf\u2122\u2022\u2020\u2021\u2030\u201c\u201d\u2018\u2019\u2013\u2014\u2026\u20ac]")
 _WORD_WITH_PAIR = re.compile(rf"(?<!\w)[^\W\d_]*{_PAIR.pattern}(?:[^\W\d_]|{_PAIR.pattern})*(?!\w)")
 
@@ -32,10 +32,10 @@ _C0 = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
 
 def fixed(caption: str) -> str:
-    """The caption with mojibake, HTML entities, invisible characters and white space put right, and the rest untouched.
+    """The caption with repaired mojibake, HTML entities, invisible characters and white space; the rest is unchanged.
 
-    Line breaks stay, and so does what an entity stands for when it is no character. Repairing twice is the same as
-    repairing once. Mojibake is only repaired where the package ftfy is installed.
+    Line breaks stay, and so do entities that stand for no character. Repairing twice gives the same result as
+    repairing once. The repair of mojibake needs the package ftfy; without it, mojibake stays.
 
     Example:
         >>> fixed("a\\u200b red  cat &amp; a\\xa0dog ")
@@ -48,7 +48,7 @@ def fixed(caption: str) -> str:
         before, text = text, _round(text)
         if text == before:
             return text
-    return caption  # what never settles is no damage that we know
+    return caption  # repairs that never end mean another kind of damage
 
 
 def _round(text: str) -> str:
@@ -69,7 +69,7 @@ def _character(entity: re.Match[str]) -> str:
 
 
 def without_mojibake(text: str) -> str:
-    """The text decoded as it should have been, where it was decoded wrongly; as it is without ftfy.
+    """The text with wrongly decoded characters repaired; unchanged if the package ftfy is not installed.
 
     >>> without_mojibake("plain"), without_mojibake("IRMÃ® wool")
     ('plain', 'IRMÃ® wool')
@@ -86,18 +86,18 @@ def without_mojibake(text: str) -> str:
 
 
 def names_with_a_sign(text: str) -> list[tuple[int, int]]:
-    """Where a name in capitals ends in a sign, which only looks like a wrongly decoded small letter.
+    """The positions of names in capitals that end in a sign, which only looks like a wrongly decoded small letter.
 
     >>> names_with_a_sign("IRMÃ® wool"), names_with_a_sign("a cafÃ©"), names_with_a_sign("NÃ®MES")
     ([(0, 5)], [], [(0, 6)])
     """
-    if not _PAIR.search(text):  # which is seen ten times as fast
+    if not _PAIR.search(text):  # ten times as fast as the loop below
         return []
     return [match.span() for match in _WORD_WITH_PAIR.finditer(text) if _is_in_capitals(match[0])]
 
 
 def _is_in_capitals(word: str) -> bool:
-    """Whether a word is in capitals but for a pair of characters that would become one small letter."""
+    """Whether a word is in capitals except for a pair of characters that would become one small letter."""
     letters = [letter for letter in _PAIR.sub("", word) if letter.isalpha()]
     return len(letters) >= 2 and all(map(str.isupper, letters)) and all(map(_is_small, _PAIR.findall(word)))
 

@@ -1,4 +1,4 @@
-"""Captions that a person accepted: lists of patterns, and decisions about single images."""
+"""Accepted captions: ignore lists of patterns, and decisions about single images."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Accepted:
     """The ignore lists and the decisions together.
 
     Args:
-        lists: lists of patterns.
-        decisions: what was decided about single images.
+        lists: the ignore lists.
+        decisions: the decisions about single images.
 
     Example:
         >>> Accepted([IgnoreList(["short cats/*"])]).accepts("short", "cats/1.png", "a cat")
@@ -40,25 +40,26 @@ class Accepted:
         return self._decisions is not None and self._decisions.ignores(rule, path, caption)
 
     def about(self, folders: Iterable[str]) -> bool:
-        """Whether anything may be left out of what lies in some folders."""
+        """Whether any ignore list or decision may concern images in some folders."""
         return bool(self._lists) or (self._decisions is not None and self._decisions.are_about(folders))
 
     @property
     def warnings(self) -> list[str]:
-        """The lines that nothing was left out for; they can go."""
+        """One sentence for each line of the ignore lists that has had no effect; the line can be removed."""
         unused = [line for one in self._lists for line in one.unused()]
         return [f"the ignore list's line {line!r} leaves nothing out" for line in unused]
 
 
 class IgnoreList:
-    """Lines such as ``short,long cats/*.png``: these rules do not look at the captions of these images.
+    """Lines such as ``short,long cats/*.png``: reasons of these rules on these images are left out.
 
-    A line is one rule, several with commas between, or ``*`` for all; then white space; then a path as the tables show
-    it, in which ``*`` and ``?`` stand for any characters. Blank lines and lines that begin with ``#`` are comments.
+    A line starts with one rule, several rules with commas between them, or ``*`` for all rules. White space and a path
+    follow, as the tables show it; ``*`` in it stands for any characters, and ``?`` for one. Blank lines and lines that
+    begin with ``#`` are comments.
 
     Args:
         lines: the lines.
-        source: where they are from, for messages.
+        source: their origin, for messages.
 
     Raises:
         ConfigError: a line has no path; names the line.
@@ -109,5 +110,5 @@ class IgnoreList:
         return False
 
     def unused(self) -> list[str]:
-        """The lines that nothing was left out for so far; they can go."""
+        """The lines that have had no effect so far; they can be removed."""
         return [line for line, *_ in self._entries if line not in self._used]

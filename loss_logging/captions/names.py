@@ -34,7 +34,7 @@ RULE_NAMES = (
     "common_token",
     "language",
 )
-"""Spelled out, so that a configuration does not load the rules. The rulebook has the same names in the same order."""
+"""A literal list, so that a configuration does not import the rules. The rulebook has the same names and order."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Reasons why a caption is bad, and the entries of a report that hold them."""
+"""Reasons against captions, and the entries of a report that hold them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ Severity = Literal["info", "warning", "error"]
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """The objection of one rule to a caption. ``rule`` is its public name, ``score`` is in (0, 1], ``message`` tells a
-    person what to do, ``span`` is the ``(start, end)`` of the offending characters or None for the whole caption."""
+    """The objection of one rule to a caption. ``rule`` is the rule's public name, ``score`` is in (0, 1], ``message``
+    tells a person what to do, ``span`` is the ``(start, end)`` of the characters at fault, None for the whole
+    caption."""
 
     rule: str
     severity: Severity
@@ -24,9 +25,9 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 class DatasetCaptions(msgspec.Struct, frozen=True):
-    """The captions of a dataset: ``profile`` is "prose", "tags", "instance", or None where they are of several kinds,
-    and each was judged by itself. ``profile_is_guessed`` unless it is configured. ``reasons`` concern the dataset as a
-    whole."""
+    """The captions of a dataset. ``profile`` is "prose", "tags", "instance", or None if the captions are of several
+    styles, so that each was judged by itself. ``profile_is_guessed`` is False if the profile was configured.
+    ``reasons`` concern the dataset as a whole."""
 
     profile: str | None
     profile_is_guessed: bool
@@ -34,7 +35,7 @@ class DatasetCaptions(msgspec.Struct, frozen=True):
 
 
 class FlaggedCaption(msgspec.Struct, frozen=True):
-    """A caption that a rule objects to. ``severity`` is the highest of its reasons; ``score`` is in (0, 1]."""
+    """A caption with at least one objection. ``severity`` is the highest of its reasons; ``score`` is in (0, 1]."""
 
     path: str
     dataset: str

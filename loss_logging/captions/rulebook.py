@@ -1,9 +1,9 @@
 """The families of caption rules, one small file each.
 
 A rule is a function that takes a `Caption` and returns None, or the `Reason` why the caption is bad. Its name is
-public: trackers count it as ``rules/{name}``. To add a family, write its file and name it here. Rules of your own need
-not be here: a package offers them as entry points in the group ``loss_logging.caption_rules``, and
-``CaptionConfig(rules=["module:function"])`` or ``CaptionChecker(rules=[function])`` take them as they are.
+public: trackers count it as ``rules/{name}``. To add a family, write its file and name it here. Your own rules need no
+entry here: a package offers them as entry points in the group ``loss_logging.caption_rules``, and
+``CaptionConfig(rules={"own": ["module:function"]})`` or ``CaptionChecker(rules=[function])`` take them directly.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ RULES: dict[str, Rule] = {
     "truncated": truncated,
     "short": short,
 }
-"""By public name, in the order in which they are tried. A caption that is ``empty`` is not tried any further."""
+"""The rules by public name, in the order of their use. After ``empty`` has objected, no further rule is used."""
 
 DATASET_RULES: dict[str, Callable[[], DatasetRule]] = {
     "conflict": Conflict,

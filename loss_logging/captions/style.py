@@ -14,13 +14,13 @@ from loss_logging.captions.names import Style
 
 __all__ = ["StyleGuess", "common_style", "style_alone"]
 
-_SHARE = 0.8  # of the captions that must be of one kind
-_ENOUGH = 3  # captions; fewer decide nothing
-_READ = 2_000  # characters of a caption that tell what it is
+_SHARE = 0.8  # of the captions must have one style
+_ENOUGH = 3  # captions; fewer do not give a style
+_READ = 2_000  # characters of a caption that its style is guessed from
 
 
 class StyleGuess:
-    """The style of a dataset, guessed from the styles of its captions; takes eight bytes of memory for each.
+    """The style of a dataset, guessed from the styles of its captions; takes eight bytes of memory per caption.
 
     Example:
         >>> guess = StyleGuess()
@@ -35,7 +35,7 @@ class StyleGuess:
         self._captions = array("q")
 
     def add(self, caption: str) -> None:
-        """Count one caption; a blank one is left out."""
+        """Count one caption; a blank caption does not count."""
         if (style := style_alone(caption)) is not None:
             self._styles[style] += 1
             self._captions.append(hash(caption))
@@ -52,7 +52,7 @@ class StyleGuess:
 
 
 def style_alone(caption: str) -> Style | None:
-    """The style of a caption by itself; None for a blank one.
+    """The style of a caption by itself; None for a blank caption.
 
     >>> style_alone("sks dog"), style_alone(" ")
     ('instance', None)
@@ -62,9 +62,9 @@ def style_alone(caption: str) -> Style | None:
 
 
 def common_style(styles: Mapping[Style, int], most_alike: int) -> Style | None:
-    """The style that at least 80% of the captions of a dataset have, or None.
+    """The style of at least 80% of the captions of a dataset, or None.
 
-    One caption for 80% of the images is an instance prompt. ``styles`` has the number of captions by style,
+    The style is "instance" if 80% of the images have the same caption. ``styles`` is the number of captions by style,
     ``most_alike`` is the number of captions with the most frequent text.
 
     >>> common_style({"prose": 9, "tags": 1}, 1), common_style({"prose": 9}, 9)

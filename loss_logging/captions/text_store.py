@@ -9,11 +9,11 @@ from typing import overload
 
 __all__ = ["TextStore"]
 
-_IN_MEMORY = 32_000_000  # bytes; what is more goes to a temporary file
+_IN_MEMORY = 32_000_000  # bytes; beyond that, texts go to a temporary file
 
 
 class TextStore(Sequence[str]):
-    """A list of texts that takes eight bytes of memory for each, and a temporary file once they are many.
+    """A list of texts that takes eight bytes of memory per text, and a temporary file for more than 32 MB of text.
 
     Example:
         >>> texts = TextStore()
@@ -51,7 +51,7 @@ class TextStore(Sequence[str]):
         if index < 0:
             index += len(self)
         if not 0 <= index < len(self):
-            raise IndexError(f"there are {len(self)} texts, and no number {index}")
+            raise IndexError(f"index is {index}; allowed: less than {len(self)}, the number of texts")
         start, end = self._ends[index], self._ends[index + 1]
         self._file.seek(start)
         return self._file.read(end - start).decode("utf-8", "surrogatepass")

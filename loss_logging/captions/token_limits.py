@@ -1,6 +1,6 @@
-"""How many tokens of a caption each family of models reads, and how trainers shorten or lengthen that.
+"""The token limit of each family of models, and the limits of trainers that set another number.
 
-Read in diffusers 0.42.1 and in the trainers at the commits that `loss_logging.captions.trainers` names, on 2026-11-28.
+Source: diffusers 0.42.1 and the trainers at the commits in `loss_logging.captions.trainers`, read on 2026-11-28.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ __all__ = ["FAMILIES", "Family", "caption_tokens"]
 
 
 class Family(msgspec.Struct, frozen=True):
-    """The text encoder of a family of models; where it has several, the one that reads the most tokens.
+    """The text encoder of a family of models; for several encoders, the one that reads the most tokens.
 
     Args:
         encoder: its name.
         tokens: the number of tokens that it reads, special ones included.
-        own: special tokens among these: CLIP's start and end, T5's end.
-        template: tokens among these of a system message or chat template; estimated by words.
-        trainers: ``tokens`` where a trainer sets another number.
+        own: number of special tokens among ``tokens``: CLIP's start and end, T5's end.
+        template: number of tokens among ``tokens`` of a system message or chat template; estimated from words.
+        trainers: by trainer, the value of ``tokens`` if the trainer sets another one.
     """
 
     encoder: str
@@ -71,7 +71,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def caption_tokens(model: str, trainer: str | None = None) -> int:
-    """The tokens that are left for a caption.
+    """The number of tokens that are left for a caption.
 
     >>> caption_tokens("sdxl"), caption_tokens("sd3"), caption_tokens("sd3", "onetrainer"), caption_tokens("flux")
     (75, 255, 76, 511)

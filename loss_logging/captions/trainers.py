@@ -1,7 +1,7 @@
-"""What each trainer reads as an image's caption: one row for each, in one table.
+"""How each trainer reads the caption of an image: one table, one row per trainer.
 
-Its caption-reading code was run on one folder at the commit that the row names, on 2026-11-28 (diffusers'
-was read); ``docs/trainer_captions.md`` shows the results, and a test holds each row to them.
+Source: the trainer's own code, run on one folder at the commit in the row on 2026-11-28 (for diffusers, the code was
+read). ``docs/trainer_captions.md`` shows the results, and a test compares each row with them.
 """
 
 from __future__ import annotations
@@ -22,50 +22,51 @@ Lines = Literal["first", "each", "whole"]
 Without = Literal["skipped", "empty", "class_tokens", "fails", "file_name"]
 
 MOST_VARIANTS = 16
-"""So many of the texts that a choice such as ``{red|blue}`` stands for are told of."""
+"""The most variants that are listed for a choice such as ``{red|blue}``."""
 
 _CHOICE = re.compile(r"\{([^}]+)\}")
-_ESCAPES = {"{{": "\ue000", "}}": "\ue001"}  # kohya's for braces that are no choice
+_ESCAPES = {"{{": "\ue000", "}}": "\ue001"}  # kohya's escapes for literal braces
 _PLACEHOLDERS = ("[trigger]", "[name]")
 
 
 class Trainer(msgspec.Struct, frozen=True, kw_only=True):
-    r"""What a trainer makes of a folder. The fields from ``prefix`` on are what its configuration sets.
+    r"""How a trainer reads a folder. The trainer's configuration sets the fields from ``prefix`` on.
 
     Args:
-        name: of the trainer.
-        version: the commit that this is of.
-        suffixes: of the files beside an image that may hold its caption; in a folder the first that is there.
-        usual_suffix: the one that it takes unless it is told another.
-        lines: whether it trains on the first line of such a file, on each (one is drawn, or all are taken in turn), or
-            on all of it as one text.
-        lines_of_tables: the same, of captions in tables.
+        name: the name of the trainer.
+        version: the commit that this row describes.
+        suffixes: suffixes of caption files beside an image; the first one that exists in a folder counts.
+        usual_suffix: the suffix that it reads by default.
+        lines: the lines of a caption file that it trains on: the first, each (drawn at random, or in turn), or all of
+            them as one text.
+        lines_of_tables: the same for captions in tables.
         strips: whether it removes white space at both ends of a file's caption, or of each line.
-        without: what happens to an image without a caption. "class_tokens" are the words in the folder's name,
+        without: the use of an image without a caption. "class_tokens" are the words in the folder's name,
             "file_name" is the name of the image, "fails" ends the training.
         without_any: the same in a folder without any caption.
-        tables: patterns of the names of the tables that it reads instead of files beside images.
-        tables_first: whether it does so wherever they are, rather than when it is told to.
-        second_column: whether captions are in a table's column "text", or else in its second one.
-        folders: which it looks into: "all", the "top" one alone, or those "numbered" as in ``10_sks dog``, and
-            nothing inside them.
-        left_out: ends of the names of images that are no images of their own, before the suffix.
+        tables: patterns for the names of the tables that it reads instead of files beside images.
+        tables_first: True if it always prefers these tables, False if its configuration has to name them.
+        second_column: whether captions are in a table's column "text", else in its second column.
+        folders: the folders that it reads: "all", the "top" folder alone, or folders "numbered" as in ``10_sks dog``,
+            without the folders inside them.
+        left_out: endings of the names, before the suffix, of masks and control images, which it does not train on.
         left_out_folders: names of folders of such images.
-        joins_tags: whether a table's tags are put behind its caption.
+        joins_tags: whether it appends a table's tags to the caption.
         crops: whether an image ``a_0_0_9_9.png`` has the caption of ``a``.
         empty_file_fails: whether a caption file of 0 bytes ends the training.
-        comma: what stands for a comma.
-        file_name_blank: what stands for ``_`` in a file name that is a caption.
-        resolves: what it resolves in a caption; see ``CaptionReading.syntax``.
-        resolves_in_each: the same, where it is told to take each line for a caption.
-        affixes_once: whether prefix and suffix are put around all lines of a file together, rather than around each.
-        prefix, suffix: put before and behind each caption.
-        trigger: stands for ``[trigger]`` and ``[name]``, and is put before a caption without it.
-        default_caption: for blank captions and images without one.
-        concept_captions: for every image, one of which is drawn.
-        class_tokens: for images without caption, wherever they are.
+        comma: the text that replaces a comma.
+        file_name_blank: the text that replaces ``_`` in a file name that is used as a caption.
+        resolves: the prompt syntax that it resolves in a caption; see ``CaptionReading.syntax``.
+        resolves_in_each: the same if its configuration makes each line a caption.
+        affixes_once: True if prefix and suffix go around all lines of a file together, False if around each line.
+        prefix, suffix: texts before and after each caption.
+        trigger: the text that replaces ``[trigger]`` and ``[name]``, and that starts a caption without it.
+        default_caption: the caption of images with a blank caption or none.
+        concept_captions: captions for every image, one of which is drawn.
+        class_tokens: the caption of images without a caption, in any folder.
         shuffled: whether tags are shuffled.
-        separator: what parts the tags that stay in place from those that are shuffled; stays in the text otherwise.
+        separator: the text between the tags that stay in place and the tags that are shuffled; without shuffling, it
+            stays in the caption.
 
     Example:
         >>> TRAINERS["kohya"].texts("a cat on a sofa\nN/A"), TRAINERS["onetrainer"].texts("a cat\n\na dog")
@@ -107,7 +108,7 @@ class Trainer(msgspec.Struct, frozen=True, kw_only=True):
     separator: str | None = None
 
     def with_lines(self, lines: Lines) -> Trainer:
-        """The trainer, told which lines of a file are a caption.
+        """The trainer with another setting of ``lines``.
 
         >>> TRAINERS["kohya"].with_lines("each").texts("a {red|blue} ball")
         ['a red ball', 'a blue ball']
@@ -118,7 +119,9 @@ class Trainer(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, lines=lines, lines_of_tables=tables, resolves=resolves)
 
     def pieces(self, text: str) -> list[tuple[int | None, str]]:
-        r"""The captions in the text of a file, each with its line, from 1, where a line is one; none in a blank file.
+        r"""The captions in the text of a file, each with its line from 1, or None if the whole file is one caption.
+
+        A blank file has none.
 
         >>> TRAINERS["simpletuner"].pieces("a cat\n\na dog"), TRAINERS["kohya"].pieces("\na cat")
         ([(1, 'a cat'), (3, 'a dog')], [(1, '')])
@@ -126,7 +129,7 @@ class Trainer(msgspec.Struct, frozen=True, kw_only=True):
         return _pieces(text, self.lines, self.strips)
 
     def pieces_of_row(self, caption: str | None, tags: str | None) -> list[str]:
-        """The captions of a row of a table that has a caption, and maybe tags, which are put behind it.
+        """The captions of a table row; tags are appended to each caption.
 
         >>> TRAINERS["kohya"].pieces_of_row("a goat", "horns, grass"), TRAINERS["kohya"].pieces_of_row(None, "horns")
         (['a goat,horns, grass'], ['horns'])
@@ -136,18 +139,18 @@ class Trainer(msgspec.Struct, frozen=True, kw_only=True):
             return lines or [""]
         if self.lines_of_tables == "each":
             tags = tags.replace("\n", ",")
-            return [f"{line},{tags}" for line in lines] or [""]  # and not the tags alone
+            return [f"{line},{tags}" for line in lines] or [""]  # tags alone are no caption
         return [
             piece for _, piece in _pieces(",".join(filter(None, (caption, tags))), self.lines_of_tables, strips=False)
         ]
 
     def texts(self, text: str) -> list[str]:
-        """What is trained on where a file says ``text``: one, or one of several."""
+        """The texts that the trainer uses for a caption file with the content ``text``; of several it draws one."""
         pieces = [piece for _, piece in self.pieces(text)] or [""]
         return list(dict.fromkeys(one for variants in self.variants_of(pieces) for one in variants))
 
     def variants_of(self, pieces: Sequence[str]) -> list[list[str]]:
-        """The same of each caption of an image, in its order."""
+        """The `variants` of each caption of an image, in the same order."""
         last = len(pieces) - 1
         once = self.affixes_once
         return [
@@ -160,9 +163,9 @@ class Trainer(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def variants(self, caption: str, *, prefix: str | None = None, suffix: str | None = None) -> list[str]:
-        """What a caption is trained as; of choices that the trainer makes, up to `MOST_VARIANTS`.
+        """The texts that the trainer may use for a caption, up to `MOST_VARIANTS`.
 
-        ``prefix`` and ``suffix`` stand for the trainer's own where they are given.
+        ``prefix`` and ``suffix`` replace the trainer's own if they are given.
         """
         if not caption.strip() and self.default_caption is not None:
             caption = self.default_caption
@@ -188,7 +191,7 @@ class Trainer(msgspec.Struct, frozen=True, kw_only=True):
         return text if not self.trigger or self.trigger in text else f"{self.trigger} {text}"
 
     def _ordered(self, text: str) -> str:
-        """The tags in the order of the file, joined as they are once they have been shuffled."""
+        """The tags in the order of the file, joined as the trainer joins shuffled tags."""
         if not self.shuffled:
             return text
         parts = text.split(self.separator, 2) if self.separator else [text]

@@ -1,4 +1,4 @@
-"""Verdict: the reasons why a caption is bad, and the order in which flagged captions are shown."""
+"""Verdict: the reasons against a caption, and the order in which flagged captions are shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Verdict", "flagged_caption", "flagged_order", "without_accepted"]
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Why a caption is bad; there is at least one reason."""
+    """The reasons against a caption, at least one."""
 
     reasons: tuple[Reason, ...]
 
@@ -30,7 +30,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @property
     def severity(self) -> Severity:
-        """The gravest severity of the reasons."""
+        """The highest severity of the reasons."""
         return max((reason.severity for reason in self.reasons), key=SEVERITIES.index)
 
 
@@ -41,7 +41,7 @@ def without_accepted(verdict: Verdict, path: str, caption: str, accepted: Accept
 
 
 def flagged_caption(path: str, dataset: str, caption: str, loss: float | None, verdict: Verdict) -> FlaggedCaption:
-    """The entry of a report for a caption with a verdict; a loss that is not finite becomes None."""
+    """The entry of a report for a caption with a verdict; a NaN or infinite loss becomes None."""
     return FlaggedCaption(
         path=path,
         dataset=dataset,
@@ -57,8 +57,8 @@ def flagged_caption(path: str, dataset: str, caption: str, loss: float | None, v
 def flagged_order(
     flagged: FlaggedCaption, suspect: bool = False
 ) -> tuple[int, bool, float, bool, float, str, str, str]:
-    """Sort key: the gravest severity first; among equals, items that are ``suspect`` for their losses, too (a high
-    ``hard`` or ``caption_mismatch``); then the highest score, the highest loss (none last), and by name."""
+    """Sort key: highest severity first; then items that are also ``suspect`` for their losses (a high ``hard`` or
+    ``caption_mismatch``); then highest score, highest loss (a missing loss last), and name."""
     loss = flagged.loss
     return (
         -SEVERITIES.index(flagged.severity),

@@ -15,13 +15,13 @@ from loss_logging.errors import LossLoggingError
 __all__ = ["main"]
 
 _INTERRUPTED = 130
-"""What shells give for a program that Ctrl-C has ended."""
+"""The exit status that shells use for a program that Ctrl-C has ended."""
 
 
 def main() -> None:
     """Run the command line.
 
-    Exits with 0, with 1 when the command failed, with 2 when it was called wrongly, with 130 when Ctrl-C ended it.
+    The exit status is 0, or 1 if the command failed, 2 if it was called wrongly, 130 if Ctrl-C ended it.
     """
     with _ctrl_c():
         try:
@@ -36,9 +36,9 @@ def main() -> None:
 
 @contextmanager
 def _ctrl_c() -> Iterator[None]:
-    """Exit with 130 where Ctrl-C came, whatever became of it: libraries make errors of theirs of it, or exit with 1.
+    """Exit with 130 after Ctrl-C, as libraries turn it into their own errors or exit with 1.
 
-    What ends with 0 nevertheless is done, as a server is that was told to end.
+    An exit with 0 stays: the command is complete, such as a server that was told to end.
     """
     came = False
 
@@ -67,7 +67,7 @@ def _ctrl_c() -> Iterator[None]:
 
 
 def _in_words(error: OSError) -> str:
-    """What went wrong with which file, without the number that the system gives it.
+    """The file and the error in words, without the system's error number.
 
     >>> _in_words(FileNotFoundError(2, "No such file or directory", "runs/cats"))
     'runs/cats: no such file or directory'

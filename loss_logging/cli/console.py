@@ -1,4 +1,4 @@
-"""What the commands share: results go to standard output, everything else to standard error."""
+"""Options and output that the commands share: results go to standard output, all other text to standard error."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ TrainerOption = Annotated[
     typer.Option(help="Read captions as this trainer does."),
 ]
 JobOption = Annotated[
-    str | None, typer.Option(help="Job, where a folder holds several; otherwise the one that was written last.")
+    str | None, typer.Option(help="Job, if a folder holds several. Default: the job that was written last.")
 ]
 
 
 def print_json(value: Any) -> None:
-    """Print ``value`` as JSON, indented where a person sees it."""
+    """Print ``value`` as JSON, indented in a terminal."""
     text = msgspec.json.encode(value)
     print((msgspec.json.format(text) if sys.stdout.isatty() else text).decode())
 
 
 def hint(sentence: str, style: str = "") -> None:
-    """Say something about the result, on standard error."""
+    """Print a sentence about the result to standard error."""
     Console(stderr=True).print(Text(cell(sentence, 1_000), style=style), soft_wrap=True)

@@ -1,5 +1,5 @@
-"""Doctor: what is installed, which trackers there are, whether a folder can be written, and whether each tracker takes
-a report."""
+"""Doctor: lists installed packages and known trackers, and tests whether a folder is writable and each tracker takes a
+report."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SECRET = ("KEY", "TOKEN", "PASSWORD", "SECRET")
 
 
 class Observation(NamedTuple):
-    """One thing that was looked at. ``ok`` is None where it is neither good nor bad."""
+    """One observation. ``ok`` is None if it is neither good nor bad."""
 
     subject: str
     ok: bool | None
@@ -39,12 +39,12 @@ class Observation(NamedTuple):
 
 
 def examine(folder: Path, loggers: Sequence[Any], timeout: float = 60.0) -> Iterator[Observation]:
-    """Look at the installation, the folder and the loggers, and try a report of 2 records through each of these.
+    """Examine the installation, the folder and the loggers, and send a report of 2 records to each logger.
 
     Args:
-        folder: a ``save_root``; nothing is left in it.
+        folder: a ``save_root``; no file stays in it.
         loggers: entries as in ``TrainConfig.loggers``.
-        timeout: seconds for each of them.
+        timeout: seconds for each logger.
     """
     yield from _installed()
     yield from _settings()
@@ -103,7 +103,7 @@ def _try(logger: Any, report: LossReport, folder: Path, timeout: float) -> Obser
         return Observation(subject, False, str(error))
     if not selection.reporter:
         return Observation(
-            subject, None, "not tried: it writes to an object of the trainer, which there is none of here"
+            subject, None, "not tested: it writes to an object of the trainer, which exists only in training"
         )
     spec: BackendSpec = selection.reporter[0]
     config = TrainConfig(job_name="loss-logging-doctor", save_root=folder, loggers=[logger])

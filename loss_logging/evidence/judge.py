@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow.compute as pc
 
 from loss_logging.errors import ConfigError
+from loss_logging.evidence.false_discoveries import false_discoveries
 from loss_logging.evidence.losses import LossEvidence, balanced, pooled
 from loss_logging.evidence.odd import OddImages, odd_images
 from loss_logging.evidence.pictures import PictureEvidence
@@ -142,11 +144,10 @@ def _word_score(pictures: PictureEvidence | None, rival: LossEvidence | None, co
 
 def _ranks(values: Floats) -> Floats:
     """From 0, the least, to 1; NaN stays."""
-    from scipy.stats import rankdata
-
     known = np.isfinite(values)
     out = np.full(len(values), np.nan)
-    out[known] = (rankdata(values[known]) - 0.5) / max(int(known.sum()), 1)
+    least, most = (pc.rank(values[known], tiebreaker=end).to_numpy().astype(np.float64) for end in ("min", "max"))
+    out[known] = ((least + most) / 2 - 0.5) / max(int(known.sum()), 1)
     return out
 
 
@@ -296,12 +297,12 @@ def _bins(p_wrong: Floats) -> list[Verdict | None]:
 
 def _hurting(statistic: Floats, freedom: Floats) -> list[Verdict | None]:
     """By one-sided t tests that a caption does not hurt, with the false discoveries of each bin kept in bounds."""
-    from scipy.stats import false_discovery_control, t
+    from scipy.special import stdtr  # scipy.stats takes four times as long to import, and three times the memory
 
     known = np.isfinite(statistic)
-    p = t.sf(statistic[known], freedom[known])
-    first = false_discovery_control(p, method="by") <= FALSE
-    look = false_discovery_control(p, method="bh") <= _LOOK_FALSE
+    p = stdtr(freedom[known], -statistic[known])
+    first = false_discoveries(p, dependent=True) <= FALSE
+    look = false_discoveries(p) <= _LOOK_FALSE
     verdict: list[Verdict | None] = [None] * len(statistic)
     for item, place in zip(np.flatnonzero(known), np.where(first, 0, np.where(look, 1, 2)), strict=True):
         verdict[item] = VERDICTS[place]

@@ -59,7 +59,7 @@ def odd_images(hard: Any) -> OddImages:
         (['unusually hard', 'unusually easy'], False)
     """
     require("evidence", "scipy")
-    from scipy.stats import t
+    from scipy.special import stdtr  # scipy.stats takes four times as long to import, and three times the memory
 
     values = np.asarray(hard, np.float64)
     if values.ndim != 1:
@@ -73,7 +73,7 @@ def odd_images(hard: Any) -> OddImages:
         unit = spread / _QUARTILE
         side = known[sign * (values[known] - middle) >= 0]
         side = side[np.argsort(-sign * values[side], kind="stable")]
-        expected = len(known) * t.sf(sign * (values[side] - middle) / unit, _FREEDOM)
+        expected = len(known) * stdtr(_FREEDOM, -sign * (values[side] - middle) / unit)
         ordinary = np.minimum(1, expected / np.arange(1, len(side) + 1))
         found.p_odd[side] = 1 - np.minimum.accumulate(ordinary[::-1])[::-1]
         for item in side[found.p_odd[side] >= _ODD]:

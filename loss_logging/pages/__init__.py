@@ -1,1 +1,1 @@
-"""What people look at in a browser: the page as a file."""
+"""The report page for a browser, as one file."""

@@ -1,4 +1,4 @@
-"""What a save step says at first sight: which captions, images and datasets to look at, and how sure that is."""
+"""The findings of a save step on the first screen: captions, images and datasets to look at, and their certainty."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from loss_logging.reports.report import DECISIVE_PAIRS, LossReport, WorstItem
 __all__ = ["Answer", "answers", "bin_of", "drags", "flags_answer", "is_odd"]
 
 Bin: TypeAlias = Literal["likely", "look", ""]
-"""Very likely wrong, to look at, or no sign of it."""
+"""Very likely wrong, worth a look, or no sign of it."""
 
 _LEAST_DRAG = 0.02
 _FEW_ITEMS = 30
@@ -24,8 +24,8 @@ _NAMED = 3
 
 
 class Drag(msgspec.Struct, frozen=True):
-    """By which share the mean loss of a dataset lies above that of all others, its standard error, and whether that is
-    beyond chance."""
+    """The share by which the mean loss of a dataset exceeds that of all others, the standard error of the share, and
+    whether it is beyond chance."""
 
     dataset: str
     share: float
@@ -34,7 +34,7 @@ class Drag(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """One finding of the first screen. ``tone`` is "error", "warning", "good" or "open": nothing is known yet."""
+    """One finding of the first screen. ``tone`` is "error", "warning", "good", or "open" if nothing is known yet."""
 
     href: str
     title: str
@@ -60,8 +60,8 @@ def is_odd(item: WorstItem, counts: ItemCounts | None) -> bool:
 
 
 def mean_figures(report: LossReport, counts: ItemCounts | None) -> dict[str, tuple[int, float, float]]:
-    """Number, mean and variance of the items' mean losses by dataset; without the items' figures those of the records,
-    with as many of them as there are items, which says less than is known and never more."""
+    """Number, mean and variance of the items' mean losses by dataset. Without the items' figures, the mean and variance
+    of the records are used with the number of items, which never claims more than is known."""
     if counts is not None and counts.averages:
         return counts.averages
     found = {}
@@ -75,10 +75,10 @@ def mean_figures(report: LossReport, counts: ItemCounts | None) -> dict[str, tup
 
 
 def drags(report: LossReport, counts: ItemCounts | None) -> list[Drag]:
-    """How far each dataset's mean loss lies from the mean of all others, highest first.
+    """The relative distance of each dataset's mean loss from the mean of all others, highest first.
 
-    The standard error is Welch's, over items: the records of one item are no independent draws. Beyond chance is what
-    normal noise reaches in one of forty runs, however many datasets there are, and 2% at least.
+    The standard error is Welch's, over items, as the records of one item are not independent. A share is beyond chance
+    if normal noise reaches it in at most one of forty runs, over all datasets together, and if it is at least 2%.
     """
     figures = _with_sound_variances(mean_figures(report, counts))
     total = sum(n for n, *_ in figures.values())
@@ -98,8 +98,8 @@ def drags(report: LossReport, counts: ItemCounts | None) -> list[Drag]:
 
 
 def _with_sound_variances(figures: dict[str, tuple[int, float, float]]) -> dict[str, tuple[int, float, float]]:
-    """The figures with the variance of all datasets within themselves where a dataset has too few items to know its
-    own, and that is smaller: of hundreds of small ones some vary little by chance."""
+    """The figures, with the pooled within-dataset variance for small datasets whose own variance is smaller. Among
+    hundreds of small datasets, some have a small variance by chance."""
     freedom = sum(n - 1 for n, *_ in figures.values())
     within = sum((n - 1) * variance for n, _, variance in figures.values()) / freedom if freedom else 0.0
     return {
@@ -140,7 +140,7 @@ def _caption_answers(report: LossReport, counts: ItemCounts | None) -> Iterator[
         yield Answer(href, "No caption stands out", f"of {_n(decided, 'caption')} that could be compared", "good")
 
 
-_NOT_COMPARED = "this takes the loss with the empty caption (losses_empty) on some of the steps"
+_NOT_COMPARED = "this needs the loss with the empty caption (losses_empty) on some of the steps"
 
 
 def _odd_answer(report: LossReport, counts: ItemCounts | None) -> Answer:
@@ -161,7 +161,7 @@ def _flags_answer(report: LossReport) -> Answer:
 
 
 def flags_answer(found: Sequence[FlaggedCaption], summary: Mapping[str, int], most: int = 0) -> Answer:
-    """How many captions the rules object to; of a list that holds ``most`` there may be more, 0 stands for all."""
+    """The number of captions that the rules object to. A list with ``most`` entries may be cut; 0 means a full list."""
     rules = sorted(summary.items(), key=lambda pair: -pair[1])
     exact = len(found) < most or not most
     flagged = len(found) if exact else max(len(found), *summary.values(), 0)

@@ -17,11 +17,11 @@ __all__ = ["charts", "history_block", "most_points", "picked", "shown_datasets"]
 T = TypeVar("T")
 
 MOST_DATASETS = 500
-"""Datasets with a curve and a row in the ranking; the tables of a page with thousands would be read by nobody."""
+"""The number of datasets with a curve and a row in the ranking; nobody reads a table of thousands."""
 MOST_DETAILED = 60
-"""Datasets with histograms and timestep curves."""
+"""The number of datasets with histograms and timestep curves."""
 MOST_STEPS = 40
-"""Save steps that a reader can choose from."""
+"""The number of save steps that a reader can choose from."""
 _MOST_CHARTS = 1_000
 """Histograms on one page."""
 _MOST_POINTS, _MOST_POINTS_IN_ALL = 400, 24_000
@@ -29,17 +29,17 @@ _MOST_MEANS = 2_000
 
 
 def shown_datasets(report: LossReport) -> list[str]:
-    """The datasets that the page shows: those with the most records."""
+    """The datasets that the page shows: the ones with the most records."""
     return sorted(report.datasets, key=lambda name: -report.datasets[name].summary.count)[:MOST_DATASETS]
 
 
 def most_points(datasets: int) -> int:
-    """So many points has each curve, where there are so many datasets."""
+    """The number of points of each curve, for a number of datasets."""
     return max(40, min(_MOST_POINTS, _MOST_POINTS_IN_ALL // max(1, min(datasets, MOST_DATASETS) + 1)))
 
 
 def picked(reports: Sequence[LossReport]) -> list[LossReport]:
-    """The save steps that a reader can choose from, the last one among them."""
+    """The save steps that a reader can choose from, including the last one."""
     detailed = min(MOST_DETAILED, len(reports[-1].datasets)) if reports else 1
     return spread(reports, max(2, min(MOST_STEPS, _MOST_CHARTS // max(1, detailed))))
 
@@ -48,8 +48,8 @@ def charts(reports: Sequence[LossReport], curves: LossCurves | None = None) -> d
     """The series of every chart.
 
     Args:
-        reports: of the run, by step.
-        curves: the loss over training; None, and where it is empty, takes a point for each save step.
+        reports: the reports of the run, by step.
+        curves: the loss over training; None or an empty one takes one point per save step.
     """
     if not reports:
         names = [name for name in curves.curves if name is not None][:MOST_DATASETS] if curves else []
@@ -77,7 +77,7 @@ def charts(reports: Sequence[LossReport], curves: LossCurves | None = None) -> d
 
 
 def spread(reports: Sequence[LossReport], most: int) -> list[LossReport]:
-    """At most ``most`` of them, the first and the last among them."""
+    """At most ``most`` of the reports, including the first and the last."""
     if len(reports) <= most:
         return list(reports)
     return [reports[round(i * (len(reports) - 1) / (most - 1))] for i in range(most)]
@@ -92,7 +92,7 @@ def _seconds(created: str) -> float | None:
 
 def _loss(curves: LossCurves, name: str | None) -> dict[str, Any]:
     curve = curves.curves.get(name, LossCurve([], [], [], []))
-    whole = curve.places == list(range(len(curves.steps)))  # as nearly always, so that it is left out
+    whole = curve.places == list(range(len(curves.steps)))  # usually true, and then left out
     return {
         "places": None if whole else curve.places,
         "n": curve.n,
@@ -110,7 +110,7 @@ def _overall(reports: Sequence[LossReport]) -> dict[str, Any]:
 
 
 def _between(summaries: Sequence[Summary | None]) -> dict[str, Any]:
-    """The mean loss of what came since the save step before, from the means over the whole run."""
+    """The mean loss of the records since the previous save step, from the means over the whole run."""
     places, counts, means = list[int](), list[int](), list[float]()
     before, total = 0, 0.0
     for place, summary in enumerate(summaries):

@@ -1,4 +1,4 @@
-"""Figures as few bytes, for a page that carries them with it."""
+"""Packs figures into few bytes, for a page that holds them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy.typing as npt
 __all__ = ["NO_FIGURE", "packed_figures"]
 
 NO_FIGURE = -(2**15)
-"""Stands for what is NaN, infinite or not there."""
+"""The code of NaN, infinite and missing figures."""
 
 
 def packed_figures(values: npt.NDArray[np.float64], digits: int, decimals: int = 300) -> bytes:
-    """Figures to so many significant digits, each as two signed 16-bit integers: its digits and a power of ten.
+    """Figures with ``digits`` significant digits, each as two signed 16-bit integers: its digits and a power of ten.
 
-    The integers lie in planes of one byte for each figure: low bytes of the digits, high bytes, and the same of the
-    powers. Bytes of one kind compress best beside each other.
+    The bytes are in four planes of n bytes: low and high bytes of the digits, low and high bytes of the powers. Bytes
+    of one kind compress best together.
 
     Args:
-        values: (n,), NaN and infinity allowed.
-        digits: 1 to 4.
-        decimals: so many at most.
+        values: (n,) figures; NaN and infinity are allowed.
+        digits: number of significant digits, 1 to 4.
+        decimals: largest number of decimals.
 
     Example:
         >>> packed_figures(np.array([0.25, -1.5]), digits=2).hex(" ")

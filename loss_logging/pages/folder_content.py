@@ -1,4 +1,4 @@
-"""What the page says of a captioned folder, without any training: plain data for the templates."""
+"""The content of the page of a captioned folder, without any training: plain data for the templates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_ALIKE = 6
 
 
 class FlagCard(msgspec.Struct, frozen=True):
-    """One caption that a rule objects to, with its picture; ``suggestion`` is what it should say, "" where unknown."""
+    """One flagged caption with its picture; ``suggestion`` is a better caption, "" if unknown."""
 
     flag: FlaggedCaption
     name: str
@@ -33,7 +33,7 @@ class FlagCard(msgspec.Struct, frozen=True):
 
 
 class RuleGallery(msgspec.Struct, frozen=True):
-    """The captions that one rule objects to; ``count`` are all, ``cards`` the first of them."""
+    """The captions that one rule objects to; ``count`` is their number, ``cards`` are the first of them."""
 
     rule: str
     severity: Severity
@@ -42,7 +42,7 @@ class RuleGallery(msgspec.Struct, frozen=True):
 
 
 class FolderRow(msgspec.Struct, frozen=True):
-    """A dataset of the folder: how many captions it has, of what kind, and what is wrong with all of them."""
+    """A dataset of the folder: the number of its captions, their profile, and the reasons against the dataset."""
 
     name: str
     captions: int
@@ -52,17 +52,17 @@ class FolderRow(msgspec.Struct, frozen=True):
 
 
 def ordered(flagged: Iterable[FlaggedCaption]) -> list[FlaggedCaption]:
-    """The order in which a person should look: by severity, then what the picture contradicts, then as they are."""
+    """The flagged captions in viewing order: by severity, then contradicted by the picture, then as given."""
     return sorted(flagged, key=lambda one: -SEVERITIES.index(one.severity))
 
 
 def flagged_items(check: FolderCheck) -> dict[tuple[str, str], list[str]]:
-    """By dataset and path, the rules that object."""
+    """The rules that object, by dataset and path."""
     return {(one.dataset, one.path): one.reasons for one in check.captions.flagged}
 
 
 def items_table(rows: Sequence[tuple[str, str, str]]) -> pa.Table:
-    """Dataset, path and caption of every image, as the table of the page has them."""
+    """Dataset, path and caption of each image, in the form of the page's table."""
     columns = zip(*rows, strict=True) if rows else ([], [], [])
     names = ("dataset", "path", "caption")
     return pa.table({name: pa.array(column, pa.string()) for name, column in zip(names, columns, strict=True)})
@@ -78,16 +78,16 @@ def folder_sections(
     suggestions: Mapping[tuple[str, str], str],
     near_duplicates: Sequence[Sequence[str]],
 ) -> dict[str, Any]:
-    """Everything that the template of a folder shows.
+    """All data that the template of a folder shows.
 
     Args:
-        name: of the folder.
-        check: what was found.
-        pictures: the picture of the image at a path.
-        total: how many images there are.
-        known: dataset and caption of the image at a path.
-        suggestions: by dataset and path, what a caption should say.
-        near_duplicates: groups of images that are nearly the same, by their paths.
+        name: the name of the folder.
+        check: the result of the check.
+        pictures: function from a path to the picture of its image.
+        total: number of images.
+        known: function from a path to dataset and caption of its image.
+        suggestions: better captions by dataset and path.
+        near_duplicates: groups of nearly equal images, by their paths.
     """
     captions = check.captions
     severities = severities_of(captions.flagged)
@@ -133,7 +133,7 @@ def _answers(check: FolderCheck, near_duplicates: Sequence[Sequence[str]]) -> li
     captions = check.captions
     found = [flags_answer(captions.flagged, captions.summary)]
     if near_duplicates:
-        title = f"{len(near_duplicates):,} group{'s' * (len(near_duplicates) > 1)} of nearly the same pictures"
+        title = f"{len(near_duplicates):,} group{'s' * (len(near_duplicates) > 1)} of nearly equal images"
         found.append(Answer("#duplicates", title, "one of each may be enough", "warning"))
     if check.problems.kept:
         count = sum(check.problems.counts.values())

@@ -1,4 +1,4 @@
-"""FolderSeen: what was found in a captioned folder, and its page as one file."""
+"""FolderSeen: the findings in a captioned folder, and its page as one file."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = ["FolderSeen", "write_folder_page"]
 
 
 class FolderSeen:
-    """What was found in a folder.
+    """The findings in a folder.
 
     Args:
-        check: what the rules say, with what the pictures say where they were compared.
-        files: by path below the folder, the images with their captions.
-        suggestions: by dataset and path, what a caption should say.
-        near_duplicates: groups of pictures that are nearly the same, by their paths.
+        check: the findings of the rules, and of the comparison with images if there was one.
+        files: the images with their captions, by path below the folder.
+        suggestions: better captions by dataset and path.
+        near_duplicates: groups of nearly equal images, by their paths.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class FolderSeen:
 
         Args:
             folder, config, trainer, ignore: as for `check_folder`.
-            pictures: whether to compare captions with their pictures; None where the extra for it is installed.
+            pictures: whether to compare captions with their images; None does so if the extra for it is installed.
 
         Raises:
-            LossLoggingError: there is no such folder, or it holds no captions.
-            MissingExtraError: pictures are to be compared, and the extra is not installed.
+            LossLoggingError: the folder does not exist, or holds no captions.
+            MissingExtraError: ``pictures`` is True, and the extra is not installed.
         """
         files: dict[str, CaptionedFile] = {}
 

@@ -1,4 +1,4 @@
-"""What the figures of every item say together."""
+"""Counts over the figures of all items."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from loss_logging.reports.report import DECISIVE_PAIRS
 __all__ = ["ERRORS", "LEAST_ODD", "ItemCounter", "ItemCounts", "count_items", "counted_columns"]
 
 ERRORS = 2.0
-"""Standard errors that a figure must lie beyond zero to say something."""
+"""The number of standard errors above zero from which a figure counts."""
 LEAST_ODD = 1.0
-"""Standard deviations that the loss of an odd image lies above others of the same timestep, at least."""
+"""The lowest number of standard deviations by which the loss of an odd image exceeds others of the same timestep."""
 _OUTLIER = 3.5 * 1.4826
-"""Median absolute deviations above the median of the dataset: Iglewicz and Hoaglin (1993)."""
+"""The limit in median absolute deviations above the median of the dataset: Iglewicz and Hoaglin (1993)."""
 _COLUMNS = (
     "dataset",
     "count",
@@ -37,10 +37,11 @@ _COLUMNS = (
 
 
 class ItemCounts(msgspec.Struct, frozen=True):
-    """What the figures of every item say together.
+    """Counts over the figures of all items.
 
-    ``averages`` maps a dataset to number, mean and variance of its items' mean losses; ``floors`` to the least `hard`
-    of an odd image. ``with_verdicts`` says that the report decides which captions are wrong, not two standard errors.
+    ``averages`` maps a dataset to number, mean and variance of its items' mean losses; ``floors`` to the lowest `hard`
+    of an odd image. ``with_verdicts`` is True if the report's verdicts decide which captions are wrong, and False if
+    two standard errors decide it.
     """
 
     items: int = 0
@@ -57,19 +58,19 @@ class ItemCounts(msgspec.Struct, frozen=True):
 
 
 def counted_columns(names: Iterable[str]) -> list[str]:
-    """Those of the columns that `count_items` reads."""
+    """The columns that `count_items` reads, among ``names``."""
     there = set(names)
     return [name for name in _COLUMNS if name in there]
 
 
 class ItemCounter:
-    """Counts items that pass by on their way to somewhere else."""
+    """Counts items in batches that pass through."""
 
     def __init__(self) -> None:
         self._parts: list[pa.Table] = []
 
     def through(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The same batches; what counts is kept of each."""
+        """The same batches; the figures for the counts are stored."""
         for batch in batches:
             if batch.num_rows:
                 self._parts.append(_slim(batch))
@@ -81,7 +82,7 @@ class ItemCounter:
 
 
 def count_items(batches: Iterable[pa.RecordBatch]) -> ItemCounts:
-    """Count over every item; reads the columns that are there of `ItemStats`, and ``verdict`` where reports have it."""
+    """Count over all items; reads the existing columns of `ItemStats`, and ``verdict`` if the report has it."""
     counter = ItemCounter()
     for _ in counter.through(batches):
         pass
@@ -133,7 +134,7 @@ def _numbers(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
 
 
 def _bins(table: pa.Table, values: dict[str, npt.NDArray[np.float64]]) -> tuple[Any, Any, bool]:
-    """Which items are in the first bin and which in the second, and whether the report says so itself."""
+    """Masks of the items in the first and in the second bin, and whether they come from the report's verdicts."""
     if "verdict" in table.column_names and table["verdict"].null_count < table.num_rows:
         words = pc.fill_null(pc.replace_substring(pc.utf8_lower(table["verdict"].cast(pa.string())), "_", " "), "")
         likely = pc.match_substring(words, "likely").to_numpy()
@@ -145,7 +146,7 @@ def _bins(table: pa.Table, values: dict[str, npt.NDArray[np.float64]]) -> tuple[
 
 
 def _floors(codes: npt.NDArray[np.int64], hard: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
-    """The least `hard` of an outlier in each dataset."""
+    """The lowest `hard` of an outlier in each dataset."""
     middle = _medians(codes, hard, n)
     return middle + _OUTLIER * _medians(codes, np.abs(hard - middle[codes]), n)
 

@@ -1,4 +1,4 @@
-"""The figures of every item, as the page's table has them."""
+"""The figures of all items, for the page's table."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _TEXTS = {
     "dataset": ("Dataset", ""),
     "path": ("Path", ""),
     "caption": ("Caption", "The caption at the last step that used one."),
-    "count": ("Records", "How often the item was seen."),
-    "average_loss": ("Mean loss", "Over all of the item's records."),
+    "count": ("Records", "The number of the item's records."),
+    "average_loss": ("Mean loss", "The mean over all of the item's records."),
     "min_loss": ("Lowest", "The lowest loss of the item."),
     "max_loss": ("Highest", "The highest loss of the item."),
     "std_loss": ("Std", "Standard deviation of the item's losses."),
@@ -59,12 +59,12 @@ _FOR_THE_CURIOUS = {
 
 
 _DECIMALS = {"hard": 3, "std_z": 2, "caption_mismatch": 4, "robust_z": 2}
-"""Of scores that lie around 0, where a fourth digit says nothing."""
+"""Decimals of scores around 0, as further decimals have no meaning."""
 _FOLDER_AND_NAME = r"(?s)^(?P<folder>(?:.*[/\\])?)(?P<name>[^/\\]*)$"
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column of the table; ``shown`` says whether it is from the start."""
+    """A column of the table; ``shown`` is True if it is visible at the start."""
 
     name: str
     title: str
@@ -74,7 +74,7 @@ class Column(msgspec.Struct, frozen=True):
 
 
 def columns_of(schema: pa.Schema) -> list[Column]:
-    """The columns that a table of ``schema`` has; one that nobody described here keeps its own name."""
+    """The columns of a table with ``schema``; an unknown column keeps its own name."""
     columns = []
     for field in schema:
         title, text = _TEXTS.get(field.name, (field.name.replace("_", " ").capitalize(), ""))
@@ -88,10 +88,10 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def worst_items(batches: Iterable[pa.RecordBatch], most: int, keep: Iterable[str] = ()) -> tuple[pa.Table, int]:
-    """The items that a page of ``most`` has room for, and how many there are.
+    """The ``most`` items for a page, and the number of all items.
 
-    Those that rank highest by `hard`, by `caption_mismatch` and by mean loss are taken, and those with a path in
-    ``keep``. Holds a few times ``most`` in memory, however many there are.
+    The page gets the items with the highest `hard`, `caption_mismatch` and mean loss, and the items with a path in
+    ``keep``. Memory holds a few times ``most`` items, for any number of items.
     """
     wanted = pa.array(sorted(set(keep)), pa.string())
     held: list[pa.RecordBatch] = []
@@ -124,7 +124,7 @@ def _worst(table: pa.Table, most: int, keep: pa.Array) -> pa.Table:
 
 
 def _take_in_turn(rankings: list[npt.NDArray[Any]], most: int) -> npt.NDArray[Any]:
-    """The first ``most`` different places of several rankings: the first ranking whole, then a share of each other."""
+    """The first ``most`` different places of several rankings: all of the first ranking, then a share of each other."""
     first, *others = rankings
     share = max(1, (most - len(first)) // max(1, len(others)))
     taken = np.unique(np.concatenate([first, *(ranking[:share] for ranking in others)]))
@@ -135,7 +135,7 @@ def _take_in_turn(rankings: list[npt.NDArray[Any]], most: int) -> npt.NDArray[An
 
 
 def items_block(table: pa.Table, total: int) -> dict[str, Any]:
-    """The texts and counts of a table as plain data by column; texts that repeat are kept once."""
+    """The texts and counts of a table as plain data by column; repeated texts are stored once."""
     data: dict[str, Any] = {}
     columns = [
         msgspec.structs.replace(column, shown=False) if table[column.name].null_count == table.num_rows else column
@@ -156,7 +156,7 @@ def items_block(table: pa.Table, total: int) -> dict[str, Any]:
 
 
 def figures_block(table: pa.Table) -> bytes:
-    """The columns of a table that are numbers, one after the other, as `packed_figures`: they are most of a page."""
+    """The numeric columns of a table, one after another, as `packed_figures`; they are the largest part of a page."""
     return b"".join(
         packed_figures(
             _numbers(table[column.name].combine_chunks()),
@@ -172,8 +172,8 @@ _MANY = 50_000
 
 
 def _digits(column: Column, rows: int) -> int:
-    """As many as the page shows of what people compare, fewer of what is there for the curious, of many items still
-    fewer: their last digits would be a tenth of the page."""
+    """The number of digits of a column: as shown for compared figures, fewer for hidden figures, and still fewer for
+    many items, whose last digits would be a tenth of the page."""
     if column.name == "standard_error":
         return 2
     return 4 if column.shown else 2 if rows > _MANY else 3

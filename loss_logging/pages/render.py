@@ -1,4 +1,4 @@
-"""The page as text: templates, scripts and styles put together."""
+"""Renders the page: templates, scripts and styles as one text."""
 
 from __future__ import annotations
 
@@ -66,18 +66,18 @@ def render(
     """The page as text.
 
     Args:
-        reports: of the run, by step.
-        pictures: the picture of the image at a path.
+        reports: the reports of the run, by step.
+        pictures: function from a path to the picture of its image.
         problems: sentences that a reader must see.
-        blocks: what the page's scripts read, by name: plain data, or bytes.
-        config: of the run.
-        total, items_shown: how many items there are, and how many the table holds.
-        served: whether the page asks a server for its data, or is a file with all of it.
-        editable: whether the server changes something when the page asks it to.
-        busy: what the server is doing, before everything is there.
-        counts: over every item; None where the report's lists are all there is.
+        blocks: the data of the page's scripts by name: plain data, or bytes.
+        config: the configuration of the run.
+        total, items_shown: the number of all items, and of the items in the table.
+        served: True if the page asks a server for its data, False if it is a file with all data.
+        editable: whether the server accepts changes from the page.
+        busy: a sentence on the server's present work, until all data are there.
+        counts: counts over all items; None if only the report's lists are known.
         tries: see `sections`.
-        live_step: the step that a server's figures are of; None where they are the report's.
+        live_step: the step of a server's figures; None if they are the report's.
     """
     return _template("page.html").render(
         **sections(reports[-1] if reports else None, pictures, counts, tries),
@@ -94,7 +94,7 @@ def render_folder(content: dict[str, Any], blocks: dict[str, Any], *, served: bo
     """The page of a captioned folder as text.
 
     Args:
-        content: of `loss_logging.pages.folder_content.folder_sections`.
+        content: the result of `loss_logging.pages.folder_content.folder_sections`.
         blocks, served, editable: see `render`.
     """
     frame = _frame(content["name"], blocks, editable=editable)
@@ -128,13 +128,13 @@ def fragments(
     served: bool = False,
     live_step: int | None = None,
 ) -> dict[str, str]:
-    """The parts of the page that change with the save step, by the id of their place in it.
+    """The parts of the page that change with the save step, by the id of their HTML element.
 
     Args:
-        found: of `sections`.
+        found: the result of `sections`.
         total, problems, served, live_step: see `render`.
-        save_steps: of the run.
-        inline: whether pictures are in the text; else the page's script puts them there.
+        save_steps: the number of the run's save steps.
+        inline: True if pictures are in the text, False if the page's script inserts them.
     """
     context = (
         found
@@ -200,7 +200,7 @@ def _percent(share: float | None, signed: bool = True) -> str:
 
 
 def _middle(text: str, most: int) -> str:
-    """A text without its middle where it is long: paths differ at both ends.
+    """A long text without its middle, as paths differ at both ends.
 
     >>> _middle("a/very/long/folder/of/1.png", 15)
     'a/very/…f/1.png'
@@ -219,7 +219,7 @@ def _asset(name: str) -> str:
 
 @cache
 def _scripts() -> list[str]:
-    """The libraries, each alone, and our own files as one; exactly as the page runs them, which knows their hashes."""
+    """The libraries, each as one text, and our own files as one text; the page lists the hashes of these texts."""
     own = "".join(_asset(name) for name in _OWN_SCRIPTS)
     return [*map(_asset, _SCRIPTS), f'"use strict";\n(() => {{\n{own}}})();\n']
 
@@ -234,6 +234,6 @@ def _hashes(texts: Iterable[str]) -> str:
 
 
 def _packed(block: Any) -> str:
-    """Data as compressed base64: small, and whatever its texts hold, nothing in it can end a script element."""
+    """Data as compressed base64: small, and no text in it can end a script element."""
     data = block if isinstance(block, bytes) else msgspec.json.encode(block)
     return b64encode(gzip.compress(data, compresslevel=9, mtime=0)).decode()

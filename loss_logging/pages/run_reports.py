@@ -17,12 +17,12 @@ _Key: TypeAlias = "tuple[Path, int, int]"
 
 
 class RunReports:
-    """The JSON reports of a run without the figures of every item, each file decoded once.
+    """The JSON reports of a run without the figures of the items; each file is decoded once.
 
     Args:
-        config: of the run.
-        through: only those up to this save step; all when None.
-        progress: show a progress bar for what takes more than a second.
+        config: the configuration of the run.
+        through: the last save step to read; all when None.
+        progress: show a progress bar if reading takes more than a second.
     """
 
     def __init__(self, config: TrainConfig, through: int | None = None, *, progress: bool = False) -> None:
@@ -32,12 +32,12 @@ class RunReports:
         self._read: dict[_Key, LossReport | str] = {}
 
     def add(self, report: LossReport) -> None:
-        """Take a report that was written just now, instead of reading its file."""
+        """Take a new report directly, instead of reading its file."""
         path = self._config.report_path(report.job.step)
         self._read[self._key(path)] = report
 
     def __call__(self) -> tuple[list[LossReport], list[str]]:
-        """The reports by step, and a sentence for each file that is none."""
+        """The reports by step, and a sentence for each file that is no readable report."""
         paths = self._config.report_paths()
         if self._through is not None:
             paths = [path for step, path in by_step(paths).items() if step <= self._through]
@@ -49,7 +49,7 @@ class RunReports:
         try:
             key = self._key(path)
         except FileNotFoundError:
-            return None  # removed since the folder was listed
+            return None  # removed after the listing of the folder
         try:
             return key, self._read.get(key) or read_without_items(path)
         except (ReportError, OSError) as error:

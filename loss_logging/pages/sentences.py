@@ -1,4 +1,4 @@
-"""What figures say, for people who are no statisticians."""
+"""Figures in plain sentences."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["caption_sentence", "file_name", "odd_sentence", "told_apart"]
 
 
 def caption_sentence(item: WorstItem, tries: tuple[int, int] | None = None) -> str:
-    """How the caption changes the loss.
+    """A sentence on the effect of the caption on the loss.
 
     Args:
-        item: of the ranking by caption_mismatch.
-        tries: how often the loss was higher with the caption, and of how many; None where that is not known.
+        item: an item of the ranking by caption_mismatch.
+        tries: the number of pairs with a higher loss with the caption, and the number of all pairs; None if unknown.
 
     Example:
         >>> item = WorstItem("cats", "1.png", "a cat", 1 / 3, 17, 0.5, 0.05)
@@ -44,7 +44,7 @@ def _changed(mismatch: float) -> str:
 
 
 def odd_sentence(item: WorstItem, report: LossReport, *, stands_out: bool) -> str:
-    """How the loss of an item lies among others of the same timestep."""
+    """A sentence that compares the loss of an item with others of the same timestep."""
     dataset = report.datasets.get(item.dataset)
     mean = dataset.summary.mean if dataset else None
     how = "is far above" if stands_out else "is above" if item.score > 0 else "is not above"
@@ -64,7 +64,7 @@ def file_name(path: str) -> str:
 
 
 def told_apart(paths: Sequence[str]) -> list[str]:
-    """The paths without the folder that all of them are in.
+    """The paths without their common folder.
 
     >>> told_apart(["a/b/1.png", "a/c/1.png"]), told_apart(["a/b/1.png"])
     (['b/1.png', 'c/1.png'], ['1.png'])

@@ -1,4 +1,4 @@
-"""The figures of every item at earlier save steps, for the page's choice of a step."""
+"""The figures of all items at earlier save steps, for the page's choice of a step."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from loss_logging.support.progress_bar import progress_bar
 __all__ = ["EarlierSteps", "step_blocks"]
 
 MOST_ROWS = 60_000
-"""Items times earlier save steps that a page carries; the table of a step beyond them is in a page of its own."""
+"""The largest number of items times earlier save steps in a page; the table of a further step needs its own page."""
 
 
 class EarlierSteps:
-    """Reads the items of earlier save steps, each report once; those that a page has no room for are not read.
+    """Reads the items of earlier save steps, each report once, as far as a page has room for them.
 
     Args:
         progress: show a progress bar.
@@ -37,15 +37,15 @@ class EarlierSteps:
         self._counts: dict[int, ItemCounts] = {}
 
     def keep(self, step: int, counts: ItemCounts) -> None:
-        """What is known of a save step, whether its items are kept or not."""
+        """Store the counts of a save step, also if its items are not kept."""
         self._counts[step] = counts
 
     def counts(self, step: int) -> ItemCounts | None:
-        """What the items of a save step say together, if it was ever read."""
+        """The counts over the items of a save step; None if it was never read."""
         return self._counts.get(step)
 
     def read(self, reports: Sequence[LossReport], rows: int) -> dict[int, pa.Table]:
-        """The items of as many of the earlier reports as there is room for, by step."""
+        """The items of earlier reports by step, as many as there is room for."""
         most = MOST_ROWS // max(1, rows)
         chosen = reports if len(reports) <= most else spread(reports, most) if most > 1 else []
         self._tables = {step: table for step, table in self._tables.items() if step in {r.job.step for r in chosen}}
@@ -54,7 +54,7 @@ class EarlierSteps:
             try:
                 batches = list(read_items(Path(report.json_path or "")))
             except (ReportError, OSError):
-                continue  # the report was read without its items; then the lists of it are what there is
+                continue  # without its items, only the lists of the report remain
             if batches:
                 self._tables[report.job.step] = pa.Table.from_batches(batches)
                 self._counts[report.job.step] = count_items(batches)
@@ -62,8 +62,8 @@ class EarlierSteps:
 
 
 def step_blocks(shown: pa.Table, earlier: pa.Table) -> tuple[dict[str, Any], bytes]:
-    """The figures of an earlier save step in the order of the rows that the page shows: integers as plain data by
-    column, the others as `figures_block`. None and NaN stand for an item that was not there yet."""
+    """The figures of an earlier save step in the order of the shown rows: integers as plain data by column, others as
+    `figures_block`. None and NaN mean that the item had no records yet."""
     places = {key: i for i, key in enumerate(zip(*_keys(earlier), strict=True))}
     order = pa.array([places.get(key) for key in zip(*_keys(shown), strict=True)], pa.int64())
     aligned = pa.table(

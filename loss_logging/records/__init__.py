@@ -1,1 +1,1 @@
-"""A sample's loss, from the trainer's tensor to a row of the log on disk."""
+"""The loss of an example, from the trainer's tensor to a row of the log on disk."""

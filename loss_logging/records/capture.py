@@ -20,7 +20,7 @@ __all__ = ["CapturedLosses", "capture_per_example_loss"]
 
 
 class CapturedLosses:
-    """What :func:`capture_per_example_loss` found; complete once its block has ended."""
+    """The result of :func:`capture_per_example_loss`; complete once its block has ended."""
 
     def __init__(self, batch_size: int, blocks: int = 1) -> None:
         self.batch_size = batch_size
@@ -39,24 +39,24 @@ class CapturedLosses:
 
     @property
     def reason(self) -> str | None:
-        """Why ``losses`` is None; None when it is not."""
+        """The reason why ``losses`` is None; None if there are losses."""
         return self._judge()[1]
 
     def check(self, loss: torch.Tensor) -> bool:
-        """Say which scalar the code returned; ``losses`` is then about that one.
+        """Name the scalar that the code returned; ``losses`` then belongs to it.
 
         Needed wherever the block may make other scalars than the loss, or the loss where no torch call is seen: see
         :func:`capture_per_example_loss`.
 
         Returns:
-            True when the per-example losses of exactly this scalar are known.
+            True if the per-example losses of exactly this scalar are known.
         """
         self._chosen = self._guarded(lambda: self._trace.checked(loss))
         self._verdict = None
         return self.losses is not None
 
     def _end(self) -> None:
-        """Choose the scalar while the block's tensors are as it left them."""
+        """Choose the scalar before the tensors of the block change."""
         if self._chosen is None:
             self._chosen = self._guarded(self._trace.choose)
 
@@ -91,7 +91,7 @@ def _verdict(chosen: Mean | Opaque) -> tuple[torch.Tensor | None, str | None]:
 
 
 def is_in_compiled_code(frame: types_.FrameType | None, func: Callable[..., Any]) -> bool:
-    """Whether code that torch.compile has generated makes the call: it writes into buffers that are used again."""
+    """Whether code that torch.compile generated makes the call; such code reuses its buffers."""
     for _ in range(3):
         if frame is None:
             return False
@@ -106,7 +106,7 @@ def is_in_compiled_code(frame: types_.FrameType | None, func: Callable[..., Any]
 
 
 def with_weight(l1_loss: Callable[..., Any], types: Any, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The arguments as the user gave them: torch 2.13 itself leaves l1_loss's weight out where a mode is active.
+    """The arguments that the user gave. torch 2.13 itself drops l1_loss's weight while a mode is active.
 
     Where it would do so without us, because of other modes or tensor types, it is left out.
     """
@@ -128,51 +128,52 @@ def with_weight(l1_loss: Callable[..., Any], types: Any, kwargs: Mapping[str, An
 def capture_per_example_loss(batch_size: int, *, blocks: int = 1) -> Iterator[CapturedLosses]:
     """Obtain the per-example losses of code that only returns a scalar, without editing it.
 
-    Inside the block every torch call is followed: a tensor that comes from outside with a first dimension of B has one
-    example per row, and from there on it is known which dimensions carry the examples, in which order, through
-    elementwise functions, views, reshapes, reductions, products and the layers of models. So ``mean`` and ``sum`` are
-    taken apart wherever all examples go into them equally (also flattened, transposed, with frames in the batch, in a
-    loop over the examples), and so are these functions of ``torch.nn.functional`` and their modules: ``mse_loss``,
-    ``l1_loss``, ``smooth_l1_loss``, ``huber_loss``, ``binary_cross_entropy``, ``binary_cross_entropy_with_logits``,
-    ``kl_div``, ``poisson_nll_loss``, ``soft_margin_loss``, ``cross_entropy`` and ``nll_loss``. Afterwards the scalar
-    may be cast, detached, added to a total that is zero, and multiplied or divided by numbers, as for gradient
-    accumulation.
+    Inside the block every torch call is followed. A tensor from outside whose first dimension is B has one example per
+    row. From there, the function follows which dimensions carry the examples, and in which order, through elementwise
+    functions, views, reshapes, reductions, products and the layers of models. It splits ``mean`` and ``sum`` into the
+    shares of the examples if all examples enter them equally (also flattened, transposed, with frames in the batch, or
+    in a loop over the examples). It also splits these functions of ``torch.nn.functional`` and their modules:
+    ``mse_loss``, ``l1_loss``, ``smooth_l1_loss``, ``huber_loss``, ``binary_cross_entropy``,
+    ``binary_cross_entropy_with_logits``, ``kl_div``, ``poisson_nll_loss``, ``soft_margin_loss``, ``cross_entropy`` and
+    ``nll_loss``. Afterwards the scalar may be cast, detached, added to a total that is zero, and multiplied or divided
+    by numbers, as for gradient accumulation.
 
     ``captured.losses`` is (B,), in the order of the batch, and its mean equals the scalar, weights and factors
     included, to float32 accuracy or to that of the scalar's dtype where it is less. A ``weight=`` that divides by its
-    own sum is included as the scalar has it: each row is the example's share, B times its weighted sum over the sum of
-    all weights. Or ``losses`` is None, and ``captured.reason`` says why. It is None rather than wrong:
+    own sum is included in the same way: each row is the example's share, B times its weighted sum over the sum of all
+    weights. Otherwise ``losses`` is None, and ``captured.reason`` says why. It is None rather than wrong:
 
     * when a term was added to the mean, or two means were summed (prior preservation): add the terms per example;
-    * when examples were reordered, mixed or selected by their values, and after any function that is not known;
+    * when examples were reordered, mixed or selected by their values, and after any unknown function;
     * when ``cross_entropy`` or ``nll_loss`` has class weights, or ignores more targets of one example than of another:
-      a mean over all tokens weighs examples by their length;
+      a mean over all tokens weights examples by their length;
     * when the block leaves several scalars with a gradient alive, or none.
 
     **When to name the loss.** ``captured.check(loss)`` says which scalar is meant. Without it, the answer is about the
     only scalar that is alive at the end of the block and requires a gradient, or that ``backward`` was called on in the
     block. That is safe for a plain block: training code whose loss is made by torch calls. In all other cases call
-    ``check``: without gradients (evaluation), where metrics with a gradient are kept, and where code that no call is
-    seen of may make the loss (``torch.compile``, ``torch.jit``, an ``autograd.Function``, NumPy, other threads); of
-    such a loss nothing is known, and ``check`` says so. ``check`` costs nothing, and never answers for another scalar.
+    ``check``: without gradients (evaluation), if metrics with a gradient stay alive, and if code without visible torch
+    calls may make the loss (``torch.compile``, ``torch.jit``, an ``autograd.Function``, NumPy, other threads). The
+    losses behind such a scalar are unknown, and ``check`` says so. ``check`` costs nothing, and never answers for
+    another scalar.
 
     The scalar, the gradient and the random state are bit for bit what they are without the block. Autocast,
     ``no_grad``, ``inference_mode``, ``backward`` in the block, compiled models, ``vmap`` and blocks within blocks work.
-    Whatever fails in what watches makes the answer None; it never reaches the training.
+    An error in the tracking code makes the answer None; it never reaches the training.
 
-    Limits: the first dimension of a tensor from outside is taken for the batch where it has length B; so is what code
-    that is not seen makes in the block. Statistics over the batch inside ``batch_norm`` leave rows known. A number
-    taken out of torch (``item``) and multiplied in again is a number like any other.
+    Limits: the first dimension of a tensor from outside counts as the batch if it has length B; the same holds for
+    tensors that invisible code makes in the block. Rows stay known after ``batch_norm``, whose statistics are over the
+    batch. A number taken out of torch (``item``) and multiplied in again counts as any other number.
 
     Cost: the unreduced loss is computed a second time, without a graph, in pieces of at most 64 MiB of float32, and
-    every torch call in the block passes through Python: about 0.1 to 0.3 ms for the block and 3 to 10 us a call on a
-    CPU, of which torch itself takes more than half (``python -m benchmarks.capture``). Keep the block around the loss
-    alone where the code allows it.
+    every torch call in the block passes through Python: about 0.1 to 0.3 ms per block and 3 to 10 us per call on a
+    CPU, of which torch itself takes more than half (``python -m benchmarks.capture``). If possible, keep only the loss
+    in the block.
 
     Args:
         batch_size: B, the number of rows of the tensors that the loss is computed from.
-        blocks: tensors of ``blocks * B`` rows hold all examples so often, one block after the other, as the chosen and
-            the rejected answers of preference training.
+        blocks: the number of blocks of B rows in tensors with ``blocks * B`` rows. Each block holds all examples, such
+            as the chosen and the rejected answers of preference training.
 
     Raises:
         ValueError: ``batch_size`` or ``blocks`` is not a positive integer.
@@ -190,7 +191,7 @@ def capture_per_example_loss(batch_size: int, *, blocks: int = 1) -> Iterator[Ca
         raise ValueError(f"batch_size is {batch_size!r}; expected the number of examples, an integer of 1 or more")
     if not isinstance(blocks, int) or isinstance(blocks, bool) or blocks < 1:
         raise ValueError(
-            f"blocks is {blocks!r}; expected how often a tensor holds each example, an integer of 1 or more"
+            f"blocks is {blocks!r}; expected the number of blocks of all examples, an integer of 1 or more"
         )
     captured = CapturedLosses(batch_size, blocks)
     with _mode()(captured._trace):
@@ -218,7 +219,7 @@ def _mode() -> Any:
             args: tuple[Any, ...] = (),
             kwargs: Mapping[str, Any] | None = None,
         ) -> Any:
-            if is_compiling():  # else the compiler traces the bookkeeping into the user's graph
+            if is_compiling():  # otherwise the compiler traces the bookkeeping into the user's graph
                 return func(*args, **(kwargs or {}))
             way = way_of(func)
             if way == CHANGES_ARGUMENTS or (kwargs and kwargs.get("out") is not None):
@@ -238,7 +239,7 @@ def _mode() -> Any:
 def _with_care(
     trace: Trace, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Any:
-    """A call that may change its arguments, so that they are looked at first."""
+    """A call that may change its arguments; note their facts first."""
     import torch
 
     before = None
@@ -256,7 +257,7 @@ def _with_care(
 
 
 def _look(trace: Trace, caller: types_.FrameType, seen: tuple[Any, ...]) -> None:
-    """Tell the trace what was called, where it is the user's code that calls."""
+    """Tell the trace about a call of the user's code."""
     import torch
 
     if trace.broken is not None:

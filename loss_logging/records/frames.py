@@ -13,10 +13,10 @@ _REQUIRED = ("path", "dataset", "caption", "loss")
 
 
 def each_record(records: Any) -> Iterable[Any]:
-    """The records of whatever holds them: a frame's rows, without the optional figures that a row lacks.
+    """The records in a sequence or a frame. A row of a frame is without the optional figures that it lacks.
 
     Raises:
-        TypeError: it is one record, a lazy frame, or nothing that can be gone through.
+        TypeError: ``records`` is a single record, a lazy frame, or not iterable.
 
     Example:
         >>> import pyarrow as pa
@@ -27,8 +27,8 @@ def each_record(records: Any) -> Iterable[Any]:
     if isinstance(records, Mapping):
         one = "a mapping of columns" if any(isinstance(value, list) for value in records.values()) else "one mapping"
         raise TypeError(f"records is {one}; expected several records: a list of mappings, one for each, or a frame")
-    if hasattr(records, "collect"):  # Polars reads nothing until it is told to
-        raise TypeError(f"records is a {type(records).__name__}; expected records or a frame: give .collect() of it")
+    if hasattr(records, "collect"):  # a lazy frame of Polars
+        raise TypeError(f"records is a {type(records).__name__}; expected records or a frame: call .collect() first")
     chunks = _chunks(records)
     if chunks is not None:
         return itertools.chain.from_iterable(map(_without_gaps, chunks))
@@ -38,7 +38,7 @@ def each_record(records: Any) -> Iterable[Any]:
 
 
 def _chunks(records: Any) -> Iterator[list[dict[str, Any]]] | None:
-    """Rows, so many at a time; None where this is no frame."""
+    """The rows in chunks; None if ``records`` is no frame."""
     if hasattr(records, "iloc") and hasattr(records, "columns"):  # pandas
         return (records.iloc[i : i + _CHUNK].to_dict("records") for i in range(0, len(records), _CHUNK))
     if hasattr(records, "num_columns") and hasattr(records, "to_pylist") and not hasattr(records, "to_batches"):
@@ -48,7 +48,7 @@ def _chunks(records: Any) -> Iterator[list[dict[str, Any]]] | None:
 
 
 def _batches(records: Any) -> Iterable[Any] | None:
-    """Of a table or a data set of Arrow, or of what gives itself as one: Polars, DuckDB."""
+    """The batches of an Arrow table or dataset, or of an object that converts itself to one: Polars, DuckDB."""
     if not hasattr(records, "to_batches") and hasattr(records, "__arrow_c_stream__"):
         import pyarrow as pa
 
@@ -58,8 +58,8 @@ def _batches(records: Any) -> Iterable[Any] | None:
 
 
 def _without_gaps(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """A frame has a cell for every row and column: an optional figure that is missing in it is not given."""
-    from loss_logging.records.columns import is_missing  # which reads records with what is here
+    """The rows without their empty cells, as a missing optional figure is an absent key in a record."""
+    from loss_logging.records.columns import is_missing  # it imports this module
 
     for row in rows:
         yield {name: value for name, value in row.items() if name in _REQUIRED or not is_missing(value)}

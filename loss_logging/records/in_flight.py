@@ -1,4 +1,4 @@
-"""What a trainer gives for a batch, as it is held until the recorder's thread has the time to look at it."""
+"""Holds the data of a batch until the recorder's thread reads them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PAUSE_SECONDS = 0.002
 
 
 class Pinned(NamedTuple):
-    """A copy from the device that is under way: ``host`` may be read once ``copied`` has passed."""
+    """A running copy from the device: ``host`` may be read once ``copied`` has passed."""
 
     host: Any
     copied: Any
@@ -34,7 +34,7 @@ class Pinned(NamedTuple):
 
 
 def hold(values: Any) -> Any:
-    """A private copy of a tensor, which later in-place changes do not reach, made without waiting for the device."""
+    """A private copy of a tensor, safe from later in-place changes, made without waiting for the device."""
     if values.requires_grad:
         values = values.detach()
     return _hold_cuda(values) if values.is_cuda else values.clone()
@@ -54,7 +54,7 @@ def hold_sized(name: str, values: Any, size: int) -> Any:
     """A private copy of ``size`` figures.
 
     Raises:
-        ValueError: there are others.
+        ValueError: ``values`` has another shape than (``size``,).
     """
     is_tensor = hasattr(values, "detach")
     if not is_tensor:
@@ -73,10 +73,10 @@ def hold_components(components: Mapping[str, Any], size: int) -> dict[str, Any]:
 
 
 def numbers(name: str, values: Any) -> Any:
-    """A copy of what is no tensor: an array of float64, NaN where a figure is missing; or a tensor of 0-d ones.
+    """A copy of values in no tensor: an array of float64, with NaN for a missing figure; or a tensor from 0-d tensors.
 
     Raises:
-        TypeError, ValueError: there is something that is no number.
+        TypeError, ValueError: a value is no number.
     """
     try:
         if isinstance(values, np.ma.MaskedArray):
@@ -91,7 +91,7 @@ def numbers(name: str, values: Any) -> Any:
 
 
 def _one_by_one(values: Any) -> Any:
-    if isinstance(values, (Mapping, set, frozenset)):  # which have no order, or no figures
+    if isinstance(values, (Mapping, set, frozenset)):  # they have no order, or no figures
         raise TypeError(type(values))
     if len(values) and all(hasattr(value, "detach") for value in values):
         return sys.modules["torch"].stack([value.detach() for value in values])
@@ -103,7 +103,7 @@ def _one_by_one(values: Any) -> Any:
 
 
 class _DeviceNames(Collection[object]):
-    """Numbers on a device that are names: their copy is under way."""
+    """Names that are numbers on a device; their copy is running."""
 
     def __init__(self, ids: Any) -> None:
         self._size = len(ids)
@@ -120,11 +120,11 @@ class _DeviceNames(Collection[object]):
 
 
 def names(name: str, values: Any, size: int) -> Collection[object]:
-    """B names from whatever a data loader makes of them: a sequence, an array, a tensor or a column of a frame.
+    """B names from a data loader: a sequence, an array, a tensor or a column of a frame.
 
     Raises:
-        TypeError: it is one text where B are expected, or has no order.
-        ValueError: it has another shape than (B,).
+        TypeError: ``values`` is a single text, or has no order.
+        ValueError: ``values`` has another shape than (B,).
     """
     if name == "datasets" and _is_one(values):
         values = values.reshape(1).expand(size) if hasattr(values, "detach") else [values] * size
@@ -147,7 +147,7 @@ def names(name: str, values: Any, size: int) -> Collection[object]:
 
 
 def _is_one(values: Any) -> bool:
-    """Whether this is one name and no sequence; None is neither."""
+    """Whether this is a single name and no sequence; None is neither."""
     return isinstance(values, (bytes, int, os.PathLike)) or getattr(values, "shape", None) == ()
 
 

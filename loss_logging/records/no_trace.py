@@ -16,12 +16,12 @@ __all__ = ["no_trace"]
 
 @contextmanager
 def no_trace(*modules: torch.nn.Module) -> Iterator[None]:
-    """Whatever is drawn and computed inside, what follows is as if it had not been.
+    """Undo all side effects of the code in the block on random states and modules.
 
     No gradient is recorded. Afterwards the random states of Python, NumPy and torch (the CPU, all CUDA devices, MPS)
-    are what they were, to the bit, and so are ``modules`` and the modules in them: their buffers, also those that a
-    forward replaces, makes or deletes; whether they train; and what their attributes refer to, where a forward counts
-    or keeps something. What is inside of an attribute, such as a list, is not looked at.
+    have their earlier values to the bit. The same holds for ``modules`` and the modules in them: their buffers, also
+    if a forward replaces, makes or deletes them; their train or eval mode; and the objects that their attributes refer
+    to, if a forward counts or stores something. The content of an attribute, such as a list, is not restored.
 
     Example:
         >>> with no_trace():
@@ -36,17 +36,17 @@ def no_trace(*modules: torch.nn.Module) -> Iterator[None]:
             for module in {module: None for root in modules for module in root.modules()}:
                 stack.callback(_attributes_of(module))
             for buffer in {buffer: None for module in modules for buffer in module.buffers()}:
-                if not torch.nn.parameter.is_lazy(buffer):  # one that is made by its first forward has nothing yet
+                if not torch.nn.parameter.is_lazy(buffer):  # a lazy buffer has no data before its first forward
                     stack.callback(_contents_of(buffer))
-            # Older torch keeps weights that autocast converted under no_grad for the forward that trains, where
-            # they get no gradient.
+            # Older torch reuses weights that autocast converted under no_grad in the training forward, where they
+            # get no gradient.
             stack.callback(torch.clear_autocast_cache)
             stack.enter_context(torch.no_grad())
         yield
 
 
 def _restorers() -> Iterator[Callable[[], Any]]:
-    """What sets each random generator that is in use back to where it is now."""
+    """Functions that set each random generator in use back to its present state."""
     state = random.getstate()
     yield lambda: random.setstate(state)
     if (numpy := sys.modules.get("numpy")) is not None:
@@ -64,7 +64,7 @@ def _restorers() -> Iterator[Callable[[], Any]]:
 
 
 def _attributes_of(module: torch.nn.Module) -> Callable[[], None]:
-    """What has the module refer to what it does now."""
+    """A function that restores the present attributes of the module."""
     attributes = vars(module)
     # The wrappers of torch's own (of compiled, parallel and sharded modules) keep their books in attributes.
     is_torchs = type(module).__module__.partition(".")[0] == "torch"
@@ -85,11 +85,11 @@ def _attributes_of(module: torch.nn.Module) -> Callable[[], None]:
 
 
 def _contents_of(buffer: torch.Tensor) -> Callable[[], None]:
-    """What gives the buffer the memory, the shape and the numbers that it has now."""
+    """A function that restores the present memory, shape and values of the buffer."""
     torch = sys.modules["torch"]
     memory, kept = buffer.detach(), buffer.detach().clone()
     is_plain = type(buffer) is torch.Tensor and buffer.layout == torch.strided
-    is_written = not (is_plain and 0 in buffer.stride() and buffer.numel() > 1)  # an expanded one cannot be
+    is_written = not (is_plain and 0 in buffer.stride() and buffer.numel() > 1)  # an expanded buffer cannot be written
 
     def restore() -> None:
         if is_plain and not (buffer.dtype == memory.dtype and buffer.is_set_to(memory)):

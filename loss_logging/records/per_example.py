@@ -19,18 +19,18 @@ Numbers: TypeAlias = "torch.Tensor | Sequence[float]"
 def per_example_loss(loss: torch.Tensor) -> torch.Tensor:
     """Average an unreduced loss over every dimension except the batch.
 
-    The mean of the result is the mean of ``loss``. Whatever the trainer multiplies in before it averages belongs in
-    ``loss``: with masked training pass ``loss * mask``, and the result is, like the trainer's scalar, proportional to
+    The mean of the result is the mean of ``loss``. Include each factor that the trainer multiplies in before it
+    averages: with masked training pass ``loss * mask``. The result is then, like the trainer's scalar, proportional to
     the covered area (kohya sd-scripts, diffusers; masks are not renormalised). To record the unweighted loss, call this
-    before weights such as min-SNR are multiplied in and log the weights as a component.
+    function before weights such as min-SNR are multiplied in, and log the weights as a component.
 
     Args:
         loss: (B, ...) floating point, any number of dimensions from 1 up, e.g. (B, C, H, W) image latents,
             (B, C, T, H, W) video latents, (B, T) tokens. B may be 0.
 
     Returns:
-        (B,) float32, detached, on the device of ``loss``, and never sharing its memory, so that a later in-place
-        change of ``loss`` cannot reach it. Nothing is synchronised.
+        (B,) float32, detached, on the device of ``loss``. It never shares memory with ``loss``, so a later in-place
+        change of ``loss`` does not change it. The call does not wait for the device.
 
     Raises:
         TypeError: ``loss`` is not a torch tensor, or is not floating point.
@@ -52,7 +52,7 @@ def per_example_loss(loss: torch.Tensor) -> torch.Tensor:
         raise TypeError(f"loss has dtype {loss.dtype}; expected a floating-point tensor, the unreduced loss")
     if loss.ndim == 0:
         raise ValueError(
-            "loss is a scalar, shape (); expected one value or more per example, shape (B, ...): compute it with "
+            "loss is a scalar, shape (); expected at least one value per example, shape (B, ...): compute it with "
             'reduction="none", or take it from capture_per_example_loss'
         )
     if loss.ndim == 1:
@@ -77,8 +77,8 @@ def compute_per_example_loss(
 ) -> list[SampleRecord]:
     """Turn a batch's unreduced loss into one SampleRecord per example.
 
-    Reads the values on the host, which waits for the device: meant for evaluation and for adapters. A training loop
-    calls ``LossLogger.log_batch`` with the tensor instead.
+    It reads the values on the host, which waits for the device. It is meant for evaluation and adapters; a training
+    loop calls ``LossLogger.log_batch`` with the tensor instead.
 
     Args:
         loss: (B, ...) unreduced loss, see :func:`per_example_loss`.
@@ -96,7 +96,7 @@ def compute_per_example_loss(
 
     Raises:
         TypeError: an argument or one of its elements has the wrong type.
-        ValueError: an argument's length is not B; names the argument, its length and B.
+        ValueError: an argument's length is not B; the message names the argument, its length and B.
 
     Example:
         >>> import torch
@@ -160,7 +160,7 @@ def _check_length(name: str, length: int, batch_size: int) -> None:
 
 
 def _numbers(name: str, values: Any, batch_size: int, unreduced: bool = True) -> list[float] | list[None]:
-    """``values`` as ``batch_size`` floats; where ``unreduced``, a tensor (B, ...) is averaged per example."""
+    """``values`` as ``batch_size`` floats; with ``unreduced``, a tensor (B, ...) is averaged per example."""
     if values is None:
         return [None] * batch_size
     if shape := tuple(getattr(values, "shape", ())):
@@ -175,26 +175,26 @@ def _numbers(name: str, values: Any, batch_size: int, unreduced: bool = True) ->
 
 
 class ComputePerExampleLoss(Protocol):
-    """What a trainer implements so that its own loss can be logged and evaluated: the per-example loss contract.
+    """The per-example loss contract: a trainer implements it so that its own loss can be logged and evaluated.
 
-    An implementation must hold to the following; its tests should prove each point.
+    An implementation must fulfil the following points, and its tests should prove each.
 
-    1. *One record per example*, in the order of the batch, with ``path``, ``dataset``, ``caption`` and ``loss``. Rows
-       that the trainer adds for an item (a second caption, a flipped copy) are records of their own with the same path.
-    2. *Parity.* ``loss`` is the unweighted loss of that example alone: target, prediction type, timestep sampling,
-       masks and loss type are those the trainer optimises. With no weights the mean of the records' losses equals the
-       trainer's scalar to float32 accuracy; with weights, ``mean(weight * loss)`` does, the weights being a component.
-    3. *No trace.* Nothing is left changed: no gradient accumulated, train/eval flags of modules restored. It runs under
-       ``torch.no_grad()`` unless the trainer back-propagates through it.
-    4. ``mode="train"``: as in training, dropout and caption dropout and fresh noise included; ``caption`` is the text
-       that was used and ``caption_dropped`` says when it was dropped.
-    5. ``mode="eval"``: no dropout of any kind, and noise and timesteps that depend on the example and not on the
-       batch's composition or order. Two calls on the same batch give the same numbers; a caller that needs several
-       draws passes them in the batch.
+    1. *One record per example*, in the order of the batch, with ``path``, ``dataset``, ``caption`` and ``loss``. A row
+       that the trainer adds for an item (a second caption, a flipped copy) is a separate record with the same path.
+    2. *Parity.* ``loss`` is the unweighted loss of that example alone, with the target, prediction type, timestep
+       sampling, masks and loss type of the training. Without weights, the mean of the records' losses equals the
+       trainer's scalar to float32 accuracy; with weights, ``mean(weight * loss)`` does; the weights are a component.
+    3. *No trace.* Nothing stays changed: no gradient is accumulated, and train/eval flags of modules are restored. It
+       runs under ``torch.no_grad()`` unless the trainer back-propagates through it.
+    4. ``mode="train"``: as in training, with dropout, caption dropout and fresh noise; ``caption`` is the used text,
+       and ``caption_dropped`` tells whether it was dropped.
+    5. ``mode="eval"``: no dropout of any kind. Noise and timesteps depend on the example, and not on the composition
+       or order of the batch. Two calls on the same batch give the same numbers; a caller that needs several draws
+       passes them in the batch.
     6. ``train_config`` is the trainer's own configuration object; it is read, never changed.
 
     Args:
-        model: whatever the trainer trains.
+        model: the model that the trainer trains.
         batch: one batch of the trainer's loader.
         train_config: the trainer's configuration.
         mode: ``"train"`` or ``"eval"``.
@@ -228,7 +228,7 @@ class ComputePerExampleLoss(Protocol):
         >>> [(record.path, record.dataset, record.loss) for record in records]
         [('a', 'cats', 0.0), ('b', 'dogs', 0.0)]
 
-    To evaluate a data set with it, bind the model: ``evaluate_dataset(lambda batch: compute(model, batch, config,
+    To evaluate a dataset with it, bind the model: ``evaluate_dataset(lambda batch: compute(model, batch, config,
     mode="eval"), loader)``.
     """
 

@@ -1,4 +1,4 @@
-"""Which records are kept when a run does not keep them all: the same ones whenever the run is repeated."""
+"""Sampler: selects the records that a run keeps, and the same ones in each repetition of the run."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["Sampler"]
 
 
 class Sampler:
-    """Keeps a fraction of the records of each step, and at most so many of a step.
+    """Keeps a fraction of the records of each step, and at most ``per_step`` of them.
 
-    A record is known by its step and its place within it, so every item is kept in its turn, and a repeated or resumed
-    run keeps the same records.
+    The choice depends on a record's step and place within the step, so that each item is kept at some steps, and a
+    repeated or resumed run keeps the same records.
 
     Args:
         fraction: the share of records to keep, in (0, 1].
-        per_step: how many records of one step to keep at most, after sampling; None for no limit.
-        seed: another seed keeps other records.
+        per_step: largest number of records to keep of one step, after sampling; None for no limit.
+        seed: seed of the choice.
     """
 
     def __init__(self, fraction: float, per_step: int | None, seed: int) -> None:
@@ -50,7 +50,7 @@ class Sampler:
 
 
 def _place_in_step(steps: Any, keep: Any = None) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """For each row, how many (kept) rows of the same run of equal steps stand before it."""
+    """For each row, the number of earlier (kept) rows of the same step."""
     ones = np.ones(len(steps), np.int64) if keep is None else keep.astype(np.int64)
     before = np.cumsum(ones) - ones
     starts = np.flatnonzero(np.r_[True, steps[1:] != steps[:-1]])

@@ -1,4 +1,4 @@
-"""Records that are in columns already: an Arrow table becomes one of `SCHEMA`, as its rows would as mappings."""
+"""Records in columns: converts an Arrow table to `SCHEMA`, with the same result as its rows as mappings."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _REQUIRED = ("path", "dataset", "caption", "loss")
 
 
 def table_of_records(table: pa.Table) -> pa.Table:
-    """The records in ``table`` as one of `SCHEMA`. Other columns are left out.
+    """The records in ``table`` as a table of `SCHEMA`. Other columns are left out.
 
-    Columns of the usual types are taken as they are, whatever their length; others are read row by row.
+    Columns of the usual types are converted as a whole; others are read row by row.
 
     Args:
-        table: the columns path, dataset, caption and loss at least. Of the other ones of `SCHEMA`, one that is missing,
-            or null in a row, has its default there.
+        table: a table with at least the columns path, dataset, caption and loss. A missing column of `SCHEMA`, or a
+            null in it, takes the default.
 
     Raises:
-        ValueError: a required column is missing, or a value is not what its column holds; names the column and row.
+        ValueError: a required column is missing, or a value does not fit its column; the message names column and row.
 
     Example:
         >>> given = pa.table({"path": ["1.png"], "dataset": [None], "caption": ["a cat"], "loss": [1]})
@@ -51,7 +51,7 @@ def table_of_records(table: pa.Table) -> pa.Table:
 
 
 def _column(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray | None:
-    """The column as ``field`` has it; None where its values must be looked at one by one."""
+    """The column with the type of ``field``; None if its values must be checked one by one."""
     kind = column.type.value_type if pat.is_dictionary(column.type) else column.type
     if pat.is_string(field.type):
         if not (pat.is_string(kind) or pat.is_large_string(kind) or pat.is_string_view(kind) or pat.is_null(kind)):
@@ -63,7 +63,7 @@ def _column(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray | None:
     if column.null_count and not field.nullable:
         return None
     if pat.is_floating(field.type) and (pat.is_floating(kind) or pat.is_integer(kind)):
-        numbers = column.cast(pa.float64(), safe=False)  # safe refuses whole numbers that float64 rounds
+        numbers = column.cast(pa.float64(), safe=False)  # a safe cast refuses integers that float64 rounds
         return pc.if_else(pc.is_finite(numbers), numbers, None) if field.nullable else numbers
     if field.name == "step":
         return column.cast(field.type) if pat.is_integer(kind) and _are_steps(column) else None
@@ -78,7 +78,7 @@ def _are_steps(column: pa.ChunkedArray) -> bool:
 def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
     for batch in table.to_batches():
         for row in batch.to_pylist():
-            if (components := row.get("components")) is not None:  # Arrow has pairs, or in every row the names of all
+            if (components := row.get("components")) is not None:  # Arrow has pairs, or all names in each row
                 row["components"] = {name: value for name, value in dict(components).items() if value is not None}
             yield {name: value for name, value in row.items() if name in _REQUIRED or value is not None}
 

@@ -1,1 +1,1 @@
-"""The snapshot of one save step: its structs, its file, comparing and exporting it."""
+"""The report of one save step: its structs, its file, comparison and export."""

@@ -1,4 +1,4 @@
-"""The files a report is kept in: one JSON per save step, and CSV. Written whole or not at all."""
+"""The files of a report: one JSON per save step, and CSV. Each is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ _encode = msgspec.json.encode
 
 
 class ReportError(LossLoggingError, ValueError):
-    """A file is no loss report, or one of another version."""
+    """A file is no loss report, or a report of another version."""
 
 
 def write_report(path: Path, report: LossReport, items: Iterable[pa.RecordBatch] = ()) -> None:
-    """Write the JSON artifact: a reader sees the whole file or none, and memory does not grow with the items.
+    """Write the JSON report: a reader sees the complete file or none, and memory does not grow with the items.
 
     Args:
-        path: where to; the folder exists.
-        report: all but the figures per item.
+        path: the target file; its folder exists.
+        report: the report without the figures per item.
         items: batches with the columns dataset, path and the fields of `ItemStats`, sorted by dataset.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written; what was at ``path`` before is still there.
+        OSError: the disk is full or the folder is not writable; a file that was at ``path`` before is unchanged.
     """
     head = msgspec.to_builtins(report)
     del head["datasets"], head["json_path"], head["pictures"]
@@ -83,7 +83,7 @@ def write_report(path: Path, report: LossReport, items: Iterable[pa.RecordBatch]
 
 
 def write_items(path: Path, items: Iterable[pa.RecordBatch]) -> None:
-    """Write the figures of every item as Parquet, one row each, if there are any; like `write_report` otherwise."""
+    """Write the figures of all items as Parquet, one row per item, if there are any; otherwise as `write_report`."""
     batches = iter(items)
     if (first := next(batches, None)) is None:
         return
@@ -93,7 +93,7 @@ def write_items(path: Path, items: Iterable[pa.RecordBatch]) -> None:
 
 
 def _by_dataset(items: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, bytes]]:
-    """Runs of items of one dataset, as the members of a JSON object without its braces."""
+    """Sequences of items of one dataset, as the members of a JSON object without its braces."""
     for batch in items:
         runs = pc.run_end_encode(batch["dataset"])
         start = 0
@@ -105,20 +105,20 @@ def _by_dataset(items: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, bytes]]:
 
 
 def _values(column: pa.Array) -> list[Any]:
-    return [None] * len(column) if column.null_count == len(column) else column.to_pylist()  # the fast way for no pairs
+    return [None] * len(column) if column.null_count == len(column) else column.to_pylist()  # fast without pairs
 
 
 def read_report(path: str | Path) -> LossReport:
-    """Read a JSON artifact back, the figures of every item included.
+    """Read a JSON report, including the figures of all items.
 
     Args:
-        path: a ``{job_name}_{step:09d}.json``, or the URL of one.
+        path: a ``{job_name}_{step:09d}.json``, or its URL.
 
     Returns:
         The report; its ``json_path`` is ``path``.
 
     Raises:
-        ReportError: the file is no loss report, damaged, or of a version that this one cannot read.
+        ReportError: the file is no loss report, is damaged, or has a version that this release cannot read.
         OSError: the file cannot be read.
     """
     url = as_url(path)
@@ -142,7 +142,7 @@ class _Head(msgspec.Struct, rename={"schema_": "schema"}):
 
 
 def report_schema() -> dict[str, Any]:
-    """The JSON Schema of the artifact. It also ships as the file ``loss_logging/report.schema.json``.
+    """The JSON Schema of the report. The package also has it as the file ``loss_logging/report.schema.json``.
 
     >>> report_schema()["$id"]
     'loss_logging/report/2'
@@ -150,7 +150,7 @@ def report_schema() -> dict[str, Any]:
     _, definitions = msgspec.json.schema_components([LossReport], ref_template="#/$defs/{name}")
     for name, definition in definitions.items():
         definition["description"] = inspect.cleandoc(definition["description"])
-        if name != "ItemStats":  # of all others the writer leaves nothing out
+        if name != "ItemStats":  # in all other structs the writer omits no field
             definition["required"] = list(definition["properties"])
     report = definitions.pop("LossReport")
     for name in ("json_path", "pictures"):  # not part of the file
@@ -168,7 +168,7 @@ def write_csv(path: str | Path, datasets: Mapping[str, DatasetReport]) -> None:
     A text that a spreadsheet would run as a formula gets an apostrophe in front.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written; what was at ``path`` before is still there.
+        OSError: the disk is full or the folder is not writable; a file that was at ``path`` before is unchanged.
     """
     with whole_file(Path(path), text=True) as file:
         writer = csv.writer(file)
@@ -199,14 +199,14 @@ class _WithoutItems(LossReport, frozen=True, kw_only=True, rename={"schema_": "s
 
 
 def read_without_items(path: Path, *, progress: bool = False) -> LossReport:
-    """Read a JSON artifact back as backends get it: without the figures of every item, which may be millions.
+    """Read a JSON report in the form for backends: without the figures of the items, which may be millions.
 
     Args:
-        path: of the artifact.
-        progress: say on a terminal that a large one is being read.
+        path: the path of the report.
+        progress: show in a terminal that a large file is being read.
 
     Raises:
-        ReportError: the file is no loss report, or not of this version.
+        ReportError: the file is no loss report, or has another version.
         OSError: the file cannot be read.
     """
     try:

@@ -32,16 +32,16 @@ _SEVERITIES = ("info", "warning", "error")
 
 
 class ItemFilter(msgspec.Struct, frozen=True):
-    """Which items. Every condition narrows it further; ``worst`` comes last and orders what is left.
+    """A selection of items. All conditions apply together; ``worst`` comes last and orders the rest.
 
     Args:
-        datasets: only of these; all when empty.
-        flagged: only those whose caption is flagged: for anything (``"any"``), with at least a severity (``"info"``,
-            ``"warning"``, ``"error"``), or for a reason (``"empty"``).
-        min_caption_mismatch: only those with at least so much, and with 4 paired records or more.
-        verdicts: only those whose caption has one of these verdicts; all when empty.
-        worst: so many of the highest of a figure, as ``("hard", 100)``. Items without that figure are left out, and of
-            ``caption_mismatch`` those with fewer than 4 paired records.
+        datasets: only items of these datasets; all when empty.
+        flagged: only items with a flagged caption: by any rule (``"any"``), with at least a severity (``"info"``,
+            ``"warning"``, ``"error"``), or by one rule (``"empty"``).
+        min_caption_mismatch: only items with at least this value, and with 4 pairs or more.
+        verdicts: only items whose caption has one of these verdicts; all when empty.
+        worst: a figure and the number of items with its highest values, as ``("hard", 100)``. Items without that figure
+            are left out; for ``caption_mismatch``, also items with fewer than 4 pairs.
     """
 
     datasets: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class ItemFilter(msgspec.Struct, frozen=True):
 
 
 class Exported(msgspec.Struct, frozen=True):
-    """How many items were written, how many there are, and sentences about what a reader must know."""
+    """The number of written items, the number of all items, and sentences for the reader of the file."""
 
     items: int
     of: int
@@ -68,27 +68,27 @@ def export_items(
     formulas: bool = False,
     progress: bool = False,
 ) -> Exported:
-    """Write the items of a report: dataset, path, the fields of `ItemStats`, and the reasons why captions are flagged.
+    """Write the items of a report: dataset, path, the fields of `ItemStats`, and the rules that flag the caption.
 
     Args:
-        report: a JSON report; the figures may be in the Parquet beside it.
-        out: a file, which is there whole or not at all, or a stream.
-        to: ``"csv"``, ``"parquet"``, ``"jsonl"``, or ``"exclude-list"``: paths as they were recorded, one a line, each
-            once, in UTF-8; a path with a line break cannot be in it.
-        selection: which items, and in which order; all when None, by dataset and path.
-        formulas: leave texts in CSV as they are. Otherwise one that a spreadsheet would run as a formula gets an
-            apostrophe in front.
+        report: a JSON report; the figures may be in the Parquet file beside it.
+        out: a file, which is written completely or not at all, or a stream.
+        to: ``"csv"``, ``"parquet"``, ``"jsonl"``, or ``"exclude-list"``: the recorded paths in UTF-8, one per line,
+            each once; paths with line breaks are left out.
+        selection: the items and their order; when None, all items by dataset and path.
+        formulas: whether texts in CSV stay unchanged. Otherwise a text that a spreadsheet would run as a formula gets
+            an apostrophe in front.
         progress: show a progress bar for what takes more than a second.
 
     Raises:
-        LossLoggingError: the report has no such dataset or flag, no verdicts where some are asked for, or no figures
-            per item; or an exclude-list of everything is asked for.
+        LossLoggingError: the report lacks the dataset, the flag, verdicts or figures per item; or an exclude-list
+            without any condition was asked for.
         ReportError: the file is no loss report.
         OSError: a file cannot be read or written.
     """
     selection = selection or ItemFilter()
     if to == "exclude-list" and selection == ItemFilter():
-        raise LossLoggingError("an exclude-list of every item is asked for; say which items")
+        raise LossLoggingError("an exclude-list without a condition would hold every item; add a condition")
     found = read_without_items(report, progress=progress)
     warnings = _check(found, selection)
     with closing(connect()) as connection:
@@ -113,7 +113,7 @@ def export_items(
 
 
 def _check(report: LossReport, selection: ItemFilter) -> list[str]:
-    """Raise on what is not in the report; what is there in part only, as sentences."""
+    """Raise if the report lacks the data of the selection; returns sentences on incomplete data."""
     for name in selection.datasets:
         if name not in report.datasets:
             raise LossLoggingError(f"there is no dataset {name!r}; there are: {', '.join(report.datasets)}")
@@ -127,12 +127,12 @@ def _check(report: LossReport, selection: ItemFilter) -> list[str]:
 
 
 def _no_verdict(report: LossReport) -> str:
-    """Why no caption has one, and what to do."""
+    """The reason why no caption has a verdict, and the advice."""
     if report.schema_ != SCHEMA_NAME:
-        return "it was written before there were any: make it anew with loss-logging report"
+        return "an older version wrote it: make it again with loss-logging report"
     if report.verdicts is None:
-        return "that takes the loss with the empty caption (losses_empty) on some of the steps"
-    return "no item has 4 paired records so far, or the warnings of loss-logging show say why"
+        return "verdicts need the loss with the empty caption (losses_empty) on some of the steps"
+    return "no item has 4 pairs so far, or the warnings of loss-logging show give the reason"
 
 
 def _load_flagged(connection: duckdb.DuckDBPyConnection, flagged: list[FlaggedCaption]) -> None:
@@ -220,7 +220,8 @@ def _write_parquet(schema: pa.Schema, batches: _Batches, file: IO[bytes]) -> tup
 def _write_paths(_: pa.Schema, batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
     paths = dict.fromkeys(row["path"] for row in _rows(batches))
     possible = [path for path in paths if len(path.splitlines()) == 1]
-    file.writelines(f"{path}\n".encode() for path in possible)
+    # A line that begins with "#" is a remark: such a path gets its folder in front.
+    file.writelines(f"{'./' if path.startswith('#') else ''}{path}\n".encode() for path in possible)
     left_out = len(paths) - len(possible)
     return len(possible), [f"{left_out} paths with line breaks in them are left out"] if left_out else []
 

@@ -1,4 +1,4 @@
-"""Reads the figures of every item of a report, a few thousand at a time: from its JSON, or the Parquet beside it."""
+"""Reads the figures of a report's items, a few thousand at a time, from its JSON or the Parquet file beside it."""
 
 from __future__ import annotations
 
@@ -35,18 +35,17 @@ ITEM_SCHEMA = pa.schema(
 """Dataset, path and the fields of `ItemStats`."""
 
 DECIDED = f"n_paired >= {DECISIVE_PAIRS}"
-"""In SQL, the items whose caption_mismatch says something."""
+"""The SQL condition of items with a decided caption_mismatch."""
 
 
 def read_items(report: Path, *, progress: bool = False) -> Iterator[pa.RecordBatch]:
-    """The figures of every item of ``report``, as batches of `ITEM_SCHEMA`; none when it has none.
+    """The figures of all items of ``report``, as batches of `ITEM_SCHEMA`; no batch if it has none.
 
-    Memory grows with the size of a JSON file, not with the Python objects that it stands for; of Parquet a piece at a
-    time is read.
+    A JSON file is held in memory as bytes, but its Python objects only in part; Parquet is read in pieces.
 
     Args:
         report: a ``{job_name}_{step:09d}.json``.
-        progress: show a progress bar, where it takes more than a second and standard error is a terminal.
+        progress: show a progress bar in a terminal if reading takes more than a second.
 
     Raises:
         ReportError: a file is damaged.
@@ -74,7 +73,7 @@ def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
 def load_items(
     connection: duckdb.DuckDBPyConnection, table: str, select: str, report: Path, *, progress: bool = False
 ) -> None:
-    """Make the DuckDB table ``table`` of what ``select`` takes of the rows of `read_items`.
+    """Make the DuckDB table ``table`` from the columns ``select`` of the rows of `read_items`.
 
     >>> from loss_logging.support.database import connect
     >>> connection = connect()

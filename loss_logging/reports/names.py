@@ -1,4 +1,4 @@
-"""How the files of a report are called: ``{job}_{step:09d}.json``, and ``.items.parquet`` beside it."""
+"""The names of a report's files: ``{job}_{step:09d}.json``, and ``.items.parquet`` beside it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def report_name(job: str, step: int) -> str:
 
 
 def job_and_step(report: str | Path) -> tuple[str, int] | None:
-    """The job and the save step that a report is of, as its name has them; None for the name of anything else.
+    """The job and the save step in the name of a report; None for any other name.
 
     >>> job_and_step("runs/big_cats_000000250.json"), job_and_step("cats.json"), job_and_step("cats_250.html")
     (('big_cats', 250), None, None)
@@ -44,7 +44,7 @@ def by_step(reports: Iterable[Path]) -> dict[int, Path]:
 
 
 def items_path(report: Path) -> Path:
-    """Where the figures of every item are, beside a JSON report that does not hold them.
+    """The path of the items' figures, beside a JSON report that does not hold them.
 
     >>> items_path(Path("cats_000000250.json")).name
     'cats_000000250.items.parquet'

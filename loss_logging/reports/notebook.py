@@ -1,4 +1,4 @@
-"""A report in a notebook: how it shows itself, and its items as a table."""
+"""A report in a notebook: its HTML, and its items as a table."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ROWS, _WIDTH = 8, 100
 
 
 def item_table(report: LossReport) -> pa.Table:
-    """One row for each item: dataset, path and the figures of `ItemStats`; from the report, or the file it stands for.
+    """One row per item: dataset, path and the figures of `ItemStats`, from the report or its file.
 
     Raises:
-        LossLoggingError: neither has the items; says why.
+        LossLoggingError: neither has the items; the message gives the reason.
     """
     rows = [
         (name, path, *(getattr(item, field) for field in ItemStats.__struct_fields__))
@@ -39,12 +39,12 @@ def item_table(report: LossReport) -> pa.Table:
         return pa.Table.from_batches(list(read_items(Path(report.json_path))), schema=ITEM_SCHEMA)
     except FileNotFoundError as error:
         raise LossLoggingError(
-            f"the items of this report were in {report.json_path}, which is not there any more"
+            f"the items of this report were in {report.json_path}, which no longer exists"
         ) from error
 
 
 def report_html(report: LossReport) -> str:
-    """The report as a few small tables; every text in it is a text."""
+    """The report as a few small HTML tables; all texts are escaped."""
     job = report.job
     parts = [f"<p><b>{_text(job.name)}</b>, step {job.step:,} <small>{_text(job.created)}</small></p>"]
     if report.warnings:
@@ -70,7 +70,7 @@ def _datasets(report: LossReport) -> Table:
 
 
 def _captions(report: LossReport) -> list[tuple[str, Table]]:
-    """The first two bins; where no caption has a verdict, those that hurt by two standard errors."""
+    """The captions of the first two verdicts; without any verdict, the captions that hurt by two standard errors."""
     if report.verdicts is not None and report.verdicts.judged:
         titles = ("Captions very likely wrong", "Captions to look at")
         return [

@@ -1,4 +1,4 @@
-"""What a reader must know before trusting the ranking by caption_mismatch."""
+"""Warnings about the ranking by caption_mismatch."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from loss_logging.reports.report import PairedItems
 __all__ = ["paired_warnings"]
 
 _MEMORISED_ITEMS, _MEMORISED_SHARE = 100, 0.02
-_MEMORISED_MEDIAN = -2 / 7  # a quarter less than without caption
-"""Where AUROC fell below 0.9 in benchmarks.detection 0.3% to 0.8% of the items lay above zero and the median at -0.41;
-elsewhere 3% and more, or -0.25 and higher."""
+_MEMORISED_MEDIAN = -2 / 7  # a loss that is a quarter lower than without the caption
+"""In benchmarks.detection, runs with an AUROC below 0.9 had 0.3% to 0.8% of the items above zero and a median of -0.41;
+other runs had 3% and more, or a median of -0.25 and higher."""
 _DISTINCT_SHARE = 0.5
-"""Different captions for each item, at least; the captions were nearly unique there."""
+"""The lowest number of different captions per item; in the benchmark, captions were nearly unique."""
 
 
 def paired_warnings(paired: Mapping[str, PairedItems], distinct: Mapping[str, int]) -> list[str]:
-    """Sentences about the paired items of each dataset: none is decided, or the model may know them by heart.
+    """Sentences about datasets without a decided item, and about datasets that the model may have memorised.
 
     Args:
-        paired: by dataset.
-        distinct: how many different captions each dataset has.
+        paired: figures of the paired items by dataset.
+        distinct: number of different captions by dataset.
     """
     return [*_undecided(paired.values()), *_memorised(paired, distinct)]
 
 
 def _undecided(paired: Collection[PairedItems]) -> list[str]:
-    """A sentence, where an empty ranking would look as if every caption were fine."""
+    """A sentence, if an empty ranking could suggest that all captions are fine."""
     undecided = sum(dataset.undecided for dataset in paired)
     if not undecided or any(dataset.decided for dataset in paired):
         return []
@@ -38,11 +38,11 @@ def _undecided(paired: Collection[PairedItems]) -> list[str]:
 
 
 def _memorised(paired: Mapping[str, PairedItems], distinct: Mapping[str, int]) -> list[str]:
-    """Where captions help nearly every item a lot: what wrong captions do too once a model tells images by them. That
-    takes captions that tell images apart: what many items share is learnt as what they have in common."""
+    """A sentence, if captions help nearly every item a lot. Wrong captions do so, too, once a model identifies images
+    by them. That needs captions that differ between images: a shared caption is learnt as a common property."""
     return [
         f"the captions of {name} lower the loss of all but {dataset.above_zero} of {dataset.decided} items, by a "
-        f"median of {_lowered(dataset.median):.0%}. A model that has learnt images by heart looks like this; "
+        f"median of {_lowered(dataset.median):.0%}. A model that has memorised images gives such figures; "
         "then wrong captions help too, and caption_mismatch misses them: compare with an earlier save step"
         for name, dataset in paired.items()
         if dataset.decided >= _MEMORISED_ITEMS
@@ -54,5 +54,5 @@ def _memorised(paired: Mapping[str, PairedItems], distinct: Mapping[str, int]) -
 
 
 def _lowered(mismatch: float) -> float:
-    """By which share of it a loss without caption is lowered, for the difference relative to the mean of both."""
+    """The relative reduction of the loss without caption, from the difference relative to the mean of both losses."""
     return -2 * mismatch / (2 - mismatch)

@@ -1,1 +1,1 @@
-"""Where a run is: configuration, paths, lock, finding it."""
+"""The place of a run: its configuration, paths and lock, and finding it."""

@@ -1,4 +1,4 @@
-"""TrainConfig: what a run logs, and where to."""
+"""TrainConfig: the settings of a run."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ class Pictures(CheckedConfig, frozen=True, kw_only=True):
     """The small pictures of items in trackers.
 
     Args:
-        most: most items of each ranking that have one, from 0 to 64, where Pillow is installed.
-        load: ``"package.module:function"`` that gives the picture of an item whose ``path`` is no image file: called
-            with path and dataset, it returns a Pillow image, an array of bytes (H, W) or (H, W, 3), the path or the
-            bytes of an image file, or None.
+        most: number of items with a picture in each ranking, from 0 to 64; needs Pillow.
+        load: ``"package.module:function"``, a function that returns the picture of an item whose ``path`` is no image
+            file. It takes path and dataset and returns a Pillow image, a uint8 array (H, W) or (H, W, 3), the path or
+            the bytes of an image file, or None.
     """
 
     most: Most = 16
@@ -73,11 +73,11 @@ class Pictures(CheckedConfig, frozen=True, kw_only=True):
 
 
 class Timeouts(CheckedConfig, frozen=True, kw_only=True):
-    """How long a run waits for what, in seconds.
+    """The longest waiting times of a run, in seconds.
 
     Args:
-        flush: longest time that records wait in memory before they are on disk.
-        ranks: longest time that a report waits for the records of other ranks; it names those that are missing.
+        flush: longest time that records stay in memory before they are on disk.
+        ranks: longest time that a report waits for the records of other ranks; it then names the missing ranks.
         close: longest time that closing may take.
     """
 
@@ -87,50 +87,52 @@ class Timeouts(CheckedConfig, frozen=True, kw_only=True):
 
 
 class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
-    """What a run logs, and where to. Built from keywords, :meth:`from_dict` or :meth:`from_file`, all equal.
+    """The settings of a run, from keywords, :meth:`from_dict` or :meth:`from_file`, which are equal.
 
     Args:
         job_name: names the files of this run; a plain file name of at most 200 bytes.
-        save_root: folder of the training run; everything goes to ``save_root/loss_logging``. ``~`` is expanded. A URL
-            such as ``"s3://bucket/run"`` too: everything is written to ``local_root`` first, and uploaded from there.
-        loggers: trackers to write to, each a name (``"tensorboard"``, ``"wandb"``, ``"package.module:Class"``), a
+        save_root: folder of the training run; all files go to ``save_root/loss_logging``. ``~`` is expanded. A URL
+            such as ``"s3://bucket/run"`` is possible: files are written to ``local_root`` and uploaded from there.
+        loggers: the trackers, each a name (``"tensorboard"``, ``"wandb"``, ``"package.module:Class"``), a
             mapping with ``name`` and the tracker's own options, or a :class:`~loss_logging.LoggerBackend`.
-        log_per_example: keep figures of every item.
-        log_per_dataset: keep figures of every dataset.
-        sample_fraction: share of the records that are kept, above 0 and up to 1; the same ones in every run of a seed.
-        max_records_per_step: most records that each rank keeps of one step; None keeps all.
+        log_per_example: compute figures of each item.
+        log_per_dataset: compute figures of each dataset.
+        sample_fraction: share of the records that are kept, above 0 and up to 1; the same records for the same seed.
+        max_records_per_step: largest number of records that each rank keeps per step; None keeps all.
         paired_fraction: share of the steps on which :meth:`LossLogger.is_paired_step` asks for a forward with the
-            empty caption or a rival's, from 0 to 1; it takes 4 of them to decide about an item.
-        rivals: where the captions of rivals come from. ``"auto"`` finds them beside training, for 10,000 items at most,
-            in a process of low priority, where the extra ``evidence`` is installed and items have pictures (see
-            ``pictures.load``); ``"none"`` compares with the empty caption alone; anything else is a file that
-            ``Rivals.save`` has written.
-        log_every: steps between two reports of each dataset's mean loss.
-        save_every: steps between two save steps, for trainers without a rhythm of their own.
-        top_k: highest losses kept per dataset.
-        max_table_rows: most rows of a table in a tracker. The JSON holds every item.
-        keep_reports: how many JSON reports to keep, the newest; None keeps all.
-        items: where the figures of every item go: ``"json"``, in the report; ``"parquet"``, in a file beside it, for
-            very large sets; or ``"both"``. ``"auto"`` is in the report for up to a million items, and beside it above.
-        html: write the report page after each save step too, to ``save_root/loss_logging/{job_name}.html``.
-        images: the folder that relative paths of items are relative to, beside which decisions about them are kept; the
-            working directory when None.
-        pictures: the small pictures in trackers, a mapping with keys of `Pictures`: ``most`` of them, 16, and ``load``.
-        captions: what counts as a bad caption.
+            empty caption or a rival's, from 0 to 1; an item is decided after 4 such pairs.
+        rivals: the source of the captions of rivals. ``"auto"`` finds them beside training, for at most 10,000 items,
+            in a process of low priority, if the extra ``evidence`` is installed and items have pictures (see
+            ``pictures.load``); ``"none"`` compares with the empty caption alone; another value is the path of a file
+            that ``Rivals.save`` has written.
+        log_every: number of steps between two mean losses of each dataset in the trackers.
+        save_every: number of steps between two save steps, for trainers that save at no fixed interval.
+        top_k: number of highest losses that are kept per dataset.
+        max_table_rows: largest number of rows of a table in a tracker. The JSON holds every item.
+        keep_reports: number of newest JSON reports to keep; None keeps all.
+        items: place of the items' figures: ``"json"``, in the report; ``"parquet"``, in a file beside it, for very
+            large datasets; or ``"both"``. ``"auto"`` means ``"json"`` for up to a million items, else ``"parquet"``.
+        html: also write the report page after each save step, to ``save_root/loss_logging/{job_name}.html``.
+        images: the folder of relative paths of items, beside which decisions about them are kept; the working directory
+            when None.
+        pictures: the small pictures in trackers, a mapping with keys of `Pictures`: ``most`` (16) and ``load``.
+        captions: the settings of the caption rules, a mapping with keys of `CaptionConfig`.
         reporter: ``"process"`` computes and writes in a second process, ``"inline"`` in the caller (notebooks, tests).
-        memory_limit: most memory that the statistics may use, such as ``"512MB"``.
-        threads: threads that the statistics may use.
+        memory_limit: memory limit of the statistics, such as ``"512MB"``.
+        threads: number of threads of the statistics.
         prefix: first part of every name in the trackers.
-        timestep_scale: the value of the last timestep, 1 or 1000 for instance, for equal bins from 0 to it; None makes
-            bins that hold about as many of the first timesteps each, on whatever scale they are.
-        seed: decides which records ``sample_fraction`` keeps, and which steps ``paired_fraction`` takes.
-        timeouts: in seconds, a mapping with keys of `Timeouts`: ``flush``, 5, ``ranks``, 30, and ``close``, 60.
-        spool: folder that runs with a URL are written to; ``loss_logging/spool`` in the user's cache when None.
-        exclude: a list of items to leave out of the training, beside those that decisions exclude: a file with a path
-            a line, as ``loss-logging export --to exclude-list`` writes, or a ``.jsonl`` of decisions.
+        timestep_scale: the value of the last timestep, such as 1 or 1000, for bins of equal width from 0 to it; None
+            makes bins with about the same number of the first timesteps, on any scale.
+        seed: decides which records ``sample_fraction`` keeps, and which steps ``paired_fraction`` selects.
+        timeouts: waiting times in seconds, a mapping with keys of `Timeouts`: ``flush`` (5), ``ranks`` (30) and
+            ``close`` (60).
+        spool: folder for the local files of runs with a URL; ``loss_logging/spool`` in the user's cache when None.
+        exclude: a list of items to leave out of the training, in addition to excluded items of decisions: a file with a
+            path per line, as ``loss-logging export --to exclude-list`` writes, or a ``.jsonl`` of decisions.
 
     Raises:
-        ConfigError: a key is unknown, or its value has the wrong type or is impossible; says what is allowed.
+        ConfigError: a key is unknown, or its value has the wrong type or is out of range; the message says which
+            values are allowed.
         TypeError: an unknown or missing keyword argument.
 
     Example:
@@ -199,14 +201,14 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         """Build from the section ``loss_logging`` of another program's configuration.
 
         Args:
-            mapping: that configuration. Its section is a mapping of our keys, True for the defaults, or False.
-            defaults: what the program knows itself, such as ``job_name`` and ``save_root``; the section goes first.
+            mapping: the program's configuration. Its section is a mapping of our keys, True for the defaults, or False.
+            defaults: values of the program, such as ``job_name`` and ``save_root``; the section overrides them.
 
         Returns:
-            None when there is no such section, or it is False or null.
+            The configuration; None if there is no such section, or it is False or null.
 
         Raises:
-            ConfigError: the section is impossible, or its name has a typo; says where.
+            ConfigError: the section has an invalid value, or its name has a typo; the message says where.
 
         Example:
             >>> TrainConfig.from_section({"lr": 1e-4, "loss_logging": {"top_k": 5}}, job_name="a", save_root="b").top_k
@@ -230,33 +232,33 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
             raise ConfigError(f"$.{_SECTION}{str(error).removeprefix('$')}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data that JSON can hold. A backend given as an instance is shown by its name."""
+        """The configuration as plain data for JSON. A backend that was given as an object appears as its name."""
         plain: dict[str, Any] = msgspec.to_builtins(self, enc_hook=_plain)
         return plain
 
     @property
     def enabled(self) -> bool:
-        """False when nothing is to be logged; then there is no thread, no process and no file."""
+        """False if the run logs nothing; then there is no thread, no process and no file."""
         return self.log_per_example or self.log_per_dataset
 
     @property
     def paths(self) -> RunPaths:
-        """Every place that the run writes to."""
+        """The paths of all files of the run."""
         return RunPaths(self.local_root, self.job_name)
 
     @property
     def out_dir(self) -> Path:
-        """Where everything is written: a sub-folder, because trainers take files in ``save_root`` for their own."""
+        """The folder of all files: a sub-folder of ``save_root``, as trainers read files in ``save_root`` itself."""
         return self.paths.out_dir
 
     @property
     def url(self) -> str | None:
-        """``save_root`` where it is a URL."""
+        """``save_root`` if it is a URL, else None."""
         return self.save_root if isinstance(self.save_root, str) else None
 
     @property
     def local_root(self) -> Path:
-        """``save_root``, or where it is a URL the folder on this machine that the run is uploaded from.
+        """``save_root``; if that is a URL, the local folder that the run is uploaded from.
 
         >>> TrainConfig(job_name="cats", save_root="s3://bucket/run", spool="/scratch").local_root.as_posix()
         '/scratch/s3_bucket_run-38b27829'
@@ -278,16 +280,16 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         return self.paths.report(step)
 
     def report_paths(self) -> list[Path]:
-        """The JSON reports that this run has written, by step."""
+        """The JSON reports of this run, in the order of their steps."""
         return self.paths.reports()
 
 
 def spool_of(url: str, spool: str | Path | None = None) -> Path:
-    """The folder on this machine that the run at ``url`` is uploaded from.
+    """The local folder that the run at ``url`` is uploaded from.
 
     Args:
-        url: its ``save_root``.
-        spool: the folder for all such runs; one in the user's cache when None.
+        url: the ``save_root`` of the run.
+        spool: the folder for all such runs; a folder in the user's cache when None.
     """
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", url)[:100]
     folder = cache_dir() / "spool" if spool is None else Path(spool)

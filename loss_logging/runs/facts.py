@@ -1,4 +1,4 @@
-"""What a run began with, beside its log: enough to make a report when the process that would have is gone."""
+"""The facts at the start of a run, in a file beside its log. With them a report can be made after the process died."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["RunFacts", "read_facts", "report_command", "write_facts"]
 
 
 class RunFacts(msgspec.Struct, frozen=True):
-    """The configuration, how many ranks there are, the step that the run went on after, and how many items of each
-    dataset were left out of the training."""
+    """The configuration, the number of ranks, the step after which the run was resumed, and the number of items of each
+    dataset that were left out of the training."""
 
     config: dict[str, Any]
     world_size: int = 1
@@ -24,17 +24,17 @@ class RunFacts(msgspec.Struct, frozen=True):
 
 
 def write_facts(config: TrainConfig, facts: RunFacts) -> None:
-    """Note what a run begins with.
+    """Write the facts of a run.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: the folder is not writable.
     """
     with whole_file(config.paths.facts) as file:
         file.write(msgspec.json.encode(facts))
 
 
 def read_facts(config: TrainConfig) -> RunFacts | None:
-    """What the run began with; None of a run of a version that did not note it, or where that cannot be read."""
+    """The facts of a run; None if an older version wrote the run without them, or if they cannot be read."""
     try:
         return msgspec.json.decode(config.paths.facts.read_bytes(), type=RunFacts)
     except (OSError, msgspec.DecodeError):

@@ -1,4 +1,4 @@
-"""Which report a person means by a path."""
+"""Finds the run or report that a path or URL names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
 
 
 class Place(NamedTuple):
-    """What a path or URL names: the folder or URL of a run or of its reports, and a job and save step where it does."""
+    """The meaning of a path or URL: the folder or URL of a run or its reports, and a job and save step if given."""
 
     root: str
     job: str | None
@@ -65,12 +65,12 @@ def find_report(given: str | Path, job: str | None = None) -> Path:
     """The JSON report that ``given`` means.
 
     Args:
-        given: a JSON report; a ``save_root`` or its ``loss_logging``, for the report that was written last; or either
-            of the two with a save step, ``runs/cats@500``. Of a URL the report is copied to this machine.
-        job: the job's name, where a folder holds several; the one that was written last when None.
+        given: a JSON report; a ``save_root`` or its ``loss_logging``, for the newest report; or one of these two with
+            a save step, ``runs/cats@500``. A report under a URL is copied to this machine.
+        job: the job's name, if a folder holds several; the job that was written last when None.
 
     Raises:
-        LossLoggingError: there is no such report; says what there is.
+        LossLoggingError: there is no such report; the message lists the existing ones.
     """
     if (url := as_url(given)) is not None:
         from loss_logging.runs.store.download import fetch_report
@@ -92,7 +92,7 @@ def latest_reports(folder: Path) -> dict[str, Path]:
     """The latest report of each job in a ``save_root`` or its ``loss_logging``.
 
     Raises:
-        LossLoggingError: there is none.
+        LossLoggingError: there is no report.
     """
     out_dir = save_root_of(folder) / FOLDER
     found = {job_of(path): path for path in report_files(out_dir)}
@@ -102,10 +102,10 @@ def latest_reports(folder: Path) -> dict[str, Path]:
 
 
 def last_two(given: str | Path, job: str | None = None) -> list[Path]:
-    """The last two reports of one job in a folder or under a URL, by step; fewer where there are no more.
+    """The last two reports of one job in a folder or under a URL, by step; only one if there is no other.
 
     Raises:
-        LossLoggingError: there is none.
+        LossLoggingError: there is no report.
     """
     if (url := as_url(given)) is None:
         return reports_in(Path(given), job)[-2:]
@@ -119,7 +119,7 @@ def reports_in(folder: Path, job: str | None = None) -> list[Path]:
     """The reports of one job in a ``save_root`` or its ``loss_logging``, by step.
 
     Raises:
-        LossLoggingError: there is none.
+        LossLoggingError: there is no report.
     """
     found = [file for place in (folder, folder / "loss_logging") for file in report_files(place)]
     jobs = {job_of(file) for file in found}
@@ -132,10 +132,10 @@ def reports_in(folder: Path, job: str | None = None) -> list[Path]:
 
 
 def job_of(report: Path) -> str:
-    """The name of the job that a report is of.
+    """The name of a report's job.
 
     Raises:
-        LossLoggingError: the file is not named as a report is.
+        LossLoggingError: the file's name is not a report's name.
     """
     named = job_and_step(report)
     if named is None:
@@ -144,7 +144,7 @@ def job_of(report: Path) -> str:
 
 
 def runs_in(folder: Path) -> list[str]:
-    """The jobs with reports or records in ``folder``, a ``save_root`` or its ``loss_logging``; last written, first."""
+    """The jobs with reports or records in ``folder``, a ``save_root`` or its ``loss_logging``; last written first."""
     out_dir = save_root_of(folder) / FOLDER
     found = [(job_of(path), path) for path in report_files(out_dir)]
     found += [(path.parent.name, path) for path in out_dir.glob("records/*/rank*.parquet")]
@@ -155,7 +155,7 @@ def runs_in(folder: Path) -> list[str]:
 
 
 def logs_in(folder: Path) -> list[str]:
-    """The jobs with records in ``folder``, a ``save_root`` or its ``loss_logging``; last written, first."""
+    """The jobs with records in ``folder``, a ``save_root`` or its ``loss_logging``; last written first."""
     changed: dict[str, int] = {}
     for path in (save_root_of(folder) / FOLDER).glob("records/*/rank*.parquet"):
         changed[path.parent.name] = max(changed.get(path.parent.name, 0), path.stat().st_mtime_ns)
@@ -175,16 +175,16 @@ def is_run(path: Path) -> bool:
 
 
 def find_run(path: Path, job: str | None = None) -> TrainConfig:
-    """The configuration of one run: of its last report, or before the first what it began with.
+    """The configuration of one run, from its last report; before the first report, from the start of the run.
 
     Args:
-        path: a ``save_root`` or its ``loss_logging``, either with a save step, ``runs/cats@500``; or one of the JSON
-            reports in it. Of a URL the last report, the one of the save step and the records are copied to this
-            machine.
-        job: the job's name; the one written last when None.
+        path: a ``save_root`` or its ``loss_logging``, either with or without a save step, ``runs/cats@500``; or one of
+            the JSON reports in it. From a URL, the last report, the report of the save step and the records are copied
+            to this machine.
+        job: the job's name; the job that was written last when None.
 
     Raises:
-        LossLoggingError: there is no such run; says what there is.
+        LossLoggingError: there is no such run; the message lists the existing ones.
     """
     place = place_of(path)
     if as_url(place.root) is not None:
@@ -192,7 +192,7 @@ def find_run(path: Path, job: str | None = None) -> TrainConfig:
     else:
         path, job = Path(place.root), job or place.job
     if not path.is_dir():
-        raise LossLoggingError(f"{path} is not there; give the save_root of a run")
+        raise LossLoggingError(f"{path} does not exist; give the save_root of a run")
     runs = runs_in(path)
     if not runs:
         raise LossLoggingError(
@@ -217,15 +217,15 @@ def _fetched(place: Place, job: str | None) -> tuple[Path, str]:
 
 
 def save_root_of(folder: Path) -> Path:
-    """The ``save_root`` that ``folder`` is, or is the ``loss_logging`` of."""
+    """The ``save_root`` of a folder, which is a ``save_root`` or its ``loss_logging``."""
     folder = folder.absolute()
     inside = folder.name == FOLDER and not (folder / FOLDER).is_dir()
     return folder.parent if inside else folder
 
 
 def config_of(config: TrainConfig, given: Mapping[str, Any] | None = None) -> TrainConfig:
-    """The configuration ``given``, or else as the run's newest readable report has it, in the folder where the run is
-    now. Keys that only another version knows are left out."""
+    """The configuration ``given``, else the one in the run's newest readable report, with the current folder of the
+    run. Keys that only another version knows are left out."""
     if given is None:
         given = next(filter(None, map(_given, reversed(config.report_paths()))), {})
     given = TrainConfig.in_new_spelling(given, warn=False)
@@ -234,16 +234,16 @@ def config_of(config: TrainConfig, given: Mapping[str, Any] | None = None) -> Tr
 
 
 def _given(report: Path) -> dict[str, Any] | None:
-    from loss_logging.reports.artifact import ReportError, read_without_items  # a command's --help does without them
+    from loss_logging.reports.artifact import ReportError, read_without_items  # --help does not need it
 
     try:
         return read_without_items(report).config
-    except (ReportError, OSError):  # whoever shows the report says so
+    except (ReportError, OSError):  # the reader of the report says so
         return None
 
 
 def no_report_of(folder: str | Path, step: int, steps: list[int]) -> LossLoggingError:
-    """The error that says which reports there are, and how to get the one that was asked for."""
+    """The error that lists the existing reports, and gives the command that makes the missing one."""
     listed = ", ".join(map(str, sorted(steps)[-10:]))
     return LossLoggingError(
         f"{folder} holds no report of step {step}; the last ones are of: {listed}. To make it from the log: "

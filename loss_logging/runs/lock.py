@@ -1,4 +1,4 @@
-"""One writer per run and rank: two processes with one name would mix their records."""
+"""RunLock: one writer per run and rank, as two processes with one name would mix their records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["RunLock", "is_locked"]
 
 _held: dict[str, RunLock] = {}
 """The locks that this process holds, by their file."""
-_PATIENCE_SECONDS = 2.0  # another rank may be looking whether rank 0 is there, which takes the lock for a moment
+_PATIENCE_SECONDS = 2.0  # another rank takes the lock for a moment to see whether rank 0 is running
 
 
 def lock_path(folder: Path, rank: int) -> Path:
@@ -24,7 +24,7 @@ def lock_path(folder: Path, rank: int) -> Path:
 
 
 def is_locked(folder: Path, rank: int) -> bool:
-    """Whether a process writes ``rank``'s part of ``folder`` at present; False where locks do not work."""
+    """Whether a process writes ``rank``'s part of ``folder`` at present; False on file systems without locks."""
     path = lock_path(folder, rank)
     if not path.exists():
         return False
@@ -38,13 +38,13 @@ def is_locked(folder: Path, rank: int) -> bool:
 
 
 class RunLock:
-    """Held from the first batch to the end of the process that writes a rank's records, however it ends.
+    """A lock from a rank's first batch to the end of the process that writes its records, however the process ends.
 
     Args:
-        folder: of the record log.
-        rank: whose part it is.
-        give_way: called when somebody else of this process wants it who has such a function as well; it releases this.
-            Without one, nobody gives way to this lock, nor it to anybody.
+        folder: the folder of the record log.
+        rank: the rank that writes.
+        give_way: a function that releases this lock. It is called when another lock of this process that also has
+            such a function wants the same file. Without it, this lock neither gives way nor is given way to.
     """
 
     def __init__(self, folder: Path, rank: int, give_way: Callable[[], object] | None = None) -> None:
@@ -52,9 +52,7 @@ class RunLock:
         self._rank = rank
         self._give_way = give_way
         self._key = os.path.realpath(lock_path(folder, rank))
-        self._lock = FileLock(
-            lock_path(folder, rank), thread_local=False
-        )  # the recorder's thread may be the one to open
+        self._lock = FileLock(lock_path(folder, rank), thread_local=False)  # the recorder's thread may open it
 
     @property
     def is_held(self) -> bool:
@@ -67,10 +65,10 @@ class RunLock:
         return _held.get(self._key, self) is not self
 
     def acquire(self) -> None:
-        """Take it; again is fine.
+        """Take the lock; a second call does nothing.
 
         Raises:
-            LossLoggingError: somebody else holds it.
+            LossLoggingError: another process or object holds the lock.
         """
         if self.is_held:
             return
@@ -86,7 +84,7 @@ class RunLock:
             ) from error
         except (OSError, NotImplementedError) as error:  # some network file systems have no locks
             warn_once(
-                "no lock", f"{self._folder} cannot be locked ({error}): see that no two runs of one name write to it"
+                "no lock", f"{self._folder} cannot be locked ({error}): make sure that two runs do not write to it"
             )
         _held[self._key] = self
 

@@ -1,4 +1,4 @@
-"""RunPaths: every place that a run writes to."""
+"""RunPaths: the paths of all files of a run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from loss_logging.reports.names import report_files, report_name
 __all__ = ["FOLDER", "RunPaths", "opened_run"]
 
 FOLDER = "loss_logging"
-"""The sub-folder of ``save_root``: trainers take files in ``save_root`` itself for their own."""
+"""The sub-folder of ``save_root``, as trainers read files in ``save_root`` itself."""
 
 
 class RunPaths(msgspec.Struct, frozen=True):
-    """The places of the run ``job`` under the folder ``root``, which need not exist.
+    """The paths of the run ``job`` under the folder ``root``, which need not exist.
 
     Example:
         >>> paths = RunPaths(Path("runs"), "cats")
@@ -28,12 +28,12 @@ class RunPaths(msgspec.Struct, frozen=True):
 
     @property
     def out_dir(self) -> Path:
-        """Where everything is written."""
+        """The folder of all files."""
         return self.root / FOLDER
 
     @property
     def records(self) -> Path:
-        """The folder of the record log, and of marks and locks about the run."""
+        """The folder of the record log, and of the run's marks and locks."""
         return self.out_dir / "records" / self.job
 
     @property
@@ -43,7 +43,7 @@ class RunPaths(msgspec.Struct, frozen=True):
 
     @property
     def decisions(self) -> Path:
-        """What was decided about images whose own folders cannot be written."""
+        """The decisions about images whose own folders are not writable."""
         return self.out_dir / f"{self.job}_decisions.jsonl"
 
     def report(self, step: int) -> Path:
@@ -51,17 +51,17 @@ class RunPaths(msgspec.Struct, frozen=True):
         return self.out_dir / report_name(self.job, step)
 
     def reports(self) -> list[Path]:
-        """The JSON reports that were written, by step."""
+        """The existing JSON reports, in the order of their steps."""
         return report_files(self.out_dir, self.job)
 
     @property
     def archive(self) -> Path:
-        """Where earlier runs of the same name are moved to."""
+        """The folder that earlier runs of the same name are moved to."""
         return self.out_dir / "archive"
 
     @property
     def delivered(self) -> Path:
-        """The ledgers of the trackers, one for each by name, and what they keep from process to process."""
+        """The folder of the trackers' ledgers, one per name, and of the data that trackers keep between processes."""
         return self.out_dir / "delivered" / self.job
 
     @property
@@ -76,32 +76,32 @@ class RunPaths(msgspec.Struct, frozen=True):
 
     @property
     def spill(self) -> Path:
-        """What queries put on disk for want of memory."""
+        """The folder for data of queries that do not fit into memory."""
         return self.records / ".spill"
 
     @property
     def run_file(self) -> Path:
-        """The identity of the run that rank 0 has opened last; see `opened_run`."""
+        """The file with the identity of the run that rank 0 opened last; see `opened_run`."""
         return self.records / ".run"
 
     @property
     def facts(self) -> Path:
-        """What the run began with; see `loss_logging.runs.facts`."""
+        """The facts at the start of the run; see `loss_logging.runs.facts`."""
         return self.records / "run.json"
 
     @property
     def evaluation_mark(self) -> Path:
-        """Says that the records are an evaluation's and not a training's; once it is finished, of which model."""
+        """A mark that the records come from an evaluation, not from a training; after its end, with the model."""
         return self.records / ".evaluation"
 
     @property
     def writable_probe(self) -> Path:
-        """Written once to see whether the folder takes files."""
+        """A file that is written once to test whether the folder is writable."""
         return self.records / ".writable"
 
     @property
     def pictures_mark(self) -> Path:
-        """Says that pictures are being made; it stays where making them ended the process."""
+        """A mark that pictures are being made; it stays if their making ended the process."""
         return self.records / ".pictures"
 
     @property
@@ -111,22 +111,22 @@ class RunPaths(msgspec.Struct, frozen=True):
 
     @property
     def uploaded(self) -> Path:
-        """The versions of the run that this folder has sent to the object store, or come from."""
+        """The versions of the run that this folder has uploaded to the object store, or was copied from."""
         return self.records / ".uploaded"
 
     @property
     def growing(self) -> Path:
-        """The copy of a file that grows while it is uploaded."""
+        """A copy of a file that grows during its upload."""
         return self.records / ".growing"
 
     @property
     def uploading_lock(self) -> Path:
-        """Held by the one process that uploads."""
+        """The lock of the process that uploads."""
         return self.records / ".uploading.lock"
 
 
 def opened_run(paths: RunPaths) -> str | None:
-    """The identity of the run that rank 0 has opened last; None while it puts the folder in order."""
+    """The identity of the run that rank 0 opened last; None while rank 0 prepares the folder."""
     try:
         return paths.run_file.read_text("utf-8")
     except FileNotFoundError:

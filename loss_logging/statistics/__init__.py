@@ -1,1 +1,1 @@
-"""Every figure: SQL over the log of records."""
+"""All figures: SQL over the log of records."""

@@ -1,6 +1,6 @@
 """aggregate_by_dataset: figures per dataset, of records in memory or in a log.
 
-`RunStatistics` has the same figures of the same queries.
+`RunStatistics` computes the same figures with the same queries.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ __all__ = ["Aggregates", "aggregate_by_dataset", "empty_summary", "summaries_of"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _NO_QUANTILES = (None,) * len(QUANTILES)
 _EXACT_RECORDS = 2_000_000
-"""Quantiles of a dataset of up to so many finite losses are exact; of more, they are read off bins, at a cost that does
-not grow."""
+"""Up to this number of finite losses, the quantiles of a dataset are exact; beyond it, they come from bins, at a
+constant cost."""
 _MAX_CANDIDATES = 999_999
-"""DuckDB's max(x, n) takes no larger n."""
+"""The largest n of DuckDB's max(x, n)."""
 
 
 class Aggregates(msgspec.Struct, frozen=True):
-    """What `aggregate_by_dataset` returns: a `Summary` for each dataset (by name) and for all records together."""
+    """The result of `aggregate_by_dataset`: a `Summary` for each dataset by name, and one for all records together."""
 
     datasets: dict[str, Summary]
     overall: Summary
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data with the keys ``dataset_summary`` and ``global``."""
+        """The summaries as plain data with the keys ``dataset_summary`` and ``global``."""
         return {"dataset_summary": msgspec.to_builtins(self.datasets), "global": msgspec.to_builtins(self.overall)}
 
 
@@ -53,11 +53,11 @@ def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, t
     Args:
         records: SampleRecords, or mappings with at least path, dataset, caption, loss; or a table with at least those
             columns; or a `RecordLog`.
-        top_k: how many of the highest losses to list, each item once; 0 or more.
+        top_k: the number of highest losses to list, each item once; 0 or more.
 
     Returns:
-        `Aggregates`; ``count`` includes the ``non_finite`` losses, every other figure leaves them out. ``std`` is the
-        population standard deviation. Without records, ``overall`` has count 0 and None for the figures.
+        `Aggregates`; ``count`` includes the ``non_finite`` losses (NaN and infinite), all other figures exclude them.
+        ``std`` is the population standard deviation. Without records, ``overall`` has count 0 and None for all figures.
 
     Raises:
         ConfigError: ``top_k`` is not a whole number of 0 or more.
@@ -77,7 +77,7 @@ def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, t
     """
     if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 0:
         raise ConfigError(f"top_k is {top_k!r}; allowed: a whole number, 0 or more")
-    with Queries(threads=os.cpu_count() or 1) as queries:  # the caller waits for it, and nothing else
+    with Queries(threads=os.cpu_count() or 1) as queries:  # the caller waits for this alone
         if isinstance(records, RecordLog):
             queries.read(records.files())
         else:
@@ -117,7 +117,7 @@ def summaries_of(queries: Queries, through: int, top_k: int, *, with_bins: bool)
 def _quantiles(
     queries: Queries, through: int, rows: list[tuple[Any, ...]], fine: Mapping[str | None, tuple[Any, Any]]
 ) -> Mapping[str | None, list[float]]:
-    """Quantiles of the finite losses of every dataset, and over all; those of many losses from the bins in ``fine``."""
+    """Quantiles of the finite losses per dataset and over all; for many losses they come from the bins in ``fine``."""
     sizes: dict[str | None, int] = {name: n for name, _, n, *_ in rows}
     if not fine or sizes[None] <= _EXACT_RECORDS:
         return dict(queries.rows("quantiles", through=through))
@@ -136,17 +136,17 @@ def _quantiles(
 
 
 def empty_summary() -> Summary:
-    """The figures of no records."""
+    """The figures without any records."""
     return Summary(0, None, None, None, None, None, 0, dict.fromkeys(map(str, QUANTILES)))
 
 
 def _finite(value: float | None) -> float | None:
-    """None for a figure that overflowed: losses near 1e308 are finite, the sum of two is not."""
+    """The figure, or None if it overflowed: losses near 1e308 are finite, but the sum of two is not."""
     return value if value is not None and math.isfinite(value) else None
 
 
 def _top_k(queries: Queries, k: int, summaries: list[tuple[Any, ...]]) -> dict[str | None, list[TopRecord]]:
-    """The items with the highest losses; looks at a few candidates first, at all records where those repeat items."""
+    """The items with the highest losses, from a few candidates; from all records if the candidates repeat items."""
     if k == 0 or not summaries:
         return {}
     candidates = min(2 * k, _MAX_CANDIDATES)

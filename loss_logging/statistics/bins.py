@@ -1,6 +1,6 @@
-"""Bins on the logarithm of the loss: what they mean, and the figures read off their counts.
+"""Bins on the logarithm of the loss: their edges, and the figures from their counts.
 
-Counts per bin add over ranks and save steps, which quantiles do not. `sql/samples.sql` puts a loss into its bin.
+Counts per bin can be added over ranks and save steps, quantiles cannot. `sql/samples.sql` puts a loss into its bin.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ __all__ = ["histogram", "quantiles"]
 _OFFSET = 70_000
 _PER_OCTAVE = 64
 _SHOWN = 64
-"""Most bins of a histogram that people look at; W&B takes no more than 512."""
+"""The largest number of bins of a shown histogram; W&B takes at most 512."""
 _LAST_OCTAVE_BIN = 1024 * _PER_OCTAVE - 1
 _LARGEST = np.finfo(np.float64).max
 _LOW_TAIL = 0.001
-"""Share of losses at the low end that one shown bin may hold, so that a few tiny losses do not squeeze the rest."""
+"""The share of the lowest losses in the first shown bin, so that a few tiny losses do not compress the rest."""
 
 
 def bin_edges(bins: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -43,12 +43,12 @@ def bin_edges(bins: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray
 def quantiles(
     bins: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], at: Sequence[float], lowest: float, highest: float
 ) -> list[float]:
-    """Quantiles from ascending bins: between two neighbouring losses linearly interpolated, as NumPy has it. The losses
-    of a bin count as spread over it evenly, so each is off by at most the width of a bin, 1.1%.
+    """Quantiles from ascending bins, with linear interpolation between two adjacent losses, as in NumPy. The losses of
+    a bin count as evenly spread, so the error is at most the width of a bin, 1.1%.
 
     Args:
-        bins, counts: ascending fine bins and how many losses are in each.
-        at: which quantiles, from 0 to 1.
+        bins, counts: ascending fine bins and the number of losses in each, (n,) each.
+        at: the quantiles, from 0 to 1.
         lowest, highest: the smallest and largest loss; no quantile is outside them.
 
     >>> quantiles(np.array([0, 70000]), np.array([3, 1]), [0.5, 1.0], lowest=0.0, highest=1.0)
@@ -71,14 +71,13 @@ def quantiles(
 
 
 def histogram(bins: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], lowest: float, highest: float) -> Histogram:
-    """At most 64 bins for people to look at; the counts add up to the number of finite losses.
+    """A histogram of at most 64 bins; its counts add up to the number of finite losses.
 
-    Positive losses keep logarithmic bins whose edges are edges of the fine ones, so the counts are exact; the lowest
-    0.1% share the first. Where there are negative losses the bins are linear, and a loss counts where its fine bin's
-    centre is.
+    Positive losses have logarithmic bins whose edges are edges of the fine bins, so the counts are exact; the lowest
+    0.1% share the first bin. With negative losses the bins are linear, and a loss counts at the centre of its fine bin.
 
     Args:
-        bins, counts: ascending fine bins and how many losses are in each.
+        bins, counts: ascending fine bins and the number of losses in each, (n,) each.
         lowest, highest: the smallest and largest finite loss.
     """
     if lowest < 0 or highest == 0:
@@ -103,7 +102,7 @@ def histogram(bins: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], lowest
 def _linear(bins: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], lowest: float, highest: float) -> Histogram:
     low, high = bin_edges(bins)
     centres = np.clip(low / 2 + high / 2, lowest, highest)
-    # In halves, because highest - lowest may be more than the largest float.
+    # Halved, because highest - lowest may exceed the largest float.
     edges = 2 * np.linspace(lowest / 2, highest / 2, _SHOWN + 1)
     edges[0], edges[-1] = lowest, highest
     if not _ascend(edges):  # equal, or too near each other for as many bins

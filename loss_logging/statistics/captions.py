@@ -1,4 +1,4 @@
-"""CaptionStatistics: the flags on the captions of a run, while its log grows."""
+"""CaptionStatistics: the flags on the captions of a run, over a growing log."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ _FLAGGED_CAPTIONS = pa.schema({"dataset": pa.string(), "caption": pa.string(), *
 _FLAGGED_ITEMS = pa.schema({"path": pa.string(), "dataset": pa.string(), **_VERDICT})
 _COMPARED = pa.schema({"item_hash": pa.uint64(), "number": pa.int64()})
 _ROWS = 8_192
-_MOST_COMPARED = 250_000  # items: what a comparison remembers, about 1 kB of each, stays in memory
-_MOST_GONE = 0.5  # of the captions that were compared; then the comparison starts anew
+_MOST_COMPARED = 250_000  # items: a comparison keeps about 1 kB per item in memory
+_MOST_GONE = 0.5  # share of replaced captions at which the comparison starts anew
 
 
 class CaptionStatistics:
-    """Applies the rules to the captions of a run: to each caption once, and to those of all items in comparison.
+    """Applies the rules to the captions of a run: to each caption once, and to the captions of all items in comparison.
 
-    The last caption of each item is judged. Hashes of the captions and the reasons found are kept from one save step to
-    the next.
+    It judges the last caption of each item. Hashes of the captions and the reasons are kept from one save step to the
+    next.
 
     Args:
-        queries: with the tables of `RunStatistics`.
+        queries: the queries with the tables of `RunStatistics`.
         log: the run's records.
-        config: what counts as bad.
-        decisions: what a person has decided about items.
+        config: the settings of the rules.
+        decisions: a person's decisions about items.
 
     Raises:
         ConfigError: a rule or a tokenizer that the configuration names does not exist.
@@ -72,7 +72,7 @@ class CaptionStatistics:
         self._seen: defaultdict[str, Counter[Style]] = defaultdict(Counter)
         self._reasons: defaultdict[str, list[Reason]] = defaultdict(list)
         self._comparison: CaptionComparison | None = None
-        self._gone: set[int] = set()  # numbers in the comparison that are no item's any more
+        self._gone: set[int] = set()  # numbers of replaced captions in the comparison
         self._early_through = -1
         for name, schema in (
             ("checked_captions", _CHECKED),
@@ -83,7 +83,7 @@ class CaptionStatistics:
             queries.insert(name, schema.empty_table())
 
     def check_early(self, through: int) -> None:
-        """Check each caption that has come up to step ``through`` by itself, so that less is left for the save step."""
+        """Check each caption up to step ``through`` by itself, so that the save step has less to do."""
         steps = {"after": self._early_through, "through": through}
         self._queries.read(self._log.files())
         for shards, parts in self._pieces(**steps):
@@ -93,19 +93,19 @@ class CaptionStatistics:
         self._early_through = max(through, self._early_through)
 
     def check(self) -> None:
-        """Check the captions of all items as they are now."""
+        """Check the present captions of all items."""
         self._check_items()
         if self._guess():
             self._check_items()
         self._compare()
 
     def dataset(self, name: str) -> DatasetCaptions:
-        """What the captions of a dataset are, and what is to be said about all of them."""
+        """The profile of a dataset's captions, and the reasons against the dataset as a whole."""
         return DatasetCaptions(self._style(name), self._config.profile(name) == "auto", self._reasons.get(name, []))
 
     @property
     def warnings(self) -> list[str]:
-        """What the comparison leaves out."""
+        """Sentences on rules and items that the comparison leaves out."""
         items = self._queries.value("SELECT count(*) FROM item_statistics WHERE checkable")
         if not self._comparison or items <= _MOST_COMPARED:
             return []
@@ -113,8 +113,8 @@ class CaptionStatistics:
         return [f"{compared}; loss-logging check-captions compares all of a folder"]
 
     def flagged(self, k: int) -> tuple[list[FlaggedCaption], dict[str, int]]:
-        """The first ``k`` items with a flagged caption, in the order in which a person should look at them, and how
-        many items each rule objects to, most frequent first; both without what a person has found to be fine."""
+        """The first ``k`` items with a flagged caption, in `flagged_order`, and the number of items that each rule
+        objects to, most frequent first; both without accepted captions."""
         if not self._accepted.about(folder for (folder,) in self._queries.rows("flagged_folders")):
             return list(self._flagged(k)), dict(self._queries.rows("flagged_summary"))
         flagged: list[FlaggedCaption] = []
@@ -143,7 +143,7 @@ class CaptionStatistics:
             self._check(self._queries.batches("unchecked_items", _ROWS, parts=parts, part=part))
 
     def _pieces(self, after: int, through: int) -> Iterator[tuple[list[Path], int]]:
-        """Shards with not many more records together than one part has, and in how many parts to read them."""
+        """Groups of shards with about the records of one part, each with the number of parts to read it in."""
         shards = self._log.files()
         if parts_of(self._queries.count(after, through)) <= 1:
             yield shards, 1
@@ -172,7 +172,7 @@ class CaptionStatistics:
             self._insert("flagged_captions", _FLAGGED_CAPTIONS, *zip(*flagged, strict=True))
 
     def _foresee(self, datasets: Sequence[str], styles: Sequence[Style | None]) -> None:
-        """Guess, before the items are known, what the captions of new datasets are; `_guess` has the last word."""
+        """Guess the style of new datasets before all items are known; `_guess` decides later."""
         for dataset, style in zip(datasets, styles, strict=True):
             if style is not None:
                 self._seen[dataset][style] += 1
@@ -180,8 +180,7 @@ class CaptionStatistics:
             self._styles[dataset] = common_style(self._seen[dataset], 1)
 
     def _guess(self) -> bool:
-        """Guess what the captions of the items are. Those of datasets that turn out to be something else have to be
-        judged again; whether there are any."""
+        """Guess the style of each dataset. Returns whether a guess changed, so that captions must be judged again."""
         counts: defaultdict[str, Counter[Style]] = defaultdict(Counter)
         most_alike: Counter[str] = Counter()
         for dataset, style, count, most in self._queries.rows("caption_styles"):
@@ -200,22 +199,22 @@ class CaptionStatistics:
         return bool(again)
 
     def _tell(self, dataset: str) -> None:
-        """Log what the captions of a dataset are taken for, once."""
+        """Log the guessed style of a dataset, once."""
         style = self._styles[dataset]
         if style != self._told.get(dataset) and self._config.profile(dataset) == "auto":
             LOGGER.info("the captions of %s are taken for %s; set captions.profiles if they are not", dataset, style)
         self._told[dataset] = style
 
     def _compare(self) -> None:
-        """Say how the captions of the items look beside one another."""
+        """Compare the captions of the items with one another."""
         before = self._comparison, len(self._comparison or ()), self._gone
         comparison = self._up_to_date()
         if before != (comparison, len(comparison), self._gone):
             self._note(comparison)
-        self._comparison = comparison  # not before: what broke off in the middle is begun anew
+        self._comparison = comparison  # only now: an interrupted comparison starts anew
 
     def _note(self, comparison: CaptionComparison) -> None:
-        """Keep what was found for the report."""
+        """Store the reasons for the report."""
         self._reasons.clear()
         by_item: defaultdict[int, list[Reason]] = defaultdict(list)
         for where, reason in comparison.found({name: self._style(name) for name in self._styles}, self._gone):

@@ -1,4 +1,4 @@
-"""flag_bad_captions: the bad captions among records, the worst first."""
+"""flag_bad_captions: the bad captions among records, worst first."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _CHUNK = 8_192  # rows that are Python objects at a time
 
 
 class FlaggedCaptions(msgspec.Struct, frozen=True):
-    """The worst captions, and how many items each rule objects to.
+    """The worst captions, and the number of items that each rule objects to.
 
     Args:
-        flagged: at most ``top_n``, in `flagged_order`; one for each item, with the highest loss of its last caption.
-        summary: number of items by the rule that objects to their caption; most frequent first. An item that several
-            rules object to is counted by each.
+        flagged: at most ``top_n`` captions in `flagged_order`, one per item, with the highest loss of its last caption.
+        summary: number of items by the rule that objects to their caption; most frequent first. An item counts for each
+            rule that objects.
     """
 
     flagged: list[FlaggedCaption]
@@ -47,24 +47,24 @@ def flag_bad_captions(
     *,
     rules: Iterable[Rule] = (),
 ) -> FlaggedCaptions:
-    """Find empty, short, long, repetitive and damaged captions, refusals, left-over templates and more.
+    """Find empty, short, long, repetitive and damaged captions, refusals, unfilled templates and more.
 
-    Flags are the same as in the reports of a training and in ``loss-logging check-captions``. The last caption of each
-    item is judged, by itself, by the style of its dataset, and in comparison with all others. The result is sorted by
-    `flagged_order`: among flags of one severity, items whose losses are unusual come first.
+    The flags are the same as in the reports of a training and in ``loss-logging check-captions``. The last caption of
+    each item is judged by itself, by the style of its dataset, and in comparison with all others. The result is in
+    `flagged_order`: among flags of one severity, items with unusual losses come first.
 
-    Regularisation images (``is_reg``) and records whose caption was dropped (``caption_dropped``) are left out. A
-    missing caption counts as empty.
+    Regularisation images (``is_reg``) and records with a dropped caption (``caption_dropped``) are left out. A missing
+    caption counts as empty.
 
     Args:
         records: SampleRecords, or mappings with at least path, dataset, caption, loss. The last caption of an item is
-            that of its highest step, and of the last record of that step.
-        config: what counts as bad, as a `CaptionConfig` or a mapping of its fields; the defaults when None.
-        top_n: the most captions to list; 0 or more.
-        rules: rules of your own, beside those of the configuration.
+            the caption in the last record of its highest step.
+        config: the settings of the rules, as a `CaptionConfig` or a mapping of its fields; the defaults when None.
+        top_n: the largest number of captions to list; 0 or more.
+        rules: your own rules, in addition to the rules of the configuration.
 
     Raises:
-        ConfigError: ``config`` or ``top_n`` is impossible.
+        ConfigError: ``config`` or ``top_n`` is invalid.
         ValueError: a record lacks a required key, or a figure is not a number.
         TypeError: a record is neither a SampleRecord nor a mapping.
 
@@ -77,7 +77,7 @@ def flag_bad_captions(
         ([('2.png', ['empty'], 'error')], {'empty': 1})
     """
     top_n = _check_top_n(top_n)
-    from loss_logging.records.columns import table_from_records  # Arrow, which a configuration must not load
+    from loss_logging.records.columns import table_from_records  # imports Arrow, which a configuration must not load
     from loss_logging.statistics.items import suspects
 
     given = config if isinstance(config, CaptionConfig) else CaptionConfig.from_dict(config or {})

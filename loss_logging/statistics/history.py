@@ -22,11 +22,11 @@ def item_history(
     memory_limit: str = "1GB",
     threads: int = 1,
 ) -> pa.Table:
-    """The records of the items given as (dataset, path): step, timestep, loss, loss_empty, by item and step.
+    """The records of items, given as (dataset, path): step, timestep, loss, loss_empty, by item and step.
 
-    Only those up to step ``through``, where it is given. Of an item with more than ``most`` records so many are taken,
-    spread evenly; the column ``of`` says how many it has. Reads those columns of the whole log once. A damaged shard is
-    left out.
+    With ``through``, only records up to that step. From an item with more than ``most`` records, ``most`` of them are
+    taken at even distances; the column ``of`` is the number of all its records. These columns of the log are read once.
+    A damaged shard is left out.
     """
     wanted = sorted(set(items))
     columns = [pa.array([item[i] for item in wanted], pa.string()) for i in (0, 1)]
@@ -36,6 +36,6 @@ def item_history(
             queries.read(log.files())
             return queries.arrow("item_history", most=most, through=FOREVER if through is None else through)
         except duckdb.Error:
-            log.leave_out_damaged()  # or a shard was compacted since it was listed: then listing again is enough
+            log.leave_out_damaged()  # or a shard was compacted after the listing, and a new listing is enough
             queries.read(log.files())
             return queries.arrow("item_history", most=most, through=FOREVER if through is None else through)

@@ -1,4 +1,4 @@
-"""The sums of every item over some steps of a log, and the items that their losses make suspect."""
+"""The sums of each item over some steps of a log, and the items with suspect losses."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from loss_logging.statistics.timestep_bins import first_timesteps
 __all__ = ["no_items", "sum_items", "suspects"]
 
 _FEWEST_FOR_SUSPECTS = 28
-"""With fewer, `hard` is below 1: n of N losses are at most sqrt(N / n - 1) standard deviations above the mean."""
+"""With fewer items, `hard` is below 1: n of N losses are at most sqrt(N / n - 1) standard deviations above the mean."""
 _BLOCK_STEPS = 250
-"""Steps that losses are standardised over where no run says it: the default of ``save_every``."""
+"""The number of steps that losses are standardised over without a run: the default of ``save_every``."""
 
 
 def sum_items(queries: Queries, table: str, **steps: int) -> None:
-    """Make the table of partial sums per item over the steps (after, through] of what the queries read.
+    """Make the table of partial sums per item over the steps (after, through] of the queries' records.
 
-    Records that make several parts are written out by item first, and each part is summed by itself: by the same query,
-    over the same records of an item, in memory that does not grow with the log, at two readings of it.
+    Records of several parts are first written out by item, and each part is summed by itself with the same query. The
+    sums are the same, memory does not grow with the log, and the log is read twice.
     """
     queries.table("baseline", sql("baseline"), **steps)
     parts = parts_of(queries.count(**steps))
@@ -47,7 +47,7 @@ def no_items(queries: Queries, table: str) -> None:
 
 @contextmanager
 def _sums(queries: Queries, **steps: int) -> Iterator[None]:
-    """With the sums by item, whose texts are not there yet, and the captions of the highest losses."""
+    """Provide the sums by item, still without texts, and the captions of the highest losses."""
     queries.table("item_sums", sql("item_sums"), **steps)
     apart = queries.value("SELECT count(highest_row) FROM item_sums WHERE highest_row IS DISTINCT FROM caption_row")
     queries.table("item_peaks", sql("item_peaks"), **steps if apart else {"after": 0, "through": -1})
@@ -59,7 +59,7 @@ def _sums(queries: Queries, **steps: int) -> Iterator[None]:
 
 
 def suspects(records: pa.Table) -> set[tuple[str, str]]:
-    """Dataset and path of the items whose losses say that something is wrong: see ``sql/item_statistics.sql``."""
+    """Dataset and path of the items with suspect losses: see ``sql/item_statistics.sql``."""
     if len(records) < _FEWEST_FOR_SUSPECTS and records["loss_empty"].null_count == len(records):
         return set()
     with Queries(block_steps=_BLOCK_STEPS) as queries:

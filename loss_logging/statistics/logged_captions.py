@@ -1,4 +1,4 @@
-"""logged_captions: what each item of a run was last trained with."""
+"""logged_captions: the last caption that each item of a run was trained with."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _LAST = "SELECT path, arg_max(caption, step) AS caption FROM records GROUP BY pa
 
 
 def logged_captions(config: TrainConfig, folder: Path) -> dict[str, str | None]:
-    """The captions in a run's log, by the absolute path of their image; None for an image without any.
+    """The last captions in a run's log, by the absolute path of their image; None for an image without a caption.
 
     Args:
-        config: of the run, in the folder where it is.
-        folder: what relative paths in the log are relative to.
+        config: the configuration of the run, with its present folder.
+        folder: the folder that relative paths in the log start from.
 
     Raises:
         LossLoggingError: there are no records, or they cannot be read.
     """
     files = RecordLog(config.records_dir).files()
     if not files:
-        raise LossLoggingError(f"{config.records_dir} holds no records: nothing says which images the run had")
+        raise LossLoggingError(f"{config.records_dir} holds no records, so the images of the run are unknown")
     try:
         with Queries(config.memory_limit, config.threads) as queries:
             queries.read(files)

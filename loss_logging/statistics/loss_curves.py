@@ -1,4 +1,4 @@
-"""The loss over training, per dataset: all of it, not one point for each save step."""
+"""The loss over the whole training per dataset, in more points than save steps."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["LossCurve", "LossCurves", "loss_curves"]
 
 
 class LossCurve(msgspec.Struct, frozen=True):
-    """Mean losses of one dataset: ``places`` in `LossCurves.steps`, the number ``n`` of finite losses there, their
-    ``means`` and the standard ``errors`` of those, None for a single loss."""
+    """Mean losses of one dataset: the ``places`` in `LossCurves.steps`, the number ``n`` of finite losses there, their
+    ``means``, and the standard ``errors`` of the means, None for a single loss."""
 
     places: list[int]
     n: list[int]
@@ -23,7 +23,7 @@ class LossCurve(msgspec.Struct, frozen=True):
 
 
 class LossCurves(msgspec.Struct, frozen=True):
-    """The curve of each dataset, and under None of all; ``steps`` are the last ones of windows of ``width`` steps."""
+    """The curve of each dataset, and under None of all; ``steps`` are the last steps of windows of ``width`` steps."""
 
     width: int = 1
     steps: list[int] = []
@@ -33,16 +33,16 @@ class LossCurves(msgspec.Struct, frozen=True):
 def loss_curves(
     log: RecordLog, points: int, *, through: int | None = None, memory_limit: str = "1GB", threads: int = 1
 ) -> LossCurves:
-    """Mean losses over all of a log, in at most so many windows of equally many steps.
+    """Mean losses over a whole log, in at most ``points`` windows of equal width.
 
     Args:
-        log: of a run.
-        points: windows, 1 or more.
-        through: the last step; None takes what there is.
-        memory_limit, threads: what DuckDB may use.
+        log: the records of a run.
+        points: the largest number of windows, 1 or more.
+        through: the last step; None takes all steps.
+        memory_limit, threads: limits for DuckDB.
 
     Raises:
-        duckdb.Error: a shard is damaged, or was compacted meanwhile.
+        duckdb.Error: a shard is damaged, or was compacted in the meantime.
     """
     with Queries(memory_limit, threads) as queries:
         queries.read(log.files())

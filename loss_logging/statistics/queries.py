@@ -21,11 +21,11 @@ from loss_logging.support.database import connect, spill_folder_of_this_process
 __all__ = ["Queries", "parts_of", "sql"]
 
 _AT_ONCE = 2_000_000
-"""So many records or items are told apart in memory; of more, a part at a time."""
+"""The number of records or items that are grouped in memory at once; more are read in parts."""
 _ROWS_PER_WRITE = 1_000_000
-"""How many rows may wait to be written to the parts of a log, over all parts."""
+"""The number of rows in memory that wait to be written to the parts of a log, over all parts."""
 _DUCKDB_SHARE = 0.75
-"""DuckDB's limit does not count all that it allocates; the rest of ours is for that."""
+"""DuckDB's share of our memory limit, as its own limit does not count all of its memory."""
 
 
 @cache
@@ -35,7 +35,7 @@ def sql(name: str) -> str:
 
 
 def parts_of(rows: int) -> int:
-    """In how many parts so many rows are read, each of which fits into memory.
+    """The number of parts in which ``rows`` rows are read, so that each part fits into memory.
 
     >>> parts_of(2_000_000), parts_of(2_000_001)
     (1, 2)
@@ -54,7 +54,7 @@ def _scaled(size: str, factor: float) -> str:
 
 
 class Queries:
-    """A DuckDB connection whose view ``samples`` is over a table in memory or over the files of a log."""
+    """A DuckDB connection with a view ``samples`` over a table in memory or the files of a log."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Queries:
         self._parts_folder = spill_folder.with_name(f"{spill_folder.name}-parts")
         self._connection = connect(_scaled(memory_limit, _DUCKDB_SHARE), threads, spill_folder)
         self.set("block_steps", block_steps)
-        # A macro and no variable: cursors, which read in other threads, have variables of their own.
+        # A macro, not a variable: cursors in other threads have their own variables.
         self._connection.execute(f"CREATE MACRO decisive_pairs() AS {DECISIVE_PAIRS}")
         self._connection.execute(sql("macros"))
         self.place_timesteps([0.0, 1.0])
@@ -83,14 +83,14 @@ class Queries:
         self._connection.execute(f"SET VARIABLE {variable} = {value!r}")
 
     def place_timesteps(self, edges: Sequence[float]) -> None:
-        """Make the timestep bins of ``samples`` those between ``edges``, which ascend."""
+        """Set the timestep bins of ``samples`` to the ones between the ascending ``edges``."""
         place = " + ".join(f"(timestep >= {edge!r}::DOUBLE)::TINYINT" for edge in edges[1:-1]) or "0"
         outside = f"timestep < {edges[0]!r}::DOUBLE OR timestep > {edges[-1]!r}::DOUBLE"
         self._connection.execute(f"CREATE OR REPLACE MACRO timestep_bin(timestep) AS {place}")
         self._connection.execute(f"CREATE OR REPLACE MACRO outside_bins(timestep) AS {outside}")
 
     def read(self, source: pa.Table | Sequence[Path]) -> None:
-        """Make ``source`` what the queries are about."""
+        """Make ``source`` the data of the queries."""
         self._source = source
         is_table = isinstance(source, pa.Table)
         relation = self._connection.from_arrow(source) if is_table else read_shards(self._connection, source)
@@ -99,7 +99,7 @@ class Queries:
 
     @contextmanager
     def reading(self, source: pa.Table | Sequence[Path]) -> Iterator[None]:
-        """Make ``source`` what the queries are about, and afterwards again what it was."""
+        """Make ``source`` the data of the queries, and restore the earlier source afterwards."""
         before = self._source
         self.read(source)
         try:
@@ -109,8 +109,8 @@ class Queries:
 
     @contextmanager
     def divided(self, parts: int, **steps: int) -> Iterator[list[list[Path]]]:
-        """Files with the records of the given steps, divided by item into so many parts; in the spill folder."""
-        shutil.rmtree(self._parts_folder, ignore_errors=True)  # what a killed process left
+        """Files with the records of the given steps, divided by item into ``parts`` parts, in the spill folder."""
+        shutil.rmtree(self._parts_folder, ignore_errors=True)  # files of a killed process
         try:
             self._parts_folder.mkdir(parents=True)
             self._connection.execute(f"SET partitioned_write_flush_threshold = {max(_ROWS_PER_WRITE // parts, 2_048)}")
@@ -122,11 +122,11 @@ class Queries:
             shutil.rmtree(self._parts_folder, ignore_errors=True)
 
     def table(self, name: str, select: str, **parameters: object) -> None:
-        """Create or replace the table ``name``; the query may read the one that it replaces."""
+        """Create or replace the table ``name``; the query may read the old table."""
         self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS {select}", parameters or None)
 
     def extend(self, name: str, select: str, **parameters: object) -> None:
-        """Append what the query gives to the table ``name``."""
+        """Append the result of the query to the table ``name``."""
         self._connection.execute(f"INSERT INTO {name} {select}", parameters or None)
 
     def view(self, name: str, select: str) -> None:
@@ -153,16 +153,16 @@ class Queries:
         return self._connection.execute(f"FROM {name}").fetchall()
 
     def value(self, query: str, **parameters: object) -> Any:
-        """The one value that a query gives."""
+        """The single value of a query."""
         return self._connection.execute(query, parameters or None).fetchall()[0][0]
 
     def count(self, after: int, through: int) -> int:
-        """How many records there are of the steps in (after, through]."""
+        """The number of records of the steps in (after, through]."""
         steps = {"after": after, "through": through}
         return int(self.value("SELECT count(*) FROM records WHERE step > $after AND step <= $through", **steps))
 
     def batches(self, name: str, rows: int, **parameters: object) -> Iterator[pa.RecordBatch]:
-        """The result of the query in ``sql/{name}.sql`` as a stream of record batches, on a cursor of its own."""
+        """The result of the query in ``sql/{name}.sql`` as a stream of record batches, on a separate cursor."""
         yield from self._connection.cursor().sql(sql(name), params=parameters or None).to_arrow_reader(rows)
 
     def arrow(self, name: str, **parameters: object) -> pa.Table:

@@ -1,4 +1,4 @@
-"""RunStatistics: every figure of a run, from SQL files that DuckDB runs over its log.
+"""RunStatistics: all figures of a run, from SQL files that DuckDB runs over its log.
 
 `aggregate_by_dataset` runs the same queries over records in memory, so the figures are the same.
 """
@@ -26,24 +26,25 @@ from loss_logging.statistics.verdicts import judge_items
 __all__ = ["RunStatistics"]
 
 _EXACT_ITEMS = 2_000_000
-"""Up to so many items with a caption_mismatch its medians are exact; above, of rounded values."""
+"""Up to this number of items with a caption_mismatch, its medians are exact; beyond it, values are rounded first."""
 _STATE = ("cells", "bins", "items")
 
 
 class RunStatistics:
-    """The statistics of one run, over a log that grows.
+    """The statistics of one run, over a growing log.
 
-    Sums per item, per dataset and per loss bin are carried forward, so that a save step costs what is new plus what is
-    shown, and not the length of the run. They are carried in whole blocks of ``block_steps`` steps; the rows of the
-    last, unfinished block are read from the log each time. Figures therefore do not depend on when they were asked for.
-    When the log changes behind what was carried (a resumed run, records that came late), everything is computed anew.
+    Sums per item, per dataset and per loss bin are carried forward. The cost of a save step therefore depends on the
+    new records and the shown figures, not on the length of the run. Sums are carried in complete blocks of
+    ``block_steps`` steps; the rows of the last, incomplete block are read from the log each time. The figures therefore
+    do not depend on the time of the call. If earlier parts of the log change (a resumed run, late records), all sums
+    are computed anew.
 
     Args:
         log: the run's records.
-        block_steps: how many steps `hard` standardises over.
-        timestep_scale: the last timestep of a scale from 0 with equal bins; None makes bins of the first ones seen, see
-            `loss_logging.statistics.timestep_bins`.
-        memory_limit, threads, spill_folder: what DuckDB may use.
+        block_steps: the number of steps that `hard` standardises over.
+        timestep_scale: the last timestep of a scale from 0 with bins of equal width; None makes bins from the first
+            timesteps, see `loss_logging.statistics.timestep_bins`.
+        memory_limit, threads, spill_folder: limits for DuckDB, and the folder for data that do not fit into memory.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class RunStatistics:
         self._block_steps = block_steps
         self.timestep_scale = timestep_scale
         self.queries = Queries(memory_limit, threads, spill_folder, block_steps)
-        """With the tables of the last step that `advance` came to; for `CaptionStatistics`."""
+        """The queries with the tables of the last step of `advance`; for `CaptionStatistics`."""
         self._edges: list[float] | None = None
         self._edges_stay = False
         if timestep_scale is not None:
@@ -68,7 +69,7 @@ class RunStatistics:
         self._closed = -1
         self._through = -1
         self.unjudged: list[str] = []
-        """Sentences on verdicts that could not be given."""
+        """Sentences on verdicts that were not possible."""
         self._forget()
 
     @classmethod
@@ -76,9 +77,9 @@ class RunStatistics:
         """The statistics of the run with this configuration.
 
         Args:
-            config: of the run, in the folder where it is.
+            config: the configuration of the run, with its present folder.
             log: the run's records.
-            spill_folder: for what memory has no room; None for a folder in the system's temporary one.
+            spill_folder: the folder for data that do not fit into memory; None for a temporary folder.
         """
         return cls(
             log,
@@ -105,7 +106,7 @@ class RunStatistics:
         return sorted(windows.items())
 
     def advance(self, through: int) -> None:
-        """Bring every figure up to step ``through``; the other methods then answer for the steps up to it."""
+        """Compute all figures up to step ``through``; the other methods then refer to the steps up to it."""
         self.queries.read(self._log.files())
         if through < self._closed or self._carried() != self._count_through(self._closed):
             self._forget()
@@ -135,16 +136,16 @@ class RunStatistics:
         self._through = through
 
     def milestones(self, first: int) -> list[tuple[int, int]]:
-        """Steps up to which there are ``first`` records or a few times as many, four times as many, and so on to the
-        last one; and how many.
+        """Steps with about ``first`` records up to them, then four times as many, and so on to the last step; each with
+        its number of records.
 
-        Who advances from one to the next has figures early, and pays for all of them a third more.
+        Advancing in these steps shows early figures and costs a third more in total.
         """
         self.queries.read(self._log.files())
         return [(step, records) for step, records in self.queries.rows("milestones", first=first)]
 
     def summaries(self, top_k: int) -> dict[str | None, Summary]:
-        """Figures per dataset, and under None over all of them."""
+        """Figures per dataset, and under None over all datasets."""
         curves = self._timestep_curves()
         summaries = summaries_of(self.queries, self._through, top_k, with_bins=True)
         return {
@@ -153,10 +154,10 @@ class RunStatistics:
         }
 
     def timesteps_outside(self) -> tuple[int, float, float] | None:
-        """How many timesteps lie outside the bins, and where those begin and end; None where that is as it should be.
+        """The number of timesteps outside the bins, and the lowest and highest edge of the bins; None if it is normal.
 
-        Outside a stated scale is none. Where the first timesteps made the bins, a few later ones are lower or higher;
-        more than would fill a bin say that the timesteps have changed.
+        With a stated scale, any timestep outside is reported. With bins from the first timesteps, a few later ones are
+        lower or higher; more of them than in a bin mean that the timesteps have changed.
         """
         outside, known = self.queries.rows("timesteps_outside")[0]
         if self._edges is None or outside <= (0 if self.timestep_scale is not None else known / MOST_BINS):
@@ -164,27 +165,27 @@ class RunStatistics:
         return outside, self._edges[0], self._edges[-1]
 
     def worst_hard(self, k: int) -> list[WorstItem]:
-        """The ``k`` items whose loss is highest for their timestep and time of training."""
+        """The ``k`` items with the highest loss for their timestep and time of training."""
         return [WorstItem(*row) for row in self.queries.rows("worst_hard", k=k)]
 
     def worst_caption_mismatch(self, k: int) -> list[WorstItem]:
-        """The ``k`` items, of 4 paired records or more, whose caption helps least against the empty one.
+        """The ``k`` items with the highest caption_mismatch, among items with 4 pairs or more.
 
-        Those whose caption is very likely wrong come first, then those to look at.
+        Items with a very likely wrong caption come first, then items to look at.
         """
         return [WorstItem(*row) for row in self.queries.rows("worst_caption_mismatch", k=k)]
 
     def paired_items(self) -> dict[str, PairedItems]:
-        """For how many items of each dataset caption_mismatch is decided, and where those lie."""
+        """The number of items of each dataset with a decided caption_mismatch, and the distribution of its values."""
         rows = self.queries.table_rows("paired_items")
         return {name: PairedItems(*[*figures, self._middles]) for name, *figures in rows}
 
     def verdicts(self) -> dict[str, Verdicts]:
-        """How many items of each dataset have which verdict; nothing where no caption was compared."""
+        """The number of items of each dataset by verdict; empty if no caption was compared."""
         return {name: Verdicts(*counts) for name, *counts in self.queries.rows("verdict_counts")}
 
     def distinct_captions(self) -> dict[str, int]:
-        """About how many different captions each dataset has, within a few percent."""
+        """The approximate number of different captions of each dataset, to within a few percent."""
         return dict(self.queries.rows("distinct_captions"))
 
     def count_items(self) -> int:
@@ -192,7 +193,7 @@ class RunStatistics:
         return int(self.queries.value("SELECT count(*) FROM items"))
 
     def items(self) -> Iterator[pa.RecordBatch]:
-        """Every item's dataset, path and the figures of `ItemStats`, by dataset."""
+        """The dataset, path and figures of `ItemStats` of each item, by dataset."""
         return self.queries.batches("items_by_dataset", rows=2_048)
 
     def rival_items(self, most: int) -> pa.Table:
@@ -200,15 +201,15 @@ class RunStatistics:
         return self.queries.arrow("rival_items", most=most)
 
     def keep_items(self, name: str) -> None:
-        """Keep the figures of every item, as they are now, as the table ``name``, for `cursor`."""
+        """Store the present figures of all items as the table ``name``, for `cursor`."""
         self.queries.table(name, sql("items_by_dataset"))
 
     def forget_items(self, name: str) -> None:
-        """Drop what `keep_items` kept."""
+        """Drop a table of `keep_items`."""
         self.queries.drop(name)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of its own to the same tables, for another thread."""
+        """A separate connection to the same tables, for another thread."""
         return self.queries.cursor()
 
     def _fold(self, target: str, after: int, through: int) -> None:
@@ -224,7 +225,7 @@ class RunStatistics:
                 self.queries.drop(sums)
 
     def _forget(self) -> None:
-        """Start from nothing carried."""
+        """Drop all carried sums."""
         self.queries.table("baseline", sql("baseline"), after=0, through=-1)
         for name in ("cells", "bins"):
             self.queries.table(f"closed_{name}", sql(name), after=0, through=-1)
@@ -238,7 +239,7 @@ class RunStatistics:
         return int(self.queries.value("SELECT count(*) FROM records WHERE step <= $step", step=step))
 
     def _decide_edges(self, through: int) -> None:
-        """Make timestep bins of the first timesteps, and anew when there are more, until there are enough."""
+        """Make timestep bins from the first timesteps, and again from more of them, until there are enough."""
         carried = self.queries.value("SELECT count(*) FROM closed_cells WHERE timestep_bin >= 0")
         after = -1 if carried else self._closed
         edges, stay = first_timesteps(self.queries, self._block_steps, after, through)

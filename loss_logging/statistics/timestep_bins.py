@@ -1,4 +1,4 @@
-"""Bins on the timestep axis: equal ones of a stated scale, or such as hold equally many of a run's first timesteps.
+"""Bins on the timestep axis: of equal width on a stated scale, or with equal counts of a run's first timesteps.
 
 A scale that is guessed from the highest timestep is wrong for schedules of 50 or 100 steps and for sigmas, and puts all
 records into one bin. Quantiles need no scale.
@@ -18,11 +18,11 @@ __all__ = ["MOST_BINS", "bins_of_scale", "bins_of_timesteps", "first_timesteps"]
 
 MOST_BINS = 20
 _ENOUGH = 10 * MOST_BINS
-"""So many timesteps decide the bins of a run."""
+"""The number of first timesteps that decide the bins of a run."""
 
 
 def bins_of_scale(scale: float) -> list[float]:
-    """The edges of 20 equal bins from 0 to ``scale``.
+    """The 21 edges of 20 equal bins from 0 to ``scale``.
 
     >>> bins_of_scale(1000)[:3], bins_of_scale(1000)[-1]
     ([0.0, 50.0, 100.0], 1000.0)
@@ -31,14 +31,14 @@ def bins_of_scale(scale: float) -> list[float]:
 
 
 def bins_of_timesteps(values: npt.ArrayLike, counts: npt.ArrayLike) -> list[float]:
-    """Edges, ascending, of at most 20 bins that hold about as many timesteps each.
+    """Ascending edges of at most 20 bins that hold about the same number of timesteps.
 
-    A value is in one bin only, so that one which is very frequent has a bin to itself. Up to 20 different values have a
-    bin each. Inner edges are halfway between two values; the outer ones are the lowest and the highest value.
+    A value is in only one bin, so a very frequent value has its own bin. Up to 20 different values have one bin each.
+    Inner edges are halfway between two values; the outer edges are the lowest and the highest value.
 
     Args:
-        values: the different timesteps, ascending, one at least.
-        counts: how many there are of each.
+        values: (n,) the different timesteps, ascending, at least one.
+        counts: (n,) the number of each.
 
     >>> bins_of_timesteps([249, 499, 749, 999], [5, 5, 5, 5])
     [249.0, 374.0, 624.0, 874.0, 999.0]
@@ -50,15 +50,15 @@ def bins_of_timesteps(values: npt.ArrayLike, counts: npt.ArrayLike) -> list[floa
     at = np.asarray(values, dtype=np.float64)
     if len(at) == 1:
         margin = abs(float(at[0])) / 2 or 0.5
-        edges = np.nan_to_num([float(at[0]) - margin, float(at[0]) + margin])  # more than the largest float is that
+        edges = np.nan_to_num([float(at[0]) - margin, float(at[0]) + margin])  # limits overflows to the largest float
         return [float(edge) for edge in edges]
     starts = np.arange(1, len(at)) if len(at) <= MOST_BINS else _starts(np.cumsum(counts))
-    inner = at[starts - 1] / 2 + at[starts] / 2  # in halves: the sum of two may be more than the largest float
+    inner = at[starts - 1] / 2 + at[starts] / 2  # halved: the sum of two may exceed the largest float
     return [float(at[0]), *inner.tolist(), float(at[-1])]
 
 
 def _starts(through: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Where the second and every later bin begins, ``through`` being how many there are up to and with each value."""
+    """The start of the second and each later bin; ``through`` is the cumulative count up to each value."""
     starts: list[int] = []
     used = 0
     for left in range(MOST_BINS, 1, -1):
@@ -75,13 +75,13 @@ def _starts(through: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def first_timesteps(queries: Queries, block_steps: int, after: int, through: int) -> tuple[list[float] | None, bool]:
-    """The edges that the timesteps up to step ``through`` give, None without any; and whether later ones change them.
+    """The edges from the timesteps up to step ``through``, None without any; and whether later ones may change them.
 
-    The first blocks of ``block_steps`` steps that have 200 timesteps decide. A function of the records alone: a run
-    that was resumed, or is looked at later, has the same bins.
+    The first blocks of ``block_steps`` steps with 200 timesteps together decide. The edges depend only on the records,
+    so a resumed run, or a later look at it, has the same bins.
 
     Args:
-        after: up to this step there are no timesteps.
+        after: a step up to which there are no timesteps.
     """
     blocks: list[tuple[int, int]] = queries.rows("timesteps_by_block", after=after, through=through)
     seen = itertools.accumulate(n for _, n in blocks)

@@ -46,7 +46,7 @@ def _verdicts(items: pa.Table) -> tuple[dict[str, pa.Array], list[str]]:
     hard = _floats(items["hard"])
     if not n.any() and np.isfinite(hard).sum() < _FEWEST:
         return _nothing(len(items)), []
-    from loss_logging.evidence.judge import judge  # scipy, which takes half a second and 60 MB
+    from loss_logging.evidence.judge import judge  # scipy, which takes a fifth of a second and 30 MB
     from loss_logging.evidence.losses import LossEvidence
 
     try:

@@ -1,1 +1,1 @@
-"""The ground: whole files, warnings, extras, checked configurations, one way to open DuckDB. Uses no other room."""
+"""The base: complete files, warnings, extras, checked configurations, opening DuckDB. It uses no other room."""

@@ -1,4 +1,4 @@
-"""Numbers in [0, 1) that names alone decide, so that every process, order and repetition draws the same."""
+"""Pseudorandom numbers in [0, 1) that depend on names alone, so that each process and repetition draws the same."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["hash_of", "uniform", "uniform_of"]
 
 
 def uniform(*keys: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Numbers in [0, 1) that depend on the integer keys alone, one for each position of the broadcast keys.
+    """Numbers in [0, 1) that depend only on the integer keys, one for each position of the broadcast keys.
 
     The keys go through the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
     generators", 2014), which spreads neighbouring integers over the whole range.
@@ -30,7 +30,7 @@ def uniform(*keys: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def uniform_of(*parts: object) -> float:
-    """A number in [0, 1) that depends on the parts alone.
+    """A number in [0, 1) that depends only on the parts.
 
     >>> round(uniform_of("sample", 0, "a.png"), 3), round(uniform_of("sample", 1, "a.png"), 3)
     (0.593, 0.867)
@@ -39,6 +39,6 @@ def uniform_of(*parts: object) -> float:
 
 
 def hash_of(*parts: object) -> int:
-    """A number of 64 bits that depends on the parts alone."""
+    """An integer of 64 bits that depends only on the parts."""
     text = repr(parts).encode("utf-8", "backslashreplace")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")

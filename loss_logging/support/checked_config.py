@@ -1,4 +1,4 @@
-"""CheckedConfig: a configuration whose keywords, mapping and file are equal, and whose errors say what is allowed."""
+"""CheckedConfig: a configuration from keywords, a mapping or a file, whose errors say which values are allowed."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ JobName: TypeAlias = Annotated[
 
 Config = TypeVar("Config", bound="CheckedConfig")
 Check: TypeAlias = Callable[[Any, Any, str], Any]
-"""Value, type and place such as ``"$.top_k"`` -> the checked value."""
+"""A function from value, type and place, such as ``"$.top_k"``, to the checked value."""
 
 
 class ConfigType(msgspec.StructMeta):
-    """The type of configurations: takes the keywords of the release before, too, and has a signature of names and
-    defaults, in a line that ``help()`` can show.
+    """The type of configurations. It also takes the keywords of the previous release. Its signature has only names
+    and defaults, so that ``help()`` shows it in one line.
 
-    Types and what is allowed stand in the docstring; with the checks of each key, the line had 3,000 characters.
+    The docstring has types and allowed values; with the check of each key, the signature had 3,000 characters.
     """
 
     def __call__(self, *args: Any, **given: Any) -> Any:
@@ -93,17 +93,17 @@ class ConfigType(msgspec.StructMeta):
 
 
 class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigType):
-    """A configuration whose keyword form, mapping and file are equal, and whose errors say what is allowed.
+    """A configuration from keywords, a mapping or a file, which are equal. Its errors say which values are allowed.
 
     Attributes:
-        _old_keys: keys of the release before, each with the key or ``"group.key"`` that holds its value now, or ""
-            where nothing does. An old key that names a group now is one with a value that is no mapping.
+        _old_keys: keys of the previous release, each with the key or ``"group.key"`` that now holds its value, or ""
+            if no key does. If an old key now names a group, it counts as old when its value is no mapping.
     """
 
     _old_keys: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
-        # msgspec checks types when it decodes, not here; the keyword form promises the same checks.
+        # msgspec checks types only when it decodes; the keyword form promises the same checks.
         checks = self._checks()
         hints = get_type_hints(type(self), include_extras=True)
         for name in self.__struct_fields__:
@@ -112,7 +112,7 @@ class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigT
 
     @classmethod
     def _checks(cls) -> Mapping[str, Check]:
-        """The checks of keys for which a type does not say enough: each gives the value, or raises ConfigError."""
+        """By key, a check beyond its type: a function that returns the value or raises ConfigError."""
         return {}
 
     @classmethod
@@ -130,7 +130,7 @@ class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigT
             value = found.pop(old)
             inner = found.get(group, {})
             if group in found if not key else (key in inner if isinstance(inner, Mapping) else True):
-                raise ConfigError(f"$.{old}: given as {new}, too; give {new} alone")
+                raise ConfigError(f"$.{old}: {new} is given, too; give only {new}")
             if warn:
                 _warn_of_old(f"{old} is now {new}" if new else f"{old} has no effect any more")
             if new:
@@ -141,7 +141,7 @@ class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigT
         return found
 
     def __getattr__(self, name: str) -> Any:
-        """An old key's value, from its new place."""
+        """The value of an old key, from its new place."""
         new = type(self)._old_keys.get(name, "")
         if not new:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
@@ -168,7 +168,8 @@ class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigT
         """Build from a YAML (``.yaml``, ``.yml``), JSON or TOML file with the keys at its top level.
 
         Raises:
-            ConfigError: the file is none of these, or holds no valid configuration; names the file and the key.
+            ConfigError: the file has another format or an invalid configuration; the message names the file and the
+                key.
             OSError: the file cannot be read.
         """
         path = Path(path)
@@ -179,11 +180,11 @@ class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigT
 
 
 def parse_file(path: Path) -> Any:
-    """What a YAML, JSON or TOML file holds.
+    """The content of a YAML, JSON or TOML file.
 
     Raises:
-        ConfigError: it is none of them.
-        OSError: it cannot be read.
+        ConfigError: the file has another suffix, or is not valid.
+        OSError: the file cannot be read.
     """
     if path.suffix not in (".yaml", ".yml", ".json", ".toml"):
         raise ConfigError(f"got a file of type {path.suffix!r}; allowed: .yaml, .yml, .json, .toml")
@@ -198,7 +199,7 @@ def parse_file(path: Path) -> Any:
             return msgspec.json.decode(text)
         except msgspec.DecodeError as error:
             raise ConfigError(f"is not JSON: {error}") from error
-    import yaml  # not needed by the other forms
+    import yaml  # the other formats do not need it
 
     try:
         return yaml.safe_load(text)
@@ -207,7 +208,7 @@ def parse_file(path: Path) -> Any:
 
 
 def convert(value: Any, hint: Any, where: str) -> Any:
-    """``value`` as the type ``hint``, or a ConfigError that says what is allowed at ``where``."""
+    """``value`` as the type ``hint``; a ConfigError says which values are allowed at ``where``."""
     kind, parts = get_origin(hint), get_args(hint)
     if kind is dict:
         if not isinstance(value, Mapping):
@@ -226,7 +227,7 @@ def convert(value: Any, hint: Any, where: str) -> Any:
 
 
 def check_section(value: Any, hint: type[Config], where: str) -> Config:
-    """A configuration inside another."""
+    """The check of a configuration inside another one."""
     if isinstance(value, hint):
         return value
     if not isinstance(value, Mapping):
@@ -238,11 +239,11 @@ def check_section(value: Any, hint: type[Config], where: str) -> Config:
 
 
 def _warn_of_old(sentence: str) -> None:
-    """At the line of the caller's that is outside of this package, however many calls of ours lie between."""
+    """Warn at the caller's line outside this package, however many of our calls are between."""
     level, frame = 1, sys._getframe()
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("loss_logging."):
         level, frame = level + 1, frame.f_back
-    warnings.warn(f"{sentence}; the old spelling goes with the next release", DeprecationWarning, level)
+    warnings.warn(f"{sentence}; the next release removes the old spelling", DeprecationWarning, level)
 
 
 def check_keys(struct: type[msgspec.Struct], mapping: Mapping[Any, Any], where: str) -> None:
@@ -253,7 +254,7 @@ def check_keys(struct: type[msgspec.Struct], mapping: Mapping[Any, Any], where: 
 
 
 def allowed_values(hint: Any) -> str:
-    """What a value of type ``hint`` may be, in words."""
+    """The allowed values of type ``hint``, in words."""
     arguments = get_args(hint)
     if get_origin(hint) is Annotated:
         return str(arguments[1].description)

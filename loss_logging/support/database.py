@@ -1,4 +1,4 @@
-"""The one place that opens DuckDB."""
+"""Opens DuckDB, with the same settings everywhere."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def connect(
     """A DuckDB database in memory that downloads nothing and prints nothing.
 
     Args:
-        memory_limit: most memory that DuckDB counts, such as "512MB"; more than that goes to disk.
-        threads: threads of a query; as many as there are cores when None.
-        spill: folder for what goes to disk. DuckDB makes it when it is needed, and removes it at the end.
+        memory_limit: limit of the memory that DuckDB counts, such as "512MB"; beyond it, data go to disk.
+        threads: threads of a query; the number of cores when None.
+        spill: folder for the data on disk. DuckDB makes it when it is needed, and removes it at the end.
     """
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": memory_limit,
@@ -29,7 +29,7 @@ def connect(
     if threads is not None:
         config["threads"] = threads
     connection = duckdb.connect(config=config)
-    connection.execute("SET enable_progress_bar = false")  # it would be drawn over the trainer's own output
+    connection.execute("SET enable_progress_bar = false")  # it would overwrite the trainer's own output
     return connection
 
 

@@ -1,4 +1,4 @@
-"""Extras: packages that some parts of loss_logging need and others do not, and the command that installs them."""
+"""Extras: packages that only some parts of loss_logging need, and the command that installs them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def require(extra: str, *modules: str, subject: str = "this") -> None:
 
     Args:
         extra: the extra that installs them.
-        modules: names of modules that are imported.
-        subject: what needs them, as the error begins.
+        modules: names of the modules.
+        subject: the part that needs them, as the error begins.
 
     Raises:
         MissingExtraError: a module is not installed; the message holds the pip command.
@@ -40,7 +40,7 @@ def require(extra: str, *modules: str, subject: str = "this") -> None:
 
 
 def is_installed(module: str) -> bool:
-    """Whether ``module`` can be imported. A folder that happens to have its name is no module."""
+    """Whether ``module`` can be imported. A folder with its name is no module."""
     spec = find_spec(module)
     return spec is not None and spec.origin is not None
 
@@ -51,11 +51,11 @@ def missing_package(package: str, requirement: str, *, subject: str = "this") ->
 
 
 def install_command(requirement: str) -> str:
-    """The pip command that installs what is missing.
+    """The pip command that installs a requirement.
 
-    An extra of ours is added to this installation as it is: a checkout, an archive or a repository. How a package was
-    installed is what pip notes in ``direct_url.json`` (PEP 610). Where nothing is noted, the packages of the extra are
-    named, and never ours: on an index that is not the one it came from, our name may be somebody else's.
+    An extra of ours is added to this installation in its own form: a checkout, an archive or a repository. pip notes
+    that form in ``direct_url.json`` (PEP 610). Without such a note, the command names the packages of the extra and
+    never our own package, as our name may belong to somebody else on another index.
 
     Args:
         requirement: ``"loss-logging[wandb]"`` for an extra, or any other requirement of pip.
@@ -74,18 +74,18 @@ def install_command(requirement: str) -> str:
 
 
 def _noted_origin() -> dict[str, Any] | None:
-    """Where this installation came from; None where pip did not note it."""
+    """The origin of this installation; None if pip did not note it."""
     installed = list(distributions(name=_NAME))
-    if not installed:  # a checkout on the path that nobody has installed
+    if not installed:  # a checkout on the path that is not installed
         return {"url": Path(__file__).parents[2].as_uri(), "dir_info": {"editable": True}}
-    # In a checkout, what building leaves behind (egg-info) is found too, and first.
+    # In a checkout, the leftovers of a build (egg-info) are found too, and first.
     notes = (one.read_text("direct_url.json") for one in installed)
     noted: dict[str, Any] | None = next((json.loads(note) for note in notes if note), None)
     return noted
 
 
 def _requirement(extra: str, origin: dict[str, Any]) -> str:
-    """What pip is to install, by where this installation came from.
+    """The requirement for pip, by the origin of this installation.
 
     >>> _requirement("wandb", {"url": "file:///home/me/loss_logging", "dir_info": {"editable": True}})
     '-e "/home/me/loss_logging[wandb]"'
@@ -101,7 +101,7 @@ def _requirement(extra: str, origin: dict[str, Any]) -> str:
 
 
 def _packages(extra: str, requirements: Sequence[str]) -> list[str]:
-    """The packages of an extra, by the requirements of this installation; those of an extra inside it, too.
+    """The packages of an extra, from the requirements of this installation; extras inside it are resolved.
 
     >>> _packages("demo", ['scikit-learn>=1.3; extra == "demo"', 'loss-logging[torch]; extra == "demo"',
     ...                    'torch>=2.1; python_version < "3.20" and extra == "torch"'])

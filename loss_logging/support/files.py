@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["cache_dir", "remove_leftovers", "whole_file"]
 
 @contextmanager
 def whole_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
-    """A file that appears under its name when it is complete and on disk; an error leaves nothing behind.
+    """A file that appears under its name once it is complete and on disk; after an error nothing is left behind.
 
     A link at ``path`` is replaced, never followed.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written; what was at ``path`` before is still there.
+        OSError: the disk is full or the folder is not writable; a file that was at ``path`` before is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     mode, options = ("x", {"encoding": "utf-8", "newline": ""}) if text else ("xb", {})
@@ -34,12 +34,12 @@ def whole_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
 
 
 def remove_leftovers(folder: Path, start: str) -> None:
-    """Remove what a killed process left of `whole_file` for names that begin with ``start``."""
+    """Remove temporary files of `whole_file` that a killed process left, for names that begin with ``start``."""
     for path in folder.iterdir():
         if path.name.startswith(f".{start}") and path.suffix == ".tmp":
             path.unlink(missing_ok=True)
 
 
 def cache_dir() -> Path:
-    """Where this user's programs keep what they can do without."""
+    """The folder of this user for caches."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "loss_logging"

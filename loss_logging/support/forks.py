@@ -1,4 +1,4 @@
-"""Children of a fork: they have the objects of their parent, and not its threads."""
+"""Children of a fork: they have the objects of their parent, but not its threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _owners: weakref.WeakKeyDictionary[Any, Callable[[Any], object]] = weakref.WeakK
 
 
 def leave_to_parent(owner: _Owner, forget: Callable[[_Owner], object]) -> None:
-    """Have ``forget(owner)`` called in each child that is forked from this process, before anything else runs there."""
+    """Call ``forget(owner)`` in each child that is forked from this process, before any other code runs there."""
     _owners[owner] = forget
 
 

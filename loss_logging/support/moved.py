@@ -59,7 +59,7 @@ def moved_names(package: str, homes: Mapping[str, str]) -> Callable[[str], objec
 
 
 def _warn(old: str, new: str) -> None:
-    message = f"{old} is now {new}; the old name goes with the next release"
+    message = f"{old} is now {new}; the next release removes the old name"
     frame = sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith(("importlib", __name__)):
         frame = frame.f_back  # to the line that imports, past the import system, whose depth differs between versions

@@ -17,11 +17,11 @@ def load(reference: str, what: str, allowed: str = 'a function by its name, "pac
 
     Args:
         reference: ``"package.module:name"``.
-        what: what names it, as the error begins: ``"$.pictures.load"``.
-        allowed: what may stand there, in words.
+        what: the place of the name, as the error begins, such as ``"$.pictures.load"``.
+        allowed: the allowed values, in words.
 
     Raises:
-        ConfigError: it cannot be imported, or it cannot be called.
+        ConfigError: ``reference`` cannot be imported, or is not callable.
 
     Example:
         >>> load("math:sqrt", "$.function")(9.0)
@@ -42,7 +42,7 @@ def load(reference: str, what: str, allowed: str = 'a function by its name, "pac
 
 
 def near_miss(given: object, known: Iterable[str]) -> str:
-    """The part of an error that suggests a known name, or nothing.
+    """The part of an error that suggests a known name; "" if none is similar.
 
     >>> near_miss("wandbb", ["wandb", "tensorboard"]), near_miss("x", ["wandb"])
     ('; did you mean wandb?', '')

@@ -18,13 +18,13 @@ __all__ = ["ObjectStore", "StoreError", "as_url", "read_file"]
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+([^/].*)\Z", re.DOTALL)
 _OPTIONS: dict[str, dict[str, Any]] = {
     "file": {"auto_mkdir": True},
-    # Nobody who waits for an answer should wait for minutes; what is to be uploaded is tried again later.
+    # A caller should not wait for minutes; the uploader tries again later.
     "s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 1}}},
 }
 
 
 class StoreError(LossLoggingError, OSError):
-    """An object store did not do what it was asked to. ``may_pass``: it can be reached again later, perhaps."""
+    """An operation on an object store failed. ``may_pass`` is True if a later attempt may succeed."""
 
     def __init__(self, message: str, *, may_pass: bool) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class StoreError(LossLoggingError, OSError):
 
 
 def as_url(place: str | Path) -> str | None:
-    """``place`` as a URL; None for the path of a file or folder. A Path that has eaten a slash is a URL too.
+    """``place`` as a URL; None for the path of a file or folder. A Path of a URL, which has lost a slash, is a URL too.
 
     >>> as_url("s3://bucket/run/"), as_url(Path("s3://bucket/run")), as_url("runs/cats"), as_url("C:/runs")
     ('s3://bucket/run', 's3://bucket/run', None, None)
@@ -45,11 +45,11 @@ def as_url(place: str | Path) -> str | None:
 
 
 class ObjectStore:
-    """The files under ``url``. There is no rename; each file appears whole or not at all.
+    """The files under ``url``. There is no rename; each file appears completely or not at all.
 
     Raises:
         MissingExtraError: the library for this kind of URL is not installed.
-        ConfigError: there is no such kind of URL.
+        ConfigError: the kind of URL is unknown.
 
     Example:
         >>> store = ObjectStore("memory://example")
@@ -67,7 +67,7 @@ class ObjectStore:
         _require_library(url, scheme)
         from fsspec.core import url_to_fs
 
-        # A listing from before hides what another process has done since; an instance, that credentials were put right.
+        # A cached listing hides the changes of other processes; a cached instance hides corrected credentials.
         fresh = {"use_listings_cache": False, "skip_instance_cache": True}
         self._files, self._root = url_to_fs(url, **fresh, **_OPTIONS.get(scheme, {}))
 
@@ -75,8 +75,8 @@ class ObjectStore:
         """The content of a file.
 
         Raises:
-            FileNotFoundError: it is not there.
-            StoreError: the store refuses, or does not answer.
+            FileNotFoundError: the file does not exist.
+            StoreError: the store refuses or does not answer.
         """
         with self._asking("read", name, missing_is_an_answer=True):
             content: bytes = self._files.cat_file(self._path(name))
@@ -86,42 +86,42 @@ class ObjectStore:
         """Create or replace a small file.
 
         Raises:
-            StoreError: the store refuses, or does not answer.
+            StoreError: the store refuses or does not answer.
         """
         with self._asking("write", name):
             self._files.pipe_file(self._path(name), content)
 
     def upload(self, source: Path, name: str) -> None:
-        """Create or replace a file by a local one.
+        """Create or replace a file with a local one.
 
         Raises:
-            FileNotFoundError: ``source`` is not there.
-            StoreError: the store refuses, or does not answer.
+            FileNotFoundError: ``source`` does not exist.
+            StoreError: the store refuses or does not answer.
         """
-        with source.open("rb"):  # else a source that is missing looks like a bucket that is
+        with source.open("rb"):  # else a missing source looks like a missing bucket
             pass
         with self._asking("write", name):
             self._files.put_file(str(source), self._path(name))
 
     def download(self, name: str, target: Path) -> None:
-        """Copy a file to a local one, which is replaced.
+        """Copy a file to a local one, and replace that.
 
         Raises:
-            FileNotFoundError: it is not there.
-            StoreError: the store refuses, or does not answer.
+            FileNotFoundError: the file does not exist.
+            StoreError: the store refuses or does not answer.
         """
         with self._asking("read", name, missing_is_an_answer=True):
             self._files.get_file(self._path(name), str(target))
 
     def move(self, name: str, to: str) -> None:
-        """Copy a file within the store and remove it; one that is missing is left at that."""
+        """Copy a file within the store and remove the original; a missing file is ignored."""
         with self._asking("move", name):
             if self._files.exists(self._path(name)):
                 self._files.copy(self._path(name), self._path(to))
                 self._files.rm_file(self._path(name))
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it exists."""
         with self._asking("remove", name):
             try:
                 self._files.rm_file(self._path(name))
@@ -132,7 +132,7 @@ class ObjectStore:
         """The names in a folder that end with ``suffix``, sorted.
 
         Raises:
-            StoreError: the store refuses, or does not answer.
+            StoreError: the store refuses or does not answer.
         """
         with self._asking("list", folder):
             try:
@@ -153,11 +153,11 @@ class ObjectStore:
         except FileNotFoundError as error:
             if missing_is_an_answer and not _bucket_is_missing(error):
                 raise
-            reason = f"{error}; is the bucket there? Create it, or give another URL"
+            reason = f"{error}; does the bucket exist? Create it, or give another URL"
             raise StoreError(f"{self.url}: cannot {what} {name}: {reason}", may_pass=False) from error
-        except Exception as error:  # each library has exceptions of its own, most of them no OSErrors
+        except Exception as error:  # each library has its own exceptions, and most of them are no OSError
             may_pass = _may_pass(error)
-            advice = "" if may_pass else "; check the credentials, and what they allow"
+            advice = "" if may_pass else "; check the credentials and their permissions"
             reason = f"{type(error).__name__}: {error}"
             raise StoreError(f"{self.url}: cannot {what} {name}: {reason}{advice}", may_pass=may_pass) from error
 
@@ -166,8 +166,8 @@ def read_file(url: str) -> bytes:
     """The content of the file at ``url``.
 
     Raises:
-        FileNotFoundError: it is not there.
-        StoreError: the store refuses, or does not answer.
+        FileNotFoundError: the file does not exist.
+        StoreError: the store refuses or does not answer.
     """
     folder, _, name = url.rpartition("/")
     return ObjectStore(folder).read(name)
@@ -193,7 +193,7 @@ def _bucket_is_missing(error: FileNotFoundError) -> bool:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether an error is the network's, and no answer of the store."""
+    """Whether an error comes from the network, and is no answer of the store."""
     if isinstance(error, OSError):
         return not isinstance(error, PermissionError)
     botocore = sys.modules.get("botocore.exceptions")

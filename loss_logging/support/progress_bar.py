@@ -1,4 +1,4 @@
-"""Progress bars: on standard error, where that is a terminal or a notebook's cell, of what takes more than a second."""
+"""Progress bars on standard error, in a terminal or a notebook, for work of more than a second."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["announced", "counted", "progress_bar"]
 def progress_bar(
     label: str, over: Iterable[Any] | None = None, *, total: float | None = None, unit: str = "", shown: bool = True
 ) -> tqdm[Any]:
-    """A bar that is gone when it is closed, or when what it is over has ended.
+    """A bar that disappears when it is closed, or when its iteration ends.
 
     Args:
-        label: what is being done.
-        over: what to iterate over; None where `tqdm.update` says how far it is.
-        total: units in all, where that is known.
-        unit: what is counted.
+        label: the name of the work.
+        over: the iterable; None if the caller calls `tqdm.update`.
+        total: number of units in all; None if unknown.
+        unit: the name of a unit.
         shown: False shows nothing.
     """
     disable = _disable(shown=shown)
@@ -30,7 +30,7 @@ def progress_bar(
 
 
 def counted(batches: Iterable[pa.RecordBatch], label: str, *, shown: bool) -> Iterator[pa.RecordBatch]:
-    """The batches, with a bar that counts their rows as items."""
+    """The batches, with a bar that counts their rows."""
     with progress_bar(label, unit=" items", shown=shown) as bar:
         for batch in batches:
             yield batch
@@ -39,13 +39,13 @@ def counted(batches: Iterable[pa.RecordBatch], label: str, *, shown: bool) -> It
 
 @contextmanager
 def announced(label: str, *, shown: bool) -> Iterator[None]:
-    """Say what is being done while it cannot be told how far it is."""
+    """Show the name of work whose progress is unknown."""
     with tqdm(desc=label, bar_format="{desc}…", leave=False, disable=_disable(shown=shown)):
         yield
 
 
 def _disable(*, shown: bool) -> bool | None:
-    """What `tqdm` is told; None stands for "where it is no terminal". What a notebook's kernel writes to standard error
-    is shown below the running cell, which is no terminal."""
+    """The argument ``disable`` of `tqdm`; None means "unless in a terminal". In a notebook the bar is shown, too: the
+    kernel's standard error appears below the running cell, and is no terminal."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return not shown or (None if getattr(shell, "kernel", None) is None else False)

@@ -1,4 +1,4 @@
-"""Small pictures of the images that records name, or the reason why there is none."""
+"""Thumbnails of the images that records name, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 __all__ = ["NoThumbnailError", "Thumbnail", "Thumbnails", "existing", "shrunk", "thumbnail"]
 
-# Raster formats that decode without running a program of their own (EPS runs Ghostscript); not every Pillow has all.
+# Raster formats that need no external program (EPS runs Ghostscript); some builds of Pillow lack some of them.
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _MOST_BYTES = 256 * 2**20
 _MOST_PIXELS = 100_000_000
-"""Of what has to be decoded: 0.4 GB of memory, for a moment."""
+"""The most pixels to decode; that takes 0.4 GB of memory for a moment."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 class NoThumbnailError(LossLoggingError):
-    """There is no picture, and why: a few words that a person can read."""
+    """There is no picture; the message is a short reason for a person."""
 
 
 class Thumbnail(msgspec.Struct, frozen=True):
@@ -42,22 +42,22 @@ def thumbnail(path: str, *, pixels: int = 256, folder: Path | None = None) -> by
     """A WebP picture of the image at ``path``, at most ``pixels`` wide and high. Needs Pillow.
 
     Args:
-        path: as a record has it; a relative one is looked for in ``folder``.
-        pixels: longest side; smaller images are not enlarged.
-        folder: where the images are. Nothing outside it is opened, wherever ``path`` or a link in it leads. None stands
-            for the current folder and allows absolute paths, as trainers record them.
+        path: the path in a record; a relative path starts from ``folder``.
+        pixels: longest side of the picture, in pixels; smaller images are not enlarged.
+        folder: the folder of the images. No file outside it is opened, even if ``path`` or a link leads there. None
+            means the working directory and allows absolute paths, as trainers record them.
 
     Raises:
-        NoThumbnailError: there is no such file, it is no image, it is too large, or it lies outside ``folder``.
+        NoThumbnailError: the file does not exist, is no image, is too large, or is outside ``folder``.
     """
     return shrunk(existing(path, folder), pixels=pixels)
 
 
 def shrunk(image: Path | BinaryIO | Image, *, pixels: int = 256) -> bytes:
-    """A WebP picture of an image that is in a file or decoded already, at most ``pixels`` wide and high.
+    """A WebP picture of an image file or a decoded image, at most ``pixels`` wide and high.
 
     Raises:
-        NoThumbnailError: it is no image, or too large.
+        NoThumbnailError: ``image`` is no image, or is too large.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -65,10 +65,10 @@ def shrunk(image: Path | BinaryIO | Image, *, pixels: int = 256) -> bytes:
     formats = [name for name in _FORMATS if name in Image.ID]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata; the size is looked at here
+            warnings.simplefilter("ignore")  # about odd metadata and large sizes; the size is checked here
             with image.copy() if isinstance(image, Image.Image) else Image.open(image, formats=formats) as opened:
                 width, height = opened.size
-                opened.draft("RGB", (2 * pixels, 2 * pixels))  # a JPEG is decoded at about the size that is needed
+                opened.draft("RGB", (2 * pixels, 2 * pixels))  # decodes a JPEG at about the needed size
                 if opened.width * opened.height > _MOST_PIXELS:
                     raise NoThumbnailError(f"too large: {width:,} x {height:,} pixels")
                 opened.thumbnail((pixels, pixels))
@@ -77,7 +77,7 @@ def shrunk(image: Path | BinaryIO | Image, *, pixels: int = 256) -> bytes:
                 shown.convert("RGBA" if shown.has_transparency_data else "RGB").save(out, "WEBP", quality=75)
     except NoThumbnailError:
         raise
-    except Image.DecompressionBombError as error:  # Pillow looks at its size before we can
+    except Image.DecompressionBombError as error:  # Pillow checks the size before us
         raise NoThumbnailError("too large: more than 350 million pixels") from error
     except UnidentifiedImageError as error:
         raise NoThumbnailError("not an image that can be shown") from error
@@ -87,10 +87,10 @@ def shrunk(image: Path | BinaryIO | Image, *, pixels: int = 256) -> bytes:
 
 
 def existing(path: str, folder: Path | None) -> Path:
-    """The regular file that ``path`` means; see `thumbnail`.
+    """The regular file at ``path``; see `thumbnail`.
 
     Raises:
-        NoThumbnailError: there is none, or it lies outside ``folder``.
+        NoThumbnailError: it does not exist, or is outside ``folder``.
     """
     if _URL.match(path):
         raise NoThumbnailError("not a file on this machine")
@@ -116,7 +116,7 @@ def _why(error: Exception, file: Path) -> str:
 
 
 class Thumbnails:
-    """Data URIs for one page after the other, at most ``most`` on each; what the page before had is not made again.
+    """Data URIs for consecutive pages, at most ``most`` per page; pictures of the previous page are reused.
 
     Example:
         >>> Thumbnails()("https://example.org/cat.png").reason
@@ -135,7 +135,7 @@ class Thumbnails:
         self._before, self._made = self._made, {}
 
     def __call__(self, path: str) -> Thumbnail:
-        """The picture of the image at ``path``; a file that changes keeps the one that it had."""
+        """The picture of the image at ``path``; a file that has changed keeps its earlier picture."""
         if path not in self._made and len(self._made) >= self._most:
             return Thumbnail(None, f"the page has pictures of {self._most} items only")
         try:

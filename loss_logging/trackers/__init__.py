@@ -1,1 +1,1 @@
-"""What trackers are given, each thing once."""
+"""The delivery of reports and scalars to trackers, each exactly once."""

@@ -1,4 +1,4 @@
-"""Logger backends: what one is, and which ones ``TrainConfig.loggers`` asks for.
+"""Logger backends: their interface, and the backends that ``TrainConfig.loggers`` names.
 
 A backend translates a finished LossReport for one tracker. It decides no names and computes no statistics.
 """
@@ -40,16 +40,16 @@ _MEMBERS = ("name", "write", "write_scalars", "close")
 class LoggerBackend(Protocol):
     """Writes reports to one tracker.
 
-    All methods are called by one thread, never at the same time. They may block and they may raise: the call is then
-    repeated a few times, so a method should do its one irrevocable call last. The constructor should be cheap; the
-    tracker is opened at the first write.
+    One thread makes all calls, one at a time. A method may block and may raise; after an exception the call is repeated
+    a few times, so a method should make its one irreversible call last. The constructor should be cheap: open the
+    tracker at the first write.
 
     A class may also define
 
     - ``from_config(cls, config: TrainConfig, **options) -> LoggerBackend``, used instead of the constructor;
-    - ``requirements(cls, **options) -> Requirements``, asked in the trainer's process before anything is built; it
-      raises ValueError when an option's value is impossible;
-    - any of the methods of `Backend`, from which it may derive.
+    - ``requirements(cls, **options) -> Requirements``, called in the trainer's process before the backend is built; it
+      raises ValueError if the value of an option is invalid;
+    - any of the methods of `Backend`, which it may derive from.
     """
 
     name: str
@@ -58,15 +58,15 @@ class LoggerBackend(Protocol):
         """Write the report of one save step: its scalars, histograms, curves, tables and JSON."""
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Write means of one step between save steps. Keys are names as they shall appear in the tracker; steps ascend,
-        and several may come at once."""
+        """Write means of one step between save steps. Keys are the names in the tracker. Steps ascend; several calls
+        may follow at once."""
 
     def close(self) -> None:
-        """Write out what is held back and close what this backend opened, and nothing else."""
+        """Write buffered data, and close only what this backend opened."""
 
 
 class Backend:
-    """What a backend may do beyond `LoggerBackend`. These methods do nothing; a class overrides those that it needs.
+    """Optional methods of a backend beyond `LoggerBackend`. They do nothing; a class overrides the ones it needs.
 
     Example:
         >>> class Printer(Backend):
@@ -97,24 +97,25 @@ class Backend:
         return type(self).idle is not Backend.idle
 
     def unsettled(self) -> Iterable[int]:
-        """The numbers (from 0, in the order of the calls) of the writes that would be lost if the tracker's own process
-        died now. Without it, what was written has arrived."""
+        """The numbers (from 0, in the order of the calls) of writes that would be lost if the tracker's own process
+        died now. Without this method, each write counts as arrived."""
         return ()
 
-    def forget_after(self, step: int) -> bool:  # noqa: ARG002 heirs use it
-        """Called before the first write of a run that goes on after ``step`` (-1 for one that begins).
+    def forget_after(self, step: int) -> bool:  # noqa: ARG002 subclasses use it
+        """Called before the first write of a run that continues after ``step`` (-1 for a new run).
 
         Returns:
-            True when nothing of later steps is there, or it is hidden; False when it stays and is not to come again.
+            True if the tracker has no data of later steps, or hides them; False if the data stay and must not be
+            written again.
         """
         return True
 
     def backfill(self, step: int) -> None:
-        """Called by ``loss-logging push`` before it writes what is older than what is there, from ``step`` on."""
+        """Called by ``loss-logging push`` before it writes data from ``step`` on that are older than the tracker's."""
 
 
 class _Completed(Backend):
-    """A backend that does not derive from `Backend`, with what it leaves out."""
+    """A backend that does not derive from `Backend`, with the missing methods."""
 
     _MAY_LACK = ("idle", "unsettled", "forget_after", "backfill")
 
@@ -135,15 +136,15 @@ def completed(backend: LoggerBackend | Backend) -> Backend:
 
 
 class Requirements(NamedTuple):
-    """What a backend needs: ``packages`` maps a module to the requirement that pip installs for it, such as
-    ``{"wandb": "loss-logging[wandb]"}``; ``trainer_process`` is True when it uses an object of the trainer."""
+    """The needs of a backend. ``packages`` maps a module to the requirement that pip installs for it, such as
+    ``{"wandb": "loss-logging[wandb]"}``; ``trainer_process`` is True if it uses an object of the trainer."""
 
     packages: Mapping[str, str] = {}
     trainer_process: bool = False
 
 
 class BackendSpec(msgspec.Struct, frozen=True):
-    """A backend to build: the name it was asked for by, its class or factory as ``"module:Class"``, and its options."""
+    """A backend to build: its name in the configuration, its class or factory as ``"module:Class"``, its options."""
 
     name: str
     target: str
@@ -151,8 +152,8 @@ class BackendSpec(msgspec.Struct, frozen=True):
 
 
 class ChosenBackends(NamedTuple):
-    """``reporter``: plain data (JSON can hold it) for the reporter process. ``trainer``: what only the trainer's own
-    process can write to."""
+    """``reporter``: backends as plain data for the reporter's process. ``trainer``: backends that only the trainer's
+    own process can write to."""
 
     reporter: list[BackendSpec]
     trainer: list[BackendSpec | LoggerBackend]
@@ -166,8 +167,8 @@ def select_backends(loggers: Iterable[Any]) -> ChosenBackends:
             ``name`` and the backend's options, or backends.
 
     Raises:
-        ConfigError: a name is unknown, an option is unknown, missing or impossible, an object is no backend, or the
-            same backend is asked for twice.
+        ConfigError: a name is unknown, an option is unknown, missing or invalid, an object is no backend, or a backend
+            is named twice.
         MissingExtraError: a backend needs a package that is not installed; the message holds the pip command.
 
     Example:
@@ -181,7 +182,7 @@ def select_backends(loggers: Iterable[Any]) -> ChosenBackends:
         where = f"loggers[{position}]"
         spec = _as_spec(logger, where) if isinstance(logger, (str, Mapping)) else None
         if (spec or logger) in seen:
-            raise ConfigError(f"{where}: {logger!r} is asked for twice; remove one")
+            raise ConfigError(f"{where}: {logger!r} is named twice; remove one")
         seen.append(spec or logger)
         if spec is None:
             selection.trainer.append(_as_backend(logger, where))
@@ -226,7 +227,7 @@ def _registered(name: str, where: str) -> str:
     if name not in known:
         raise ConfigError(
             f"{where}: {name!r} is no known logger{near_miss(name, known)}; "
-            f"known: {', '.join(sorted(known)) or 'none'}; a backend of your own is named 'module:Class'"
+            f"known: {', '.join(sorted(known)) or 'none'}; name your own backend as 'module:Class'"
         )
     return known[name]
 
@@ -260,9 +261,9 @@ def _check_option_names(spec: BackendSpec, target: Any, where: str) -> None:
 
 
 def _option_names(target: Any) -> tuple[list[str], list[str], bool]:
-    """The options that ``target`` takes, those it cannot do without, and whether it takes any other as well.
+    """The options of ``target``, its required options, and whether it takes any other option as well.
 
-    A ``from_config`` with ``**options`` passes them to the constructor, so the constructor's are allowed.
+    A ``from_config`` with ``**options`` passes them to the constructor, so the constructor's options are allowed.
     """
     build = getattr(target, "from_config", None)
     parameters = _keywords(build or target)[1 if build else 0 :]
@@ -279,7 +280,7 @@ def _keywords(factory: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def _plain(spec: BackendSpec) -> BackendSpec | None:
-    """``spec`` with options that JSON can hold, or None when one of them lives in this process only."""
+    """``spec`` with options that JSON can hold; None if an option is an object of this process."""
     try:
         return msgspec.json.decode(msgspec.json.encode(spec, enc_hook=os.fspath), type=BackendSpec)
     except TypeError:

@@ -1,7 +1,7 @@
-"""Delivery: keeps a backend that is slow, broken or hung away from training.
+"""Delivery: protects training from a backend that is slow, broken or hung.
 
-Each backend has its own daemon thread and bounded queue. Offering something never blocks and never raises; what could
-not be delivered is known by step, and by its absence from the backend's ledger.
+Each backend has its own daemon thread and bounded queue. An offer never blocks and never raises. Undelivered reports
+and rows are known by step, and are missing in the backend's ledger.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 __all__ = ["Delivery", "Dispatcher", "Undelivered"]
 
 RETRY_DELAYS = (0.5, 2.0, 8.0)
-"""Seconds between the attempts at one call. Short when training ends: a closing backend does not wait."""
+"""Seconds between the attempts at one call. A closing backend does not wait for them."""
 
 _IDLE_SECONDS = 0.1
 _numbers = itertools.count()
-"""Two backends of one name are warned about each."""
+"""A number for each delivery, so that two backends with one name each have their warnings."""
 _MOST_LATE_ROWS = 1024
 
 
 class Undelivered(msgspec.Struct, frozen=True):
-    """What a backend did not deliver, and why. Its ``str`` is a sentence for the user."""
+    """The undelivered reports and rows of a backend, and the reason. Its ``str`` is a sentence for the user."""
 
     backend: str
     report_steps: list[int]
@@ -55,7 +55,7 @@ class Undelivered(msgspec.Struct, frozen=True):
 
 
 class _Outstanding:
-    """What was offered and is not known to have arrived: queued, in flight, failed, dropped, or held by the tracker."""
+    """Offered rows that are not known to have arrived: queued, in flight, failed, dropped, or held by the tracker."""
 
     def __init__(self) -> None:
         self.report_steps: list[int] = []
@@ -77,14 +77,14 @@ class _Outstanding:
 class Delivery:
     """One backend behind its own daemon thread and bounded queue.
 
-    A call that raises is repeated after each of ``retry_delays`` (seconds); then its report or row counts as
-    undelivered and the next ones go on. What the ledger has from an earlier process is not delivered again. Beyond
-    ``max_scalar_rows`` queued rows of scalars, and ``max_reports`` queued reports, what is offered counts as
-    undelivered at once. The first error of each type is warned about.
+    A call that raises is repeated after each of ``retry_delays`` (seconds); after the last one its report or row counts
+    as undelivered, and the next one follows. Rows in the ledger of an earlier process are not delivered again. If
+    ``max_scalar_rows`` rows of scalars or ``max_reports`` reports are queued, a further one counts as undelivered at
+    once. A warning reports the first error of each type.
 
     Args:
         backend: a backend, or the spec of one, which is built at the first write, on the delivery's thread.
-        config: what backends are built with; its folder holds the ledger.
+        config: the configuration of the run; its folder holds the ledger.
     """
 
     def __init__(
@@ -119,16 +119,16 @@ class Delivery:
         self._offer(Row(step, dict(scalars)))
 
     def catch_up(self, through: int) -> set[int]:
-        """Offer what an earlier process of the run, which died, had not delivered; scalars up to step ``through``.
+        """Offer reports and scalars that an earlier, killed process did not deliver; scalars up to step ``through``.
 
         Returns:
-            the steps of the reports.
+            The steps of the reports.
         """
         ledger = Ledger.of(self._config, self.name)
-        if not ledger.path.exists():  # it has had nothing of this run
+        if not ledger.path.exists():  # the backend has no data of this run
             return set()
         from loss_logging.trackers.missed import (
-            missed_at_the_end,  # pulls in DuckDB, which stays out of the trainer's process
+            missed_at_the_end,  # imports DuckDB, which the trainer's process should not load
         )
 
         lately = missed_at_the_end(self._config, ledger, through)
@@ -141,16 +141,16 @@ class Delivery:
         return {row.step for row in offered if row.is_report}
 
     def stop(self) -> None:
-        """Let the thread end once the queue is empty. Does not wait."""
+        """Let the thread end once the queue is empty. Returns at once."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
 
     def close(self, timeout: float) -> Undelivered | None:
-        """Deliver what is queued and close the backend, for at most ``timeout`` seconds; then it is abandoned.
+        """Deliver the queue and close the backend, for at most ``timeout`` seconds; then abandon it.
 
         Returns:
-            what was not delivered since the start, or None when everything was.
+            The undelivered reports and rows since the start; None if all were delivered.
         """
         self.stop()
         self._thread.join(max(timeout, 0.0))
@@ -171,7 +171,7 @@ class Delivery:
                 self._reason = self._reason or "it was offered after closing"
             elif sum(queued.is_report == row.is_report for queued in self._queue) >= self._room[row.is_report]:
                 self._reason = self._reason or "its queue was full"
-                self._warn_once("full queue", f"its queue is full; {row} and those that follow are not delivered")
+                self._warn_once("full queue", f"its queue is full; {row} and the following ones are not delivered")
             else:
                 self._queue.append(row)
                 self._changed.notify_all()
@@ -221,7 +221,7 @@ class Delivery:
                 self._outstanding.delivered(row)
 
     def _attempt(self, call: Callable[[], None], what: str, then: str) -> str | None:
-        """Call, and return what went wrong, warned about once."""
+        """Make the call; returns the error in words, after a single warning, or None."""
         try:
             call()
         except BaseException as error:  # noqa: BLE001 SystemExit too: an SDK that exits must not end the thread unseen
@@ -239,7 +239,7 @@ class Delivery:
 
 
 class Dispatcher:
-    """Offers every report and row of scalars to several backends, each behind its own :class:`Delivery`.
+    """Offers each report and row of scalars to several backends, each behind its own :class:`Delivery`.
 
     Example:
         >>> from loss_logging.trackers.memory import MemoryBackend
@@ -268,11 +268,11 @@ class Dispatcher:
             delivery.write_scalars(step, scalars)
 
     def catch_up(self, through: int) -> set[int]:
-        """Offer what an earlier process of the run, which died, had not delivered; see `Delivery.catch_up`."""
+        """Offer reports and scalars that an earlier, killed process did not deliver; see `Delivery.catch_up`."""
         return set().union(*(delivery.catch_up(through) for delivery in self._deliveries))
 
     def close(self, timeout: float) -> list[Undelivered]:
-        """Close all backends at once, within ``timeout`` seconds in all; returns what was not delivered."""
+        """Close all backends in parallel, within ``timeout`` seconds in total; returns the undelivered data."""
         deadline = time.monotonic() + timeout
         for delivery in self._deliveries:
             delivery.stop()

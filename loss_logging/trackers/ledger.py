@@ -1,8 +1,8 @@
-"""Ledger: what one backend has been given, kept on disk, so that no later process repeats or forgets it.
+"""Ledger: a file with all deliveries to one backend, so that no later process repeats or misses one.
 
-One short line is appended for each report and each row of scalars once it is known to have arrived. A line without an
-end, which a killed process leaves, counts for nothing. Nothing is synced: a power cut may cost the last lines, and what
-they stood for is delivered again.
+Each report and each row of scalars adds one short line once it is known to have arrived. A line without a line end,
+which a killed process leaves, does not count. The file is not synced: a power cut may cost the last lines, and their
+reports and rows are delivered again.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ _BEFORE_ALL = -1
 
 
 def forget(config: TrainConfig) -> None:
-    """Forget everything: the run begins anew."""
+    """Delete all ledgers of the run, which begins anew."""
     shutil.rmtree(config.paths.delivered, ignore_errors=True)
 
 
 def note_resumed(config: TrainConfig, step: int) -> None:
-    """Note that the run goes on after ``step``; each backend forgets what it has of later steps, if it can."""
+    """Note that the run continues after ``step``; each backend removes its data of later steps, if it can."""
     for path in config.paths.delivered.glob("*.ledger"):
         Ledger(path).resumed(step)
 
 
 def allow_again(config: TrainConfig) -> None:
-    """Note that what was delivered may come again, beside what is there: another evaluation of the same name."""
+    """Note that delivered steps may come again, in addition: another evaluation of the same name follows."""
     for path in config.paths.delivered.glob("*.ledger"):
         Ledger(path).allow_again()
 
 
 class Ledger:
-    """The ledger at ``path``, which need not exist. One process appends at a time; trouble is warned about.
+    """The ledger at ``path``, which need not exist. One process appends at a time; errors give a warning.
 
     Attributes:
         reports: steps of the reports that the backend has.
-        scalars: steps of the rows of scalars that it has.
+        scalars: steps of the rows of scalars that the backend has.
         resumed_from: the steps after which the run was resumed.
 
     Example:
@@ -73,17 +73,17 @@ class Ledger:
 
     @classmethod
     def of(cls, config: TrainConfig, backend: str) -> Ledger:
-        """The ledger of the backends of that name; two of one name share it."""
+        """The ledger of the backends with that name; two backends with one name share it."""
         return cls(config.paths.delivered / f"{quote(backend, safe=' ')[:200]}.ledger")
 
     def is_missing(self, step: int, *, is_report: bool) -> bool:
-        """Whether a report or row is not with the backend, or will not be once it has forgotten what it must."""
+        """Whether the backend lacks a report or row, or will lack it after it has removed later steps."""
         forgotten = self._forget_after is not None and step > self._forget_after
         return forgotten or step not in (self.reports if is_report else self.scalars)
 
     @property
     def last(self) -> int:
-        """The last step that the backend has anything of and keeps; -1 for none."""
+        """The last step of the data that the backend has and keeps; -1 if there are none."""
         steps = self.reports | self.scalars
         return max((s for s in steps if self._forget_after is None or s <= self._forget_after), default=-1)
 
@@ -100,27 +100,27 @@ class Ledger:
         self._append("scalars", step)
 
     def resumed(self, step: int) -> None:
-        """Note that the run goes on after ``step``."""
+        """Note that the run continues after ``step``."""
         self._append("resumed", step)
 
     def allow_again(self) -> None:
-        """Note that what the backend has may come again."""
+        """Note that the data that the backend has may come again."""
         self._append("again", 0)
 
     def note_attempt(self) -> bool:
-        """Note that what comes after `last` is tried now; False if it was before, and nothing has arrived since.
+        """Note an attempt at the data after `last`; False if there was one before, and no data have arrived since.
 
-        A backend whose call ends the process would end every one that begins with that call.
+        If a backend's call ends the process, each new process that starts with that call would end, too.
         """
         if self._tried == self.last:
             return False
         return self._append("tried", self.last)
 
     def begin(self, backend: Backend) -> None:
-        """Before the first write of a process: have ``backend`` forget what it must, if it can (``forget_after``).
+        """Before the first write of a process: let ``backend`` remove data of later steps (``forget_after``).
 
-        A backend without a ledger is at the beginning of a run, and forgets what an earlier one left. Nothing is
-        forgotten that this file could not note first, or it would be forgotten again after every restart.
+        A backend without a ledger is at the beginning of a run, and removes the data of an earlier run. The ledger
+        notes this first; if it cannot, no data are removed, or each restart would remove them again.
         """
         if not self.path.exists() and not self._append("resumed", _BEFORE_ALL):
             return
@@ -174,8 +174,8 @@ class Ledger:
     def _warn(self, error: OSError) -> None:
         warn_once(
             f"ledger {self.path}",
-            f"{self.path}: cannot note what has been delivered: {error}. After a restart, and by loss-logging push, it "
-            "may be delivered a second time. Training goes on.",
+            f"{self.path}: cannot note deliveries: {error}. A restart or loss-logging push may deliver the same data "
+            "a second time. Training goes on.",
         )
 
 

@@ -11,7 +11,7 @@ __all__ = ["MemoryBackend"]
 
 
 class MemoryBackend:
-    """Keeps what it is given: ``reports`` and ``scalars`` (step and values) in order, and whether it is ``closed``.
+    """Keeps all ``reports`` and ``scalars`` (step and values) in order of arrival, and whether it is ``closed``.
 
     Example:
         >>> backend = MemoryBackend()
@@ -29,7 +29,7 @@ class MemoryBackend:
 
     @classmethod
     def requirements(cls) -> Requirements:
-        """The trainer's process: what another process remembers is of no use here."""
+        """It runs in the trainer's process, as the caller cannot read the memory of another process."""
         return Requirements(trainer_process=True)
 
     def write(self, report: LossReport) -> None:

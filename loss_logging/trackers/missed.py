@@ -1,4 +1,4 @@
-"""What a backend's ledger lacks of a run: reports from their JSON files, rows of scalars from the record log."""
+"""Missed: the data of a run that a backend's ledger lacks, with reports from JSON files and scalars from the log."""
 
 from __future__ import annotations
 
@@ -26,22 +26,23 @@ _MOST_LATE_REPORTS = 16
 
 
 class Missed(msgspec.Struct, frozen=True):
-    """``reports``: the missing ones' JSON files by step. ``scalars``: the missing rows; one at the step of a missing
-    report is part of that report, unless that has no means of its own."""
+    """``reports``: the JSON files of missing reports by step. ``scalars``: the missing rows of scalars. A row at the
+    step of a missing report is part of that report, unless the report has no means."""
 
     reports: dict[int, Path]
     scalars: list[Row]
 
     @property
     def first(self) -> int | None:
-        """The first step that something is missing of; None when nothing is."""
+        """The first step with missing data; None if none are missing."""
         return min([*self.reports, *(row.step for row in self.scalars)], default=None)
 
     def __len__(self) -> int:
         return len(self.reports) + len(self.scalars)
 
     def rows(self, unreadable: Callable[[int, str], object]) -> Iterator[Row]:
-        """Everything, by step; each report is read when its turn comes, or its step and the reason passed on."""
+        """All missing rows by step. Each report is read in its turn; for an unreadable one, ``unreadable`` gets its
+        step and the reason."""
         scalars = {row.step: row for row in self.scalars}
         for step in sorted({*scalars, *self.reports}):
             if step not in self.reports:
@@ -58,15 +59,15 @@ class Missed(msgspec.Struct, frozen=True):
 
 
 def all_missed(config: TrainConfig, ledger: Ledger) -> Missed:
-    """Everything that ``ledger`` lacks, by step."""
+    """All data that ``ledger`` lacks, by step."""
     reports = {step: path for step, path in _reports(config).items() if ledger.is_missing(step, is_report=True)}
     return Missed(reports, _missed_scalars(config, ledger, -1, RecordLog(config.records_dir).last_step_of_all()))
 
 
 def missed_at_the_end(config: TrainConfig, ledger: Ledger, through: int) -> Missed:
-    """What ``ledger`` lacks after the last thing that it has: what a process that died had not delivered yet.
+    """The data that ``ledger`` lacks after its last entry: a killed process had not delivered them yet.
 
-    What is older than something delivered is left out, because a tracker may show things in the order of their arrival.
+    Data older than a delivered entry are left out, as a tracker may show data in the order of their arrival.
     """
     last = ledger.last
     late = {step: path for step, path in _reports(config).items() if step > last}
@@ -77,14 +78,14 @@ def missed_at_the_end(config: TrainConfig, ledger: Ledger, through: int) -> Miss
 
 
 def _missed_scalars(config: TrainConfig, ledger: Ledger, after: int, through: int) -> list[Row]:
-    """The rows that the run computed, or would have: of windows of ``log_every`` steps.
+    """The rows of scalars of the run, one per window of ``log_every`` steps.
 
-    A window also ends at a save step, whose report has its means, and where the run was resumed.
+    A window also ends at a save step, whose report has the means, and at the step after which the run was resumed.
     """
     if not config.log_per_dataset or through <= after:
         return []
     ends = {*_reports(config), *ledger.reports, *ledger.resumed_from}
-    # One that ends at a multiple of log_every ends there anyway.
+    # Multiples of log_every end a window anyway.
     cuts = sorted(step for step in ends if step % config.log_every and after < step < through)
     statistics = RunStatistics.of(config, RecordLog(config.records_dir), config.paths.spill)
     try:

@@ -1,4 +1,4 @@
-"""NotedBackend: a backend and its ledger. What the ledger has is not written, and what is written is noted."""
+"""NotedBackend: a backend with its ledger. It writes only rows that the ledger lacks, and notes written rows."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Row(NamedTuple):
 
 
 class NotedBackend:
-    """Writes rows through a backend, all from one thread, and notes those that have arrived.
+    """Writes rows through a backend, all from one thread, and notes the rows that have arrived.
 
     Args:
         backend: a backend, or the spec of one, which is built at the first write.
-        config: what backends are built with; its folder holds the ledger.
+        config: the configuration of the run; its folder holds the ledger.
         prepare: called with the backend and its ledger before the first write.
     """
 
@@ -55,11 +55,11 @@ class NotedBackend:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether the backend has something to do while there is nothing to write."""
+        """Whether the backend needs `idle` while there are no rows to write."""
         return (self._backend is not None and self._backend.idles) or bool(self._unsettled)
 
     def write(self, row: Row) -> bool:
-        """Write ``row``, or return False when the backend has it already. Raises what the backend raises."""
+        """Write ``row``; returns False if the backend has it already. Exceptions of the backend pass through."""
         backend, ledger = self._open()
         if ledger.had_before(row.step, is_report=row.is_report):
             return False
@@ -72,12 +72,12 @@ class NotedBackend:
         return True
 
     def idle(self) -> None:
-        """Let the backend do what it does while there is nothing to write."""
+        """Call the backend's ``idle`` while there are no rows to write."""
         if self._backend is not None:
             self._backend.idle()
 
     def settle(self) -> list[Row]:
-        """The rows that are now known to have arrived, each once; they are in the ledger."""
+        """The rows that are newly known to have arrived, each once; the ledger has them."""
         if not self._unsettled:
             return []
         assert self._backend is not None
@@ -85,7 +85,7 @@ class NotedBackend:
         return self._note([call for call in self._unsettled if call not in waiting])
 
     def close(self) -> list[Row]:
-        """Close the backend; returns the rows that have arrived by that, all that `settle` has not named yet."""
+        """Close the backend; returns the arrived rows that `settle` has not returned yet."""
         if self._backend is not None:
             self._backend.close()
         return self._note(list(self._unsettled))

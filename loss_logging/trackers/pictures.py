@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 __all__ = ["PIXELS", "PictureMaker"]
 
-"""Path and dataset of an item -> its picture: see `loss_logging.runs.config.Pictures`."""
+"""A function from path and dataset of an item to its picture: see `loss_logging.runs.config.Pictures`."""
 
 PIXELS = 160
 """Most width and height."""
 _SECONDS = 10.0
-"""How long a report waits for its pictures; those that are not there by then are left out."""
+"""Seconds that a report waits for its pictures; later pictures are left out."""
 
 
 class PictureMaker:
-    """Adds pictures to reports, as far as there are any; what the last report had is not made again.
+    """Adds pictures to reports, as far as possible; pictures of the previous report are reused.
 
-    An image that ends the process, by its size or by a fault in a decoder, does so once: as long as pictures are being
-    made there is a mark in the run's folder, and a process that finds one makes none.
+    An image that ends the process, by its size or by a decoder's fault, does so only once: while pictures are made, the
+    run's folder has a mark, and a process that finds the mark makes no pictures.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -47,13 +47,13 @@ class PictureMaker:
             self._most = 0
 
     def added_to(self, report: LossReport) -> LossReport:
-        """The report with pictures of the first items of both rankings. Takes 10 seconds at most; never raises."""
+        """The report with pictures of the first items of both rankings. Takes at most 10 seconds; never raises."""
         worst = [*report.worst.hard[: self._most], *report.worst.caption_mismatch[: self._most]]
         items = list(dict.fromkeys((item.dataset, item.path) for item in worst))
         if not items:
             return report
         if self._busy is not None and self._busy.is_alive():
-            warn_once("slow pictures", "images take so long to read that the trackers get no pictures of them")
+            warn_once("slow pictures", "reading images takes so long that the trackers get no pictures of them")
             return report
         pictures: list[Picture] = []
         self._busy = threading.Thread(
@@ -72,7 +72,7 @@ class PictureMaker:
             self._mark.touch()
             pictures.extend(known.get(item) or self._picture(*item) for item in items)  # one after the other
             self._mark.unlink(missing_ok=True)
-        except OSError as error:  # of the mark: the disk is full, or the folder was removed
+        except OSError as error:  # the mark cannot be written: the disk is full, or the folder was removed
             LOGGER.debug("no pictures: %s", error)
 
     def _picture(self, dataset: str, path: str) -> Picture:
@@ -88,7 +88,7 @@ class PictureMaker:
         if loaded is None:
             raise NoThumbnailError("pictures.load has none")
         if isinstance(loaded, (str, Path)):
-            # Relative paths count from the trainer's folder, which is this process's too, and may lead out of it.
+            # Relative paths start from the trainer's working directory, also here, and may lead out of it.
             path = str(loaded) if "://" in str(loaded) else str(Path(loaded).absolute())
             return thumbnail(path, pixels=PIXELS)
         if isinstance(loaded, bytes):
@@ -109,5 +109,5 @@ def _warn_of_missing(pictures: list[Picture]) -> None:
     )
     if len(missing) < len(pictures):
         warn_once("no picture", f"{sentence}. Training goes on; this is not warned about again.")
-    else:  # the data are no image files, and nobody has asked for pictures
-        LOGGER.info("%s. The option pictures.load can give pictures of data that are no files.", sentence)
+    else:  # the data are no image files, and the user asked for no pictures
+        LOGGER.info("%s. A function in the option pictures.load can give pictures of data without files.", sentence)

@@ -1,4 +1,4 @@
-"""Push: deliver to a tracker what it has missed of the runs in a folder, once and only once."""
+"""Push: deliver the missing data of a run to a tracker, exactly once."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from loss_logging.trackers.pictures import PictureMaker
 __all__ = ["Pushed", "push_job"]
 
 _OF_THE_TRAINER = ("run", "writer")
-"""Options that were objects in the trainer's process."""
+"""Options whose values were objects in the trainer's process."""
 
 
 class Pushed(msgspec.Struct, frozen=True):
-    """What `push_job` did for one job. ``failed``: a sentence for each thing that could not be delivered."""
+    """The result of `push_job` for one job. ``failed``: a sentence for each failed delivery."""
 
     job_name: str
     reports: int
@@ -45,19 +45,19 @@ def push_job(
 ) -> Pushed:
     """Deliver the reports and scalars of a run that its ledger for a backend lacks, by step.
 
-    Each is delivered once, also when this is killed and started again, but for what the tracker was taking when it was
-    killed: one call; with W&B, what was written in the last moments.
+    Each is delivered once, also after a kill and a second call. The exception is the call that the kill interrupted;
+    with W&B, the writes of the last moments.
 
     Args:
         latest_report: the newest JSON report of the run; its configuration counts.
         to: the backend, as in ``TrainConfig.loggers``.
-        options: of the backend; they go before the run's own.
+        options: options of the backend; they override the run's own.
         progress: show a progress bar.
 
     Raises:
-        ConfigError: there is no such backend, or an option is impossible.
+        ConfigError: there is no such backend, or an option is invalid.
         MissingExtraError: the backend needs a package that is not installed.
-        LossLoggingError: the run goes on still, or the backend is one of the trainer's objects.
+        LossLoggingError: the run is still going on, or the backend is an object of the trainer.
     """
     config = config_of(TrainConfig(job_name=job_of(latest_report), save_root=latest_report.absolute().parents[1]))
     spec = _spec(config, to, options or {})
@@ -90,22 +90,22 @@ def _deliver(config: TrainConfig, spec: BackendSpec, progress: bool) -> Pushed:
             tracker.write(row)
             taken = True
             arrived += tracker.settle()
-        except Exception as error:  # noqa: BLE001 whatever one meets, the next ones are tried
+        except Exception as error:  # noqa: BLE001 after any error, the next row is tried
             refused.add(row, error)
     try:
         arrived += tracker.close()
     except Exception as error:  # noqa: BLE001
-        failed.append(f"the last things may not have arrived: {type(error).__name__}: {error}")
+        failed.append(f"the last rows may not have arrived: {type(error).__name__}: {error}")
     failed += refused.sentences()
     reports = sum(row.is_report for row in arrived)
     return Pushed(config.job_name, reports, len(arrived) - reports, failed)
 
 
 class _Refused:
-    """What could not be delivered, by the reason: a tracker that takes nothing says so once, not for each step."""
+    """Failed deliveries by reason, so that a tracker that accepts none gives one sentence, not one per step."""
 
     FEW = 3
-    """So many with one reason, and nothing that was taken: the rest would meet the same."""
+    """The number of failures with one reason, without any success, after which push gives up."""
 
     def __init__(self) -> None:
         self._rows: dict[str, list[Row]] = {}
@@ -128,7 +128,7 @@ class _Refused:
 
 
 def _prepare(backend: Backend, ledger: Ledger, lacking: Missed) -> None:
-    """Let the backend know that what comes may be older than what it has."""
+    """Tell the backend that the next data may be older than its own."""
     if ledger.path.exists():
         ledger.begin(backend)
     is_older = lacking.first is not None and (not ledger.path.exists() or lacking.first <= ledger.last)
@@ -144,7 +144,7 @@ def _spec(config: TrainConfig, to: str, options: Mapping[str, Any]) -> BackendSp
     if not selection.reporter:
         raise LossLoggingError(
             f"the logger {to!r} writes to an object of the trainer, which is gone"
-            + ("; give the option --project, to have the run of its own" if to == "wandb" else "")
+            + ("; give the option --project to make a new run" if to == "wandb" else "")
         )
     return selection.reporter[0]
 

@@ -116,7 +116,7 @@ def test_a_run_on_tars(photos: Path) -> None:
     with tarfile.open(out / "0.tar") as tar:
         assert {name for name in tar.getnames() if name.endswith(".png")} == {"2.png", "3.png", "4.png"}
     refused = apply(run, "--images", shard.parent, "--out", photos.parent / "new", "--to", "kohya")
-    assert "--to webdataset takes them" in refused.stderr
+    assert "include them with --to webdataset" in refused.stderr
     assert not (photos.parent / "new").exists()
 
 
@@ -135,7 +135,7 @@ def test_nothing_decided(photos: Path) -> None:
     out = photos.parent / "cleaned"
     done = apply(photos, "--out", out, "--to", "musubi")
     assert done.returncode == 1
-    assert "nothing was decided" in done.stderr
+    assert "there are no decisions" in done.stderr
     assert "--all" in done.stderr
     assert not out.exists()
     assert apply(photos, "--out", out, "--to", "musubi", "--all").returncode == 0
@@ -190,14 +190,14 @@ def test_a_link_within(photos: Path) -> None:
     ("arguments", "said"),
     [
         (["photos", "--out", "photos/in"], "--out is photos/in; allowed: a folder outside of photos"),
-        (["photos", "--out", "full"], "holds something"),
+        (["photos", "--out", "full"], "is not empty"),
         (["photos", "--out", "photos/../photos/in"], "allowed: a folder outside"),
         (["nothing", "--out", "new"], "nothing does not exist"),
         (["full/file", "--out", "new"], "allowed: a folder of captioned images"),
         (["photos", "--out", "new", "--exclude", "up.txt"], "exclude: got '../1.png'; allowed: a path in"),
         (["photos", "--out", "new", "--exclude", "all.txt"], "4 images are excluded"),
         (["photos", "--out", "new", "--exclude", "none.txt"], "none.txt: no such file"),
-        (["photos", "--out", "new", "--images", "photos"], "is no run's folder"),
+        (["photos", "--out", "new", "--images", "photos"], "is no run; this option is only for runs"),
         (["photos@5", "--out", "new"], "photos"),
         (["run", "--out", "photos/cats/in"], "allowed: a folder outside"),
         (["run", "--out", "new", "--job", "other"], "no run named 'other'"),
@@ -224,7 +224,7 @@ def test_a_folder_inside_that_cannot_be_read(photos: Path) -> None:
     done = apply(photos, "--out", photos.parent / "new", "--to", "kohya", "--all", "--json")
     said: dict[str, Any] = json.loads(done.stdout)
     assert said["kept"] == 4
-    assert "loop is not taken over" in said["warnings"][0]
+    assert "loop was left out" in said["warnings"][0]
 
 
 def test_dry_run_in_words(photos: Path) -> None:

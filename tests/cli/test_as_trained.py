@@ -29,7 +29,7 @@ def test_as_trained(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         '10_dog/1.png: "a cat"',
         '10_dog/2.png: "dog"',
-        "x/3.png: (kohya reads only folders named N_name, and none inside)",
+        "x/3.png: (kohya reads only folders named N_name, not those inside)",
     ]
     done = loss_logging("check-captions", tmp_path, "--as-trained", "--trainer", "ai-toolkit", "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]

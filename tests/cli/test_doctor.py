@@ -13,4 +13,4 @@ def test_the_command_fails_when_something_would_be_in_the_way(tmp_path: Path) ->
     assert good.exit_code == 0, good.output
     assert "report to tensorboard: it has arrived" in good.output
     bad = CliRunner().invoke(app, ["doctor", "--out", str(tmp_path), "--loggers", "tensorbord"])
-    assert str(bad.exception) == "1 of these would be in the way"
+    assert str(bad.exception) == "1 of these checks failed; see the lines above"

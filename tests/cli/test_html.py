@@ -14,7 +14,7 @@ def test_the_command_fails_in_a_sentence(tmp_path: Path) -> None:
     """Exit status 1, and no traceback."""
     done = loss_logging("html", "none", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "loss-logging: none is not there; give the save_root of a run\n"
+    assert done.stderr == "loss-logging: none does not exist; give the save_root of a run\n"
 
 
 def test_the_command(copy: Path) -> None:

@@ -60,7 +60,7 @@ def kill_and_resume(root: Path, rng: random.Random, *, reporter_too: bool) -> No
 
 
 @pytest.mark.parametrize("victim", ["trainer", "both"])
-@pytest.mark.parametrize("kills", [5, pytest.param(75, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [3, pytest.param(75, marks=pytest.mark.long)])
 def test_a_trainer_killed_at_random_moments(victim: str, kills: int, tmp_path: Path, unbroken: dict[str, Any]) -> None:
     """Resumed from its last report each time, the run ends with the report of one that was never interrupted."""
     rng = random.Random(f"{victim} {kills}")

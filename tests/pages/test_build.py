@@ -206,7 +206,7 @@ def test_paths_that_are_not_there(copy: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "job", "words"),
     [
-        ("none", None, "none is not there"),
+        ("none", None, "none does not exist"),
         ("empty", None, "holds neither reports"),
         ("run", "other", "holds no run named 'other'; there are: job"),
         ("early", None, "holds no report of 'job' yet; the first one comes with its first save step"),

@@ -2,7 +2,8 @@
 
     python -m pytest -m real --trainers ~/trainers        (or LOSS_LOGGING_TRAINERS=~/trainers)
 
-The folder has one or more of ``sd-scripts``, ``musubi-tuner``, ``ai-toolkit``, ``SimpleTuner`` and ``diffusers``, and
+The folder has one or more of ``sd-scripts``, ``musubi-tuner``, ``ai-toolkit``, ``SimpleTuner``, ``OneTrainer`` (with
+``mgds`` beside it), ``diffusion-pipe`` and ``diffusers``, and
 ``trl`` needs no checkout. A trainer is run by ``DIR/NAME/.venv/bin/python`` where there is one, with what that trainer
 itself needs, and else by the Python of the tests. loss_logging need not be installed there: it is put on the path.
 """

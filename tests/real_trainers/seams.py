@@ -41,6 +41,7 @@ SEAMS: dict[str, list[Seam]] = {
             "kohya_standin/sd_scripts/library/train_util.py",
             ["library/train_util.py", "library/strategy_base.py"],
             [
+                "glob_images", "BaseDataset.register_image", "FineTuningDataset.num_train_images",
                 "DatasetGroup.new_cache_text_encoder_outputs", "ImageInfo.__init__", "ImageInfo.text_encoder_outputs",
                 "TextEncoderOutputsCachingStrategy.cache_batch_outputs",
                 "TextEncoderOutputsCachingStrategy.get_strategy", "TextEncoderOutputsCachingStrategy._cache_to_disk",
@@ -77,7 +78,8 @@ SEAMS: dict[str, list[Seam]] = {
             "kohya_standin/musubi/musubi_tuner/dataset/image_video_dataset.py",
             [f"src/musubi_tuner/dataset/{name}.py" for name in ("image_video_dataset", "bucket", "datasources")],
             [
-                "ImageDataset.__getitem__", "DatasetGroup.__init__", "BucketBatchManager.buckets",
+                "ImageDataset.__getitem__", "ImageDataset.prepare_for_training", "ImageDataset.datasource",
+                "VideoDataset.prepare_for_training", "DatasetGroup.__init__", "BucketBatchManager.buckets",
                 "BucketBatchManager.batch_size", "BucketBatchManager.bucket_batch_indices",
                 "ImageDirectoryDatasource.image_paths", "ImageDirectoryDatasource.get_caption",
             ],
@@ -93,6 +95,14 @@ SEAMS: dict[str, list[Seam]] = {
                 "SDTrainer.save", "SDTrainer.additional_logs",
             ],
             {"SDTrainer": ["SDTrainer", "BaseSDTrainProcess"]},
+        ),
+        Seam(
+            "ai_toolkit_standin.py",
+            ["toolkit/data_loader.py"],
+            [
+                "AiToolkitDataset.setup_epoch", "AiToolkitDataset.file_list", "AiToolkitDataset.epoch_num",
+                "AiToolkitDataset.dataset_config",
+            ],
         ),
         Seam(
             "ai_toolkit_standin.py",
@@ -158,10 +168,18 @@ SEAMS: dict[str, list[Seam]] = {
     "SimpleTuner": [
         Seam(
             "test_simpletuner.py",
+            ["simpletuner/helpers/metadata/backends/base.py", "simpletuner/helpers/data_backend/factory.py"],
+            [
+                "MetadataBackend.split_buckets_between_processes", "MetadataBackend.aspect_ratio_bucket_indices",
+                "MetadataBackend.read_only", "MetadataBackend.id", "FactoryRegistry._handle_bucket_operations",
+            ],
+        ),
+        Seam(
+            "test_simpletuner.py",
             ["simpletuner/helpers/training/trainer.py", "simpletuner/helpers/models/common.py"],
             [
-                "Trainer.train", "Trainer.model_predict", "Trainer.checkpoint_state_save", "Trainer.state",
-                "Trainer.config", "Trainer.accelerator", "Model.loss", "Model.get_prediction_target",
+                "Trainer.init_data_backend", "Trainer.train", "Trainer.model_predict", "Trainer.checkpoint_state_save",
+                "Trainer.state", "Trainer.config", "Trainer.accelerator", "Model.loss", "Model.get_prediction_target",
             ],
             {"Model": ["ModelFoundation"]},
         ),

@@ -11,6 +11,7 @@ from checkouts import checkout
 from records import by_step, component
 
 from loss_logging import read_report
+from loss_logging.captions.decisions import DECISIONS_FILE, Decision, DecisionFile
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -51,3 +52,16 @@ def test_a_resumed_training_resumes_the_log(tmp_path: Path, pytestconfig: pytest
     assert {step: len(rows) for step, rows in steps.items()} == dict.fromkeys(range(1, done + 1), 3)
     report = read_report(max((tmp_path / "run" / "loss_logging").glob("*.json")))
     assert (report.job.resumed_from, report.global_.count) == (3, 3 * done)
+
+
+@pytest.mark.real
+def test_what_is_excluded_is_not_trained_on(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """By a decision beside the images; the report says how many it was."""
+    trainer = checkout(pytestconfig, "diffusers")
+    (tmp_path / "images").mkdir()
+    DecisionFile(tmp_path / "images" / DECISIONS_FILE).append(Decision(path="7.png", decision="exclude"))
+    trainer.run("diffusers_script", tmp_path, "logged")
+    rows = [row for rows in by_step(tmp_path / "run").values() for row in rows]
+    assert {Path(row["path"]).stem for row in rows} == {f"{i}" for i in range(12) if i != 7}
+    report = read_report(max((tmp_path / "run" / "loss_logging").glob("*.json")))
+    assert report.excluded == {"images": 1}

@@ -10,6 +10,7 @@ from pictures import paint, value_of
 from records import by_step, component
 
 from loss_logging import read_report
+from loss_logging.captions.decisions import DECISIONS_FILE, Decision, DecisionFile
 
 
 @pytest.mark.real
@@ -50,3 +51,18 @@ def test_it_trains_as_without_us_and_every_row_is_of_its_image(
     assert [read_report(path).job.step for path in reports] == [3, 6]
     assert not [line for line in read_report(reports[-1]).warnings if "not logged" in line or "no losses" in line]
     assert paired
+
+
+@pytest.mark.real
+def test_what_is_excluded_is_not_trained_on(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """Although it is cached; the report says how many it was."""
+    trainer = checkout(pytestconfig, "musubi-tuner")
+    paths = paint(tmp_path / "images", {"cats": 5, "dogs": 3})
+    DecisionFile(tmp_path / "images" / DECISIONS_FILE).append(Decision(path="cats/cats2.png", decision="exclude"))
+    logged = trainer.run("musubi", tmp_path / "logged", "logged", tmp_path / "images")
+    gone = value_of(tmp_path / "images/cats/cats2.png")
+    pixels = {round(pixel, 3) for batch in logged["batches"] for pixel in batch["pixels"]}
+    assert round(gone, 3) not in pixels
+    assert len(pixels) == len(paths) - 1
+    report = read_report(max((tmp_path / "logged" / "run" / "loss_logging").glob("*.json")))
+    assert report.excluded == {"cats": 1}

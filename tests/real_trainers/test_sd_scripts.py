@@ -11,6 +11,7 @@ from pictures import paint, value_of
 from records import by_step, component
 
 from loss_logging import read_report
+from loss_logging.captions.decisions import DECISIONS_FILE, Decision, DecisionFile
 
 
 @pytest.mark.real
@@ -54,3 +55,24 @@ def test_it_trains_as_without_us_and_every_row_is_of_its_image(
     reports = sorted((tmp_path / "logged" / "run" / "loss_logging").glob("*.json"))
     assert [read_report(path).job.step for path in reports] == [3, 6]
     assert not [line for line in read_report(reports[-1]).warnings if "not logged" in line or "no losses" in line]
+
+
+@pytest.mark.real
+def test_what_is_excluded_is_not_trained_on(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """The training is bit for bit that of folders without it, also of regularisation images, whose repeats depend on
+    how many there are."""
+    trainer = checkout(pytestconfig, "sd-scripts")
+    gone = ("2_cats/cats2.png", "1_dogs/dogs0.png")
+    for name in ("all", "rest"):
+        paint(tmp_path / name, {"2_cats": 5, "1_dogs": 4})
+    for path in gone:
+        (tmp_path / "rest" / path).unlink()
+    DecisionFile(tmp_path / "all" / DECISIONS_FILE).append(*(Decision(path=one, decision="exclude") for one in gone))
+    options = ("--cache_latents", "--cache_latents_to_disk", "--validation_split", "0.25")
+    plain = trainer.run("sd_scripts", tmp_path / "plain", "plain", tmp_path / "rest", *options)
+    logged = trainer.run("sd_scripts", tmp_path / "logged", "logged", tmp_path / "all", *options)
+    assert logged == plain
+    same_files(tmp_path / "plain" / "run", tmp_path / "logged" / "run")
+    assert not list((tmp_path / "all").glob("*/cats2*.npz"))
+    report = read_report(max((tmp_path / "logged" / "run" / "loss_logging").glob("*.json")))
+    assert report.excluded == {"2_cats": 1, "1_dogs": 1}

@@ -285,7 +285,7 @@ NONE: dict[str, tuple[Callable[[Tensor, Tensor], Any], str]] = {
     "normalised mask": (lambda p, t: (((p - t) ** 2) * t.abs()).sum() / t.abs().sum(), "div"),
     "scaled by a tensor": (lambda p, t: F.mse_loss(p, t) * torch.tensor(2.0), "tensor"),
     "another batch size": (lambda p, t: F.mse_loss(torch.cat([p, p]), torch.cat([t, t])), "batch_size 3"),
-    "one example": (lambda p, t: F.mse_loss(p[:, :3][1], t[:, :3][1]), "example 1 alone"),
+    "one example": (lambda p, t: F.mse_loss(p[:, :3][1], t[:, :3][1]), "only example 1"),
     "shuffled": (lambda p, t: F.mse_loss(p[torch.tensor([2, 0, 1])], t), "reordered"),
     "shuffled rows of numbers": (
         lambda p, t: ((p - t) ** 2).mean((1, 2))[..., torch.tensor([2, 0, 1])].mean(),
@@ -314,7 +314,7 @@ NONE: dict[str, tuple[Callable[[Tensor, Tensor], Any], str]] = {
     "the largest": (lambda p, t: squares_of(p, t).topk(B)[0].mean(), "topk"),
     "as many as examples": (lambda p, t: p.flatten(1)[p.flatten(1) > 9.0 - p.numel()][:B].mean(), "__getitem__"),
     "summed up along the batch": (lambda p, t: squares_of(p, t).cumsum(0).mean(), "cumsum"),
-    "squeezed": (lambda p, t: p[:1, :B].squeeze(0).square().mean(), "example 0 alone"),
+    "squeezed": (lambda p, t: p[:1, :B].squeeze(0).square().mean(), "only example 0"),
     "merged the other way": (lambda p, t: (p[:, :B, 0] @ t[:, :B, 0].T).mean(), "matmul"),
     "weights of the other dimension": (lambda p, t: (p[:, :B, 0] * WEIGHTS).mean(), "mul"),
     "reversed outside": (lambda p, t: (p * torch.tensor(t.tolist()[::-1])).mean(), "outside"),

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from item_reports import save, save_pairs
 
+from loss_logging import Exclusions, LossLogger, TrainConfig
 from loss_logging.errors import LossLoggingError
 from loss_logging.reports.artifact import read_report
 from loss_logging.reports.export import Format, ItemFilter, export_items
@@ -97,8 +98,6 @@ def test_filters(report: Path) -> None:
 
 def test_caption_mismatch(tmp_path: Path) -> None:
     """Items whose caption hurts by at least so much are kept; never one for which that is undecided."""
-    from loss_logging import LossLogger
-
     with LossLogger(job_name="j", save_root=tmp_path, loggers=[], reporter="inline") as losses:
         for step in range(1, 6):
             losses.log_batch(
@@ -165,9 +164,21 @@ def test_verdicts(tmp_path: Path) -> None:
 
 def test_no_verdicts_to_export(report: Path, tmp_path: Path) -> None:
     """A report without any verdict is no report without wrong captions: what is missing is said."""
-    with pytest.raises(LossLoggingError, match=r"has a verdict; that takes the loss with the empty caption"):
+    with pytest.raises(LossLoggingError, match=r"has a verdict; verdicts need the loss with the empty caption"):
         paths(report, verdicts=("very likely wrong",))
     old = tmp_path / report.name
     old.write_text(report.read_text("utf-8").replace("loss_logging/report/2", "loss_logging/report/1", 1), "utf-8")
-    with pytest.raises(LossLoggingError, match="make it anew with loss-logging report"):
+    with pytest.raises(LossLoggingError, match="make it again with loss-logging report"):
         paths(old, verdicts=("very likely wrong",))
+
+
+def test_a_path_that_looks_like_a_remark(tmp_path: Path) -> None:
+    """What is exported is excluded by who reads the list, also with blanks around it, and alike as a relative path."""
+    names = ["#1.png", " 2.png", "cats/3.png "]
+    with LossLogger(job_name="j", save_root=tmp_path, loggers=[], reporter="inline") as losses:
+        losses.log_batch(1, [1.0, 2.0, 3.0], paths=names, datasets="d", captions=["a cat"] * 3)
+        report = losses.save_step(1).result(30)
+    assert report is not None
+    export_items(report, tmp_path / "exclude.txt", "exclude-list", ItemFilter(datasets=("d",)))
+    exclusions = Exclusions(TrainConfig(job_name="j", save_root=tmp_path, exclude=tmp_path / "exclude.txt"))
+    assert [exclusions.excludes(name) for name in (*names, "4.png")] == [True, True, True, False]

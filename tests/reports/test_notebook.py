@@ -38,7 +38,7 @@ def test_items_that_are_gone_are_said_to_be(tmp_path: Path) -> None:
     (path,) = save(tmp_path, [{CATS: [1.0]}])
     report = read_without_items(path)
     path.unlink()
-    with pytest.raises(LossLoggingError, match=rf"were in {re.escape(str(path))}, which is not there any more"):
+    with pytest.raises(LossLoggingError, match=rf"were in {re.escape(str(path))}, which no longer exists"):
         report.to_pandas()
     with pytest.raises(LossLoggingError, match="no figures of items, and no file"):
         LossReport(job=Job("job", 1, ""), global_=EMPTY).to_polars()

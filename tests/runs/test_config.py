@@ -294,7 +294,7 @@ def test_old_spellings_of_several_keys_meet_in_one_group() -> None:
     with pytest.warns(DeprecationWarning, match="is now"):
         config = build(flush_seconds=1, close_timeout_seconds=2, timeouts={"ranks": 3}, pictures=4, load_image="a:b")
     assert config == build(timeouts={"flush": 1, "close": 2, "ranks": 3}, pictures={"most": 4, "load": "a:b"})
-    with pytest.raises(ConfigError, match=r"\$\.flush_seconds: given as timeouts\.flush, too"):
+    with pytest.raises(ConfigError, match=r"\$\.flush_seconds: timeouts\.flush is given, too"):
         build(flush_seconds=1, timeouts={"flush": 2})
 
 

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
-from plugin_run import run
+
+pytestmark = pytest.mark.xdist_group("plugin")  # whose Python is started once
+
+Run: TypeAlias = Callable[..., tuple[int, str]]
 
 
 @pytest.mark.parametrize(
@@ -17,7 +22,7 @@ from plugin_run import run
         pytest.param("Hog", "test_writing_leaves_the_interpreter_to_others", marks=pytest.mark.long),
     ],
 )
-def test_a_flaw_is_found(flaw: str, found: str, tmp_path: Path) -> None:
+def test_a_flaw_is_found(flaw: str, found: str, tmp_path: Path, run: Run) -> None:
     """A backend with a flaw fails the case that is about it, by name."""
     backend = ["--loss-logging-backend", f"flawed:{flaw}", "--loss-logging-reader", "flawed:read"]
     status, output = run(tmp_path, *backend, "-k", found)
@@ -25,7 +30,7 @@ def test_a_flaw_is_found(flaw: str, found: str, tmp_path: Path) -> None:
     assert re.search(rf"FAILED .*{found}", output)
 
 
-def test_a_sound_backend_passes(tmp_path: Path) -> None:
+def test_a_sound_backend_passes(tmp_path: Path, run: Run) -> None:
     """A backend without flaws passes every case, also where nobody says how to read it."""
     status, output = run(tmp_path, "--loss-logging-backend", "{name: flawed:FileBackend}")
     assert status == 0, output

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
-from plugin_run import run
+
+pytestmark = pytest.mark.xdist_group("plugin")  # whose Python is started once
+
+Run: TypeAlias = Callable[..., tuple[int, str]]
 
 
-def test_a_backend_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+def test_a_backend_that_does_not_exist_is_an_error(tmp_path: Path, run: Run) -> None:
     """A name with a typo is an error that says what is known."""
     status, output = run(tmp_path, "--loss-logging-backend", "tensorbord", "-k", "closing_twice")
     assert status == 1
@@ -16,7 +21,7 @@ def test_a_backend_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["tinny", "flawed_trainers:trian", "no_such_module:train"])
-def test_a_trainer_that_does_not_exist_is_an_error(name: str, tmp_path: Path) -> None:
+def test_a_trainer_that_does_not_exist_is_an_error(name: str, tmp_path: Path, run: Run) -> None:
     """A name, a function or a module that is not there is an error that names it."""
     status, output = run(tmp_path, "--loss-logging-trainer", name, "-k", "weights")
     assert status != 0

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
-from plugin_run import run
+
+pytestmark = pytest.mark.xdist_group("plugin")  # whose Python is started once
+
+Run: TypeAlias = Callable[..., tuple[int, str]]
 
 
 @pytest.mark.parametrize(
@@ -19,7 +24,7 @@ from plugin_run import run
         pytest.param("ranks", "test_several_ranks_report_as_one", marks=pytest.mark.long),
     ],
 )
-def test_a_flaw_of_a_trainer_is_found(flaw: str, found: str, tmp_path: Path) -> None:
+def test_a_flaw_of_a_trainer_is_found(flaw: str, found: str, tmp_path: Path, run: Run) -> None:
     """An adapter with a flaw fails the case that is about it, by name; wrong weights fail others, too."""
     status, output = run(tmp_path, "--loss-logging-trainer", f"flawed_trainers:{flaw}")
     assert status == 1, output
@@ -27,7 +32,7 @@ def test_a_flaw_of_a_trainer_is_found(flaw: str, found: str, tmp_path: Path) -> 
     assert found in failed if flaw == "weights" else failed == {found}
 
 
-def test_a_sound_trainer_passes(tmp_path: Path) -> None:
+def test_a_sound_trainer_passes(tmp_path: Path, run: Run) -> None:
     """An adapter without flaws passes every case, in several processes too, with a trainer that knows no torch."""
     status, output = run(tmp_path, "--loss-logging-trainer", "flawed_trainers:train")
     assert status == 0, output

@@ -143,7 +143,7 @@ def test_a_backend_may_take_any_option(user_module: str, config: TrainConfig) ->
     [
         ("tensorbord", r"loggers\[1\]: 'tensorbord' is no known logger; did you mean tensorboard\?; known: .*wandb"),
         ({"name": "wandb", "projct": "p"}, r"loggers\[1\]\.projct: .* did you mean project\?; allowed: run, project"),
-        ({"name": "wandb", "mode": "offline"}, "mode: only for a run of our own, which needs the option project"),
+        ({"name": "wandb", "mode": "offline"}, "mode: allowed only together with the option project"),
         ({"name": "{module}:Plain"}, r"loggers\[1\]: .* needs the option 'url'"),
         ({"project": "p"}, r"loggers\[1\]\.name: got None"),
         ("{module}:Plane", "cannot load .* has no attribute 'Plane'"),
@@ -153,7 +153,7 @@ def test_a_backend_may_take_any_option(user_module: str, config: TrainConfig) ->
         ("{module}:NOT_CALLABLE", "is a int; allowed: a class or factory"),
         (3, r"loggers\[1\]: 3 lacks name, write, write_scalars, close; allowed: "),
         (MemoryBackend, "is a class, not an instance"),
-        ("memory", "'memory' is asked for twice"),
+        ("memory", "'memory' is named twice"),
     ],
 )
 def test_a_wrong_entry_is_named(logger: Any, message: str, user_module: str) -> None:

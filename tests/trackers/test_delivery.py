@@ -184,7 +184,7 @@ def test_a_full_queue_drops_scalars_before_reports(
     assert delivery.close(timeout=10) == Undelivered("blocking", [8], 2, "its queue was full")
     assert [step for step, _ in blocking.scalars] == [1, 2, 3]
     assert steps(blocking) == [0, 6, 7]
-    assert "queue is full; the scalars of step 4 and those that follow are not delivered" in caplog.text
+    assert "queue is full; the scalars of step 4 and the following ones are not delivered" in caplog.text
 
 
 def test_closing_does_not_wait_for_the_next_try(config: MakeConfig) -> None:

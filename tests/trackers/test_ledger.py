@@ -150,7 +150,7 @@ def test_trouble_is_warned_about_once(path: Path, trouble: str, caplog: pytest.L
     assert (backend.asked, broken.reports) == ([], {1, 2})
     warnings = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert len(warnings) == 1
-    assert "cannot note what has been delivered" in warnings[0].getMessage()
+    assert "cannot note deliveries" in warnings[0].getMessage()
     assert not target.with_name("nothing there yet").exists()
 
 

@@ -195,7 +195,7 @@ def test_a_slow_source_holds_nothing_up(
     maker_ = maker(tmp_path, pictures={"load": "test_pictures:load"})
     assert [p.path for p in maker_.added_to(report("pillow", "slow", "array")).pictures] == ["pillow"]
     assert maker_.added_to(report("array")).pictures == []
-    assert "take so long" in caplog.text
+    assert "takes so long" in caplog.text
     sys.modules["test_pictures"].GO_ON.set()  # load_image has imported this module under that name
     assert maker_._busy is not None
     maker_._busy.join()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from loss_logging.integrations.trainers.ai_toolkit.items import folder_of
+from loss_logging.integrations.trainers.replaced import replaced
 from loss_logging.runs.exclusions import Exclusions
 from loss_logging.support.warn import LOGGER
 
@@ -17,8 +18,7 @@ __all__ = ["datasets_without"]
 _MODULE = "toolkit.data_loader"
 
 
-@contextmanager
-def datasets_without(exclusions: Exclusions, names: Mapping[str, str]) -> Iterator[None]:
+def datasets_without(exclusions: Exclusions, names: Mapping[str, str]) -> AbstractContextManager[None]:
     """Datasets that are made in the block have listed their files, and then, before they make buckets and caches of
     them, forget those that are excluded.
 
@@ -34,8 +34,7 @@ def datasets_without(exclusions: Exclusions, names: Mapping[str, str]) -> Iterat
             "is excluded with loss-logging apply (docs/cleaning.md)",
             _MODULE,
         )
-        yield
-        return
+        return nullcontext()
 
     @functools.wraps(setup)
     def setup_epoch(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -45,8 +44,4 @@ def datasets_without(exclusions: Exclusions, names: Mapping[str, str]) -> Iterat
             self.file_list = [self.file_list[place] for place in kept]
         return setup(self, *args, **kwargs)
 
-    kind.setup_epoch = setup_epoch
-    try:
-        yield
-    finally:
-        kind.setup_epoch = setup
+    return replaced((kind, "setup_epoch", setup_epoch))

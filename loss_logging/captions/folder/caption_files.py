@@ -1,4 +1,4 @@
-"""Captions in files of their own: text, or JSON of one image."""
+"""Caption files: text files, or JSON files of one image each."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _USUAL_SIZE, _MOST_READ = 8_192, 2**20  # bytes of a caption file
 
 
 class CaptionFiles:
-    """Reads the caption files of one folder, which are probably all in the same encoding.
+    """Reads the caption files of one folder; they probably have the same encoding.
 
     Args:
-        problems: takes what cannot be read.
+        problems: takes the problems with files.
     """
 
     def __init__(self, problems: FolderProblems) -> None:
@@ -27,12 +27,12 @@ class CaptionFiles:
         self._decoder = TextDecoder()
 
     def text(self, path: str) -> str | None:
-        """The text of a file, but for its last line end; None where it cannot be read."""
+        """The text of a file without its last line end; None if it cannot be read."""
         text = self.whole(path)
         return None if text is None else text.removesuffix("\n").removesuffix("\r")
 
     def whole(self, path: str) -> str | None:
-        """The text of a file; None where it cannot be read."""
+        """The text of a file; None if it cannot be read."""
         try:
             with Path(path).open("rb") as file:
                 data = file.read(_USUAL_SIZE)
@@ -47,28 +47,28 @@ class CaptionFiles:
             self._problems.add("binary", path, "holds no text")
             return None
         if cut:
-            self._problems.add("too_large", path, f"is larger than {_MOST_READ:,} bytes, of which the first were read")
+            self._problems.add("too_large", path, f"is larger than {_MOST_READ:,} bytes; only its start was read")
         if decoded.damaged:
-            self._problems.add("undecodable", path, f"holds bytes that are no {decoded.encoding}")
+            self._problems.add("undecodable", path, f"holds bytes that are not valid {decoded.encoding}")
         elif not decoded.plain:
             mark = " with a byte order mark" if decoded.marked else ""
             self._problems.add("not_utf8", path, f"is {decoded.encoding}{mark}, not plain UTF-8")
         return decoded.text
 
     def in_json(self, path: str) -> list[str]:
-        """The captions of an image in a JSON file of its own, which may also hold anything else."""
+        """The captions of an image in its own JSON file; empty for JSON of another kind."""
         if (text := self.text(path)) is None:
             return []
         try:
             content = decode_json(text)
         except ValueError as error:
-            self._problems.add("broken_line", path, f"no JSON: {error}")
+            self._problems.add("broken_line", path, f"is not valid JSON: {error}")
             return []
         return captions_in(content)
 
 
 def captions_in(content: Any) -> list[str]:
-    """What the JSON of an image says as its caption, or as several; none where it is of another program.
+    """The captions in the JSON of an image; empty for JSON of another kind.
 
     >>> captions_in({"rating": 5, "caption": "a cat"}), captions_in({"text": ["a cat", "a pet"]}), captions_in([1, 2])
     (['a cat'], ['a cat', 'a pet'], [])

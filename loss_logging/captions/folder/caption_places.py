@@ -1,4 +1,4 @@
-"""CaptionPlaces: where the caption of an image is on disk, as it is now."""
+"""CaptionPlaces: the current caption of an image, with its file or table."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from loss_logging.errors import LossLoggingError
 __all__ = ["CaptionPlaces", "images_with"]
 
 _ABOVE = 3
-"""Folders above an image whose tables may name it."""
+"""The number of folders above an image whose tables may name it."""
 _ROWS_STAY = (".jsonl", ".parquet")
 
 
 class CaptionPlaces:
-    """Finds the captions of single images: in the files beside them, else in the tables of their folder and above it.
+    """Finds the caption of an image in the files beside it, else in the tables of its folder and the folders above.
 
     Example:
         >>> import tempfile
@@ -34,10 +34,10 @@ class CaptionPlaces:
     """
 
     def __init__(self) -> None:
-        self._tables: dict[str, tuple[tuple[int, int], dict[str, CaptionedFile]]] = {}  # as they were when read
+        self._tables: dict[str, tuple[tuple[int, int], dict[str, CaptionedFile]]] = {}  # with the state of each table
 
     def of(self, image: Path) -> CaptionedFile:
-        """The image with its caption, the first where it has several; both None where it has none."""
+        """The image with its first caption; ``caption`` and ``source`` are None if it has none."""
         files = CaptionFiles(FolderProblems())
         for ending in TEXTS:
             path = image.with_suffix(ending)
@@ -58,7 +58,7 @@ class CaptionPlaces:
         return None
 
     def wrote(self, file: CaptionedFile) -> None:
-        """A caption was written to a table: it need not be read again, where no other row has moved by that."""
+        """Note that a caption was written to a table, so that the table is not read again unless rows have moved."""
         table = file.source or ""
         if table in self._tables and table.lower().endswith(_ROWS_STAY):
             _, entries = self._tables[table]
@@ -85,7 +85,7 @@ def _is_table(name: str) -> bool:
 
 
 def _read_table(path: str) -> dict[str, CaptionedFile]:
-    """By image, the first caption that a table has for it."""
+    """By image, its first caption in a table."""
     names = ImageNames(str(Path(path).parent))
     found: dict[str, CaptionedFile] = {}
     try:
@@ -97,6 +97,6 @@ def _read_table(path: str) -> dict[str, CaptionedFile]:
 
 
 def images_with(image: Path) -> list[Path]:
-    """The other images that a caption file beside an image is of: those with its name and another suffix."""
+    """The other images that share the caption file of an image: the same name with another suffix."""
     others = (image.with_suffix(suffix) for suffix in sorted(IMAGES))
     return [other for other in others if other != image and other.is_file()]

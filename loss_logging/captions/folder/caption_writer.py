@@ -1,4 +1,4 @@
-"""CaptionWriter: writes a caption back to where it was read."""
+"""CaptionWriter: writes a caption back to the place it was read from."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from loss_logging.captions.folder.table_columns import Columns
 __all__ = ["CaptionWriter", "is_in_archive", "refusal"]
 
 _MOST_BYTES = 64 * 2**20
-"""Of a file with the caption of one image; tables are read a piece at a time."""
+"""The largest caption file of one image; tables are read in pieces."""
 
 
 class CaptionWriter:
-    """Writes captions of a folder back to the files and tables that they are from.
+    """Writes captions of a folder back to the files and tables that they were read from.
 
-    A file is replaced whole or not at all, with a backup (see `KeptFiles`). Its encoding, byte order mark, line ends,
-    other lines, rows and columns stay. A place that no longer says what was read is never overwritten.
+    A file is replaced as a whole or not at all, with a backup (see `KeptFiles`). Its encoding, byte order mark, line
+    ends, other lines, rows and columns stay. A caption that has changed since it was read is never overwritten.
 
     Args:
-        root: the folder; nothing outside it is written.
-        columns: the columns of tables; guessed by default, as they are when captions are read.
-        suffix: of the file that is made for an image without a caption.
+        root: the folder; no file outside it is written.
+        columns: the columns of tables; guessed when None, as in reading.
+        suffix: the suffix of the new file for an image without a caption.
 
     Example:
         >>> import tempfile
@@ -48,13 +48,14 @@ class CaptionWriter:
         self._made: set[Path] = set()
 
     def write(self, file: CaptionedFile, new: str | None) -> Path | None:
-        """Write a caption in place of ``file.caption``; returns the file that it is in.
+        """Write a caption in place of ``file.caption``; returns the path of the written file.
 
-        None takes back a file that was made by this writer for an image without a caption.
+        None for ``new`` removes the file that this writer made for an image without a caption, and returns None.
 
         Raises:
-            ConflictError: the file is gone or says something else by now.
-            NotWrittenError: it cannot be written there, or the caption is none; says why and what to do.
+            ConflictError: the file is gone, or its caption has changed.
+            NotWrittenError: the file cannot be written, or ``new`` cannot be a caption; the message says why and what
+                to do.
         """
         if new is None:
             self._take_back(file)
@@ -64,7 +65,7 @@ class CaptionWriter:
         if is_in_archive(file.source or file.path):
             where = file.source or file.path
             raise NotWrittenError(
-                f"{where} is in a tar file, which cannot be edited: loss-logging apply writes a new one"
+                f"{where} is in a tar file, which cannot be edited: write a new tar with loss-logging apply"
             )
         try:
             if file.source is None:
@@ -82,7 +83,7 @@ class CaptionWriter:
     def _create(self, file: CaptionedFile, new: str) -> Path:
         image = Path(file.path)
         if image.suffix.lower() not in IMAGES or not image.is_file():
-            raise NotWrittenError(f"{file.path} is no image file, so that no caption file can be made beside it")
+            raise NotWrittenError(f"{file.path} is no image file: make its caption file by hand")
         path = image.with_suffix(self._suffix)
         self._files.create(path, f"{new}\n".encode())
         self._made.add(path)
@@ -92,7 +93,7 @@ class CaptionWriter:
         path = Path(file.source or "")
         if path not in self._made:
             raise NotWrittenError(f"{path} was there before; write an empty caption instead")
-        self._edit_file(file, "")  # a conflict where somebody has written into it
+        self._edit_file(file, "")  # raises a conflict if somebody has written into it
         path.unlink()
         self._made.discard(path)
 
@@ -103,7 +104,7 @@ class CaptionWriter:
                 EDITORS[suffix](old, out, Wanted(file.line or 1, file.path, file.caption, new, self._columns))
                 return
             if file.line is not None and "\n" in new and "\n" not in (file.caption or "").strip():
-                raise NotWrittenError("has a caption in each line: a caption there is one line")
+                raise NotWrittenError("has one caption per line: write the caption in one line")
             edited = edited_bytes(old.read(_MOST_BYTES), lambda text: _edited(text, file, suffix, new))
             if edited is None:
                 raise changed()
@@ -119,7 +120,7 @@ def _edited(text: str, file: CaptionedFile, suffix: str, new: str) -> str | None
 
 
 def refusal(caption: str) -> str | None:
-    """Why a text can be no caption; None where it can.
+    """The reason why a text cannot be a caption; None if it can.
 
     >>> refusal("a cat"), refusal("word " * 50_000)
     (None, 'the caption has 250,000 characters; allowed: up to 100,000')
@@ -127,7 +128,7 @@ def refusal(caption: str) -> str | None:
     if len(caption) > MOST_CHARACTERS:
         return f"the caption has {len(caption):,} characters; allowed: up to {MOST_CHARACTERS:,}"
     bad = next((sign for sign in caption if _is_no_character(sign)), None)
-    return None if bad is None else f"the caption holds {bad!r}, which is no character; take it out"
+    return None if bad is None else f"the caption holds {bad!r}, which is no character; remove it"
 
 
 def _is_no_character(sign: str) -> bool:
@@ -135,7 +136,7 @@ def _is_no_character(sign: str) -> bool:
 
 
 def is_in_archive(path: str) -> bool:
-    """Whether a path leads into an archive.
+    """Whether a path leads into an archive, such as a tar.
 
     >>> is_in_archive("shards/0001.tar/7.png"), is_in_archive("tar/7.png")
     (True, False)

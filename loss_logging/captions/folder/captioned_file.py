@@ -11,14 +11,15 @@ class CaptionedFile(msgspec.Struct, frozen=True, gc=False):
     """An image and its caption.
 
     Args:
-        path: of the image, as found on disk or as the table names it, below the table's folder.
-        dataset: the folder that holds it or its table, relative to the folder that was read; folders of digits alone
-            are shards of the folder above them.
-        caption: as it is in the file, but for a last line end; None where there is none or it cannot be read.
-        source: the file that the caption is in; None where there is none.
-        line: the line or row in a table, from 1; of a text, where each line is a caption; None for a whole file.
-        trained: what it is trained as, or one of which it is; where a trainer is known.
-        not_trained: why the image takes no part in the training, where a trainer is known and it does not.
+        path: the path of the image on disk, or its name in the table, below the table's folder.
+        dataset: the folder of the image or its table, relative to the folder that was read; a folder whose name is
+            digits only is a shard of the folder above it.
+        caption: the text in the file, without a last line end; None if there is none or it cannot be read.
+        source: the file that holds the caption; None if there is none.
+        line: the line or row in a table, or the line of a text file with one caption per line, from 1; None for a
+            whole file.
+        trained: the texts that the trainer may use for it; empty without a trainer.
+        not_trained: the reason why the trainer leaves the image out; None if it is trained, or without a trainer.
     """
 
     path: str

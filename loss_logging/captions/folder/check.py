@@ -31,23 +31,23 @@ from loss_logging.support.progress_bar import progress_bar
 __all__ = ["IGNORE_FILE", "Finding", "FolderCheck", "check_folder"]
 
 IGNORE_FILE = ".captions-ignore"
-"""In the folder that is checked: what is fine as it is, in the lines of an `IgnoreList`."""
+"""The file in the checked folder with accepted captions, in the lines of an `IgnoreList`."""
 
 _COMPRESSED = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".jxl", ".heic", ".gif")
 _BLOCK = 4_096
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to tell a person.
+    """One finding about a file, a dataset or a caption.
 
     Args:
-        severity, rule, score, message: as in `Reason`; ``rule`` may be the kind of a problem with a file.
-        path: the image, relative to the folder; the file for a problem with one; "" for a dataset as a whole.
-        dataset: None for a problem with a file.
-        caption: None for a dataset or a file.
-        span: of the caption's offending characters.
-        source: the file to open, as the operating system knows it.
-        line, column, end_line, end_column: where in ``source``, from 1; ``end_column`` is the first that is fine again.
+        severity, rule, score, message: as in `Reason`; for a problem with a file, ``rule`` is the kind of the problem.
+        path: the image, relative to the folder; for a problem with a file, that file; "" for a whole dataset.
+        dataset: the name of the dataset; None for a problem with a file.
+        caption: the text of the caption; None for a dataset or a file.
+        span: ``(start, end)`` of the characters at fault in the caption.
+        source: the path of the file to open.
+        line, column, end_line, end_column: the position in ``source``, from 1; ``end_column`` is exclusive.
     """
 
     severity: Severity
@@ -66,15 +66,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FolderCheck:
-    """What was found in a folder.
+    """The result of the check of a folder.
 
     Args:
-        root: the folder, or that of the single file.
-        captions: what the rules say.
-        problems: what is wrong with files.
-        repairer: what was, or would be, repaired; None where nobody asked for it.
-        places: where each caption is from.
-        accepted: what a person has found to be fine.
+        root: the folder, or the folder of the single file.
+        captions: the result of the rules.
+        problems: the problems with files.
+        repairer: the repairs that were or would be made; None if no repair was asked for.
+        places: the file and line of each caption.
+        accepted: the captions that a person accepted.
     """
 
     def __init__(
@@ -95,12 +95,12 @@ class FolderCheck:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there was nothing to check."""
+        """Whether the folder held no captions to check."""
         return self.problems.counts["nothing_read"] > 0
 
     @property
     def counts(self) -> Counter[Severity]:
-        """The number of captions by their gravest severity, and of problems with datasets and files by theirs."""
+        """By severity: the number of captions with it as their highest, plus problems with datasets and files."""
         counts: Counter[Severity] = Counter(flagged.severity for flagged in self.captions.flagged)
         counts.update(reason.severity for dataset in self.captions.datasets.values() for reason in dataset.reasons)
         for kind, count in self.problems.counts.items():
@@ -108,7 +108,7 @@ class FolderCheck:
         return counts
 
     def findings(self) -> Iterator[Finding]:
-        """Everything, the gravest first; of each severity, problems with files, then with datasets, then captions."""
+        """All findings, highest severity first; for each severity: files, then datasets, then captions."""
         places = self._places.of(self.captions.flagged)
         for severity in reversed(SEVERITIES):
             yield from (self._about_file(problem) for problem in self.problems.kept if problem.severity == severity)
@@ -118,10 +118,10 @@ class FolderCheck:
                 yield from (_about_caption(flagged, r, place) for r in flagged.details if r.severity == severity)
 
     def add(self, reasons: Mapping[tuple[str, str, str], Reason]) -> None:
-        """Add what somebody else found about captions of the folder, but for what a person has found to be fine.
+        """Add reasons from another source about captions of the folder, except for accepted captions.
 
         Args:
-            reasons: by path (relative to the folder), dataset and caption.
+            reasons: reasons by path (relative to the folder), dataset and caption.
         """
         wanted = {key: r for key, r in reasons.items() if not self._accepted.accepts(r.rule, key[0], key[2])}
         verdicts = {(one.path, one.dataset, one.caption): tuple(one.details) for one in self.captions.flagged}
@@ -198,21 +198,21 @@ def check_folder(
     each: Callable[[str, CaptionedFile, bytes | None], object] = lambda *_: None,
     progress: bool = False,
 ) -> FolderCheck:
-    """Check the captions of a folder, in one pass and in memory that does not grow with their text.
+    """Check the captions of a folder in one pass; memory does not grow with the length of their text.
 
     Args:
         path, path_column, caption_column: as for `read_captioned_folder`.
-        config: what counts as bad; the defaults when None.
-        trainer: how the trainer of the configuration is set up; as it is by itself when None.
-        ignore: what is fine as it is, images and files by their path below ``path``. What was decided about single
-            images (`Decisions`) is not shown either.
-        repair: whether to repair caption files (see `Repairer`), or to only note what would be repaired.
-        each: is told of each caption that is checked: the image's path below ``path``, where it is from, and what is
-            the same for images that are the same to the last byte.
+        config: the settings of the rules; the defaults when None.
+        trainer: the settings of the configuration's trainer; its defaults when None.
+        ignore: accepted captions, with images and files by their path below ``path``. Reasons that a person's
+            decision about an image accepts (`Decisions`) are left out, too.
+        repair: "write" repairs caption files (see `Repairer`), "show" only notes the repairs; None does neither.
+        each: a function that is called for each checked caption with the image's path below ``path``, the captioned
+            file, and a fingerprint that is equal for images with the same bytes.
         progress: show a progress bar on a terminal.
 
     Raises:
-        LossLoggingError: ``path`` does not exist or holds no captions that can be read.
+        LossLoggingError: ``path`` does not exist or holds no readable captions.
         ConfigError: a rule or tokenizer of the configuration does not exist.
 
     Example:
@@ -246,7 +246,7 @@ def check_folder(
             left.add(file)
             continue
         if file.caption is None and file.source is not None and file.line is None:
-            continue  # a file that cannot be read, which is among the problems
+            continue  # an unreadable file, which the problems already list
         current = repairer.repaired(file) if repairer else file
         caption = tokens.count(current)
         image = _relative(current.path, str(folder))
@@ -257,12 +257,12 @@ def check_folder(
     tokens.tell(folder, problems)
     left.tell(problems)
     if not found:
-        problems.add("nothing_read", root, f"holds no images or captions that are read{there_is(problems)}")
+        problems.add("nothing_read", root, f"holds no images or captions of a known kind{there_is(problems)}")
     return FolderCheck(str(folder), checker.finish(), problems, repairer, places, accepted)
 
 
 def _with_syntax(config: CaptionConfig, settings: TrainerSettings | None) -> CaptionConfig:
-    """The configuration, with what the trainer resolves as it is set up."""
+    """The configuration with the prompt syntax that the trainer resolves under its settings."""
     if settings is None:
         return config
     trainers = [settings.trainer, *settings.folders.values()]
@@ -272,7 +272,7 @@ def _with_syntax(config: CaptionConfig, settings: TrainerSettings | None) -> Cap
 
 
 class _NotTrained:
-    """Images that take no part in the training, by the reason."""
+    """Images that the trainer leaves out, by reason."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -285,14 +285,14 @@ class _NotTrained:
         self._first.setdefault(reason, file.path)
 
     def tell(self, problems: FolderProblems) -> None:
-        """Say so, once for each reason."""
+        """Add one problem per reason."""
         for reason, count in self._counts.items():
             images = f"{count:,} images are" if count > 1 else "an image is"
             problems.add("not_trained", self._first[reason], f"{images} not trained on: {reason}")
 
 
 class _ClassTokens:
-    """Images without caption in kohya's folders, which are trained on the words in the folder's name."""
+    """Images without a caption in kohya's folders; kohya trains them on the words in the folder's name."""
 
     def __init__(self, trainer: TrainerSettings | None) -> None:
         self._trainer = trainer
@@ -300,12 +300,12 @@ class _ClassTokens:
         self._without: Counter[str] = Counter()
 
     def count(self, file: CaptionedFile) -> str | None:
-        """What the image is trained on; None for nothing."""
+        """The text that the image is trained on; None if there is none."""
         self._all[file.dataset] += 1
         if file.source is not None or (tokens := class_tokens(file.dataset)) is None:
             return file.caption
         if self._trainer is not None and file.caption != tokens:
-            return file.caption  # of a trainer that takes something else
+            return file.caption  # of a trainer without class tokens
         self._without[file.dataset] += 1
         return tokens
 
@@ -316,7 +316,7 @@ class _ClassTokens:
 
 
 class _Places:
-    """Where each caption is from: sixteen bytes of memory for each, and a temporary file."""
+    """The source of each caption: sixteen bytes of memory per caption, and a temporary file."""
 
     def __init__(self) -> None:
         self._keys = array("q")
@@ -343,10 +343,10 @@ def _relative(path: str, folder: str) -> str:
 
 
 def _fingerprint(path: str) -> bytes | None:
-    """Equal for images that are the same to the last byte, and for hardly any others.
+    """A fingerprint that is equal for images with the same bytes, and almost never for others; None for other files.
 
-    Size, middle and end of a compressed image tell as much as all its bytes, in a hundredth of the time. None for other
-    files.
+    It uses size, middle and end of the file. For a compressed image that is as reliable as all bytes, in a hundredth of
+    the time.
     """
     if not path.lower().endswith(_COMPRESSED):
         return None
@@ -359,5 +359,5 @@ def _fingerprint(path: str) -> bytes | None:
                 file.seek(start)
                 digest.update(file.read(_BLOCK))
             return digest.digest()
-    except (OSError, ValueError):  # a row of a table whose image is not here
+    except (OSError, ValueError):  # a row of a table whose image is missing
         return None

@@ -1,4 +1,4 @@
-"""clean and clean_images: a folder or a run after what a person has decided; nothing is written."""
+"""clean and clean_images: the content of a folder or a run after a person's decisions; nothing is written."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _TABLES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 
 
 def clean(folder: Path, exclude: Iterable[str] = (), *, tars: bool = False) -> CleanedDataset:
-    """What a folder is after the decisions that lie in it; nothing is written.
+    """The content of a folder after the decisions in it; nothing is written.
 
-    A correction counts where the caption is still the one that was corrected; a caption that was changed in another way
-    since then stays as it is, with a warning. What leads outside of the folder is left out, with a warning.
+    A correction counts while the old caption is still in place; a caption that was changed in another way since then
+    stays as it is, with a warning. Links that lead outside the folder are left out, with a warning.
 
     Args:
-        folder: of captioned images; or a tar, where ``tars`` are wanted.
+        folder: a folder of captioned images, or a tar if ``tars`` is true.
         exclude: more images to leave out, relative to the folder or absolute.
-        tars: take over the tars in the folder, too.
+        tars: whether to include the tars in the folder.
 
     Raises:
-        LossLoggingError: there is no such folder, or nothing of it stays.
-        ConfigError: it is no folder, or a path in ``exclude`` has ``..``.
+        LossLoggingError: the folder does not exist, or no image of it stays.
+        ConfigError: ``folder`` is no folder, or a path in ``exclude`` has ``..``.
         OSError: the folder cannot be read.
     """
     is_tar = tars and folder.name.lower().endswith(SHARDS) and folder.is_file()
@@ -44,7 +44,7 @@ def clean(folder: Path, exclude: Iterable[str] = (), *, tars: bool = False) -> C
     if is_tar:
         cleaning.take_shard(given)
     else:
-        os.scandir(root).close()  # says so where it cannot be read
+        os.scandir(root).close()  # raises if it cannot be read
         cleaning.read(root)
         cleaning.read_archives(tars)
         cleaning.tell_gone_decisions()
@@ -54,18 +54,18 @@ def clean(folder: Path, exclude: Iterable[str] = (), *, tars: bool = False) -> C
 def clean_images(
     captions: Mapping[str, str | None], decisions: Decisions, exclude: Iterable[str] = (), *, tars: bool = False
 ) -> CleanedDataset:
-    """What the images of a run are after the decisions; nothing is written.
+    """The images of a run after the decisions; nothing is written.
 
-    An image's caption is what its file says now; where there is none, what it was trained with.
+    The caption of an image is the one in its file; without such a file, the caption that it was trained with.
 
     Args:
-        captions: by the absolute path of each image, what it was trained with. An image in a tar has the path of the
-            tar before its name.
-        decisions: about them.
-        exclude, tars: as for `clean`; relative paths are below the folder that holds all images.
+        captions: by the absolute path of each image, the caption that it was trained with. The path of an image in a
+            tar is the path of the tar, ``/`` and its name there.
+        decisions: the decisions about these images.
+        exclude, tars: as for `clean`; relative paths start from the folder that holds all images.
 
     Raises:
-        LossLoggingError: nothing of them is here or stays.
+        LossLoggingError: none of the images is on this machine, or none stays.
         ConfigError: a path in ``exclude`` has ``..``.
     """
     archives = {image: tar for image in captions if (tar := tar_of(image)) is not None}
@@ -85,18 +85,18 @@ def clean_images(
     for tar in sorted(set(archives.values())) if tars else ():
         cleaning.take_shard(tar)
     if archives and not tars:
-        cleaning.warn("images in tars, which are not taken over", list(archives), "--to webdataset takes them")
+        cleaning.warn("images in tars were left out", list(archives), "include them with --to webdataset")
     if missing:
         cleaning.warn("images of the run that are not on this machine", missing, "left out")
     return cleaning.finish(root)
 
 
 def _table_above(folder: Path, root: Path) -> Path:
-    """The folder, or the one above it whose table has its captions."""
+    """The folder, or a folder above it with a table of its captions."""
     candidates = [one for one in (folder, *folder.parents) if one.is_relative_to(root)]
     return next((one for one in candidates if any((one / table).is_file() for table in _TABLES)), folder)
 
 
 def _tops(folders: set[Path]) -> list[Path]:
-    """Those that are in no other one."""
+    """The folders that are not inside another one of them."""
     return sorted(folder for folder in folders if folders.isdisjoint(folder.parents))

@@ -1,4 +1,4 @@
-"""CleanedDataset: what stays of a folder or a run after what a person has decided, and what does not."""
+"""CleanedDataset: the images of a folder or a run that stay and that are excluded, after a person's decisions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class CleanedImage(msgspec.Struct, frozen=True):
     """An image that stays.
 
     Args:
-        source: the image.
-        name: where it belongs in the cleaned dataset, relative, with ``/``.
-        caption: what it is trained with from now on; None where it has none.
-        before: what the caption was, where a person has corrected it; None elsewhere.
-        text: the text file of an unchanged caption, which is copied byte by byte; None where it is written anew.
+        source: the file of the image.
+        name: its relative path in the cleaned dataset, with ``/``.
+        caption: its caption in the cleaned dataset; None if it has none.
+        before: the old caption if a person has corrected it; None otherwise.
+        text: the text file of an unchanged caption, which is copied byte by byte; None if the caption is written anew.
     """
 
     source: str
@@ -32,9 +32,9 @@ class Companion(msgspec.Struct, frozen=True):
 
     Args:
         source: the file.
-        name: where it is, relative to the folder.
+        name: its path, relative to the folder.
         of: the name of its image, without suffix.
-        kind: such as ``"mask"``; from its name or its folder.
+        kind: its kind, such as ``"mask"``, from its name or its folder.
     """
 
     source: str
@@ -44,15 +44,15 @@ class Companion(msgspec.Struct, frozen=True):
 
 
 class CleanedDataset(msgspec.Struct):
-    """What stays of a folder, and what does not.
+    """The images of a folder that stay, and the images that are excluded.
 
     Args:
-        images: what stays.
-        companions: masks and control images of what stays.
-        shards: tars, less what is excluded.
+        images: the images that stay.
+        companions: masks and control images of these images.
+        shards: tars, without the excluded images.
         excluded: paths that are left out, relative to the folder.
-        warnings: what its reader should know.
-        decided: the number of images that something was decided about, be it that they are fine.
+        warnings: sentences for the user.
+        decided: the number of images with a decision of any kind.
     """
 
     images: list[CleanedImage] = []
@@ -69,6 +69,6 @@ class CleanedDataset(msgspec.Struct):
 
     @property
     def corrected(self) -> list[Correction]:
-        """The captions that are new, also where they are in the folder already."""
+        """The corrected captions, including corrections that the folder already has."""
         found = [Correction(one.name, one.before, one.caption or "") for one in self.images if one.before is not None]
         return found + [one for shard in self.shards for one in shard.corrections]

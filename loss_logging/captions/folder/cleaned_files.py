@@ -1,4 +1,4 @@
-"""write_cleaned: a cleaned dataset on disk, in the layout and with the configuration of a trainer."""
+"""write_cleaned: writes a cleaned dataset in the layout of a trainer, with the trainer's configuration."""
 
 from __future__ import annotations
 
@@ -36,38 +36,38 @@ configs:
     path: "**"
 ---
 """
-"""Without it, load_dataset takes names such as ``a_test.png`` for a split, and leaves out all else."""
+"""Without it, load_dataset puts images with names such as ``a_test.png`` into a split, and leaves out the others."""
 
 _APART: dict[str, str] = dict.fromkeys(("kohya", "musubi", "ai-toolkit"), "images")
-"""By trainer that takes masks in a folder of images for images: the folder of those that are images."""
+"""For trainers that read masks in a folder of images as images: the folder for the images alone."""
 
 
 def check_out(folder: Path, out: Path) -> None:
-    """Refuse a place in which the original would be touched.
+    """Refuse an output folder that could change the original.
 
     Raises:
-        ConfigError: it holds something, or one of the two folders lies in the other.
+        ConfigError: ``out`` is not empty, or one of the two folders is inside the other.
     """
     here, there = folder.resolve(), out.resolve()
     if here == there or here in there.parents or there in here.parents:
         raise ConfigError(f"--out is {out}; allowed: a folder outside of {folder}, and not above it")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out is {out}, which holds something; allowed: a new or an empty folder")
+        raise ConfigError(f"--out is {out}, which is not empty; allowed: a new or an empty folder")
 
 
 def write_cleaned(dataset: CleanedDataset, out: Path, layout: Layout) -> Path | None:
-    """Write it, whole or not at all: images as hard links, else as soft links, captions as files of their own.
+    """Write a cleaned dataset, completely or not at all: images as hard links, else soft links, captions as files.
 
     Args:
-        dataset: what `clean` says.
-        out: a new or an empty folder, which `check_out` has found to be one.
-        layout: who reads it.
+        dataset: the result of `clean`.
+        out: a new or an empty folder, checked with `check_out`.
+        layout: the trainer or library that will read it.
 
     Returns:
-        The trainer's configuration; None for layouts that have none.
+        The path of the trainer's configuration; None for a layout without one.
 
     Raises:
-        OSError: something cannot be written; then nothing is left in ``out``.
+        OSError: a file cannot be written; ``out`` is then as before.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -115,7 +115,7 @@ def _write_folders(dataset: CleanedDataset, out: Path, layout: Layout) -> None:
 
 
 def _link(source: str, place: Path) -> None:
-    """A link to the image itself, not to a link; a soft one where it lies on another disk."""
+    """A hard link to the image itself, not to a link; a soft link if the image is on another disk."""
     place.parent.mkdir(parents=True, exist_ok=True)
     real = Path(source).resolve(strict=True)
     try:
@@ -128,7 +128,7 @@ def _link(source: str, place: Path) -> None:
 
 
 def _write_metadata(dataset: CleanedDataset, out: Path) -> None:
-    """The table; one in each folder of a split, as load_dataset reads no other there."""
+    """The metadata table; one in each folder of a split, as load_dataset reads no table above it."""
     tops = {image.name.partition("/")[0] if "/" in image.name else "" for image in dataset.images}
     inside = {image.name.rpartition("/")[0].partition("/")[2] for image in dataset.images}
     by_split = all(split_of(f"{top}/") for top in tops) and not any(split_of(f"{folder}/") for folder in inside)
@@ -160,7 +160,7 @@ def _write_shards(dataset: CleanedDataset, out: Path) -> None:
 
 def _add_to_shard(tar: tarfile.TarFile, image: CleanedImage, companions: list[tuple[str, str]]) -> None:
     folder, _, name = image.name.rpartition("/")
-    stem = name.rpartition(".")[0].replace(".", "_")  # a key ends at its first dot
+    stem = name.rpartition(".")[0].replace(".", "_")  # a sample's key ends at its first dot
     key = f"{folder}/{stem}" if folder else stem
     members = [(Path(image.source).suffix[1:], Path(image.source).read_bytes())]
     if image.caption is not None:
@@ -173,7 +173,7 @@ def _add_to_shard(tar: tarfile.TarFile, image: CleanedImage, companions: list[tu
 
 
 def _folders(dataset: CleanedDataset, layout: str) -> list[str]:
-    """What the trainer is told of: the root where it looks into all folders, else each folder of images."""
+    """The folders in the trainer's configuration: the root if it reads all folders in it, else each image folder."""
     if TRAINERS[layout].folders == "all":
         return [""]
     return sorted({image.name.rpartition("/")[0] for image in dataset.images})

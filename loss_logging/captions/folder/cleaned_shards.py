@@ -1,4 +1,4 @@
-"""CleanedShard: a tar of a WebDataset as it is after what a person has decided, and the new tar."""
+"""CleanedShard: a tar of a WebDataset after a person's decisions, and the writing of the new tar."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOST_READ = 2**20  # bytes of a caption
 
 
 class Correction(NamedTuple):
-    """What a caption was, and what it is from now on; ``path`` is relative to the folder."""
+    """The old and the new caption of an image; ``path`` is relative to the folder."""
 
     path: str
     before: str
@@ -35,19 +35,19 @@ class Correction(NamedTuple):
 
 
 class CleanedShard(msgspec.Struct, frozen=True):
-    """A tar that stays, less what is excluded.
+    """A tar that stays, without the excluded images.
 
     Args:
-        source: the tar.
-        name: where it belongs in the cleaned dataset, relative, with ``/``.
+        source: the file of the tar.
+        name: its relative path in the cleaned dataset, with ``/``.
         kept: the number of images that stay.
         excluded: the images that are left out, by their name in the tar.
-        corrections: of captions.
-        replaced: what files of the new tar hold instead, by their name in it.
+        corrections: the corrected captions.
+        replaced: the new content of files in the tar, by their name there.
         added: the captions of images that had none, by the name of the image.
-        unsafe: files that are left out because they are links, or their names lead outside.
+        unsafe: files that are left out because they are links, or because their names lead outside the tar's folder.
         stale: images whose captions were changed after they were corrected.
-        decided: the number of images that something was decided about.
+        decided: the number of images with a decision.
     """
 
     source: str
@@ -63,7 +63,7 @@ class CleanedShard(msgspec.Struct, frozen=True):
 
 
 def corrected(found: Decision | None, now: str | None) -> tuple[str | None, bool]:
-    """The new caption of an image, None where it keeps its own; and whether its own was changed after a correction.
+    """The new caption of an image, None if the caption stays; and whether the caption changed after a correction.
 
     >>> corrected(Decision(path="1.png", decision="caption", caption="a dog", before="a dgo"), "a dgo")
     ('a dog', False)
@@ -76,18 +76,18 @@ def corrected(found: Decision | None, now: str | None) -> tuple[str | None, bool
 
 
 def encoded(caption: str) -> bytes:
-    """The bytes of a caption's file."""
+    """The bytes of a caption file."""
     return caption.encode("utf-8", "surrogatepass")
 
 
 def clean_shard(path: Path, name: str, of: Callable[[str], Decision | None], wanted: set[str]) -> CleanedShard:
-    """What a tar is after the decisions; nothing is written.
+    """The content of a tar after the decisions; nothing is written.
 
     Args:
-        path: the tar.
+        path: the path of the tar.
         name: its name in the cleaned dataset.
-        of: what was decided about an image, by its name in the tar.
-        wanted: images to leave out whatever was decided, by their name in the tar.
+        of: function from an image's name in the tar to the decision about it.
+        wanted: names of images in the tar to leave out in any case.
 
     Raises:
         LossLoggingError: the file cannot be read to its end.
@@ -127,11 +127,11 @@ def clean_shard(path: Path, name: str, of: Callable[[str], Decision | None], wan
 
 
 def write_shard(shard: CleanedShard, out: Path) -> None:
-    """Write the new tar; what stays keeps its bytes, its order and its header.
+    """Write the new tar; the files that stay keep their bytes, order and headers.
 
     Raises:
-        LossLoggingError: the old one cannot be read to its end any more.
-        OSError: the new one cannot be written.
+        LossLoggingError: the old tar can no longer be read to its end.
+        OSError: the new tar cannot be written.
     """
     gone = {stem(image) for image in shard.excluded}
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +146,7 @@ def write_shard(shard: CleanedShard, out: Path) -> None:
 
 
 def _content(path: Path) -> tuple[list[str], dict[str, bytes], list[str]]:
-    """The images of a tar, what may be captions, and what is left out."""
+    """The images of a tar, the files that may be captions, and the files that are left out."""
     images: list[str] = []
     texts: dict[str, bytes] = {}
     unsafe: list[str] = []
@@ -172,7 +172,7 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise LossLoggingError(f"{path} cannot be read as a tar to its end ({error})") from error
+        raise LossLoggingError(f"{path} cannot be read as a tar to its end ({error}); copy or pack it again") from error
 
 
 def _data(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -194,7 +194,7 @@ def _is_safe(member: tarfile.TarInfo) -> bool:
 
 
 def _stems(name: str) -> Iterator[str]:
-    """What may be the name of an image that a file goes with: all that ends before a dot."""
+    """Possible names of the image that a file belongs to: each part of the name that ends before a dot."""
     start = name.rfind("/") + 1
     while (start := name.find(".", start)) >= 0:
         yield name[:start]
@@ -202,7 +202,7 @@ def _stems(name: str) -> Iterator[str]:
 
 
 def _caption(image: str, texts: dict[str, bytes]) -> tuple[str | None, str | None]:
-    """The file of an image's caption, and what it says; None for none."""
+    """The file of an image's caption, and its text; None if there is none."""
     for ending in _CAPTIONS:
         beside = f"{stem(image)}{ending}"
         if beside not in texts:
@@ -214,7 +214,7 @@ def _caption(image: str, texts: dict[str, bytes]) -> tuple[str | None, str | Non
             continue
         if found:
             return beside, found[0]
-    text = f"{stem(image)}.txt"  # which cannot be read
+    text = f"{stem(image)}.txt"  # an unreadable file
     return text if text in texts else None, None
 
 
@@ -223,7 +223,7 @@ def _without_line_end(text: str) -> str:
 
 
 def _with_caption(name: str, data: bytes, before: str | None, caption: str) -> bytes:
-    """A caption's file with another caption: of JSON, all else stays."""
+    """A caption file with another caption; in JSON, all other values stay."""
     if not name.endswith(".json"):
         return encoded(caption)
     content = json.loads(TextDecoder().decode(data).text)

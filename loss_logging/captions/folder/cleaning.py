@@ -1,4 +1,4 @@
-"""Cleaning: takes images and tars one by one, and holds what a person has decided about each."""
+"""Cleaning: takes images and tars one by one, and applies a person's decisions to each."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ __all__ = ["Cleaning", "tar_of"]
 
 
 def tar_of(image: str) -> Path | None:
-    """The tar that an image is in."""
+    """The tar that holds an image; None for an image in no tar."""
     if not any(f"{ending}/" in image.lower() for ending in SHARDS):
         return None
     return next((path for path in Path(image).parents if path.name.lower().endswith(SHARDS) and path.is_file()), None)
 
 
 class Cleaning:
-    """Takes image by image; `finish` has what has come of it.
+    """Takes images one by one; `finish` returns the result.
 
     Args:
-        root: the folder that names are relative to, absolute; what leads outside of it is left out.
-        decisions: about the images.
+        root: the absolute folder that names are relative to; links that lead outside it are left out.
+        decisions: the decisions about the images.
         exclude: more images to leave out, relative to ``root`` or absolute.
 
     Raises:
@@ -58,7 +58,7 @@ class Cleaning:
         self._from_log: list[str] = []
 
     def read(self, folder: Path, only: Mapping[str, str | None] | None = None) -> None:
-        """Take the images below a folder, and what goes with them; those in ``only``, if that is given."""
+        """Take the images below a folder with their companions; only the images in ``only``, if it is given."""
         problems = FolderProblems()
         for path, found in groupby(read_captioned_folder(folder, problems=problems), key=attrgetter("path")):
             files, real = list(found), os.path.normpath(Path(path).absolute())
@@ -71,25 +71,25 @@ class Cleaning:
                 self._take_logged(real, only[real])
         self._add_companions(folder)
         unreadable = [one for one in problems.kept if one.kind == "unreadable"]
-        self._result.warnings.extend(f"{one.path} is not taken over: {one.sentence}" for one in unreadable)
+        self._result.warnings.extend(f"{one.path} was left out: {one.sentence}" for one in unreadable)
 
     def take_logged(self, captions: Mapping[str, str | None]) -> None:
-        """Take the images that no folder has told of, with the captions they were trained with."""
+        """Take images that `read` has not found, with the captions that they were trained with."""
         for image, caption in captions.items():
             if image not in self._met:
                 self._met.add(image)
                 self._take_logged(image, caption)
 
     def read_archives(self, tars: bool) -> None:
-        """Take the tars below the root, or say that they are not taken."""
+        """Take the tars below the root, or warn that they were left out."""
         for path in sorted(path for path in self._root.rglob("*") if path.name.lower().endswith(ARCHIVES)):
             if not path.is_file():
                 continue
             if tars and path.name.lower().endswith(SHARDS):
                 self.take_shard(path)
             else:
-                how = "--to webdataset writes a new one" if path.name.lower().endswith(SHARDS) else "unpack it first"
-                self._result.warnings.append(f"{path} is an archive, and is not taken over: {how}")
+                how = "use --to webdataset" if path.name.lower().endswith(SHARDS) else "unpack it first"
+                self._result.warnings.append(f"{path} is an archive, and was left out: {how}")
 
     def take_shard(self, path: Path) -> None:
         """Take a tar."""
@@ -107,43 +107,43 @@ class Cleaning:
         for image in shard.stale:
             self._tell_stale(f"{relative}/{image}")
         if shard.unsafe:
-            self.warn(f"files in {relative} that are links, or lead outside", shard.unsafe, "left out")
+            self.warn(f"files in {relative} that are links, or lead outside it", shard.unsafe, "left out")
 
     def warn(self, what: str, of: Sequence[str], then: str) -> None:
-        """Say something about one or many, and name the first."""
+        """Warn about one or more files, with their number and the first name."""
         self._result.warnings.append(f"{what}: {len(of):,}, such as {of[0]}; {then}")
 
     def tell_gone_decisions(self) -> None:
-        """Name the images that something was decided about, and that are not there."""
+        """Warn about decisions whose image does not exist."""
         for file in sorted(self._root.rglob(DECISIONS_FILE)):
             for one in DecisionFile(file):
                 path = file.parent / one.path
                 if not path.exists() and tar_of(str(path)) is None:
-                    self._result.warnings.append(f"something was decided about {path}, which is not there")
+                    self._result.warnings.append(f"there is a decision about {path}, which does not exist")
 
     def finish(self, given: Path) -> CleanedDataset:
-        """What has come of it.
+        """The result.
 
         Raises:
-            LossLoggingError: nothing stays.
+            LossLoggingError: no image stays.
         """
         result = self._result
         gone = sorted(self._wanted - self._met)
-        result.warnings.extend(f"{path} is to be excluded, and is not there" for path in gone)
+        result.warnings.extend(f"{path} is to be excluded, and does not exist" for path in gone)
         if self._outside:
-            then = "left out: copy them into it, or give the folder that they lead to"
+            then = "left out: copy them into the folder, or name the folder that holds them"
             self.warn(f"files that lead outside of {given}", self._outside, then)
         if self._from_log:
-            self.warn("images without a caption on disk", self._from_log, "they have what they were trained with")
+            self.warn("images without a caption on disk", self._from_log, "they get the caption they were trained with")
         if not result.kept:
             why = f"{len(result.excluded):,} images are excluded"
-            raise LossLoggingError("; ".join([f"nothing of {given} stays: {why}", *result.warnings[-1:]]))
+            raise LossLoggingError("; ".join([f"no image of {given} stays: {why}", *result.warnings[-1:]]))
         return result
 
     def _take(self, real: str, files: list[CaptionedFile]) -> None:
         relative = Path(os.path.relpath(real, self._root)).as_posix()
         if not Path(real).is_file():
-            self._result.warnings.append(f"{real} is no file here, and cannot be taken over")
+            self._result.warnings.append(f"{real} is no file on this machine, and was left out")
             return
         if any(self._leads_outside(path) for path in (real, files[0].source) if path is not None):
             self._outside.append(relative)
@@ -164,14 +164,14 @@ class Cleaning:
         if Path(path).is_symlink():
             return not Path(path).resolve().is_relative_to(self._within)
         folder = path.rpartition("/")[0]
-        if folder not in self._leads:  # asked for every image
+        if folder not in self._leads:  # cached, as every image asks
             self._leads[folder] = not Path(folder).resolve().is_relative_to(self._within)
         return self._leads[folder]
 
     def _cleaned(self, relative: str, files: list[CaptionedFile], found: Decision | None) -> CleanedImage:
         first = files[0]
         if len({file.caption for file in files}) > 1:
-            self._result.warnings.append(f"{relative} has {len(files)} captions; the first is taken")
+            self._result.warnings.append(f"{relative} has {len(files)} captions; the first one is used")
         name, now = _place(relative, self._taken), first.caption
         caption, stale = corrected(found, now)
         if caption is not None:
@@ -187,7 +187,7 @@ class Cleaning:
         self._result.warnings.append(f"the caption of {relative} was changed after its correction; it stays as it is")
 
     def _add_companions(self, top: Path) -> None:
-        """Masks and control images go with their image, and leave with it."""
+        """Masks and control images stay or are excluded together with their image."""
         kept = {image.name.rpartition(".")[0] for image in self._result.images}
         for folder, folders, names in os.walk(top):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -204,7 +204,7 @@ class Cleaning:
 
 
 def _place(relative: str, taken: set[str]) -> str:
-    """Where an image goes: where it is, unless its caption's place is that of another image."""
+    """The path of an image in the cleaned dataset: its own, unless another image uses the same caption file."""
     path = PurePosixPath(printable(relative))  # a trainer's configuration is UTF-8
     stem, number = path.stem, 1
     while str(path.with_suffix("")) in taken:

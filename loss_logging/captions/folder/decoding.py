@@ -1,4 +1,4 @@
-"""From the bytes of a caption file to text, whatever wrote them."""
+"""Decodes the bytes of a caption file, in any usual encoding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 __all__ = ["CANDIDATES", "BinaryDataError", "Decoded", "TextDecoder", "with_byte_order_mark"]
 
-# The 4-byte marks first: UTF-32's begins with UTF-16's.
+# The 4-byte marks come first, as UTF-32's mark begins with UTF-16's.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -17,8 +17,8 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
-# What captions are really written in. Left to all that it knows, the detector finds Mac and EBCDIC code pages in short
-# texts, and is 20 times slower; with cp1250 it takes French for Polish.
+# The usual encodings of captions. With all encodings that it knows, the detector finds Mac and EBCDIC code pages in
+# short texts, and is 20 times slower; with cp1250 it takes French for Polish.
 _ALPHABETS = ("cp1251", "cp1253", "cp1255", "cp1256", "cp874", "koi8_r")
 CANDIDATES = [
     "cp1252",
@@ -37,7 +37,7 @@ class BinaryDataError(ValueError):
 
 
 class Decoded(NamedTuple):
-    """A text, the encoding that it was in, whether that has a byte order mark, and whether characters were lost."""
+    """A decoded text, its encoding, whether it had a byte order mark, and whether characters were lost."""
 
     text: str
     encoding: str
@@ -46,15 +46,16 @@ class Decoded(NamedTuple):
 
     @property
     def plain(self) -> bool:
-        """Whether it is what every trainer reads: UTF-8 without a byte order mark."""
+        """Whether every trainer reads it: UTF-8 without a byte order mark."""
         return self.encoding == "utf-8" and not self.marked and not self.damaged
 
 
 class TextDecoder:
-    """Decodes the files of a folder, which are probably all in the same encoding.
+    """Decodes the files of a folder; they probably have the same encoding.
 
-    UTF-8 first; then what a byte order mark or a pattern of zeros says; then what charset-normalizer makes of this and
-    the earlier texts together, as one short caption is seldom enough to tell code pages apart.
+    It tries UTF-8 first, then the encoding of a byte order mark or of a pattern of zeros. Last, charset-normalizer
+    guesses from this text and the earlier ones together, as one short caption is rarely enough to distinguish code
+    pages.
 
     Example:
         >>> decoder = TextDecoder()
@@ -63,15 +64,15 @@ class TextDecoder:
     """
 
     def __init__(self) -> None:
-        self._sample = bytearray()  # of what was in no Unicode encoding
+        self._sample = bytearray()  # of texts in no Unicode encoding
         self._detected_at = 0
         self._encoding: str | None = None
 
     def decode(self, data: bytes, *, cut: bool = False) -> Decoded:
-        """Decode ``data``; ``cut`` says that the file goes on, maybe in the middle of a character.
+        """Decode ``data``; ``cut`` means that the file continues, possibly in the middle of a character.
 
         Raises:
-            BinaryDataError: it is no text.
+            BinaryDataError: ``data`` is no text.
         """
         if (marked := with_byte_order_mark(data)) is not None:
             mark, encoding = marked
@@ -104,7 +105,7 @@ class TextDecoder:
         return utf8._replace(damaged=lost > 0)
 
     def _learn(self, data: bytes) -> str | None:
-        """The encoding of all such texts so far, looked at anew each time that they have doubled."""
+        """The encoding of all such texts so far, detected anew each time their size has doubled."""
         if len(self._sample) < _SAMPLE:
             self._sample += data[: _SAMPLE - len(self._sample)] + b"\n"
         if self._encoding is None or len(self._sample) >= 2 * self._detected_at:
@@ -113,7 +114,7 @@ class TextDecoder:
 
 
 def with_byte_order_mark(data: bytes) -> tuple[bytes, str] | None:
-    """The byte order mark at the start of ``data`` and the encoding that it stands for; None without one."""
+    """The byte order mark at the start of ``data`` and its encoding; None without a mark."""
     return next(((mark, encoding) for mark, encoding in _MARKS if data.startswith(mark)), None)
 
 
@@ -129,7 +130,7 @@ def _lossy(data: bytes, encoding: str, cut: bool) -> Decoded:
 
 
 def _wide(data: bytes) -> str | None:
-    """UTF-16 without a mark, told by the zeros that it has beside every ASCII character."""
+    """The encoding of UTF-16 without a mark, which has a zero byte beside every ASCII character; None if it is none."""
     sample = data[:4096]
     pairs = len(sample) // 2
     low, high = sample[::2].count(0), sample[1::2].count(0)
@@ -152,11 +153,11 @@ def _detect(data: bytes) -> str | None:
         return None
     if best.encoding in _ALPHABETS and _is_western(data):
         return "cp1252"
-    # What fits no better than the code page that nearly everyone had is that code page.
+    # If no code page fits better than the most common one, take the most common one.
     western = (match for match in matches if "cp1252" in match.could_be_from_charset)
     return "cp1252" if any(m.chaos <= best.chaos and m.coherence >= best.coherence for m in western) else best.encoding
 
 
 def _is_western(data: bytes) -> bool:
-    """Whether accented letters stand among ASCII ones; in other alphabets, words have none of these."""
+    """Whether accented letters are among ASCII ones; words of other alphabets hold no ASCII letters."""
     return 5 * len(_ACCENTED.findall(data)) >= 4 * len(_HIGH.findall(data))

@@ -1,4 +1,4 @@
-"""A table with another caption in one row: other rows, columns and the way they are written stay. Memory is bounded."""
+"""Writes another caption into one row of a table; other rows and columns keep their bytes. Memory is bounded."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ from loss_logging.captions.folder.tables import declared_delimiter, decode_json,
 __all__ = ["EDITORS", "Wanted"]
 
 _CHUNK = 2**20
-_MOST_LINES = 256  # of one CSV record, as when it is read
+_MOST_LINES = 256  # of one CSV record, as in reading
 
 
 class Wanted(NamedTuple):
-    """A row, from 1, the image that it is of, the caption that it had when it was read, the one to write, and which
-    columns hold what."""
+    """The row, from 1, its image, the caption that was read, the caption to write, and the columns of the table."""
 
     line: int
     image: str
@@ -102,12 +101,12 @@ def _csv_record(text: str, names: list[str], delimiter: str, wanted: Wanted) -> 
 
 
 def _field(text: str, number: int, delimiter: str) -> tuple[int, int]:
-    """Where the field of a number begins and ends, with its quotes."""
+    """The start and end of a record's field, with its quotes; ``number`` counts from 0."""
     field = re.compile(rf'"(?:[^"]|"")*"|[^{re.escape(delimiter)}\r\n]*')
     start = 0
     while True:
         match = field.match(text, start)
-        assert match is not None  # an empty one matches
+        assert match is not None  # an empty field matches, too
         if number == 0:
             return match.span()
         number, start = number - 1, match.end() + 1
@@ -152,7 +151,7 @@ def _with_cell(table: Any, place: int, wanted: Wanted, pa: Any) -> Any:
 
 
 def _change(record: Mapping[str, Any], wanted: Wanted, *, named: bool = True) -> tuple[list[Any], str] | None:
-    """The place of the caption in a record and what is to be there; None where the record is not what was read."""
+    """The place of the caption in a record, and its new value; None if the record has changed since it was read."""
     chosen = wanted.columns.choose(record)
     name = record.get(chosen.path) if chosen.path is not None and named else None
     if isinstance(name, str) and not _is_of(name, wanted.image):
@@ -166,13 +165,13 @@ def _change(record: Mapping[str, Any], wanted: Wanted, *, named: bool = True) ->
                 return [column, value.index(wanted.seen)], wanted.new
         elif (value or "") == (wanted.seen or ""):
             return [column], wanted.new
-        elif wanted.seen and wanted.seen in value.split("\n"):  # of a trainer that takes each line, or the first
+        elif wanted.seen and wanted.seen in value.split("\n"):  # for a trainer that reads each line, or the first
             return [column], value.replace(wanted.seen, wanted.new, 1)
     return _with_tags(record, wanted, chosen.caption)
 
 
 def _with_tags(record: Mapping[str, Any], wanted: Wanted, column: str | None) -> tuple[list[Any], str] | None:
-    """The same where kohya's tags were read behind the caption."""
+    """The same for a caption that was read with kohya's tags at its end."""
     tags, caption = record.get("tags"), record.get(column or "")
     if tags and tags == wanted.seen:
         return ["tags"], wanted.new
@@ -182,16 +181,16 @@ def _with_tags(record: Mapping[str, Any], wanted: Wanted, column: str | None) ->
         return [column], wanted.new.removesuffix(f",{tags}")
     if wanted.new.startswith(f"{caption},"):
         return ["tags"], wanted.new.removeprefix(f"{caption},")
-    raise NotWrittenError("holds a caption and tags apart, which kohya joins: change one of the two at a time")
+    raise NotWrittenError("holds caption and tags in two columns, which kohya joins: change only one of them at once")
 
 
 def _is_of(name: str, image: str) -> bool:
-    """Whether a table's name of an image, maybe without its suffix or by a folder of its own, is that of the image."""
+    """Whether a name in a table is the name of an image; it may lack the suffix, or have another folder."""
     return PurePath(name).name in (PurePath(image).name, PurePath(image).stem)
 
 
 def _edit_from(old: IO[Any], out: IO[Any], line: int, edit: Callable[[str], str | None], lines: int) -> None:
-    """Copy a file but for the record that begins in a line, which has up to so many lines."""
+    """Copy a file and edit the record that begins at ``line`` and has at most ``lines`` lines."""
     start = old.read(4)
     old.seek(0)
     marked = with_byte_order_mark(start)
@@ -208,7 +207,7 @@ def _edit_from(old: IO[Any], out: IO[Any], line: int, edit: Callable[[str], str 
 def _edit_wide(
     old: IO[Any], out: IO[Any], line: int, edit: Callable[[str], str | None], lines: int, marked: tuple[bytes, str]
 ) -> None:
-    """The same for UTF-16 and UTF-32, whose line ends are more than one byte."""
+    """The same for UTF-16 and UTF-32, whose line ends have several bytes."""
     mark, encoding = marked
     out.write(old.read(len(mark)))
     text = io.TextIOWrapper(old, encoding, newline="")
@@ -220,7 +219,7 @@ def _edit_wide(
         while chunk := text.read(_CHUNK):
             out.write(chunk.encode(encoding))
     except UnicodeError as error:
-        raise NotWrittenError(f"holds bytes that are no {encoding}: save it as UTF-8 first") from error
+        raise NotWrittenError(f"holds bytes that are not valid {encoding}: save it as UTF-8 first") from error
     finally:
         text.detach()
 
@@ -231,7 +230,7 @@ def _edited_wide(data: bytes, encoding: str, edit: Callable[[str], str | None]) 
 
 
 def _edited_record(lines: list[bytes], edit: Callable[[bytes], bytes | None]) -> bytes:
-    """The lines with their first record edited, which may end in any of them."""
+    """The lines with the first record edited; the record may end in any of the lines."""
     lines = [line for line in lines if line]
     for end in range(1, 1 + len(lines)):
         if (edited := edit(b"".join(lines[:end]))) is not None:
@@ -263,4 +262,4 @@ EDITORS: dict[str, Callable[[IO[Any], IO[Any], Wanted], None]] = {
     ".tsv": _csv,
     ".parquet": _parquet,
 }
-"""By suffix, what edits it; as in `loss_logging.captions.folder.tables.TABLES`."""
+"""The editing function by suffix, as in `loss_logging.captions.folder.tables.TABLES`."""

@@ -1,4 +1,4 @@
-"""A caption file with another caption: its encoding, byte order mark and line ends stay."""
+"""Writes another caption into a caption file; its encoding, byte order mark and line ends stay."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["edited_bytes", "with_caption", "with_caption_in_json"]
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 Edit = Callable[[str], str | None]
-"""From a text to the text that takes its place; None where it does not say what was read."""
+"""A function from a text to its replacement; it returns None if the text has changed since it was read."""
 
 
 def edited_bytes(data: bytes, edit: Edit) -> bytes | None:
-    """Edit text in the encoding in which it says what was read, whichever that is; None where it does so in none.
+    """Edit text in the encoding under which it holds the caption that was read; None if no encoding does.
 
     Raises:
-        NotWrittenError: the new text holds characters that the encoding has not.
+        NotWrittenError: the encoding lacks characters of the new text.
     """
     marked = with_byte_order_mark(data)
     mark = b"" if marked is None else marked[0]
@@ -57,15 +57,15 @@ def _damaged(data: bytes) -> str | None:
 
 
 def with_caption(text: str, seen: str, new: str, line: int | None = None) -> str | None:
-    r"""The text of a caption file with ``new`` in place of ``seen``, or None where it does not hold that.
+    r"""The text of a caption file with ``new`` in place of ``seen``; None if the text does not hold ``seen``.
 
     White space around the caption, the last line end and the kind of line ends stay.
 
     Args:
-        text: of the file.
+        text: the text of the file.
         seen: the caption that was read.
-        new: the one to write, with ``\n`` between lines.
-        line: the line that it begins in, from 1; None where it is the whole file.
+        new: the caption to write, with ``\n`` between lines.
+        line: the first line of the caption, from 1; None if the caption is the whole file.
 
     Example:
         >>> with_caption("a cat\r\nN/A\r\n", "a cat", "a dog", 1)
@@ -85,7 +85,7 @@ def with_caption(text: str, seen: str, new: str, line: int | None = None) -> str
 
 
 def _ends(text: str, start: int, *, whole: bool) -> Iterator[int]:
-    """Where a caption that begins at ``start`` may end: at the end of a line, or of the text."""
+    """Possible ends of a caption that begins at ``start``: the ends of lines, and the end of the text."""
     if not whole:
         place = start
         for each in _lines(text[start:]):
@@ -95,7 +95,7 @@ def _ends(text: str, start: int, *, whole: bool) -> Iterator[int]:
 
 
 def _lines(text: str) -> list[str]:
-    """With their ends; what else Python takes for one is none to a reader of captions."""
+    """The lines with their ends. Other characters that Python's splitlines accepts do not end a line of captions."""
     return _LINE.findall(text)
 
 
@@ -104,7 +104,7 @@ def _plain(text: str) -> str:
 
 
 def with_caption_in_json(text: str, seen: str, new: str) -> str | None:
-    """The same for the JSON of one image, where the caption is one of the usual keys."""
+    """The same for the JSON of one image, with the caption under one of the usual keys."""
     try:
         content = decode_json(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Listing: the names in one captioned folder, by what they are."""
+"""Listing: the names in one captioned folder, by the kind of file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from loss_logging.captions.folder.tables import TABLES
 __all__ = ["JSON_TABLES", "Listing", "companion_of", "is_companion", "stem", "suffix"]
 
 JSON_TABLES = re.compile(r"(meta|captions?|dataset|data).*\.json", re.IGNORECASE)
-"""Of JSON files, those with these names are tables: kohya's and others'. The rest may be of anything."""
+"""JSON files with these names are tables, of kohya and others. Other JSON files may hold anything."""
 
-_MOST_OTHERS = 8  # JSON files of other names in a folder that are tried as tables
+_MOST_OTHERS = 8  # JSON files with other names in a folder that are tried as tables
 
-# Images that belong to others: masks, control images and previews, by the end of their name or by their folder.
+# Masks, control images and previews belong to another image; the end of their name or their folder shows it.
 _COMPANION = re.compile(
     r"(?P<of>.+)(?P<always>-masklabel|-condlabel|[-_.](?:masks?|control|cond|depth|canny|pose|thumb(?:nail)?s?))",
     re.IGNORECASE,
@@ -29,7 +29,7 @@ _COMPANION_FOLDERS = frozenset(
 
 
 class Listing:
-    """What a folder holds. Files of other kinds are counted by suffix in ``unread``."""
+    """The content of a folder. ``unread`` counts files of other kinds by suffix."""
 
     def __init__(self) -> None:
         self.images: list[os.DirEntry[str]] = []
@@ -60,7 +60,7 @@ class Listing:
                 self.no_trainer_reads.append(entry)
 
     def settle(self) -> Listing:
-        """Tell the JSON tables from the JSON files beside an image, once every name is known."""
+        """Separate JSON tables from JSON files beside an image, once every name is known."""
         stems = self.stems()
         alone = [name for name in self.beside if name not in stems]
         for name in alone:
@@ -86,9 +86,9 @@ def is_companion(name: str, folder: str, stems: set[str]) -> bool:
     """Whether an image without a caption is the mask, the control image or the preview of another one.
 
     Args:
-        name: of the file.
-        folder: that holds it, below the one that is read.
-        stems: of the images beside it.
+        name: the name of the file.
+        folder: its folder, relative to the folder that is read.
+        stems: the names, without suffix, of the images beside it.
 
     >>> is_companion("a-masklabel.png", "", set()), is_companion("a_mask.png", "", {"a"})
     (True, True)
@@ -102,10 +102,10 @@ def is_companion(name: str, folder: str, stems: set[str]) -> bool:
 
 
 def companion_of(path: str) -> tuple[str, str]:
-    """The image that a mask or a control image belongs to, without its suffix, and what kind of companion it is.
+    """The image of a mask or a control image, without its suffix, and the kind of companion.
 
     Args:
-        path: relative to the folder that is read.
+        path: the path of the mask or control image, relative to the folder that is read.
 
     >>> companion_of("cats/a_mask.png"), companion_of("_controls/cats/a.png")
     (('cats/a', 'mask'), ('cats/a', 'controls'))
@@ -125,7 +125,7 @@ def stem(name: str) -> str:
 
 
 def suffix(name: str) -> str:
-    """The suffix in small letters, with its dot.
+    """The suffix in lower case, with its dot.
 
     >>> suffix("a.v2.PNG")
     '.png'

@@ -1,4 +1,4 @@
-"""ImageNames: from what a table calls an image to the image, and to what is the same for one image however named."""
+"""ImageNames: finds the images that tables name, and a key that is the same for all names of an image."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from loss_logging.captions.folder.image_suffixes import IMAGES
 
 __all__ = ["ImageNames"]
 
-_FOLDERS = 4_096  # whose names are at hand
+_FOLDERS = 4_096  # with cached names
 
 
 class ImageNames:
-    """Finds the images that tables name, relative to their folder, the checked one or the working one.
+    """Finds the images that tables name, relative to the table's folder, the checked folder or the working directory.
 
     Args:
-        root: the folder that is checked.
+        root: the checked folder.
 
     Example:
         >>> import pathlib, tempfile
@@ -35,7 +35,7 @@ class ImageNames:
         self._inside = lru_cache(_FOLDERS)(self._place_inside)
 
     def find(self, name: str, folder: str) -> str | None:
-        """The path of the image that a table in ``folder`` calls ``name``, maybe without its suffix; None for none."""
+        """The path of the image that a table in ``folder`` names, with or without suffix; None if there is none."""
         bases = ("",) if Path(name).is_absolute() else dict.fromkeys((folder, self._root, os.curdir))
         for base in bases if name else ():
             place, last = os.path.split(os.path.normpath(f"{base}/{name}" if base else name))
@@ -44,17 +44,17 @@ class ImageNames:
         return None
 
     def in_other_case(self, name: str, folder: str) -> str | None:
-        """The name of an image that differs from ``name`` in small and capital letters alone; None for none."""
+        """The name of an image that differs from ``name`` only in case; None if there is none."""
         place, last = os.path.split(os.path.normpath(Path(folder, name)))
         return self._listed(place or os.curdir).in_other_case(last)
 
     def key(self, path: str) -> str:
-        """The same for one file, whether its path is absolute or not."""
+        """A key that is the same for the absolute and the relative path of a file."""
         folder, name = os.path.split(path)
         return f"{self._real(folder or os.curdir)}/{name}"
 
     def _shown(self, path: str) -> str:
-        """The path as the folder's own listing has it, where it is below the folder."""
+        """The path as in the folder's own listing, if it is below the folder."""
         place, last = os.path.split(path)
         if path.startswith(f"{self._root}{os.sep}"):
             return path
@@ -67,7 +67,7 @@ class ImageNames:
 
 
 class _Listing:
-    """The names in a folder; none where there is no such folder."""
+    """The names in a folder; empty if the folder does not exist."""
 
     def __init__(self, folder: str) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What a check found, in the formats that programs read: JSON, CSV, GitHub's annotations, SARIF."""
+"""The findings of a check in formats for programs: JSON, CSV, GitHub's annotations, SARIF."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def write_sarif(check: FolderCheck, out: TextIO) -> None:
     notes = [*check.captions.warnings, *check.problems.notes]
     if len(findings) > _MOST_RESULTS:
         findings.pop()
-        notes.append(f"Only the first {_MOST_RESULTS} findings are listed, the gravest first.")
+        notes.append(f"Only the first {_MOST_RESULTS} findings are listed, highest severity first.")
     rules = {finding.rule: finding for finding in reversed(findings)}
     run = {
         "tool": {
@@ -108,7 +108,7 @@ WRITERS: dict[str, Callable[[FolderCheck, TextIO], None]] = {
 
 
 def printable(text: str) -> str:
-    """The text with what UTF-8 cannot hold, such as names of files in other encodings, replaced.
+    """The text without characters that UTF-8 cannot hold, as in file names of other encodings; U+FFFD replaces them.
 
     >>> printable("caf\\udce9.png")
     'caf\\ufffd.png'
@@ -156,7 +156,7 @@ def _sarif_result(finding: Finding, rules: list[str]) -> dict[str, Any]:
 
 
 def from_here(path: str) -> str:
-    """The path from the working folder where it is below that, as GitHub wants it."""
+    """The path relative to the working directory if it is below it, as GitHub requires."""
     return path.removeprefix(f"{Path.cwd()}/")
 
 
@@ -167,7 +167,7 @@ def _uri(path: str) -> str:
 
 
 def _escaped(text: str, more: Iterable[str] = "") -> str:
-    """As GitHub's workflow commands want it."""
+    """The text with the escapes of GitHub's workflow commands."""
     for character in ("%", "\r", "\n", *more):
         text = text.replace(character, f"%{ord(character):02X}")
     return printable(text)

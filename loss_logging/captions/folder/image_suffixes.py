@@ -16,6 +16,6 @@ IMAGES_THAT_NO_TRAINER_READS = frozenset(
 )
 
 TEXTS = (".txt", ".caption")
-"""Of captions, the usual first."""
+"""Suffixes of caption files, most common first."""
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip", ".7z", ".rar")

@@ -1,6 +1,6 @@
-"""Imagefolder: what Hugging Face's ``load_dataset(FOLDER)`` leaves out of a folder with a metadata table.
+"""Imagefolder: the images that Hugging Face's ``load_dataset(FOLDER)`` leaves out of a folder with a metadata table.
 
-As datasets 5.2.0 does it, run on 2026-11-29. Scripts that name their files in ``data_files`` are safe from the splits.
+Source: a run of datasets 5.2.0 on 2026-11-29. With files named in ``data_files``, no image is lost to splits.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SPLITS = {
 
 
 def split_of(path: str) -> str | None:
-    """The split that a path is taken for, relative to the folder; None for none.
+    """The split that load_dataset assigns to a path relative to the folder; None if it assigns none.
 
     >>> [split_of(path) for path in ("a_test.png", "x/dev 1.png", "my-training/1.png", "contest.png", "A_TEST.png")]
     ['test', 'validation', 'train', None, None]
@@ -34,10 +34,10 @@ def split_of(path: str) -> str | None:
 
 
 class Imagefolder:
-    """Looks at the folders of a dataset, one by one, where the first has a metadata table.
+    """Looks at the folders of a dataset one by one; the first has the metadata table.
 
     Args:
-        problems: takes what is left out.
+        problems: takes the images that are left out.
     """
 
     def __init__(self, problems: FolderProblems) -> None:
@@ -72,11 +72,11 @@ class Imagefolder:
                 self._lost = self._lost or [image.path]
 
     def tell(self) -> None:
-        """Say what is left out, once all was seen: as soon as one name is that of a split, only splits are read."""
+        """Add problems, after all folders: if one name is the name of a split, load_dataset reads only splits."""
         if self._first is None:
             return
         for table in self._tables:
-            message = f"is in no split, and load_dataset reads splits alone, because of {self._first}"
+            message = f"is in no split, and load_dataset reads only splits, because of {self._first}"
             self._problems.add("metadata_not_read", table.path, message)
         for path in self._lost:
             message = f"{self._count:,} images in no split are left out by load_dataset, because of {self._first}"

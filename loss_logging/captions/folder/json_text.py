@@ -1,4 +1,4 @@
-"""Changes one value in a JSON text and leaves every other character as it is."""
+"""Changes one value in a JSON text and keeps every other character."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _decode = json.JSONDecoder().raw_decode
 
 
 def with_value(text: str, place: Sequence[str | int], value: str) -> str:
-    """The JSON text with another string at a place: keys and numbers of entries, from outside to inside.
+    """The JSON text with another string at a place, which is a sequence of keys and list indices from the outside in.
 
     Characters beyond ASCII are escaped where the text escapes them.
 
     Raises:
-        ValueError: the text is no JSON, or has nothing at the place.
+        ValueError: the text is no JSON, or has no value at the place.
 
     Example:
         >>> with_value('{"a": 1.00, "b": ["x",  "y"]}', ["b", 1], "z")
@@ -30,13 +30,13 @@ def with_value(text: str, place: Sequence[str | int], value: str) -> str:
         found = [span for name, span in _children(text, start) if name == step]
         if not found:
             raise ValueError(f"there is no {step!r}")
-        start, end = found[-1]  # of keys that are there twice, the last one counts
+        start, end = found[-1]  # of duplicate keys, the last one counts
     escaped = text.isascii() and "\\u" in text
     return text[:start] + json.dumps(value, ensure_ascii=escaped) + text[end:]
 
 
 def _children(text: str, start: int) -> Iterator[tuple[str | int, tuple[int, int]]]:
-    """What an object or a list holds, by key or number: where each value begins and ends."""
+    """The start and end of each value in an object or a list, by key or index."""
     is_object = text[start] == "{"
     place, number = _after_blank(text, start + 1), 0
     while text[place] not in "}]":

@@ -1,4 +1,4 @@
-"""KeptFiles: files below a folder are replaced whole or not at all, and what was there is kept."""
+"""KeptFiles: replaces files below a folder completely or not at all, and keeps a backup of each."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ __all__ = ["ConflictError", "KeptFiles", "NotWrittenError", "changed"]
 
 
 class NotWrittenError(LossLoggingError):
-    """A caption was not written, and its file is as it was; the message says why and what to do."""
+    """A caption was not written and its file is unchanged; the message says why and what to do."""
 
 
 class ConflictError(NotWrittenError):
-    """What is on disk is not what was read: somebody else has changed it."""
+    """A file has changed since it was read: somebody else has written it."""
 
 
 def changed() -> ConflictError:
-    """What is said of a file, behind its name, that does not hold what was read."""
+    """The error about a file that has changed since it was read; the message follows the file's name."""
     return ConflictError("was changed by somebody else since it was read")
 
 
 class KeptFiles:
-    """Replaces files below a folder. The first time that a file is replaced it is kept in ``backup``.
+    """Replaces files below a folder. Before the first replacement of a file, ``backup`` gets a copy of it.
 
     Args:
-        root: the folder; nothing outside it is written, wherever a path or a link leads.
+        root: the folder; no file outside it is written, even if a path or a link leads there.
 
     Attributes:
-        backup: the folder ``.captions-backup-TIME`` in it, which is there once something was replaced.
+        backup: the folder ``.captions-backup-TIME`` in ``root``, which exists after the first replacement.
 
     Example:
         >>> import tempfile
@@ -52,12 +52,12 @@ class KeptFiles:
         self._root = root
 
     def replace(self, path: Path, edit: Callable[[IO[Any], IO[Any]], object]) -> None:
-        """Let ``edit`` read the file and write what takes its place; where it raises, the file is as it was.
+        """Let ``edit`` read the old file and write the new one; if it raises, the file stays as it was.
 
         Raises:
-            ConflictError: the file is gone, or was changed meanwhile.
-            NotWrittenError: it is read-only, or lies outside the folder.
-            OSError: it cannot be read or written, such as on a full disk.
+            ConflictError: the file is gone, or was changed in the meantime.
+            NotWrittenError: the file is read-only, or is outside the folder.
+            OSError: the file cannot be read or written, for example on a full disk.
         """
         target = self._inside(path)
         try:
@@ -74,16 +74,16 @@ class KeptFiles:
                 raise ConflictError(f"{path} was changed by somebody else just now; read the folder again")
 
     def create(self, path: Path, data: bytes) -> None:
-        """Write a file where there is none.
+        """Write a new file.
 
         Raises:
-            ConflictError: there is one.
-            NotWrittenError: it would lie outside the folder.
-            OSError: it cannot be written.
+            ConflictError: the file exists.
+            NotWrittenError: the path is outside the folder.
+            OSError: the file cannot be written.
         """
         target = self._inside(path)
         if target.exists():
-            raise ConflictError(f"{path} is there by now; read the folder again")
+            raise ConflictError(f"{path} exists by now; read the folder again")
         with whole_file(target) as out:
             out.write(data)
 
@@ -94,7 +94,7 @@ class KeptFiles:
         return target if path.is_symlink() else path
 
     def _keep(self, target: Path) -> None:
-        """Keep what is there: as another name of the same bytes where the file system can, however many they are."""
+        """Back up a file: as a hard link if the file system supports it, which is fast for any size."""
         backup = self.backup / target.resolve().relative_to(self._root.resolve())
         if backup.exists():
             return

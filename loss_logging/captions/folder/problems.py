@@ -1,4 +1,4 @@
-"""What is wrong with the files of a captioned folder, as opposed to what their captions say."""
+"""Problems with the files of a captioned folder, as opposed to the text of their captions."""
 
 from __future__ import annotations
 
@@ -43,37 +43,37 @@ ProblemKind = Literal[
 
 PROBLEMS: dict[ProblemKind, tuple[Severity, str]] = {
     "nothing_read": ("error", "Name a folder of captioned images, or a table of captions."),
-    "unreadable": ("error", "Check the rights, the disk, or where the link leads."),
+    "unreadable": ("error", "Check the permissions, the disk, or the target of the link."),
     "binary": ("error", "Write the caption into it again."),
     "undecodable": ("error", "Write the caption again, as UTF-8."),
     "broken_line": ("error", "Correct it; until then its image has no caption."),
     "no_columns": ("error", "Say which columns hold the file names and the captions."),
-    "not_repaired": ("error", "Nothing was changed; check the rights and the disk."),
-    "empty_file": ("error", "Write a caption into it, or take it out: kohya stops at it."),
-    "metadata_not_read": ("warning", "Give the folder another shape, or name the files in data_files."),
-    "not_trained": ("warning", "They take no part in the training: caption them, or take them out."),
+    "not_repaired": ("error", "The file is unchanged; check the permissions and the disk."),
+    "empty_file": ("error", "Write a caption into it, or remove it: kohya stops at an empty file."),
+    "metadata_not_read": ("warning", "Rename or move the files, or name them in data_files."),
+    "not_trained": ("warning", "Caption or move these images, or remove them."),
     "lines_lost": ("warning", "Write the caption in one line."),
-    "suffix_in_capitals": ("warning", "On Linux no trainer finds it: write the suffix in small letters."),
-    "no_trainer_reads_json": ("warning", "Write it into a .txt: trainers read no JSON beside an image."),
-    "not_utf8": ("warning", "Save it as UTF-8 without byte order mark, which is what trainers read."),
-    "too_large": ("warning", "No model reads so much; write a caption."),
-    "not_understood": ("warning", "Where it holds captions, say which columns hold them and the file names."),
+    "suffix_in_capitals": ("warning", "On Linux no trainer finds it: write the suffix in lower case."),
+    "no_trainer_reads_json": ("warning", "Write the caption into a .txt file: trainers read no JSON beside an image."),
+    "not_utf8": ("warning", "Save it as UTF-8 without a byte order mark, as trainers expect."),
+    "too_large": ("warning", "No model reads so much text; write a caption."),
+    "not_understood": ("warning", "If it holds captions, say which columns hold the file names and the captions."),
     "archive": ("warning", "Unpack it to have them checked."),
-    "unknown_suffix": ("warning", "Save it as .png, .jpg or .webp, or take it out."),
-    "no_image": ("warning", "It is never trained on; add the image or correct the name."),
+    "unknown_suffix": ("warning", "Save it as .png, .jpg or .webp, or remove it."),
+    "no_image": ("warning", "No trainer uses it; add the image or correct the name."),
     "link_loop": ("warning", "Remove the link."),
-    "not_read": ("info", "Move the images, or take them out."),
-    "several_columns": ("info", "Say which column it is: --caption-column."),
-    "usual_suffix": ("info", "Tell it so, or it trains without them: --caption_extension."),
-    "left_out": ("info", "They have no captions of their own."),
+    "not_read": ("info", "Move the images to another folder, or remove them."),
+    "several_columns": ("info", "Name the right column with --caption-column."),
+    "usual_suffix": ("info", "Set the trainer's --caption_extension, or it trains without these captions."),
+    "left_out": ("info", "They need no captions of their own."),
     "two_captions": ("info", "A trainer reads one of them; remove the others."),
-    "class_tokens": ("info", "Write captions where that says too little."),
+    "class_tokens": ("info", "Write captions if these words say too little."),
 }
-"""By kind: how grave it is, and what to do about it. The gravest first."""
+"""By kind: the severity, and the advice to the user. Highest severity first."""
 
 
 class FolderProblem(msgspec.Struct, frozen=True):
-    """One thing that is wrong with a file or folder; ``line`` counts from 1.
+    """One problem with a file or folder; ``line`` counts from 1.
 
     >>> FolderProblem("binary", "1.txt", "holds no text").sentence
     'Holds no text. Write the caption into it again.'
@@ -91,15 +91,15 @@ class FolderProblem(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """What it is and what to do about it."""
+        """The problem and the advice, as sentences."""
         return f"{self.message[:1].upper()}{self.message[1:]}. {PROBLEMS[self.kind][1]}"
 
 
 class FolderProblems:
     """Collects problems: counts all, and keeps the first ``keep`` of each kind.
 
-    Those of which ``ignores`` says so, by kind and path, are left out. ``unread`` counts, by suffix, the files that are
-    neither images nor captions. ``notes`` are sentences about the folder as a whole.
+    ``ignores`` takes kind and path of a problem and is true for a problem to leave out. ``unread`` counts, by suffix,
+    the files that are neither images nor captions. ``notes`` are sentences about the folder as a whole.
 
     Example:
         >>> problems = FolderProblems()
@@ -126,7 +126,7 @@ class FolderProblems:
 
 
 def there_is(problems: FolderProblems) -> str:
-    """What a folder holds that is not read, for the end of a sentence; nothing where it is empty.
+    """A list of the unread files of a folder, for the end of a sentence; "" if there are none.
 
     >>> problems = FolderProblems()
     >>> problems.unread.update([".tar", ".tar", ""])

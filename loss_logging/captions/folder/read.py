@@ -1,4 +1,4 @@
-"""Reads the images and captions of a folder, in the layouts that trainers read."""
+"""Reads the images and captions of a folder in the layouts of trainers."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from loss_logging.errors import LossLoggingError
 __all__ = ["CaptionedFile", "class_tokens", "read_captioned_folder"]
 
 _SEVERAL_LINES = (
-    "Some captions have several lines: kohya reads the first, SimpleTuner and OneTrainer take each for a caption, "
-    "ai-toolkit, musubi and diffusion-pipe read all as one. Say which trainer it is for: --trainer."
+    "Some captions have several lines: kohya reads the first line, SimpleTuner and OneTrainer read each line as a "
+    "caption, ai-toolkit, musubi and diffusion-pipe read all lines as one. Name your trainer with --trainer."
 )
 _SHARD = re.compile(r"\d+")
 
@@ -49,26 +49,27 @@ def read_captioned_folder(
     caption_column: str | None = None,
     trainer: str | Trainer | TrainerSettings | None = None,
 ) -> Iterator[CaptionedFile]:
-    """Read images and captions, folder by folder, each in the order of the names.
+    """Read images and captions folder by folder, each folder in the order of the names.
 
     It understands, in any mixture and depth: images and videos with a ``.txt``, ``.caption`` or ``.json`` beside them
     (for trainers), ``metadata.jsonl``, ``.csv`` and ``.parquet`` (Hugging Face's imagefolder), other
     tables with a column of file names and one of captions, kohya's ``meta_cap.json``, and folders of captions alone.
-    Hidden files are left out. Links to folders are followed, each folder is read once.
+    Hidden files are left out. Links to folders are followed, and each folder is read once.
 
-    Every caption is yielded: an image with several once for each, an image without any once, with None. Memory grows
-    with the names in one folder and in the tables, not with the captions.
+    An image with several captions is yielded once per caption, an image without a caption once, with None. Memory
+    grows with the names in one folder and in the tables, not with the captions.
 
     Args:
-        path: a folder, or one caption, image or table.
-        problems: collects what cannot be read and what a trainer would miss; nothing of that kind is raised.
+        path: a folder, or a single caption file, image or table.
+        problems: collects files that cannot be read or that a trainer would miss; these raise nothing.
         path_column: the column of file names in tables; guessed when None.
         caption_column: the column of captions in tables; guessed when None.
-        trainer: read what this trainer reads, by its name or as it is set up, and say what it makes of it; whatever any
-            of them reads when None.
+        trainer: read as this trainer does, by its name or its settings, and fill ``trained`` and ``not_trained``. When
+            None, read the files that any trainer reads.
 
     Raises:
         LossLoggingError: ``path`` does not exist, or is a file of another kind or without captions.
+        ConfigError: ``trainer`` is the name of no known trainer.
 
     Example:
         >>> import pathlib, tempfile
@@ -95,7 +96,7 @@ def _is_numbered(folder: os.DirEntry[str]) -> bool:
 
 
 class _Reader:
-    """Reads one folder, or one file, and notes what is wrong."""
+    """Reads one folder or one file, and notes the problems."""
 
     def __init__(
         self, root: str, problems: FolderProblems, columns: Columns, settings: TrainerSettings | None = None
@@ -127,10 +128,10 @@ class _Reader:
             waiting.extend((entry.path, prefix + entry.name, tuple(known)) for entry in reversed(listing.folders))
         imagefolder.tell()
         for path, columns in self._tables.not_understood if without else ():
-            self._problems.add("not_understood", path, f"is no table of captions that is known; it has: {columns}")
+            self._problems.add("not_understood", path, f"is no known table of captions; it has: {columns}")
 
     def _folder(self, path: str, relative: str, listing: Listing, tables: list[ReadTable]) -> Iterator[CaptionedFile]:
-        """What one folder holds: what its tables say, which join those above it, and its files."""
+        """The images of one folder, from its own tables, the tables above it, and its caption files."""
         dataset = self._dataset(relative)
         trainer = self._settings.of(path) if self._settings else None
         if trainer is not None and (reason := self._not_read(trainer, path, listing)):
@@ -151,7 +152,7 @@ class _Reader:
             yield from self._pairs(listing, relative, dataset, tables, name)
 
     def _not_read(self, trainer: Trainer, path: str, listing: Listing) -> str | None:
-        """Why a trainer does not look into a folder."""
+        """The reason why a trainer does not read a folder; None if it does."""
         assert self._settings is not None
         below = self._settings.below(path, self._root)
         if below is None:
@@ -162,9 +163,9 @@ class _Reader:
         if trainer.folders == "all" or not (below or self._any_numbered):
             return None
         if trainer.folders == "top":
-            return f"{trainer.name} reads no folders inside"
+            return f"{trainer.name} reads no folders inside another"
         found = numbered(below) if self._any_numbered and os.sep not in below else None
-        return None if found is not None and found[0] > 0 else "kohya reads only folders named N_name, and none inside"
+        return None if found is not None and found[0] > 0 else "kohya reads only folders named N_name, not those inside"
 
     def _list(self, path: str, visited: set[tuple[int, int]]) -> Listing | None:
         listing = Listing()
@@ -201,7 +202,7 @@ class _Reader:
         return "/".join(parts) or Path(self._root).resolve().name or self._root
 
     def read_file(self) -> Iterator[CaptionedFile]:
-        """The root itself: a table, or an image and its caption, whichever of the two it is."""
+        """The root as a table, or as an image or caption file with its counterpart."""
         path = Path(self._root)
         ending = path.suffix.lower()
         trainer = self._settings.of(str(path.parent)) if self._settings else None
@@ -223,7 +224,7 @@ class _Reader:
     def _trained(
         self, images: TrainedImages, listing: Listing, relative: str, tables: list[ReadTable]
     ) -> Iterator[CaptionedFile]:
-        """Each image as the trainer takes it, unless a table has said so."""
+        """Each image as the trainer reads it, without the images of tables."""
         companions = []
         folder = relative.rpartition("/")[2]
         for image in listing.images:
@@ -237,7 +238,7 @@ class _Reader:
     def _pairs(
         self, listing: Listing, relative: str, dataset: str, tables: list[ReadTable], name: str
     ) -> Iterator[CaptionedFile]:
-        """Each image with the captions beside it, then the captions without image."""
+        """Each image with the captions beside it, then the captions without an image."""
         files, stems, companions = CaptionFiles(self._problems), listing.stems(), []
         if first_line := class_tokens(name) is not None:  # what kohya reads in its folders
             tell_usual_suffix(TRAINERS["kohya"], listing, self._problems)
@@ -262,7 +263,7 @@ class _Reader:
         yield from self._without_image(listing, dataset, files, stems)
         if listing.images and any(map(_is_numbered, listing.folders)):
             count = f"{len(listing.images)} images" if len(listing.images) > 1 else "an image"
-            message = f"{count} beside folders named N_name, where kohya does not look"
+            message = f"{count} beside folders named N_name, which kohya does not read"
             self._problems.add("not_read", listing.images[0].path, message)
 
     def _goes_with_another(self, image: os.DirEntry[str], key: str, relative: str, stems: set[str]) -> bool:
@@ -274,7 +275,7 @@ class _Reader:
             self._problems.add("left_out", companions[0].path, f"{count} of masks, controls or previews")
 
     def _tell_several(self, image: os.DirEntry[str], found: list[CaptionedFile], told: list[ReadTable]) -> None:
-        """Note where an image has captions in several places, unless they say the same."""
+        """Note that an image has different captions in several places."""
         if len(found) + len(told) < 2:
             return
         places = dict.fromkeys(Path(file.source or "").name for file in found)
@@ -287,7 +288,7 @@ class _Reader:
     def _beside(
         self, image: os.DirEntry[str], listing: Listing, dataset: str, files: CaptionFiles
     ) -> Iterator[CaptionedFile]:
-        """What the files of the image's name say, each text once."""
+        """The captions in the files with the image's name, each text once."""
         name, seen = stem(image.name), set()
         texts = ((text, files.text(text.path)) for text in listing.texts.get(name, ()))
         beside = listing.beside.get(name)
@@ -310,7 +311,7 @@ class _Reader:
             self._problems.add("suffix_in_capitals", entry.path, f"ends in {entry.name[-len(ending) :]}")
 
     def _tell_lines(self, files: list[CaptionedFile]) -> None:
-        """Say once that trainers differ in what they make of several lines."""
+        """Note once that trainers differ in their reading of several lines."""
         if _SEVERAL_LINES in self._problems.notes:
             return
         if any(file.source is not None and "\n" in (file.caption or "").strip() for file in files):
@@ -319,7 +320,7 @@ class _Reader:
     def _without_image(
         self, listing: Listing, dataset: str, files: CaptionFiles, stems: set[str]
     ) -> Iterator[CaptionedFile]:
-        """Captions whose image is missing, unless the folder holds nothing but captions."""
+        """Captions without an image, unless the folder holds only captions."""
         only_captions = not (listing.images or listing.folders or listing.archives)
         for name, texts in listing.texts.items():
             for text in () if name in stems else texts:
@@ -332,7 +333,7 @@ class _Reader:
         self._problems.unread.update(listing.unread)
         for archive in listing.archives.values():
             self._problems.unread[suffix(archive.name)] += 1
-            self._problems.add("archive", archive.path, "is an archive, whose captions are not checked")
+            self._problems.add("archive", archive.path, "is an archive, and its captions are not checked")
         for image in listing.no_trainer_reads:
             self._problems.add("unknown_suffix", image.path, f"no trainer reads {suffix(image.name)}")
 
@@ -340,12 +341,12 @@ class _Reader:
         self._problems.add("unreadable", path, error.strerror or str(error))
 
     def _first_line(self, file: CaptionedFile) -> CaptionedFile:
-        """In a folder of kohya's: of a text file, what is in its first line."""
+        """In one of kohya's folders: the first line of a text file."""
         text = file.caption
         if text is None or "\n" not in text or not (file.source or "").lower().endswith(TEXTS):
             return file
         first, _, rest = text.partition("\n")
         if rest.strip():
-            message = f"of its lines kohya reads the first, and loses {quote(rest)}"
+            message = f"kohya reads its first line, and loses {quote(rest)}"
             self._problems.add("lines_lost", file.source or "", message, 2)
         return msgspec.structs.replace(file, caption=first, line=1)

@@ -1,4 +1,4 @@
-"""Repairs caption files on disk: what is safe, and nothing else."""
+"""Repairs caption files on disk, where the repair is safe."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Repair(msgspec.Struct, frozen=True):
 
 
 class Repairer:
-    """Repairs the captions of a folder in place, each file whole or not at all, with a backup of what was there.
+    """Repairs the captions of a folder in place, each file completely or not at all, with a backup of the old files.
 
-    Changed are mojibake, HTML entities, invisible characters and white space, see `loss_logging.captions.fix.fixed`,
-    and a byte order mark. Only caption files in UTF-8 are touched: never tables, never JSON, never text whose encoding
-    was guessed.
+    It repairs mojibake, HTML entities, invisible characters and white space, see `loss_logging.captions.fix.fixed`,
+    and removes a byte order mark. It changes only caption files in UTF-8: no tables, no JSON, and no text whose
+    encoding was guessed.
 
     Args:
         root: the folder; backups go to ``.captions-backup-TIME`` in it.
-        problems: takes what could not be written.
-        write: False to only note what would be changed.
+        problems: takes the files that could not be written.
+        write: False only notes the changes.
     """
 
     def __init__(self, root: Path, problems: FolderProblems, *, write: bool) -> None:
@@ -48,7 +48,7 @@ class Repairer:
         self._write = write
 
     def repaired(self, file: CaptionedFile) -> CaptionedFile:
-        """The file with its caption as it now is on disk."""
+        """The file with its current caption on disk."""
         if file.caption is None or file.source is None:
             return file
         if not file.source.lower().endswith(TEXTS):
@@ -74,7 +74,7 @@ def _rewrite(repair: Repair, old: IO[Any], out: IO[Any]) -> None:
 
 
 def _repair(path: Path) -> Repair | None:
-    """What is to be done about a file, or None."""
+    """The repair of a file; None if it needs none."""
     if path.stat().st_size > 4 * MOST_CHARACTERS:
         return None
     try:
@@ -83,7 +83,7 @@ def _repair(path: Path) -> Repair | None:
         return None
     text, end = _without_end(before.removeprefix(_MARK))
     if "\n" in text or "\r" in text:
-        end = end[-1:]  # as the line ends within
+        end = end[-1:]  # the same as the other line ends
     after = fixed(text) + end
     return None if after == before else Repair(str(path), before, after)
 

@@ -1,4 +1,4 @@
-"""Columns: which columns of a table hold file names and captions."""
+"""Columns: the columns of a table with file names and captions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PATHS = (
 )
 _CAPTIONS = ("caption", "text", "prompt", "captions", "caption_text", "description", "tags")
 
-# Columns of images that belong to another one: what imagefolder, musubi and trainers of ControlNets call them.
+# Columns of masks and control images, under the names that imagefolder, musubi and trainers of ControlNets use.
 _COMPANION = re.compile(
     r".+_file_names?|image_path_\d+|(control|cond(itioning)?|mask|reference|source)(_(images?|paths?|files?))*(_?\d+)?",
     re.IGNORECASE,
@@ -26,27 +26,27 @@ _COMPANION = re.compile(
 _FALLBACK = re.compile(r"fallback.*|.*_fallback", re.IGNORECASE)
 
 ID = "id"
-"""The name of an image, in SimpleTuner's tables; of anything, in others."""
+"""A column with the name of an image in SimpleTuner's tables, and with anything in other tables."""
 
 
 class NoColumnsError(ValueError):
-    """A table without captions or file names; the message holds the names of the columns that there are."""
+    """A table without captions or file names; the message holds the names of its columns."""
 
 
 class Chosen(NamedTuple):
-    """The columns of file names and of captions, None where there is none, and of what belongs to them."""
+    """The columns of file names and of captions, None if there is none, and the columns that belong to them."""
 
     path: str | None
     caption: str | None
     companions: tuple[str, ...] = ()
     fallback: str | None = None  # for rows without a caption
-    others: tuple[str, ...] = ()  # that hold captions, too
+    others: tuple[str, ...] = ()  # further columns with captions
 
 
 class Columns(msgspec.Struct, frozen=True):
-    """The names of the columns with file names and captions; None where they are to be guessed.
+    """The names of the columns with file names and captions; None guesses them.
 
-    With ``needs_path``, a table without file names is none of captions. With ``second``, captions are in "text", or
+    With ``needs_path``, a table without file names is no table of captions. With ``second``, captions are in "text",
     else in the second column, as in diffusers' scripts.
 
     >>> Columns().choose(["id", "File_Name", "TEXT", "mask_path"])[:3]
@@ -64,7 +64,7 @@ class Columns(msgspec.Struct, frozen=True):
         by_name = {name.strip().casefold(): name for name in reversed(names)}
         companions = [name for name in names if _COMPANION.fullmatch(name.strip())]
         path = _first(by_name, self.path, _PATHS)
-        if path is None and self.path is None:  # imagefolder's, of a name of one's own
+        if path is None and self.path is None:  # imagefolder allows any name that ends so
             path = next((name for name in companions if name.strip().casefold().endswith("_file_name")), None)
         path = path if path is not None or self.path is not None else by_name.get(ID)
         usual = ("text", *[name.strip().casefold() for name in names if name != path][:1]) if self.second else _CAPTIONS
@@ -75,10 +75,10 @@ class Columns(msgspec.Struct, frozen=True):
         return Chosen(path, caption, tuple(companions), fallback, tuple(name for name in others if name != caption))
 
     def known(self, names: Iterable[str]) -> Chosen:
-        """The same, for a table that must have captions.
+        """The same for a table that must have captions.
 
         Raises:
-            NoColumnsError: it has none, or not the ones that were named.
+            NoColumnsError: it has no captions, or lacks a column that the user named.
         """
         names = list(names)
         chosen = self.choose(names)

@@ -1,4 +1,4 @@
-"""TableReader: captions in the tables of a folder, and which images they are of."""
+"""TableReader: the captions in the tables of a folder, and their images."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from loss_logging.errors import LossLoggingError
 __all__ = ["ReadTable", "TableReader"]
 
 _IMAGE_NAME = re.compile(rb"\.(?:png|jpe?g|webp|bmp|gif|avif|jxl|mp4)\b", re.IGNORECASE)
-_LOOKED_AT = 65_536  # bytes of a table that is not understood
+_LOOKED_AT = 65_536  # bytes at the start of an unknown table
 
 
 class ReadTable(NamedTuple):
-    """A table that was read: its name, and by image a hash of each caption that it has for it."""
+    """A table that was read: its name, and by image the hashes of its captions."""
 
     name: str
     captions: defaultdict[str, set[int]]
 
 
 class TableReader:
-    """Reads the tables of a folder, and remembers what they say of which image.
+    """Reads the tables of a folder, and remembers which images they caption.
 
     Args:
         root: the folder or the table that is read.
-        columns: which columns to take.
-        problems: takes what is wrong with them.
+        columns: the columns to use.
+        problems: takes the problems of tables.
 
     Attributes:
         names: finds the images that tables name.
-        companions: the images that tables name as those of others: masks and control images.
-        not_understood: the tables of images without captions that are known, each with what it has instead.
+        companions: the masks and control images that tables name.
+        not_understood: tables of images without a known column of captions, each with the columns that it has.
     """
 
     def __init__(self, root: str, columns: Columns, problems: FolderProblems) -> None:
@@ -67,16 +67,16 @@ class TableReader:
         archive: os.DirEntry[str] | None = None,
         trainer: Trainer | None = None,
     ) -> Iterator[CaptionedFile]:
-        """What the table says, but for what the ``others`` say of the same images, too.
+        """The captions of a table, without captions that ``others`` give to the same images.
 
         Args:
-            path: of the table.
-            folder: that its names are relative to.
-            dataset: the name for its captions.
-            table: takes what it says.
+            path: the path of the table.
+            folder: the folder that its file names are relative to.
+            dataset: the name of the captions' dataset.
+            table: collects its images and captions.
             others: the tables above it.
-            archive: that its images are in.
-            trainer: that reads it; None for any.
+            archive: the archive that holds its images; None for a folder.
+            trainer: the trainer that reads it; None for any.
         """
         if not self._could_be(path):
             return
@@ -123,11 +123,11 @@ class TableReader:
         return (found for name in names if (found := self.names.find(name, folder)) is not None)
 
     def _tell_columns(self, row: TableRow, path: str) -> None:
-        message = f"its captions are those of {row.column!r}; it has {', '.join(map(repr, row.others))}, too"
+        message = f"its captions were read from {row.column!r}; it also has {', '.join(map(repr, row.others))}"
         self._problems.add("several_columns", path, message)
 
     def _is_new(self, image: str, text: str | None, table: ReadTable, others: Sequence[ReadTable]) -> bool:
-        """Remember what the table says of the image, and whether nothing says the same."""
+        """Remember a caption of the image; returns whether no table has the same caption for it."""
         key, caption = self.names.key(image), hash(text)
         before = [other for other in others if key in other.captions]
         if any(caption in one.captions[key] for one in before) or (
@@ -140,7 +140,7 @@ class TableReader:
         return True
 
     def _could_be(self, path: str) -> bool:
-        """Whether a JSON file of a name that no table has is one all the same; many other things are JSON."""
+        """Whether a JSON file with an unusual name may be a table of captions."""
         if suffix(path) != ".json" or path == self._root or JSON_TABLES.fullmatch(Path(path).name):
             return True
         try:
@@ -159,9 +159,9 @@ class TableReader:
 
 
 def _captions(row: TableRow, trainer: Trainer | None) -> list[tuple[str | None, list[str]]]:
-    """Of a row: one, unless the trainer takes each line; and what it is trained as, where a trainer is known.
+    """The captions of a row, each with the texts that the trainer may use for it, if a trainer is known.
 
-    Tags are joined to it as kohya does, whose they are.
+    A row has one caption, unless the trainer reads each line. Tags are joined to it as kohya does.
     """
     if row.caption is None and not row.tags:
         reads_nothing = trainer is not None and trainer.without in ("empty", "class_tokens")
@@ -174,6 +174,6 @@ def _captions(row: TableRow, trainer: Trainer | None) -> list[tuple[str | None, 
 
 
 def _names_images(path: str) -> bool:
-    """Whether a file says something of images, at its beginning."""
+    """Whether the start of a file names images."""
     with Path(path).open("rb") as file:
         return suffix(path) == ".parquet" or bool(_IMAGE_NAME.search(file.read(_LOOKED_AT)))

@@ -22,19 +22,19 @@ from loss_logging.captions.folder.table_columns import ID, Chosen, Columns, NoCo
 
 __all__ = ["TABLES", "TableRow", "declared_delimiter", "decode_json", "delimiter_of", "read_table"]
 
-_TRIED = 16  # rows in which an id must be that of an image
+_TRIED = 16  # rows; if they have ids, one id must name an image
 
 _LONGEST_LINE = 16 * 2**20  # characters
-_MOST_LINES = 256  # of one quoted CSV field; more are a quote that was never closed
+_MOST_LINES = 256  # of one quoted CSV field; more mean that a quote was never closed
 _ROWS_AT_A_TIME = 4_096
 _TAGS = "tags"
 _DELIMITER = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 
 
 class TableRow(NamedTuple):
-    """A caption, what the table calls its image (None when it does not), its line or row, from 1, whether the image
-    itself is in the table, too, what it calls the images that go with it, kohya's tags, which go with the caption,
-    whether the image is called by an id, the column of captions, and others that hold some."""
+    """One row: the caption, the image's name in the table (None if it has none), the line or row from 1, whether the
+    table holds the image itself, the names of masks and control images, kohya's tags, whether the name is an id, the
+    column of the caption, and further columns with captions."""
 
     name: str | None
     caption: str | None
@@ -48,23 +48,23 @@ class TableRow(NamedTuple):
 
 
 IsImage = Callable[[str], bool]
-"""Whether what a table says is the name of an image that is there."""
+"""A function that tells whether a name in a table is the name of an existing image."""
 
 
 def read_table(path: str, columns: Columns, problems: FolderProblems, is_image: IsImage) -> Iterator[TableRow]:
-    """The rows of the table at ``path``, whose kind its suffix tells; broken ones are noted in ``problems``.
+    """The rows of the table at ``path``; its suffix decides the format. ``problems`` takes the broken rows.
 
-    An image with several captions has as many rows.
+    An image with several captions has one row per caption.
 
     Raises:
-        NoColumnsError: it has no captions.
-        BinaryDataError: it is no table of this kind.
-        OSError: it cannot be read.
+        NoColumnsError: the table has no captions.
+        BinaryDataError: the file is no table of this format.
+        OSError: the file cannot be read.
     """
     rows = TABLES[Path(path).suffix.lower()](path, columns, problems, is_image)
     head = list(itertools.islice(rows, _TRIED))
     if any(row.by_id for row in head) and not any(row.name is not None and is_image(row.name) for row in head):
-        raise NoColumnsError("id, and captions of no image that is here")
+        raise NoColumnsError("id, which names no existing image")
     yield from itertools.chain(head, rows)
 
 
@@ -77,10 +77,10 @@ def _read_json_lines(path: str, columns: Columns, problems: FolderProblems, _is_
             try:
                 record = decode_json(line)
             except ValueError as error:
-                problems.add("broken_line", path, f"no JSON: {error}", number)
+                problems.add("broken_line", path, f"is not valid JSON: {error}", number)
                 continue
             if not isinstance(record, dict):
-                problems.add("broken_line", path, f"a JSON {type(record).__name__} where an object belongs", number)
+                problems.add("broken_line", path, f"is a JSON {type(record).__name__}, not an object", number)
                 continue
             keys = tuple(record)
             if keys not in chosen:
@@ -94,7 +94,7 @@ def _read_json(path: str, columns: Columns, problems: FolderProblems, is_image: 
     try:
         content = decode_json(decoded.text)
     except ValueError as error:
-        problems.add("broken_line", path, f"no JSON: {error}")
+        problems.add("broken_line", path, f"is not valid JSON: {error}")
         return
     if isinstance(content, dict):
         entries = [entry for entry in content.items() if _captions(*entry, columns, is_image)]
@@ -112,21 +112,21 @@ def _read_json(path: str, columns: Columns, problems: FolderProblems, is_image: 
             for row in _row(record, chosen._replace(others=()) if tags else chosen, number, path, problems):
                 yield row._replace(tags=tags if isinstance(tags, str) else None)
         else:
-            problems.add("broken_line", path, f"entry {number} is no object", number)
+            problems.add("broken_line", path, f"entry {number} is not an object", number)
 
 
 def _captions(name: str, value: Any, columns: Columns, is_image: IsImage) -> bool:
-    """Whether an entry of a JSON object captions an image, rather than being anything else."""
+    """Whether an entry of a JSON object is the caption of an image."""
     if _suffix(name) in IMAGES or is_image(name):
         return isinstance(value, (str, list, dict, NoneType))
     if not isinstance(value, dict):
         return False
     own = [value.get(key) for key in (columns.caption, "caption", "tags") if key is not None]
-    return any(isinstance(text, str) for text in own)  # kohya's names have no suffix
+    return any(isinstance(text, str) for text in own)  # names in kohya's files have no suffix
 
 
 def _named(name: str, value: Any, columns: Columns) -> dict[str, Any]:
-    """An entry of a JSON object as a record; kohya's have tags, which are no caption of their own."""
+    """An entry of a JSON object as a record; kohya's entries have tags, which are no separate caption."""
     record = value if isinstance(value, dict) else {columns.caption or "caption": value}
     if columns.caption is None and _TAGS in record:
         record = {"caption": None} | record
@@ -142,10 +142,10 @@ def _is_known(columns: Columns, record: Mapping[str, Any]) -> bool:
 
 
 def decode_json(text: str) -> Any:
-    """The content of a JSON text, also of those that only Python takes for JSON: with NaN, or half a surrogate pair.
+    """The content of a JSON text. Python's extensions are allowed: NaN, and half a surrogate pair.
 
     Raises:
-        ValueError: it is no JSON, or nested too deeply.
+        ValueError: the text is no JSON, or is nested too deeply.
     """
     try:
         return msgspec.json.decode(text)
@@ -170,22 +170,20 @@ def _read_csv(path: str, columns: Columns, problems: FolderProblems, _is_image: 
             if not row:
                 continue
             if len(row) != len(header):
-                message = (
-                    f"{len(row)} fields where the header names {len(header)}; put captions with {delimiter!r} in quotes"
-                )
+                message = f"{len(row)} fields, {len(header)} in the header; put captions with {delimiter!r} in quotes"
                 problems.add("broken_line", path, message, number)
                 continue
             yield from _row(dict(zip(header, row, strict=True)), chosen, number, path, problems)
 
 
 def declared_delimiter(line: str) -> str | None:
-    """What a first line such as ``sep=;`` tells Excel; None where it is the header already."""
+    """The delimiter in a first line such as ``sep=;``, which Excel reads; None if the line is the header."""
     declared = _DELIMITER.fullmatch(line)
     return declared and declared[1]
 
 
 def delimiter_of(header: str, columns: Columns) -> str:
-    """What stands between the columns of a header."""
+    """The delimiter between the columns of a header."""
     fits = {candidate: _fits(header, candidate, columns) for candidate in "\t;|,"}
     return max(fits, key=lambda candidate: (fits[candidate], header.count(candidate)))
 
@@ -197,7 +195,7 @@ def _fits(header: str, delimiter: str, columns: Columns) -> bool:
 def _csv_rows(
     lines: Iterator[tuple[int, str]], delimiter: str, path: str, problems: FolderProblems
 ) -> Iterator[tuple[int, list[str]]]:
-    """The records and the lines at which they start. After a broken one, reading goes on at its second line."""
+    """The records with their first lines. After a broken record, reading continues at its second line."""
     ahead: deque[tuple[int, str]] = deque()
     while True:
         taken: list[tuple[int, str]] = []
@@ -211,7 +209,7 @@ def _csv_rows(
             row = next(csv.reader(feed(), delimiter=delimiter, strict=True), None)
         except csv.Error as error:
             ahead.extendleft(reversed(taken[1:]))
-            problems.add("broken_line", path, f"no CSV: {error}", taken[0][0])
+            problems.add("broken_line", path, f"is not valid CSV: {error}", taken[0][0])
             continue
         if row is None:
             return
@@ -226,7 +224,7 @@ def _read_parquet(path: str, columns: Columns, problems: FolderProblems, _is_ima
         with pq.ParquetFile(path, memory_map=False) as file:
             schema = file.schema_arrow
             chosen = columns.known(schema.names)
-            # Hugging Face's image column is {bytes, path}: read the path alone, never the images.
+            # Hugging Face's image column is {bytes, path}: read only the path, never the images.
             nested = chosen.path is not None and pa.types.is_struct(schema.field(chosen.path).type)
             chosen = chosen._replace(
                 companions=tuple(name for name in chosen.companions if pa.types.is_string(schema.field(name).type))
@@ -255,7 +253,7 @@ def _row(
     caption = None if chosen.caption is None else record[chosen.caption]
     if not caption and chosen.fallback is not None:
         caption = record.get(chosen.fallback)
-    captions = caption or [None] if isinstance(caption, list) else [caption]  # trainers draw one, or take each
+    captions = caption or [None] if isinstance(caption, list) else [caption]  # trainers draw one, or use each
     for what, value in (("file name", name), *(("caption", one) for one in captions)):
         if value is not None and not isinstance(value, str):
             problems.add("broken_line", path, f"its {what} is {type(value).__name__}, not text", number)
@@ -272,7 +270,7 @@ def _suffix(name: str) -> str:
 
 
 def _lines(file: io.BufferedReader, path: str, problems: FolderProblems) -> Iterator[str]:
-    """The lines as text, each with its end. Lines that are not UTF-8 are decoded one by one.
+    """The lines as text, each with its line end. Lines that are not UTF-8 are decoded one by one.
 
     Raises:
         BinaryDataError: the start of the file is no text.
@@ -283,7 +281,7 @@ def _lines(file: io.BufferedReader, path: str, problems: FolderProblems) -> Iter
         mark, encoding = marked
         problems.add("not_utf8", path, f"is {encoding} with a byte order mark, not plain UTF-8")
         file.read(len(mark))
-        if encoding != "utf-8":  # a line's end is more than one byte
+        if encoding != "utf-8":  # a line end has more than one byte
             with io.TextIOWrapper(file, encoding, "replace", newline="") as text:
                 yield from text
             return
@@ -294,7 +292,7 @@ def _lines(file: io.BufferedReader, path: str, problems: FolderProblems) -> Iter
         if not data:
             return
         if len(data) == _LONGEST_LINE and not data.endswith(b"\n"):
-            problems.add("broken_line", path, f"longer than {_LONGEST_LINE:,} bytes", number)
+            problems.add("broken_line", path, f"is longer than {_LONGEST_LINE:,} bytes", number)
             while data and not data.endswith(b"\n"):
                 data = file.readline(_LONGEST_LINE)
             yield "\n"

@@ -1,4 +1,4 @@
-"""TrainedImages: what a trainer takes for the captions of the images of one folder."""
+"""TrainedImages: the captions that a trainer reads for the images of one folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CROP = re.compile(r"(.+)(?:_[^_]*){4}")
 
 
 def numbered(folder: str) -> tuple[int, str] | None:
-    """How often kohya takes the images of a folder, and the words that it takes for a caption; None for other names.
+    """The number of repeats and the class tokens in the name of one of kohya's folders; None for other names.
 
     >>> numbered("10_sks dog"), numbered("0_off"), numbered("dogs")
     ((10, 'sks dog'), (0, 'off'), None)
@@ -34,7 +34,7 @@ def numbered(folder: str) -> tuple[int, str] | None:
 
 
 def class_tokens(dataset: str) -> str | None:
-    """What kohya trains the images without caption on, in a folder named ``N_tokens``; None for other names.
+    """The text that kohya uses for images without a caption in a folder named ``N_tokens``; None for other names.
 
     >>> class_tokens("img/10_sks dog"), class_tokens("dogs")
     ('sks dog', None)
@@ -50,7 +50,7 @@ def reads_table(trainer: Trainer, name: str, listing: Listing) -> bool:
 
 
 def tell_usual_suffix(trainer: Trainer, listing: Listing, problems: FolderProblems) -> str | None:
-    """The suffix of a folder's captions; that the trainer takes another unless it is told this one is said once."""
+    """The suffix of a folder's caption files. If it is not the trainer's default, a problem says so once."""
     texts = [text for texts in listing.texts.values() for text in texts]
     for ending in trainer.suffixes:
         if first := next((text for text in texts if text.name.endswith(ending)), None):
@@ -65,12 +65,12 @@ class TrainedImages:
     """The images of one folder as a trainer reads them.
 
     Args:
-        trainer: which one, and how it is set up.
+        trainer: the trainer with its settings.
         folder: the name of the folder.
-        listing: what is in it.
-        dataset: the name for its captions.
-        problems: takes what cannot be read and what is lost.
-        in_table: whether captions are in a table, which a trainer reads instead of files where it takes tables first.
+        listing: the names in the folder.
+        dataset: the name of the captions' dataset.
+        problems: takes unreadable files and lost text.
+        in_table: whether a table has captions; a trainer that prefers tables then reads no caption files.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class TrainedImages:
         self._class_tokens = trainer.class_tokens if trainer.class_tokens is not None else words[1] if words else None
 
     def captions(self, image: os.DirEntry[str]) -> Iterator[CaptionedFile]:
-        """What the image is trained with: once for each caption; and that it is not, where it is not."""
+        """The image once per caption that it is trained with; once with ``not_trained`` if it is left out."""
         for caption in self._trainer.concept_captions:
             yield self._made_up(image.path, caption)
         if self._trainer.concept_captions:
@@ -121,13 +121,13 @@ class TrainedImages:
         self._tell_lost(raw, text)
 
     def without(self, path: str, text: os.DirEntry[str] | None = None) -> CaptionedFile:
-        """An image that has no caption, or one that cannot be read."""
+        """An image without a caption, or with an unreadable one."""
         trainer, source = self._trainer, text and text.path
         if source is None and trainer.default_caption is not None:
             return self._made_up(path, trainer.default_caption)
         file = CaptionedFile(path, self._dataset, None, source)
         if source is None and self._without == "skipped":
-            return msgspec.structs.replace(file, not_trained=f"{trainer.name} leaves out what has no caption")
+            return msgspec.structs.replace(file, not_trained=f"{trainer.name} leaves out images without a caption")
         if source is None and self._without == "class_tokens" and self._class_tokens is not None:
             return self._made_up(path, self._class_tokens)
         if source is None and self._without == "file_name":
@@ -140,11 +140,11 @@ class TrainedImages:
         return CaptionedFile(path, self._dataset, caption, trained=tuple(self._trainer.variants(caption)))
 
     def leaves_out(self, name: str, folder: str) -> bool:
-        """Whether the trainer takes an image in a folder for a mask or a control image."""
+        """Whether the trainer reads an image in a folder as a mask or a control image."""
         return stem(name).endswith(self._trainer.left_out or ("/",)) or folder in self._trainer.left_out_folders
 
     def _text_of(self, image: os.DirEntry[str]) -> os.DirEntry[str] | None:
-        """The file of the image's caption, by its name to the letter."""
+        """The file of the image's caption, whose name matches in upper and lower case."""
         names = [stem(image.name)]
         if self._trainer.crops and (match := _CROP.fullmatch(names[0])):
             names.append(match[1])
@@ -154,7 +154,7 @@ class TrainedImages:
         return next((text for text in candidates if text.name in {f"{name}{self._suffix}" for name in names}), None)
 
     def _tell_commas(self, caption: str) -> None:
-        """Say once that blanks after commas are doubled, and numbers taken apart."""
+        """Note once that the trainer doubles spaces after commas, and splits numbers."""
         written = caption.replace(",", self._trainer.comma)
         if (
             ", " not in caption
@@ -165,10 +165,10 @@ class TrainedImages:
         note = (
             f"{self._trainer.name} writes {self._trainer.comma!r} for each comma: {quote(caption)} is {quote(written)}"
         )
-        self._problems.notes.append(f"{note}. Write commas without a blank after them to have them as you mean them.")
+        self._problems.notes.append(f"{note}. Write commas without a space after them to avoid this.")
 
     def _tell_lost(self, raw: str, text: os.DirEntry[str]) -> None:
         if self._trainer.lines == "first" and (rest := raw.partition("\n")[2].strip()):
             number = raw.count("\n", 0, raw.index(rest, raw.index("\n"))) + 1
-            message = f"of its lines the first is read, and {rest.count(chr(10)) + 1} lost"
+            message = f"only its first line is read; {rest.count(chr(10)) + 1} more lost"
             self._problems.add("lines_lost", text.path, message, number)

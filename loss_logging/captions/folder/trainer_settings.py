@@ -1,4 +1,4 @@
-"""TrainerSettings: what a trainer's own configuration file says about captions."""
+"""TrainerSettings: the caption settings in a trainer's own configuration file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["TrainerSettings", "as_settings", "settings_from_file", "trainer_sett
 
 
 class TrainerSettings(msgspec.Struct, frozen=True):
-    """How a trainer is set up, folder by folder.
+    """The settings of a trainer, folder by folder.
 
     Args:
-        trainer: what holds for folders that ``folders`` does not name.
-        folders: by the real path of a folder, what holds in it and, where the trainer looks there, below it.
+        trainer: the settings of folders that ``folders`` does not name.
+        folders: settings by the real path of a folder; they also hold below it if the trainer reads there.
 
     Example:
         >>> as_settings("kohya").of("any").lines
@@ -33,14 +33,14 @@ class TrainerSettings(msgspec.Struct, frozen=True):
     folders: dict[str, Trainer] = {}
 
     def of(self, folder: str) -> Trainer:
-        """What holds in a folder: what the nearest folder above it was given."""
+        """The settings of a folder, from the nearest named folder above it."""
         above = self._above(folder)
         return self.trainer if above is None else self.folders[above]
 
     def below(self, folder: str, root: str) -> str | None:
-        """The path of a folder below the one that the trainer is told of, "" for itself; None where it is told of none.
+        """The path of a folder relative to the named folder that holds it, "" for that folder; None if none does.
 
-        Where no folder in ``root`` is named, that is told of.
+        If the configuration names no folder in ``root``, ``root`` counts as named.
         """
         path, top = os.path.realpath(folder), os.path.realpath(root)
         above = self._above(folder)
@@ -55,10 +55,10 @@ class TrainerSettings(msgspec.Struct, frozen=True):
 
 
 def as_settings(trainer: str | Trainer | TrainerSettings) -> TrainerSettings:
-    """The settings that a trainer has by itself, or those that are given.
+    """The default settings of a trainer, or the settings that are given.
 
     Raises:
-        ConfigError: there is no trainer of this name.
+        ConfigError: ``trainer`` is the name of no known trainer.
     """
     if isinstance(trainer, TrainerSettings):
         return trainer
@@ -70,23 +70,23 @@ def as_settings(trainer: str | Trainer | TrainerSettings) -> TrainerSettings:
 
 
 def trainer_settings(config: CaptionConfig, given: Trainer | TrainerSettings | None = None) -> TrainerSettings | None:
-    """How the trainer is set up that is given, or that the configuration names; None where there is none."""
+    """The settings of the given trainer, or of the trainer that the configuration names; None without a trainer."""
     if given is not None:
         return as_settings(given)
     return None if config.trainer is None else as_settings(config.trainer)
 
 
 def settings_from_file(path: Path, trainer: str | None = None) -> TrainerSettings:
-    """What a trainer's own configuration file says: kohya's or musubi's TOML, ai-toolkit's YAML, OneTrainer's concepts,
-    diffusion-pipe's TOML, SimpleTuner's multidatabackend.json.
+    """The settings in a trainer's own configuration file: kohya's or musubi's TOML, ai-toolkit's YAML, OneTrainer's
+    concepts, diffusion-pipe's TOML, SimpleTuner's multidatabackend.json.
 
     Args:
-        path: the file.
-        trainer: whose it is; told by what it holds when None.
+        path: the path of the file.
+        trainer: the name of the trainer; guessed from the content when None.
 
     Raises:
-        ConfigError: it is no configuration of a trainer that is known, or of another one.
-        OSError: it cannot be read.
+        ConfigError: the file is no configuration of a known trainer, or of another trainer than ``trainer``.
+        OSError: the file cannot be read.
     """
     try:
         content = parse_file(path)
@@ -95,7 +95,7 @@ def settings_from_file(path: Path, trainer: str | None = None) -> TrainerSetting
     found = next((name for name, (is_of, _) in _READERS.items() if is_of(content)), None)
     if found is None:
         raise ConfigError(
-            f"{path} is no configuration of captions that is known; allowed: those of {', '.join(_READERS)}"
+            f"{path} is no known configuration of captions; allowed: a configuration of {', '.join(_READERS)}"
         )
     if trainer not in (None, found):
         raise ConfigError(f"{path} is a configuration of {found}, and trainer is {trainer!r}; leave one of them out")
@@ -106,14 +106,14 @@ def settings_from_file(path: Path, trainer: str | None = None) -> TrainerSetting
 
 
 Rows = Iterator[tuple[str, Trainer]]
-"""Folders, relative to that of the file, with what holds in them; "" for what holds anywhere."""
+"""Folders, relative to the folder of the file, with their settings; "" for the settings of all other folders."""
 
 
 def _changed(name: str, **changes: Any) -> Trainer:
-    """A trainer's row with those of the changes that are not None.
+    """A trainer's row with the changes whose value is not None.
 
     Raises:
-        ConfigError: one is of a type that the trainer does not take either.
+        ConfigError: a change has a type that the trainer rejects, too.
     """
     given = {key: value for key, value in changes.items() if value is not None}
     try:
@@ -127,7 +127,7 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
 
 
 def _ending(value: Any) -> dict[str, Any]:
-    """The suffix of captions, which may lack its dot."""
+    """The suffix of captions; the configuration may omit its dot."""
     if not isinstance(value, str) or not value:
         return {}
     suffix = value if value.startswith(".") else f".{value}"
@@ -169,7 +169,7 @@ def _kohya_row(values: Mapping[str, Any]) -> tuple[str, Trainer]:
 
 
 def _table(path: Any) -> dict[str, Any]:
-    """A table that is read instead of files."""
+    """A table that is read instead of caption files."""
     return {"tables": (Path(path).name,), "tables_first": True} if isinstance(path, str) and path else {}
 
 
@@ -310,4 +310,4 @@ _READERS: dict[str, tuple[Callable[[Any], bool], Callable[[Any, Path], Rows]]] =
         _kohya,
     ),
 }
-"""By trainer: whether a file's content is its, and what it says."""
+"""By trainer: a test whether a file's content belongs to it, and a reader of the settings."""

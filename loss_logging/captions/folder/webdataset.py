@@ -25,11 +25,11 @@ class ArchivedImage(msgspec.Struct, frozen=True):
     """An image inside a tar file.
 
     Args:
-        path: the tar file, relative to the folder that was read, and the image's name in it.
+        path: the path of the tar file, relative to the folder that was read, and the image's name in it.
         dataset: the folder that holds the tar file.
-        caption: what is beside it under the same name, as .txt, .caption or in a .json; None where nothing is.
-        data: the bytes of the image file; None where there is no image of its own.
-        left_out: why it is no image of its own, where ``data`` is None.
+        caption: the caption in the .txt, .caption or .json file of the same name; None without such a file.
+        data: the bytes of the image file; None if it is left out.
+        left_out: the reason why it is left out, if ``data`` is None.
     """
 
     path: str
@@ -40,20 +40,20 @@ class ArchivedImage(msgspec.Struct, frozen=True):
 
 
 def find_shards(root: Path) -> list[Path]:
-    """The tar files below a folder, or the one that ``root`` is, in the order of their names."""
+    """The tar files below a folder in the order of their names, or ``root`` itself if it is a tar file."""
     if not root.is_dir():
         return [root] * root.name.lower().endswith(SHARDS)
     return sorted(path for path in root.rglob("*") if path.name.lower().endswith(SHARDS) and path.is_file())
 
 
 def read_shard(shard: Path, root: Path) -> Iterator[ArchivedImage]:
-    """The images of one tar file, in its order; they are read one by one, however large it is.
+    """The images of one tar file, in its order; they are read one by one, so that memory stays small.
 
-    A sample is what has one name up to its first dot. Where that finds no image, names end at their last dot, and what
-    is no caption is taken for an image. An image with several captions is given once for each.
+    A sample is the files with the same name up to the first dot. If a sample has no image, names end at the last dot,
+    and each file that is no caption counts as an image. An image with several captions is yielded once per caption.
 
     Raises:
-        LossLoggingError: the file cannot be read to its end; names it, and says how far it could be read.
+        LossLoggingError: the file cannot be read to its end; the message names it, and the number of images read.
         MissingExtraError: the package webdataset is not installed.
     """
     require("webdataset", "webdataset")
@@ -76,7 +76,7 @@ def read_shard(shard: Path, root: Path) -> Iterator[ArchivedImage]:
 
 
 def _images(sample: Mapping[str, Any], name: str, dataset: str) -> Iterator[ArchivedImage]:
-    """The images of what has one name up to its first dot, and what is left out of it."""
+    """The images of a sample, and the files that are left out of it."""
     ends = [end for end in sample if not end.startswith("__")]
     images = [end for end in ends if f".{end.lower()}" in IMAGES]
     dotted = [end for end in ends if "." in end and f".{end.rpartition('.')[2].lower()}" in IMAGES]
@@ -96,7 +96,7 @@ def _images(sample: Mapping[str, Any], name: str, dataset: str) -> Iterator[Arch
 
 
 def _captions(sample: Mapping[str, Any], stem: str) -> list[str | None]:
-    """What the first file of captions says; as in a folder, only JSON may hold several."""
+    """The captions in the first caption file; as in a folder, only JSON may hold several."""
     files = {end.lower(): end for end in sample if end.startswith(stem) and end.count(".") == stem.count(".")}
     for suffix in TEXTS:
         if (end := files.get(f"{stem.lower()}{suffix[1:]}")) is not None:

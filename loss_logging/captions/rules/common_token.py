@@ -1,4 +1,4 @@
-"""common_token: a word or tag of nearly every caption, which a model learns together with the trigger."""
+"""common_token: a word or tag of nearly every caption; a model learns it together with the trigger."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["CommonToken"]
 
 _SHARE = 0.9
-_FEW = 20  # captions; fewer cannot tell
+_FEW = 20  # captions; fewer are no evidence
 _VOCABULARY = 20_000  # tokens counted at a time; rare ones are forgotten then
 _SHOWN = 6
 
-# Words of grammar, which are in every caption of their languages.
+# Words of grammar, which are in every caption of their language.
 # fmt: off
 _GRAMMAR = frozenset({
     "a", "an", "the", "of", "in", "on", "at", "to", "with", "and", "or", "is", "are", "by", "for", "from", "as",
@@ -35,10 +35,10 @@ _GRAMMAR = frozenset({
 
 
 class CommonToken:
-    """Words, or tags, that stand in at least 90% of the captions of a dataset of 20 or more.
+    """Words or tags in at least 90% of the captions of a dataset with 20 captions or more.
 
-    The trigger word and words of grammar do not count. One reason for a dataset: a warning where it has a trigger, as a
-    model cannot separate the token from it; an ``info`` where it has none, as the token may be the trigger.
+    The trigger word and words of grammar do not count. A dataset gets one reason. With a trigger it is a warning, as a
+    model cannot separate the token from the trigger; without one it is an ``info``, as the token may be the trigger.
     """
 
     def __init__(self) -> None:
@@ -71,6 +71,6 @@ class CommonToken:
             common = sorted((n, token) for n, token in common if own.isdisjoint(token.split()))[::-1]
             if common:
                 shown = ", ".join(f"{quote(token)} ({n / captions:.0%})" for n, token in common[:_SHOWN])
-                advice = "leave it out of them, or vary it" if trigger else "fine if it is the trigger"
+                advice = "remove it from the captions, or vary it" if trigger else "fine if it is the trigger"
                 message = f"In nearly every caption: {shown}. A model learns it together with the concept: {advice}."
                 yield dataset, Reason("common_token", "warning" if trigger else "info", 0.3, message)

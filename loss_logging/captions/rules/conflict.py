@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 __all__ = ["Conflict"]
 
 
-_FEW = 10  # captions; fewer cannot tell
-_MANY = 0.5  # of a dataset; it is done on purpose
+_FEW = 10  # captions; fewer are no evidence
+_MANY = 0.5  # of a dataset; a larger share is intended
 
 
 class Conflict:
-    """One image with different captions: a path in two datasets, or images that are the same to the last byte.
+    """One image with different captions: one path in two datasets, or images with the same bytes.
 
-    Several captions for one path of a dataset are a choice that some trainers offer, and are fine. Where most images
-    have several, there is one reason for the dataset.
+    Several captions for one path of a dataset are fine, as some trainers draw one of them. If most images have several
+    captions, the dataset gets one reason.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Conflict:
         others: dict[int, int] = {}
         for image, more in self._more.items():
             present = [(index, key) for index, key in (self._first[image], *more) if index not in known.gone]
-            last = different = None  # seen so far, and the last one that says something else than that
+            last = different = None  # the last caption, and the last caption that differs from it
             for this in present:
                 if last is not None and last[1] != this[1]:
                     different = last

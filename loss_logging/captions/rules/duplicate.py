@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Duplicate"]
 
-_LONG = 8  # words; shorter captions are the same by chance
-_CLASS_SHARE = 0.5  # of the captions that are others' too: this is how classes are captioned
-_FEW = 10  # captions; fewer cannot tell
+_LONG = 8  # words; shorter captions may be equal by chance
+_CLASS_SHARE = 0.5  # of the captions occur more than once; a larger share means captions that name classes
+_FEW = 10  # captions; fewer are no evidence
 
 
 class Duplicate:
-    """Captions of several images of a dataset, without case and white space; tags in any order.
+    """The same caption for several images of a dataset. Case, white space and the order of tags do not count.
 
-    Not in datasets of instance prompts. Where at least half of the captions are repeats, there is one reason for the
-    dataset, which may be captioned by class.
+    Datasets of instance prompts are exempt. If at least half of the captions are repeats, the dataset gets one reason,
+    as its captions may name classes.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Duplicate:
         self._long[item.dataset].append(len(item.tokens) >= _LONG)
 
     def finish(self, known: Known) -> Found:
-        """A reason for each caption that another image has, too."""
+        """A reason for each caption that another image also has."""
         for dataset in self._keys:
             if known.styles.get(dataset) == "instance":
                 continue
@@ -49,7 +49,7 @@ class Duplicate:
             if len(keys) >= _FEW and distinct <= _CLASS_SHARE * len(keys):
                 message = (
                     f"{len(keys)} captions, of which {distinct} are different: fine if they name classes; otherwise "
-                    "the images did not get their own captions."
+                    "write a caption for each image."
                 )
                 yield dataset, Reason("duplicate", "info", 0.2, message)
             else:
@@ -75,5 +75,5 @@ class Duplicate:
                 yield items[place], Reason("duplicate", severity, 0.4 if severity == "warning" else 0.1, message)
 
     def _places(self, dataset: str, known: Known) -> list[int]:
-        """Of the captions of a dataset that are still somebody's."""
+        """The indices of a dataset's captions, without replaced ones."""
         return [place for place, item in enumerate(self._items[dataset]) if item not in known.gone]

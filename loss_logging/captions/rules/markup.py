@@ -1,4 +1,4 @@
-"""markup: addresses, file names and markup, which are about a file and not about what it shows."""
+"""markup: addresses, file names and markup, which describe a file and not its image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["markup"]
 _IMAGE = r"(?:jpe?g|png|webp|gif|bmp|tiff?|heic|heif|avif|psd|svg|raw|cr2|nef|arw|dng)"
 _CAMERA = r"(?:IMG|DSC[NF]?|DSC_|PXL|MVI|VID|GOPR|DCIM|SAM|PANO|BURST|MG|SDC|HPIM)"
 
-# Bounded, and each alternative begins with something that an ordinary caption seldom holds.
+# Each repetition is bounded, and each alternative begins with characters that are rare in an ordinary caption.
 _MARKUP = re.compile(
     rf"""
       (?P<url>      \bhttps?://[^\s<>"]{{3,500}} | (?<![\w.])www\.[\w-]{{1,63}}\.[a-z]{{2,}}[^\s<>"]{{0,300}} )
@@ -43,7 +43,7 @@ _HINTS_BY_DIGIT = ("img", "dsc", "pxl_", "mvi_", "vid_", "gopr", "dcim", "sam_",
 _DIGIT = re.compile("[0-9]")
 _DIGIT_OR_DOT = re.compile(r"[0-9]|\.\w")
 
-# The whole caption is a file's name, a hash or a number of a data base.
+# The whole caption is a file name, a hash or a database ID.
 _NAME = re.compile(
     rf"""(?:.*[\\/])? (?: [^\\/\n]{{1,200}}\.(?i:{_IMAGE}|txt|caption|json|mp4|mov|webm)
         | [\w.-]{{1,60}}[\\/](?:[\w.-]{{1,60}}[\\/]){{0,9}}[a-zA-Z_-]{{0,30}}[0-9]{{3,12}}
@@ -58,21 +58,21 @@ _LONGEST_NAME = 260
 _NAME_WORDS = 8
 
 _ADVICE: dict[str, tuple[Severity, float, str]] = {
-    "url": ("warning", 0.6, "an address of the web; remove it"),
+    "url": ("warning", 0.6, "a web address; remove it"),
     "mail": ("warning", 0.6, "an e-mail address; remove it"),
     "tag": ("warning", 0.6, "HTML; keep its text"),
     "link": ("warning", 0.6, "a Markdown link; keep its text"),
     "bold": ("warning", 0.3, "Markdown; keep its text"),
     "heading": ("warning", 0.3, "a Markdown heading; keep its text"),
-    "file": ("warning", 0.6, "the name of a file; describe what it shows"),
-    "camera": ("warning", 0.6, "a number that a camera gives; describe what the image shows"),
+    "file": ("warning", 0.6, "a file name; describe the image instead"),
+    "camera": ("warning", 0.6, "a file name of a camera; describe the image instead"),
 }
 
 
 def markup(caption: Caption) -> Reason | None:
-    """HTML and its entities, Markdown, URLs, e-mail addresses, file names, and what a camera or a disk calls a file.
+    """HTML and its entities, Markdown, URLs, e-mail addresses, file names, and file names that cameras give.
 
-    What stands between double quotes may be what the image shows, as on a sign, and is fine.
+    Text between double quotes is fine, as it may be text in the image, such as a sign.
     """
     text = caption.text
     hinted = (
@@ -86,7 +86,7 @@ def markup(caption: Caption) -> Reason | None:
         and _DIGIT_OR_DOT.search(text)
         and _NAME.fullmatch(text.strip())
     ):
-        message = f"The caption is only {quote(text)}, which names a file: describe what it shows."
+        message = f"The caption is only {quote(text)}, which names a file: describe the image instead."
         return Reason("markup", "error", 0.9, message)
     found = _find(text, caption.style == "tags") if hinted else None
     if found is not None:
@@ -96,7 +96,7 @@ def markup(caption: Caption) -> Reason | None:
 
 
 def _find(text: str, listed: bool) -> re.Match[str] | None:
-    """The first that is no quotation; among tags, ``malice<p>`` is an artist."""
+    """The first match outside of quotation marks; among tags, ``malice<p>`` is an artist."""
     for match in _MARKUP.finditer(text):
         if not in_quotes(text, match.start()) and not (listed and match.lastgroup == "tag" and "</" not in text):
             return match

@@ -1,4 +1,4 @@
-"""near_duplicate: captions that differ in one or two words, and hardly tell a model how their images differ."""
+"""near_duplicate: captions that differ in one or two words, so that a model learns little about the difference."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ if TYPE_CHECKING:
 
 __all__ = ["NearDuplicate"]
 
-_MIN_TOKENS = 8  # fewer are nearly the same by chance
+_MIN_TOKENS = 8  # shorter captions are nearly the same by chance
 _LEAST_SHARED = 0.8  # of the pairs of words (Jaccard)
 _BANDS, _ROWS = 8, 4  # two captions that share 80% meet in a band with a probability of 0.985
 _LEAST_AGREEING = 20  # of all rows; of captions that share 80%, one pair in 200 has fewer
-_BATCH = 128  # captions whose words are held at a time
-_CACHED = 256  # captions whose pairs are at hand while they are compared
+_BATCH = 128  # captions that are hashed together
+_CACHED = 256  # captions whose pairs of words are cached during the comparison
 _READ = 128  # tokens
-_MANY = 0.5  # of a dataset; it is made so
+_MANY = 0.5  # of a dataset; a larger share is intended
 
 
 class NearDuplicate:
-    """Captions of a dataset whose pairs of words (or tags) are nearly all the same: MinHash, verified.
+    """Captions of a dataset that share at least 80% of their pairs of words (or tags), by the Jaccard index.
 
-    See Broder, "On the resemblance and containment of documents" (1997). Keeps 112 bytes for a caption.
+    MinHash finds the candidates, see Broder, "On the resemblance and containment of documents" (1997); the captions
+    themselves verify them. Memory: 112 bytes per caption.
 
     Raises:
         MissingExtraError: the package rensa is not installed.

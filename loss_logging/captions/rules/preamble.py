@@ -53,7 +53,7 @@ _CLOSINGS = (
     r"お役に立て|도움이 되(?:길|기를|셨|었으면|면 좋겠)",
 )
 _CLOSING = re.compile("|".join(_CLOSINGS), re.IGNORECASE)
-# What every one of them holds, to be quick about captions that hold none of it: a word, or a part of the text.
+# Each pattern needs one of these words or parts, so a caption without any of them is skipped quickly.
 _OPENING_WORDS = """sure certainly course absolutely okay ok alright great understood got problem caption description
 here here's here’s below prompt answer response output tags text based describe provide help give gerne klar hier
 beschreibung bildbeschreibung unterschrift bildunterschrift voici claro supuesto certo ecco descrizione"""
@@ -64,13 +64,13 @@ _FOREIGN_HINTS = (
     "当然", "當然", "好的", "没问题", "以下", "描述", "说明", "說明", "标题", "希望", "如果",
     "もちろん", "承知", "はい、", "説明", "キャプション", "役に立て", "물론", "네", "다음은", "설명", "캡션", "도움이",
 )  # fmt: skip
-_TAIL = 240  # characters at the end in which a captioner takes leave
+_TAIL = 240  # characters at the end that may hold a captioner's closing words
 
 
 def preamble(caption: Caption) -> Reason | None:
     """Words addressed to a person: "Sure! Here is a caption:", "Caption:", "Let me know if ...", in several languages.
 
-    "The image shows ..." is a way to describe, and fine.
+    "The image shows ..." is a description, and fine.
     """
     text = caption.text
     if _HINTS.isdisjoint(caption.vocabulary) and (text.isascii() or not holds_any(caption.folded, _FOREIGN_HINTS)):

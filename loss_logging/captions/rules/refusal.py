@@ -23,7 +23,7 @@ _DO = (
 )
 _IMAGE = r"(?:image|picture|photo|photograph|file|link|attachment)"
 
-# Each stands at the start of the caption, or of a clause of it: a trigger word may come before.
+# Each pattern matches at the start of the caption or of a clause, as a trigger word may come first.
 _REFUSALS = (
     # English
     r"(?:I['’]m |I am |we['’]re )?(?:very |so |really )?sorry[,.;!]? (?:but )?"
@@ -75,7 +75,7 @@ _REFUSALS = (
 )
 _REFUSAL = re.compile(rf"(?:^|[.,:;!?\n。，！])[\s*]{{0,4}}(?:{'|'.join(_REFUSALS)})", re.IGNORECASE)
 
-# What every one of them holds, to be quick about captions that hold none of it.
+# Each pattern needs one of these words, so a caption without any of them is skipped quickly.
 _WORDS = """sorry apologize apologise apologies comfortable model assistant ai language artificial text-based
 unavailable available accessible visible found cannot can't can’t cant not couldn't couldn’t
 unable won't won’t don't don’t didn't
@@ -88,7 +88,7 @@ _FOREIGN_HINTS = (
     "عذر", "آسف", "أعتذر", "क्षमा", "माफ़", "खेद", "xin lỗi", "rất tiếc", "ขออภัย", "ขอโทษ", "üzgün", "özür",
 )  # fmt: skip
 
-# What a program leaves behind where the caption should be.
+# Error messages that a program wrote instead of a caption.
 _FAILURES = (
     r"Traceback \(most recent|(?:CUDA|torch\.cuda)\W.{0,40}out of memory",
     r"\w{1,40}(?:Error|Exception):\s",
@@ -100,13 +100,13 @@ _FAILURES = (
 )
 _FAILURE = re.compile(rf"\s*(?:{'|'.join(_FAILURES)})")
 
-_READ = 600  # characters; a captioner says so at once
+_READ = 600  # characters; a captioner refuses at the start
 
 
 def refusal(caption: Caption) -> Reason | None:
     """A refusal ("I'm sorry, but I can't ..."), a request for the image, or an error message, in two dozen languages.
 
-    "a sorry dog" is fine, and so is what stands in quotes.
+    "a sorry dog" is fine, and so is text in quotes.
     """
     if (match := _FAILURE.match(caption.text)) is not None:
         return _reason(match, "an error of the captioner instead of a caption")

@@ -1,4 +1,4 @@
-"""repeated: the same words again and again, as a captioning model writes them when it is caught in a loop."""
+"""repeated: the same words again and again, as a captioning model writes them in a loop."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ _MAX_COMPRESSION = 2.4  # of up to 300 characters; more of them compress better,
 _MAX_COMPRESSION_OF_WINDOW = 3.0
 _MIN_COMPRESSIBLE = 48
 _WINDOW = 1_000
-"""Characters that the two statistics look at, at either end of the text: a loop runs to the end, and prose repeats
-itself more the longer it is (captions of 100 words and more: compression of 1.9 at 1,000 characters, at most 2.5)."""
+"""Characters at each end of the text for the two statistics. A loop runs to the end, and longer prose repeats itself
+more (captions of 100 words and more: a compression of 1.9 at 1,000 characters, at most 2.5)."""
 
 _ERROR_SHARE = 0.75
 
@@ -62,7 +62,7 @@ def repeated(caption: Caption) -> Reason | None:
         return _run(match, text)
     if listed:
         return _tags(text)
-    # A text with many different words among its words is no loop; one of long words may have no spaces between them.
+    # A text with many different words is no loop; a text with long words may be in a script without spaces.
     if len(caption.vocabulary) > _MIN_DIFFERENT * len(words) and len(text) < _LONG_WORD * len(words):
         return _twice(text) if sum(map(text.count, ".!?。！？\n")) > 1 else None
     return _prose(text)
@@ -84,7 +84,7 @@ def _prose(text: str) -> Reason | None:
 
 
 def _twice(text: str) -> Reason | None:
-    """Sentences that occur again, or a caption that is the same half twice."""
+    """Sentences that occur more than once, or a caption with two equal halves."""
     seen: set[str] = set()
     again: list[re.Match[str]] = []
     for match in _SENTENCE.finditer(text):
@@ -104,7 +104,7 @@ def _twice(text: str) -> Reason | None:
 
 def _loop(text: str) -> Reason | None:
     lines = [line for line in map(str.strip, text.splitlines()) if line]
-    # Lines that differ are captions of their own, which are alike by nature.
+    # Different lines are separate captions, and captions of one image resemble each other.
     apart = len(lines) > 1 and len(set(lines)) > _MIN_DIFFERENT * len(lines)
     windows = {part.casefold() for one in (lines if apart else [text]) for part in (one[:_WINDOW], one[-_WINDOW:])}
     share = max(map(_repetition, windows))
@@ -112,7 +112,7 @@ def _loop(text: str) -> Reason | None:
 
 
 def _repetition(text: str) -> float:
-    """The share of word trigrams that occurred before, or of the text that zlib saves, where it is too high; else 0."""
+    """The share of repeated word trigrams, or of the text that zlib saves, if it is too high; else 0."""
     tokens = _TOKEN.findall(text)
     share = 0.0
     if len(tokens) >= _MIN_TOKENS:
@@ -123,10 +123,10 @@ def _repetition(text: str) -> float:
 
 
 def _redundancy(text: str) -> float:
-    """The share of the text that zlib saves, where it is too high; else 0."""
+    """The share of the text that zlib saves, if it is too high; else 0."""
     if len(text) < _MIN_COMPRESSIBLE:
         return 0.0
-    # The low byte of each character: in UTF-8 the lead bytes of Hindi or Thai would count as repetition.
+    # Take the low byte of each character: in UTF-8 the lead bytes of Hindi or Thai would count as repetition.
     characters = text.encode("utf-16-le", "surrogatepass")[::2]
     compression = len(characters) / len(zlib.compress(characters))
     room = (_MAX_COMPRESSION_OF_WINDOW - _MAX_COMPRESSION) * min(1, max(0, len(text) - 300) / 500)

@@ -1,4 +1,4 @@
-"""short: too few words to tell the model what the image shows."""
+"""short: too few words to describe the image."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["short"]
 
 
 def short(caption: Caption) -> Reason | None:
-    """Fewer than ``min_words`` words, in a dataset that is not declared as instance prompts.
+    """Fewer than ``min_words`` words, in a dataset whose profile is not "instance".
 
-    A caption that may be an instance prompt or a title is only worth an ``info``; the user's word decides.
+    A caption that may be an instance prompt or a title gets only an ``info``, unless the user set the profile.
     """
     missing = caption.config.min_words - caption.words
     if missing <= 0 or caption.cut or (caption.style == "instance" and not caption.style_is_guessed):

@@ -1,4 +1,4 @@
-"""suspicious: tokens that no one writes about an image."""
+"""suspicious: leftovers of models and programs that are no description."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SUSPICIOUS = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-# What one of these needs; ordinary captions hold none, which is quickly seen.
+# Each pattern needs one of these signs or words, so an ordinary caption is skipped quickly.
 _SIGNS = frozenset("<[#`")
 _WORDS = "none nan null undefined assistant user human system arafed araffe araffed araffes araffy"
 _HINTS = frozenset(_WORDS.split())
@@ -42,18 +42,18 @@ _COMMA = re.compile(r"[,，、]")
 
 _ADVICE: dict[str, tuple[Severity, float, str]] = {
     "token": ("error", 0.9, "a special token of a model; remove it"),
-    "template": ("warning", 0.5, "a left-over of a prompt or Markdown template; remove it"),
+    "template": ("warning", 0.5, "a leftover of a prompt or Markdown template; remove it"),
     "repr": ("error", 0.8, "a value of a program rather than its text; write the text itself"),
     "role": ("error", 0.8, "the name of a speaker in a chat; keep only the description"),
-    "null": ("error", 0.8, "a missing value was filled in; write the real one or leave it out"),
+    "null": ("error", 0.8, "a missing value was filled in; write the real one or remove it"),
     "invented": ("warning", 0.5, "a word that BLIP makes up; remove it"),
 }
 
 
 def suspicious(caption: Caption) -> Reason | None:
-    """Left-overs of models and programs: ``<unk>``, ``###``, ``<|endoftext|>``, ``[INST]``, "a photo of None", ...
+    """Leftovers of models and programs: ``<unk>``, ``###``, ``<|endoftext|>``, ``[INST]``, "a photo of None", ...
 
-    The worst one found is reported. Emoticon tags (``<o>_<o>``, ``\\m/``), escaped brackets (``\\(series\\)``) and
+    The reason names the worst one. Emoticon tags (``<o>_<o>``, ``\\m/``), escaped brackets (``\\(series\\)``) and
     textual-inversion tokens (``<s0>``, ``<my-cat>``) are fine, and so is JSON, which some trainers read.
     """
     worst: re.Match[str] | None = None

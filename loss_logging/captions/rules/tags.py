@@ -1,4 +1,4 @@
-"""tags: tags that contradict one another, or occur more than once."""
+"""tags: tags that contradict one another or occur more than once."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _WEIGHT = re.compile(r"^[(\[{]+|(?::[0-9.]+)?(?<![)\]}])[)\]}]+$")
 
 
 def tags(caption: Caption) -> Reason | None:
-    """Tags that cannot both be true ("solo, 2girls"), or several that are written twice; one repeat is an ``info``."""
+    """Tags that cannot both be true ("solo, 2girls"), or several repeated tags; a single repeat is an ``info``."""
     if caption.style != "tags":
         return None
     found = [_plain(tag) for tag in captions.tags(caption.text)]
@@ -69,7 +69,7 @@ def tags(caption: Caption) -> Reason | None:
     again = {tag: n for tag, n in Counter(found).items() if n > 1}
     severity: Severity = "warning" if len(again) > 1 or max(again.values()) > 2 else "info"
     names = ", ".join(quote(tag) for tag in list(again)[:3]) + (", ..." if len(again) > 3 else "")
-    message = f"Written more than once: {names}; once is enough."
+    message = f"Written more than once: {names}; remove the repeats."
     return Reason(
         "tags", severity, 0.3 if severity == "warning" else 0.1, message, _span(caption.text, next(iter(again)), -1)
     )

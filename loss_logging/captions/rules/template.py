@@ -1,4 +1,4 @@
-"""template: a placeholder that nobody filled in, or a prompt syntax that the trainer does not know."""
+"""template: a placeholder that was not filled in, or a prompt syntax that the trainer does not resolve."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ _HINTS = (
 _ADVICE: dict[str, tuple[Severity, float, str]] = {
     "trigger": ("error", 0.8, "write the trigger word, unless the trainer does (syntax: [trigger])"),
     "names": ("error", 0.7, "write the name, unless the trainer does (syntax: [names])"),
-    "wildcards": ("error", 0.7, "write what it stands for, unless the trainer does (syntax: [wildcards])"),
-    "networks": ("error", 0.8, "it loads a network when an image is made; remove it (or set syntax: [networks])"),
+    "wildcards": ("error", 0.7, "write a real word, unless the trainer does (syntax: [wildcards])"),
+    "networks": ("error", 0.8, "it loads a network when an image is generated; remove it (or set syntax: [networks])"),
     "weights": ("warning", 0.6, "keep the words alone, unless the trainer reads weights (syntax: [weights])"),
     "choices": ("error", 0.7, "write one of them, unless the trainer chooses (syntax: [choices])"),
     "separator": ("info", 0.2, "it is trained on unless the trainer shuffles tags there (syntax: [separator])"),
-    "variable": ("error", 0.7, "write what the variable stands for"),
+    "variable": ("error", 0.7, "write the value of the variable"),
     "asks": ("error", 0.9, "write what it asks for"),
 }
 
@@ -84,9 +84,9 @@ _STRUCTURED = re.compile(r"\s*[\[{]\s*[\"{\[]")
 def template(caption: Caption) -> Reason | None:
     """``[trigger]``, ``[name]``, ``__animal__``, ``{a|b}``, ``{name}``, ``<lora:cat:1>``, ``(cat:1.2)``, "[insert ..]".
 
-    ``CaptionReading.syntax`` names what the trainer resolves. Tags such as ``saber (fate)``, ``@__@`` and ``:{``, a
-    ratio of (16:9), a time, and JSON captions are fine. Kohya's ``|||``, which parts the tags that stay in place from
-    those that are shuffled, is worth an ``info``, as it stays in the text where nothing is shuffled.
+    ``CaptionReading.syntax`` names the syntax that the trainer resolves. Tags such as ``saber (fate)``, ``@__@`` and
+    ``:{``, a ratio of (16:9), a time, and JSON captions are fine. Kohya's ``|||`` ends the tags that are not shuffled;
+    it gets an ``info``, as it stays in the text if nothing is shuffled.
     """
     text = caption.text
     if not holds_any(caption.folded, _HINTS if caption.signs else _WORDS):

@@ -1,4 +1,4 @@
-"""trigger: the trigger word is missing, misspelt, or behind the tokens that the model reads."""
+"""trigger: the trigger word is missing, misspelt, or after the token limit of the model."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 __all__ = ["trigger"]
 
-_READ = 4_000  # characters in which a misspelling is looked for
+_READ = 4_000  # characters that are searched for a misspelling
 _WORD = re.compile(r"[^\W_]+")
 _ALIKE = 0.8
 _COMMA = re.compile("[,，、]")
 
 
 def trigger(caption: Caption) -> Reason | None:
-    """In datasets with a trigger word: it is missing, misspelt, or behind the tokens that the text encoder reads.
+    """In datasets with a trigger word: it is missing, misspelt, or after the token limit of the text encoder.
 
-    In tags, a trigger that is not the first tag is an ``info``: trainers that shuffle tags keep the first in place.
+    In tags, a trigger that is not the first tag gets an ``info``, as trainers that shuffle tags keep the first tag.
     """
     word = caption.config.trigger(caption.dataset)
     if word is None or (caption.config.resolves("trigger") and "[trigger]" in caption.text):
@@ -34,17 +34,17 @@ def trigger(caption: Caption) -> Reason | None:
         return _other_case(caption, word, any_case.search(caption.text))
     if match.start() and (read := caption.encoder.read(caption.text)) is not None and match.end() > read[1]:
         limit = caption.encoder.limit
-        message = f"The trigger {quote(word)} stands behind the {limit} tokens that are read: move it to the front."
+        message = f"The trigger {quote(word)} comes after the {limit} tokens that are read: move it to the front."
         return Reason("trigger", "warning", 0.6, message, match.span())
     if caption.style == "tags" and _COMMA.search(caption.text, 0, match.start()):
-        message = f"The trigger {quote(word)} is not the first tag: move it there, where shuffling leaves it."
+        message = f"The trigger {quote(word)} is not the first tag: move it there, as shuffling keeps the first tag."
         return Reason("trigger", "info", 0.1, message, match.span())
     return None
 
 
 @lru_cache(256)
 def _patterns(word: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """The whole word, as it is and in any case. Scripts without spaces have no word boundaries."""
+    """Patterns of the whole word: in its own case, and in any case. Scripts without spaces have no word boundaries."""
     left = r"(?<![^\W_])" if word[0].isascii() else ""
     right = r"(?![^\W_])" if word[-1].isascii() else ""
     pattern = left + r"\s+".join(map(re.escape, word.split())) + right
@@ -53,16 +53,16 @@ def _patterns(word: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 def _other_case(caption: Caption, word: str, match: re.Match[str] | None) -> Reason | None:
     if match is not None:
-        message = f"The trigger {quote(word)} is written {quote(match[0])}, which T5 tells apart: write it one way."
+        message = f"The trigger {quote(word)} is written {quote(match[0])}, and T5 is case-sensitive: write it one way."
         return Reason("trigger", "info", 0.2, message, match.span())
     if (span := _misspelt(caption.text[:_READ], word)) is not None:
-        message = f"The trigger {quote(word)} is misspelt as {quote(caption.text[slice(*span)])}."
+        message = f"The trigger {quote(word)} is misspelt as {quote(caption.text[slice(*span)])}: correct it."
         return Reason("trigger", "warning", 0.8, message, span)
-    return Reason("trigger", "warning", 0.7, f"The trigger {quote(word)} is missing: write it, best at the front.")
+    return Reason("trigger", "warning", 0.7, f"The trigger {quote(word)} is missing: add it, best at the front.")
 
 
 def _misspelt(text: str, word: str) -> tuple[int, int] | None:
-    """Where as many words stand as the trigger has, or one less or more, whose letters are nearly its."""
+    """The position of a phrase with nearly the letters of the trigger, and at most one word more or less."""
     wanted = "".join(_WORD.findall(word.casefold()))
     if len(wanted) < 4:
         return None

@@ -1,6 +1,6 @@
-"""The commands of ``loss-logging``, each in a module of its own.
+"""The commands of ``loss-logging``, each in its own module.
 
-What a command needs beyond the terminal it imports when it runs, so that ``--help`` and completion answer at once.
+A command imports its libraries when it runs, so that ``--help`` and completion answer at once.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _WORDS = (
     (r"^Input should be a valid number.*", "allowed: a number"),
     (r"^Input should be ", "allowed: a value "),
 )
-"""What the library that checks options calls things, and what a person does."""
+"""Messages of the library that checks options, each with our words for it."""
 
 
 class _InOurWords:
-    """Says what is wrong with an option in words of ours, and shows no type beside one that takes no value: ``--json
-    <bool>`` looks as if it took one."""
+    """Reports wrong options in our words, and shows no type beside an option without a value, as ``--json <bool>``
+    looks like an option with a value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
@@ -71,7 +71,7 @@ app = typer.Typer(
     cls=_Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    epilog="Exit status: 0 when it is done, 1 when it failed (standard error says why), 2 when it was called wrongly.",
+    epilog="Exit status: 0 on success, 1 on failure (standard error gives the reason), 2 for a wrong call.",
 )
 
 
@@ -84,10 +84,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Shows which training samples and captions hurt your model."""
+    """Finds the training samples and captions that hurt your model."""
 
 
 # In the order of --help.

@@ -17,28 +17,28 @@ __all__ = ["apply"]
 
 Target: TypeAlias = Literal["kohya", "ai-toolkit", "musubi", "simpletuner", "imagefolder", "webdataset"]
 
-_LISTED = 20  # of a dry run; --json has all
+_LISTED = 20  # changes that a dry run lists; --json lists all
 
 
 def apply(
     path: Annotated[
         Path, typer.Argument(metavar="RUN|FOLDER", help="A run's folder, or a folder of captioned images.")
     ],
-    out: Annotated[Path, typer.Option(help="A new folder, for the cleaned dataset.")],
-    to: Annotated[Target, typer.Option(help="Who is to read it.")],
-    exclude: Annotated[Path | None, typer.Option(help="A file of more images to leave out, one a line.")] = None,
-    take_all: Annotated[bool, typer.Option("--all", help="Make it even where nothing was decided.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and write nothing.")] = False,
+    out: Annotated[Path, typer.Option(help="A new folder for the cleaned dataset.")],
+    to: Annotated[Target, typer.Option(help="The trainer or library that will read it.")],
+    exclude: Annotated[Path | None, typer.Option(help="A file of more images to leave out, one per line.")] = None,
+    take_all: Annotated[bool, typer.Option("--all", help="Make it even without any decision.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes, and write nothing.")] = False,
     images: Annotated[
-        Path | None, typer.Option(help="Of a run: what its relative paths are relative to; else the current folder.")
+        Path | None, typer.Option(help="For a run: where its relative paths start. Default: the current folder.")
     ] = None,
     job: JobOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make the dataset that was decided on: without what is excluded, with captions corrected.
+    """Make a dataset after your decisions: without excluded images, with corrected captions.
 
-    The original stays as it is: images are links to it, captions files of their own.
-    Of a run, the images that it was trained on are taken.
+    The original stays unchanged: images are links to it, captions are new files.
+    For a run, the dataset holds the images that it was trained on.
 
     \b
     Examples:
@@ -55,8 +55,8 @@ def apply(
         check_out(folder, out)
     if not (take_all or dataset.decided or dataset.excluded):
         raise LossLoggingError(
-            f"nothing was decided about the images of {path}: decide with loss-logging view {path}, or name images in "
-            "--exclude FILE; --all makes the folder all the same"
+            f"there are no decisions about the images of {path}: decide with loss-logging view {path} --edit, or name "
+            "images in --exclude FILE; --all makes the folder without decisions"
         )
     config = None if dry_run else write_cleaned(dataset, out, to)
     for warning in dataset.warnings:
@@ -72,7 +72,7 @@ def apply(
 def _cleaned(
     path: Path, exclude: Path | None, to: Target, images: Path | None, job: str | None
 ) -> tuple[CleanedDataset, list[Path]]:
-    """What stays, and the folders beside ``path`` that must not be touched."""
+    """The cleaned dataset, and the folders beside ``path`` that must not be changed."""
     from loss_logging.captions.decisions import Decisions
     from loss_logging.captions.exclude_list import read_exclude_list
     from loss_logging.captions.folder.cleaned import clean, clean_images
@@ -83,7 +83,7 @@ def _cleaned(
     if not _is_run(path):
         if images is not None or job is not None:
             option = "--images" if images is not None else "--job"
-            raise typer.BadParameter(f"{path} is no run's folder, and this is for runs", param_hint=option)
+            raise typer.BadParameter(f"{path} is no run; this option is only for runs", param_hint=option)
         return clean(path, left_out, tars=tars), []
     from loss_logging.statistics.logged_captions import logged_captions
 
@@ -95,7 +95,7 @@ def _cleaned(
 
 
 def _is_run(path: Path) -> bool:
-    """Whether a run is meant, and not a folder of images: it holds reports or records, or names a step or a store."""
+    """Whether a path is a run, not a folder of images: it holds reports or records, or names a step or a store."""
     from loss_logging.runs.locate import place_of, runs_in
     from loss_logging.support.object_store import as_url
 
@@ -120,7 +120,7 @@ def _as_json(dataset: CleanedDataset, config: Path | None, *, written: bool) -> 
 
 
 def _tell(dataset: CleanedDataset, out: Path, to: Target, *, dry_run: bool) -> None:
-    """What was done, or what would be."""
+    """Print the changes that were made or would be made."""
     done = "would be in" if dry_run else "are in"
     excluded, corrected, how = dataset.excluded, dataset.corrected, "linked, with captions in .txt files"
     if to == "imagefolder":
@@ -137,7 +137,7 @@ def _tell(dataset: CleanedDataset, out: Path, to: Target, *, dry_run: bool) -> N
     for path in excluded[:_LISTED]:
         hint(f"excluded: {path}")
     for one in corrected[:_LISTED]:
-        hint(f"corrected: {one.path}: {one.before!r} is {one.caption!r}")
+        hint(f"corrected: {one.path}: from {one.before!r} to {one.caption!r}")
     if len(excluded) > _LISTED or len(corrected) > _LISTED:
         hint("and more; --json lists all")
 

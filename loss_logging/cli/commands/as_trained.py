@@ -1,4 +1,4 @@
-"""``loss-logging check-captions --as-trained``: what each image is really trained with."""
+"""``loss-logging check-captions --as-trained``: the caption that each image is really trained with."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from loss_logging.cli.tables.report import cell
 
 __all__ = ["as_trained", "print_as_trained", "trainer_of"]
 
-_NOTHING, _MISSING = "its caption is blank, and taken for none", "the training ends: it has no caption"
+_NOTHING, _MISSING = "its caption is blank, and counts as none", "the training ends: it has no caption"
 
 
 def trainer_of(path: Path, name: str | None, file: Path | None, lines: Lines | None) -> TrainerSettings | None:
-    """The trainer by its name, by its configuration file, or, where lines are asked for, by the shape of the folder.
+    """The trainer by its name or its configuration file, or, with ``lines``, by the shape of the folder.
 
     Raises:
-        ConfigError: the file is none of the trainer's.
+        ConfigError: the file is no configuration of the trainer.
     """
     if file is not None:
         settings: TrainerSettings | None = settings_from_file(file, name)
@@ -38,19 +38,19 @@ def trainer_of(path: Path, name: str | None, file: Path | None, lines: Lines | N
         return settings
     settings = settings or guessed(path)
     if settings is None:
-        raise typer.BadParameter("--lines needs --trainer: they differ in more than that")
+        raise typer.BadParameter("--lines needs --trainer NAME, as trainers differ in more than lines")
     folders = {folder: row.with_lines(lines) for folder, row in settings.folders.items()}
     return TrainerSettings(settings.trainer.with_lines(lines), folders)
 
 
 def guessed(path: Path) -> TrainerSettings | None:
-    """The trainer that a folder of this shape is for: kohya's, where folders in it are named ``N_name``."""
+    """The trainer that the shape of a folder suggests: kohya, if folders in it are named ``N_name``."""
     names = [path.resolve().name, *(inner.name for inner in path.iterdir() if inner.is_dir())] if path.is_dir() else []
     return as_settings("kohya") if any(map(class_tokens, names)) else None
 
 
 def as_trained(path: Path, settings: TrainerSettings) -> Iterator[dict[str, Any]]:
-    """Of each image, what it is trained with: one text, or one of several; none, with the reason, where it is not."""
+    """For each image, the texts that the trainer may use; without any, the reason why it is not trained."""
     files = read_captioned_folder(path, trainer=settings)
     for image, found in groupby(files, key=attrgetter("path")):
         those: list[CaptionedFile] = list(found)
@@ -61,7 +61,7 @@ def as_trained(path: Path, settings: TrainerSettings) -> Iterator[dict[str, Any]
 
 
 def print_as_trained(path: Path, settings: TrainerSettings | None, *, as_json: bool) -> None:
-    """Print it, a line for each image and each of its captions, or as JSON lines."""
+    """Print one line per image and caption, or JSON lines."""
     settings = settings or guessed(path)
     if settings is None:
         raise typer.BadParameter(f"--as-trained needs --trainer: {', '.join(TRAINERS)}; or --trainer-config FILE")

@@ -1,4 +1,4 @@
-"""The parts of ``loss-logging check-captions``: from options to a configuration, and from what was found to output."""
+"""The parts of ``loss-logging check-captions``: from options to a configuration, and from findings to output."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def caption_config(
     tokenizer: str | None,
     trainer: TrainerName | None = None,
 ) -> CaptionConfig:
-    """What the file says, and the options over it.
+    """The configuration in the file; options override it.
 
     Raises:
-        ConfigError: a key or value is impossible.
+        ConfigError: a key is unknown, or a value is invalid.
     """
     config = CaptionConfig() if file is None else CaptionConfig.from_file(file)
     options = {"default_profile": profile, "model": model, "trainer": trainer}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    if profile is not None:  # said of all datasets, those in the file too
+    if profile is not None:  # it holds for all datasets, also for datasets that the file names
         given["profiles"] = {}
     if tokenizer is not None:
         given["reading"] = msgspec.structs.replace(config.reading, tokenizer=tokenizer)
@@ -46,10 +46,10 @@ def caption_config(
 
 
 def ignore_list(file: Path | None, checked: Path) -> IgnoreList | None:
-    """The lines of the file, or of the one in the folder that is checked, if it is there.
+    """The ignore list in the file, else the one in the checked folder; None without either.
 
     Raises:
-        ConfigError: a line is none.
+        ConfigError: a line has no path.
     """
     beside = checked / IGNORE_FILE
     if file is None and not beside.is_file():
@@ -58,18 +58,18 @@ def ignore_list(file: Path | None, checked: Path) -> IgnoreList | None:
 
 
 def fails(check: FolderCheck, fail_on: str) -> bool:
-    """Whether something was found that is at least as grave as ``fail_on``; ``"never"`` is graver than all."""
+    """Whether a finding has at least the severity ``fail_on``; ``"never"`` is above all severities."""
     return any(
         check.counts[severity] for severity in SEVERITIES if fail_on in SEVERITIES[: SEVERITIES.index(severity) + 1]
     )
 
 
 def print_check_as(check: FolderCheck, output: str, rows: int) -> None:
-    """Print what was found; what was repaired goes to stderr where a program reads stdout."""
+    """Print the findings. Repairs go to stderr if the format on stdout is for programs."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     console = Console(stderr=output != "table")
-    if check.repairer is not None:  # before the tables: it is what --fix and --diff are given for
+    if check.repairer is not None:  # before the tables, as the user asked for it with --fix or --diff
         _print_repairer(check.repairer, console)
     if output == "table":
         print_check(check, console, rows)
@@ -84,4 +84,4 @@ def _print_repairer(repairer: Repairer, console: Console) -> None:
     done = f"{files} repaired; backup: {repairer.backup}" if repairer.backup.exists() else f"{files} to repair"
     console.print(Text(done), soft_wrap=True)
     if repairer.in_tables:
-        console.print(f"{repairer.in_tables:,} more in tables or JSON, which are left alone", highlight=False)
+        console.print(f"{repairer.in_tables:,} more in tables or JSON, which are not repaired", highlight=False)

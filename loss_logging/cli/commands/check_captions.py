@@ -21,56 +21,56 @@ __all__ = ["check_captions"]
 def check_captions(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder of captioned images, or a table of captions.")],
     output: Annotated[
-        Literal["table", "json", "csv", "github", "sarif"], typer.Option("--format", help="How to say what was found.")
+        Literal["table", "json", "csv", "github", "sarif"], typer.Option("--format", help="The output format.")
     ] = "table",
     as_json: JsonOption = False,
     fail_on: Annotated[
-        Literal["error", "warning", "info", "never"], typer.Option(help="The mildest finding that exits with 1.")
+        Literal["error", "warning", "info", "never"], typer.Option(help="The lowest severity that exits with 1.")
     ] = "error",
     profile: Annotated[
         Literal["auto", "prose", "tags", "instance"] | None,
-        typer.Option(help="What the captions are; guessed for each dataset otherwise."),
+        typer.Option(help="The kind of captions. Default: guessed for each dataset."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="sdxl, sd3, flux, qwen-image, ...: how many tokens it reads.")
+        str | None, typer.Option(help="The trained model, for its token limit: sdxl, sd3, flux, qwen-image, ...")
     ] = None,
     trainer: TrainerOption = None,
     trainer_config: Annotated[
         Path | None, typer.Option(help="The trainer's own configuration file of its datasets.")
     ] = None,
     as_trained: Annotated[
-        bool, typer.Option("--as-trained", help="Print what each image is really trained with, and check nothing.")
+        bool, typer.Option("--as-trained", help="Print the captions as the trainer uses them, and check nothing.")
     ] = False,
     lines: Annotated[
-        Literal["first", "each", "whole"] | None, typer.Option(help="Which lines of a file are a caption.")
+        Literal["first", "each", "whole"] | None, typer.Option(help="The lines of a file that are captions.")
     ] = None,
     tokenizer: Annotated[
-        str | None, typer.Option(help="A tokenizer.json, or module:function; CLIP's otherwise.")
+        str | None, typer.Option(help="A tokenizer.json, or module:function. Default: CLIP's.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML or JSON with the keys of CaptionConfig.")] = None,
     ignore: Annotated[
-        Path | None, typer.Option(help="Lines of a rule and a path; PATH/.captions-ignore otherwise.")
+        Path | None, typer.Option(help="A file with lines of a rule and a path. Default: PATH/.captions-ignore.")
     ] = None,
-    path_column: Annotated[str | None, typer.Option(help="Column of file names in tables; guessed otherwise.")] = None,
-    caption_column: Annotated[str | None, typer.Option(help="Column of captions in tables; guessed otherwise.")] = None,
+    path_column: Annotated[str | None, typer.Option(help="Column of file names in tables. Default: guessed.")] = None,
+    caption_column: Annotated[str | None, typer.Option(help="Column of captions in tables. Default: guessed.")] = None,
     fix: Annotated[
         bool, typer.Option("--fix", help="Repair mojibake, entities, invisible characters and white space.")
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would change, and change nothing.")] = False,
     pictures: Annotated[
-        bool, typer.Option("--pictures", help="Compare captions with their pictures, too (extra evidence).")
+        bool, typer.Option("--pictures", help="Also compare captions with their images (extra evidence).")
     ] = False,
     features: Annotated[
-        str, typer.Option(help="What pictures are compared by: pixels, or module:function.")
+        str, typer.Option(help="Features of images for --pictures: pixels, or module:function.")
     ] = "pixels",
     html: Annotated[
-        Path | None, typer.Option(help="Write what was found as a page of pictures, one file, and print nothing.")
+        Path | None, typer.Option(help="Write the findings as one HTML file with pictures, and print nothing.")
     ] = None,
-    rows: Annotated[int, typer.Option(min=0, help="Most examples in the table.")] = 10,
+    rows: Annotated[int, typer.Option(min=0, help="Largest number of examples in the table.")] = 10,
 ) -> None:
-    """Check the captions of a folder or table, with neither model nor GPU.
+    """Check the captions of a folder or table, without a model or a GPU.
 
-    Exit status 1 where something is as grave as --fail-on says, 2 where there is nothing to check.
+    Exit status: 1 if a finding has the severity of --fail-on or a higher one, 2 if there is nothing to check.
 
     Reads images with .txt, .caption or .json beside them, metadata.jsonl, CSV, Parquet, and the folders of kohya and
     ai-toolkit.
@@ -90,7 +90,7 @@ def check_captions(
     from loss_logging.cli.commands.caption_check import caption_config, fails, ignore_list, print_check_as
 
     if as_json and output not in ("table", "json"):
-        raise typer.BadParameter(f"--json and --format {output} were given; choose one")
+        raise typer.BadParameter(f"--json and --format {output} are both given; choose one")
     rules = caption_config(config, profile=profile, model=model, tokenizer=tokenizer, trainer=trainer)
     settings = trainer_of(path, rules.trainer, trainer_config, lines)
     if as_trained:
@@ -124,7 +124,7 @@ def check_captions(
         check.captions.warnings.extend([*seen.notes, *_about_duplicates(seen.near_duplicates)])
     print_check_as(check, "json" if as_json else output, rows)
     if check.is_empty:
-        hint(f"{path} holds nothing to check", "red")
+        hint(f"{path} holds no captions to check", "red")
         raise typer.Exit(2)
     if fails(check, fail_on):
         raise typer.Exit(1)
@@ -152,4 +152,4 @@ def _about_duplicates(groups: list[list[str]]) -> list[str]:
         return []
     shown = "; ".join(" and ".join(group[:3]) for group in groups[:3])
     more = f"; and {len(groups) - 3} more groups" if len(groups) > 3 else ""
-    return [f"{len(groups)} groups of pictures are nearly the same: {shown}{more}"]
+    return [f"{len(groups)} groups of nearly equal images: {shown}{more}"]

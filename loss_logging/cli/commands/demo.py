@@ -20,10 +20,10 @@ def demo(
         str, typer.Option(help="tensorboard, wandb (offline), or both: tensorboard,wandb.")
     ] = "tensorboard",
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 1200,
-    seed: Annotated[int, typer.Option(min=0, help="Decides data, faults and training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of data, faults and training.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a small captioned model on digits with planted faults, and show which were found, in under a minute.
+    """Train a small captioned model on digits with planted faults in under a minute, and show the faults that it found.
 
     \b
     Examples:
@@ -34,7 +34,7 @@ def demo(
     from loss_logging.trackers.backends import select_backends
 
     names = [name.strip() for name in loggers.split(",") if name.strip()]
-    select_backends(names)  # a typo is said before torch is imported
+    select_backends(names)  # report a typo before torch is imported
     from loss_logging.cli.demo.run import run
 
     found = run(out, names, steps, seed, None if as_json else Console())

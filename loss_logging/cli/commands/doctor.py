@@ -18,14 +18,14 @@ _MARKS = {True: ("ok", "green"), False: ("no", "red"), None: ("  ", "")}
 
 
 def doctor(
-    config: Annotated[Path | None, typer.Option(help="A configuration whose loggers and folder to try.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to try; the configuration's, or the current one.")] = None,
-    loggers: Annotated[str | None, typer.Option(help="Loggers to try by name: tensorboard,trackio.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A configuration; its loggers and folder are tested.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to test. Default: the configuration's, or this.")] = None,
+    loggers: Annotated[str | None, typer.Option(help="Names of loggers to test: tensorboard,trackio.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is installed, whether the folder can be written, and whether each tracker takes a report.
+    """Show the installed packages, and test whether the folder is writable and each tracker takes a report.
 
-    A small report named loss-logging-doctor is sent to each logger that is tried; nothing stays in the folder.
+    Each tested logger gets a small report named loss-logging-doctor; nothing stays in the folder.
 
     \b
     Examples:
@@ -50,4 +50,4 @@ def doctor(
     if as_json:
         print_json([finding._asdict() for finding in findings])
     if failed := sum(finding.ok is False for finding in findings):
-        raise LossLoggingError(f"{failed} of these would be in the way")
+        raise LossLoggingError(f"{failed} of these checks failed; see the lines above")

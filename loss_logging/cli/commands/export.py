@@ -19,49 +19,49 @@ Report: TypeAlias = Annotated[
 Format: TypeAlias = Annotated[
     Literal["csv", "parquet", "jsonl", "exclude-list"],
     typer.Option(
-        metavar="FORMAT", help="csv, parquet, jsonl, or exclude-list: the paths alone, one a line.", show_default=False
+        metavar="FORMAT", help="csv, parquet, jsonl, or exclude-list: only paths, one per line.", show_default=False
     ),
 ]
 Out: TypeAlias = Annotated[
-    Path | None, typer.Option("--out", "-o", help="File to write; standard output otherwise.", show_default=False)
+    Path | None, typer.Option("--out", "-o", help="File to write. Default: standard output.", show_default=False)
 ]
 Dataset: TypeAlias = Annotated[
-    list[str] | None, typer.Option(help="Only of this dataset; may be given several times.", show_default=False)
+    list[str] | None, typer.Option(help="Only items of this dataset; repeat it for several.", show_default=False)
 ]
 Flagged: TypeAlias = Annotated[
     str | None,
     typer.Option(
         metavar="WHY",
-        help="Only with a flagged caption: any; info, warning or error and worse; or a reason such as empty.",
+        help="Only items with a flagged caption: any; at least info, warning or error; or a rule such as empty.",
         show_default=False,
     ),
 ]
 MinMismatch: TypeAlias = Annotated[
-    float | None, typer.Option(help="Only with at least so much caption_mismatch.", show_default=False)
+    float | None, typer.Option(help="Only items with at least this caption_mismatch.", show_default=False)
 ]
 LikelyWrong: TypeAlias = Annotated[
-    bool, typer.Option("--likely-wrong", help="Only with a caption that is very likely wrong; then exits with 1.")
+    bool, typer.Option("--likely-wrong", help="Only items with a very likely wrong caption; any of them exits with 1.")
 ]
 Look: TypeAlias = Annotated[
-    bool, typer.Option("--look", help="Only with a caption that is worth a look, or very likely wrong; as above.")
+    bool, typer.Option("--look", help="As --likely-wrong, with items that are worth a look, too.")
 ]
 Worst: TypeAlias = Annotated[
     str | None,
     typer.Option(
         metavar="FIGURE:N",
-        help="Of what is left so many of the worst: hard:100, caption_mismatch:50 or average_loss:20.",
+        help="Only the N worst of the remaining items: hard:100, caption_mismatch:50 or average_loss:20.",
         show_default=False,
     ),
 ]
 KeepFormulas: TypeAlias = Annotated[
-    bool, typer.Option("--keep-formulas", help="Leave texts in CSV alone that a spreadsheet would run.")
+    bool, typer.Option("--keep-formulas", help="Do not escape texts in CSV that a spreadsheet would run.")
 ]
 
 _FIGURES = ("hard", "caption_mismatch", "average_loss")
 
 
 def _worst(given: str) -> tuple[str, int]:
-    """What --worst says, such as hard:100."""
+    """Figure and number of --worst, such as hard:100."""
     figure, _, most = given.partition(":")
     if figure not in _FIGURES or not most.isdecimal() or int(most) < 1:
         raise typer.BadParameter(
@@ -86,9 +86,9 @@ def export(
 ) -> None:
     """Write the figures of items to a file, or a list of the items to exclude.
 
-    Each filter narrows the selection further.
+    All given filters apply together.
 
-    Exit status 1 where --likely-wrong or --look has found a caption; what was found is written all the same.
+    Exit status 1 if --likely-wrong or --look has found a caption; the items are written in any case.
 
     \b
     Examples:
@@ -104,9 +104,9 @@ def export(
     from loss_logging.training.late_report import find_or_make_report
 
     if to == "parquet" and out is None and sys.stdout.isatty():
-        raise typer.BadParameter("Parquet is nothing to look at; give a file with --out", param_hint="--to")
+        raise typer.BadParameter("parquet is a binary format; give a file with --out", param_hint="--to")
     if as_json and out is None:
-        raise typer.BadParameter("standard output is for the items then; give a file with --out", param_hint="--json")
+        raise typer.BadParameter("standard output holds the items; give a file with --out", param_hint="--json")
     verdicts = VERDICTS[:2] if look else VERDICTS[:1] if likely_wrong else ()
     ranked = _worst(worst) if worst else None
     selection = ItemFilter(tuple(dataset or ()), flagged, min_caption_mismatch, ranked, verdicts)

@@ -18,16 +18,16 @@ __all__ = ["html"]
 def html(
     folder: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run's save_root, RUN_DIR@STEP, or a report.")],
     out: Annotated[
-        Path | None, typer.Option(help="File to write; otherwise RUN_DIR/loss_logging/JOB.html, or JOB_STEP.html.")
+        Path | None, typer.Option(help="File to write. Default: RUN_DIR/loss_logging/JOB.html, or JOB_STEP.html.")
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of the images; nothing outside it is opened.")] = None,
-    items: Annotated[int, typer.Option(min=1, help="Most items in the table, the worst ones.")] = 100_000,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images; no file outside it is opened.")] = None,
+    items: Annotated[int, typer.Option(min=1, help="Number of items in the table, worst first.")] = 100_000,
     job: JobOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the report page of a run: one HTML file with charts, galleries and every item, that needs no network.
+    """Write the report page of a run: one HTML file with charts, galleries and every item; it needs no network.
 
-    With a step, or one of its reports, it is the page as it was at that save step.
+    With a step or one of the run's reports, it is the page of that save step.
 
     \b
     Examples:

@@ -16,22 +16,22 @@ __all__ = ["push"]
 
 
 def push(
-    folder: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The save_root of a run, or of several.")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The save_root of one or more runs.")],
     to: Annotated[
         str,
         typer.Option(
-            help="tensorboard, wandb, or another logger by its name.", autocompletion=lambda: ["tensorboard", "wandb"]
+            help="tensorboard, wandb, or the name of another logger.", autocompletion=lambda: ["tensorboard", "wandb"]
         ),
     ],
-    job: Annotated[str | None, typer.Option(help="Only this job; all that are there otherwise.")] = None,
-    project: Annotated[str | None, typer.Option(help="W&B project; the run's own otherwise.")] = None,
+    job: Annotated[str | None, typer.Option(help="Only this job. Default: all jobs.")] = None,
+    project: Annotated[str | None, typer.Option(help="W&B project. Default: the run's own.")] = None,
     entity: Annotated[str | None, typer.Option(help="W&B user or team.")] = None,
     mode: Annotated[str | None, typer.Option(help="W&B mode: online or offline.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Deliver to a tracker what it has missed of a run that has ended: reports and scalars, each once.
+    """Deliver missing reports and scalars of an ended run to a tracker, each once.
 
-    Exits with 1 when something could not be delivered; the same command
+    Exit status 1 if a delivery failed; the same command
     tries the rest again.
 
     \b
@@ -45,7 +45,7 @@ def push(
 
     if (url := as_url(folder)) is not None:
         raise LossLoggingError(
-            f"{url}: push notes in the run's folder what has arrived; give the folder that the run was written to "
+            f"{url}: push keeps its notes in the run's local folder; give the folder that the run was written to "
             "(local_root of its configuration)"
         )
     make_missing_reports(folder, job)
@@ -67,4 +67,4 @@ def push(
     if as_json:
         print_json(done)
     if any(pushed.failed for pushed in done):
-        raise LossLoggingError("not everything was delivered; the same command tries the rest again")
+        raise LossLoggingError("some deliveries failed; the same command tries them again")

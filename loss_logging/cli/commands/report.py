@@ -18,15 +18,15 @@ def report(
         Path, typer.Argument(metavar="RUN_DIR", help="The save_root of a run, or RUN_DIR@STEP.", show_default=False)
     ],
     step: Annotated[
-        int | None, typer.Option(min=0, help="Of everything up to this step; otherwise of all.", show_default=False)
+        int | None, typer.Option(min=0, help="Last step of the report. Default: the last step.", show_default=False)
     ] = None,
     job: JobOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make the report of a run from its log, where training has ended without it.
+    """Make the report of a run from its log, if training ended without one.
 
-    The log holds every record that training has logged, so that the report is the one that
-    a save step would have made. Of a URL, the log is copied, and the report is made of the copy.
+    The log holds every logged record, so the report is the same as at
+    a save step. From a URL, the log is copied first.
 
     \b
     Examples:
@@ -38,7 +38,7 @@ def report(
 
     asked = place_of(folder).step
     if step is not None and asked is not None and step != asked:
-        raise typer.BadParameter(f"{folder} says step {asked}, and --step {step}", param_hint="--step")
+        raise typer.BadParameter(f"{folder} names step {asked}, --step names {step}; give one", param_hint="--step")
     path = make_report(find_log(folder, job), asked if step is None else step, progress=True)
     if as_json:
         print_json({"report": str(path), "copied": as_url(folder) is not None})

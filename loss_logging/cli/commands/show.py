@@ -19,15 +19,15 @@ def show(
         Path,
         typer.Argument(metavar="REPORT", help="A JSON report, a run's folder, or FOLDER@STEP.", show_default=False),
     ],
-    rows: Annotated[int, typer.Option(min=1, help="Most lines per table.")] = 10,
+    rows: Annotated[int, typer.Option(min=1, help="Largest number of lines per table.")] = 10,
     job: JobOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print a report as tables: the losses of each dataset, the worst items, the flagged captions.
 
-    Of a folder, the report that was written last is shown; where there is none, it is made
+    For a folder, it shows the newest report; without a report, it makes one
     from the log.
-    --json prints everything but the items, which loss-logging export has.
+    --json prints the report without its items; loss-logging export writes the items.
 
     \b
     Examples:

@@ -19,12 +19,12 @@ _SECONDS = 3_600.0
 
 
 def upload(
-    url: Annotated[str, typer.Argument(metavar="URL", help="The save_root of a run that was written here.")],
-    job: Annotated[str | None, typer.Option(help="Only this job; all that are there otherwise.")] = None,
-    spool: Annotated[Path | None, typer.Option(help="The run's spool, where its configuration has one.")] = None,
+    url: Annotated[str, typer.Argument(metavar="URL", help="The save_root of a run that was written on this machine.")],
+    job: Annotated[str | None, typer.Option(help="Only this job. Default: all jobs.")] = None,
+    spool: Annotated[Path | None, typer.Option(help="The spool in the run's configuration, if it has one.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring what a run has left on this machine to its object store, once the store can be reached again.
+    """Upload the rest of a run from this machine to its object store, once the store can be reached again.
 
     \b
     Examples:
@@ -45,6 +45,6 @@ def upload(
         if trouble := Uploader(TrainConfig(job_name=name, save_root=url, spool=spool), None).close(_SECONDS):
             raise LossLoggingError(trouble[0])
         if not as_json:
-            typer.echo(f"{name}: everything is in {url}")
+            typer.echo(f"{name}: all files are in {url}")
     if as_json:
         print_json({"url": url, "jobs": uploaded})

@@ -27,28 +27,28 @@ def view(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN_DIR|FOLDER", help="The save_root of a run, one of its reports; or captioned images."
+            metavar="RUN_DIR|FOLDER", help="The save_root of a run, one of its reports, or a folder of images."
         ),
     ],
     edit: Annotated[
-        bool, typer.Option("--edit", help="Let captions be edited where they came from, and items be decided about.")
+        bool, typer.Option("--edit", help="Allow editing captions in their files, and decisions about items.")
     ] = False,
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port on 127.0.0.1; 0 takes any free one.")] = 0,
-    images: Annotated[Path | None, typer.Option(help="Folder of the images; nothing outside it is opened.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port on 127.0.0.1; 0 takes any free port.")] = 0,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images; no file outside it is opened.")] = None,
     trainer: TrainerOption = None,
     pictures: Annotated[
         bool | None,
-        typer.Option(help="Of a FOLDER: compare captions with their pictures; if the extra evidence is installed."),
+        typer.Option(help="For a FOLDER: compare captions with images. Default: if the extra evidence is installed."),
     ] = None,
-    memory_limit: Annotated[str, typer.Option(help="Most memory for queries, such as 512MB.")] = "4GB",
+    memory_limit: Annotated[str, typer.Option(help="Memory limit of queries, such as 512MB.")] = "4GB",
     threads: Annotated[int, typer.Option(min=1, help="Threads for queries.")] = 2,
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     job: JobOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Serve the report page over the whole log, on this machine only, live while training writes. Ctrl-C ends it.
+    """Serve the report page over the whole log on this machine only, live during training. Ctrl-C ends it.
 
-    Of a folder of captioned images, without any training, it is a gallery of what check-captions finds.
+    For a folder of captioned images, without any training, it is a gallery of the findings of check-captions.
 
     \b
     Examples:
@@ -65,7 +65,7 @@ def view(
             print_json({"job": name, "address": address})
         else:
             typer.echo(f"{name}: {address}")
-        sys.stdout.flush()  # who reads a pipe waits for it
+        sys.stdout.flush()  # the reader of a pipe waits for it
         if open_browser:
             webbrowser.open(address)
 

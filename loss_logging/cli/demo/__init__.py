@@ -1,1 +1,1 @@
-"""A training run with planted faults, small enough to watch: ``loss-logging demo``."""
+"""A small training run with planted faults: ``loss-logging demo``."""

@@ -42,7 +42,7 @@ DAMAGES = (
 
 @dataclass(frozen=True)
 class Sample:
-    """One captioned image: ``image`` is (8, 8) float32 in [-1, 1]; ``fault`` is what was planted, if anything."""
+    """One captioned image: ``image`` is (8, 8) float32 in [-1, 1]; ``fault`` is the kind of planted fault, if any."""
 
     path: str
     dataset: str
@@ -52,7 +52,7 @@ class Sample:
 
 
 def load_samples(folder: Path, seed: int) -> list[Sample]:
-    """scikit-learn's 1,797 digits as the datasets clean, messy and tiny (inverted), their paths under ``folder``."""
+    """scikit-learn's 1,797 digits as the datasets clean, messy and tiny (inverted), with paths under ``folder``."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

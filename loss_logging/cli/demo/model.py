@@ -18,7 +18,7 @@ BUCKETS, EMPTY = 1024, 0
 class CaptionedFlow(nn.Module):
     """Predicts the velocity of 8 x 8 images from the noisy image (B, 64), the timestep (B,) and the captions.
 
-    A caption is the mean of the embeddings of its words, which are hashed into buckets; the empty caption has its own.
+    A caption is the mean of its words' embeddings, which are hashed into buckets; the empty caption has its own bucket.
     """
 
     def __init__(self, width: int = 256, text_width: int = 64) -> None:

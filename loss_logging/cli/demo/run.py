@@ -27,7 +27,7 @@ LISTED = 20
 
 
 class Found(msgspec.Struct, frozen=True):
-    """How many of the planted faults of a kind are among the items that the report lists as ``ranking``."""
+    """The number of planted faults of one kind among the items of the report's ``ranking``."""
 
     fault: Fault
     planted: int
@@ -44,7 +44,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def run(out: Path, loggers: list[str], steps: int, seed: int, console: Console | None) -> list[Found]:
-    """Train, print what was found unless ``console`` is None, and return it. W&B runs offline."""
+    """Train and return the faults that the report lists; print them unless ``console`` is None. W&B runs offline."""
     config = TrainConfig(
         job_name=JOB,
         save_root=out,
@@ -53,7 +53,7 @@ def run(out: Path, loggers: list[str], steps: int, seed: int, console: Console |
         save_every=400,
         top_k=LISTED,
         html=True,
-        captions=CaptionConfig(rules=CaptionRules(disabled=("duplicate",))),  # they are made from six templates
+        captions=CaptionConfig(rules=CaptionRules(disabled=("duplicate",))),  # the captions are made from six templates
         seed=seed,
         timeouts=Timeouts(close=600),  # without a report there is nothing to show, on a busy machine too
     )
@@ -65,7 +65,7 @@ def run(out: Path, loggers: list[str], steps: int, seed: int, console: Console |
     found = _found(samples, report)
     if console is not None:
         print_report(report, console)
-        lines = ["What was planted, and where it was found:", *(f"  {one}" for one in found)]
+        lines = ["Planted faults, and the rankings that list them:", *(f"  {one}" for one in found)]
         for line in (*lines, *_next_steps(out, config, steps)):
             console.print(Text(line), soft_wrap=True)
     return found
@@ -92,7 +92,7 @@ def _offline_wandb() -> dict[str, str]:
 
 
 def _found(samples: list[Sample], report: LossReport) -> list[Found]:
-    """How many of the planted faults the report lists."""
+    """For each kind of fault, the number of planted faults that the report lists."""
     lists: dict[Fault, tuple[str, list[str]]] = {
         "wrong caption": ("worst by caption_mismatch", [item.path for item in report.worst.caption_mismatch[:LISTED]]),
         "noise image": ("worst by hard", [item.path for item in report.worst.hard[:LISTED]]),
@@ -115,8 +115,8 @@ def _next_steps(out: Path, config: TrainConfig, steps: int) -> list[str]:
     ]
     if "tensorboard" in names:
         folder = shlex.quote(str(config.out_dir / "tensorboard"))
-        # Without it, ten of all save steps are kept of texts and images, chosen by chance.
+        # Without this option, TensorBoard keeps a random ten of all save steps of texts and images.
         commands.append(f"tensorboard --logdir {folder} --samples_per_plugin text=1000,images=1000")
     if "wandb" in names:
         commands.append(f"wandb sync {shlex.quote(str(config.out_dir / 'wandb'))}/offline-run-*")
-    return ["To look further:", *(f"  {command}" for command in commands)]
+    return ["Next commands:", *(f"  {command}" for command in commands)]

@@ -1,4 +1,4 @@
-"""The training loop of the demo: what a trainer does with a LossLogger, and nothing more."""
+"""The training loop of the demo: a trainer's calls of a LossLogger, and nothing more."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from loss_logging.training.logger import LossLogger
 __all__ = ["train"]
 
 BATCH = 128
-PAIRED_EVERY = 4  # one step in four sees the batch without captions too
+PAIRED_EVERY = 4  # one step in four also trains on the batch without captions
 
 
 def train(samples: list[Sample], config: TrainConfig, steps: int) -> CaptionedFlow:
-    """Train on ``samples`` for ``steps`` steps of 128, the last of which is a save step."""
+    """Train on ``samples`` for ``steps`` steps of 128 samples; the last step is a save step."""
     torch.set_num_threads(1)  # the model is tiny: on a busy machine, threads that wait for each other double the time
     torch.manual_seed(config.seed)
     images = torch.from_numpy(np.stack([sample.image.ravel() for sample in samples]))
     model = CaptionedFlow()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     with LossLogger(config) as losses, tqdm(_batches(len(samples), steps), total=steps, desc="training") as progress:
-        losses.resume(0)  # a demo in the same folder replaces the one before
+        losses.resume(0)  # a demo in the same folder replaces the earlier one
         for step, chosen in enumerate(progress, 1):
             batch = [samples[i] for i in chosen]
             captions = [sample.caption for sample in batch]

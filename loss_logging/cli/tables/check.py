@@ -1,4 +1,4 @@
-"""What a check of captions found, as terminal tables, and what it repaired, as a diff."""
+"""The findings of a check of captions as terminal tables, and its repairs as a diff."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from loss_logging.cli.tables.report import PATH_WIDTH, SEVERITY_STYLES, cell, ne
 __all__ = ["print_check", "print_repairs"]
 
 _MOST_DATASETS = 50
-_LONGEST, _CONTEXT = 500, 60  # characters of a changed line, and of those before the first change
-_PER_RULE = 3  # examples of one rule, so that the others are seen too
-_BEFORE, _SHOWN = 30, 76  # characters of a caption before a marked span, and in all
+_LONGEST, _CONTEXT = 500, 60  # characters of a changed line, and characters before its first change
+_PER_RULE = 3  # examples of one rule, so that other rules get some, too
+_BEFORE, _SHOWN = 30, 76  # characters of a caption before a marked span, and in total
 _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
 
@@ -50,7 +50,7 @@ def print_check(check: FolderCheck, console: Console, rows: int = 10) -> None:
 
 
 def print_repairs(repairs: Iterable[Repair], console: Console) -> None:
-    """Print what was or would be changed, with what is invisible written out."""
+    """Print the changes that were or would be made, with invisible characters written out."""
     for repair in repairs:
         console.print(Text(cell(from_here(repair.path), 200), style="bold"), soft_wrap=True)
         for sign, line in _changed(repair.before.split("\n"), repair.after.split("\n")):
@@ -58,7 +58,7 @@ def print_repairs(repairs: Iterable[Repair], console: Console) -> None:
 
 
 def _changed(before: list[str], after: list[str]) -> Iterator[tuple[str, str]]:
-    """The lines that differ, each with - or +. Of long ones, what is about the first difference."""
+    """The lines that differ, each with - or +. Long lines are cut around the first difference."""
     for kind, first, last, start, end in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if kind == "equal":
             continue
@@ -70,14 +70,14 @@ def _changed(before: list[str], after: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _alike(one: str, other: str) -> int:
-    """How many characters two lines begin with alike."""
+    """The length of the common start of two lines, in characters."""
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _datasets(check: FolderCheck) -> Table:
     columns = dict.fromkeys(("captions", *_SEVERITIES), "number")
     shown = new_table(
-        "Captions by dataset, each by the worst that was found in it", dataset="name", profile="name", **columns
+        "Captions by dataset, each counted under its highest severity", dataset="name", profile="name", **columns
     )
     counts: defaultdict[str, Counter[Severity]] = defaultdict(Counter)
     for flagged in check.captions.flagged:
@@ -92,7 +92,7 @@ def _datasets(check: FolderCheck) -> Table:
             *(f"{counts[name][severity]:,}" for severity in _SEVERITIES),
         )
     if len(datasets) > _MOST_DATASETS:
-        shown.caption = f"{len(datasets) - _MOST_DATASETS:,} more datasets with no more than the last"
+        shown.caption = f"{len(datasets) - _MOST_DATASETS:,} more datasets with no more findings than the last"
     return shown
 
 
@@ -120,7 +120,7 @@ def _print_example(finding: Finding, console: Console) -> None:
 
 
 def _marked(caption: str, span: tuple[int, int] | None) -> list[Text]:
-    """The caption on one line, and under it a mark below the span."""
+    """The caption on one line, and a mark below the span."""
     start, end = span or (0, 0)
     first = max(0, start - _BEFORE)
     last = min(len(caption), first + _SHOWN)
@@ -135,7 +135,7 @@ def _marked(caption: str, span: tuple[int, int] | None) -> list[Text]:
 
 
 def _counts(check: FolderCheck) -> Counter[str]:
-    """How often each rule objects."""
+    """The number of objections of each rule."""
     datasets = Counter(reason.rule for dataset in check.captions.datasets.values() for reason in dataset.reasons)
     return Counter(check.captions.summary) + Counter(dict(check.problems.counts)) + datasets
 
@@ -146,6 +146,6 @@ def _summary(check: FolderCheck, examples: dict[str, Finding]) -> Text:
     for rule, n in _counts(check).items():
         counts[examples[rule].severity] += n
     found = ", ".join(f"{counts[severity]:,} {severity}{'s' * (counts[severity] != 1)}" for severity in _SEVERITIES[:2])
-    found += f", {counts['info']:,} to know"
+    found += f", {counts['info']:,} infos"
     ignored = f"; {check.captions.ignored:,} ignored" if check.captions.ignored else ""
     return Text(f"{check.captions.captions:,} captions: {found}{ignored}", style="bold")

@@ -48,7 +48,7 @@ class _Item(Protocol):
 
 
 def print_report(report: LossReport, console: Console, rows: int = 10) -> None:
-    """Print the losses of each dataset, the captions that are very likely wrong or to look at, the odd images and the
+    """Print the losses of each dataset, the captions that are very likely wrong or worth a look, the odd images and the
     flagged captions, at most ``rows`` lines of each."""
     head = Text(f"{cell(report.job.name)}, step {report.job.step}", style="bold")
     ranks = f", {report.job.world_size} ranks" if report.job.world_size > 1 else ""
@@ -65,7 +65,7 @@ def print_report(report: LossReport, console: Console, rows: int = 10) -> None:
 
 
 def report_tables(report: LossReport, rows: int = 10, width: int = 80, *, with_charts: bool = True) -> list[Table]:
-    """The tables of :func:`print_report` for a terminal so wide, without those that would be empty."""
+    """The tables of :func:`print_report` for a terminal of ``width`` columns, without empty tables."""
     folder = common_folder(_paths(report, rows))
     tables = [
         _dataset_table(report, with_charts=with_charts and width >= WIDE),
@@ -78,7 +78,7 @@ def report_tables(report: LossReport, rows: int = 10, width: int = 80, *, with_c
 
 
 def cell(text: str, width: int = CAPTION_WIDTH) -> str:
-    """``text`` on one line, cut to ``width``, with what could steer the terminal written out.
+    """``text`` on one line, cut to ``width`` characters, with control characters written out.
 
     >>> print(cell("red\\x1b[31m\\ncat"))
     red\\x1b[31m\\ncat
@@ -88,7 +88,7 @@ def cell(text: str, width: int = CAPTION_WIDTH) -> str:
 
 
 def path_cell(path: str, width: int = PATH_WIDTH) -> str:
-    """The end of ``path``, which is what tells paths apart.
+    """The end of ``path``, which differs most between paths.
 
     >>> path_cell("a/very/long/path/of/img.png", width=12)
     '…/of/img.png'
@@ -97,12 +97,12 @@ def path_cell(path: str, width: int = PATH_WIDTH) -> str:
 
 
 def path_width(width: int) -> int:
-    """How wide paths are in a terminal so wide."""
+    """The width of paths in a terminal of ``width`` columns."""
     return max(PATH_WIDTH, width // 4)
 
 
 def common_folder(paths: Iterable[str]) -> str:
-    """The folder that all ``paths`` lie in, with a slash at the end, or nothing.
+    """The common folder of all ``paths``, with a slash at the end; "" if there is none.
 
     >>> common_folder(["images/cats/1.png", "images/cats/2.png"])
     'images/cats/'
@@ -112,13 +112,13 @@ def common_folder(paths: Iterable[str]) -> str:
 
 
 def print_where(folder: str, console: Console) -> None:
-    """Say which folder paths were shortened by."""
+    """Print the common folder, which the paths omit."""
     if folder:
         console.print(Text(f"Paths are in {cell(folder, 500)}", style="dim"), soft_wrap=True)
 
 
 def aligned(values: Sequence[float | None]) -> list[str]:
-    """Numbers with so many decimals that the largest has 4 significant digits; "-" for None.
+    """Numbers with the same number of decimals, so that the largest has 4 significant digits; "-" for None.
 
     >>> aligned([0.5, 0.123456, None])
     ['0.5000', '0.1235', '-']
@@ -130,7 +130,7 @@ def aligned(values: Sequence[float | None]) -> list[str]:
 
 
 def new_table(title: str, **columns: str) -> Table:
-    """A table of the named columns; each is a ``"number"``, a ``"name"``, or ``"text"``, which gives way first."""
+    """A table of the named columns; each is a ``"number"``, a ``"name"``, or ``"text"``, which is shortened first."""
     table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for name, kind in columns.items():
         justify: Literal["left", "right"] = "right" if kind == "number" else "left"
@@ -139,14 +139,14 @@ def new_table(title: str, **columns: str) -> Table:
 
 
 def print_table(table: Table, console: Console) -> None:
-    """Print a table with its title on a line of its own: inside, it wraps where the table is narrower."""
+    """Print a table with its title on a separate line; inside a narrow table, the title would wrap."""
     console.print(table.title, style="bold", soft_wrap=True)
     table.title = None
     console.print(table)
 
 
 def item_cells(item: _Item, folder: str, width: int) -> list[Text]:
-    """Dataset, path and caption of an item, for a terminal so wide."""
+    """Dataset, path and caption of an item for a terminal of ``width`` columns."""
     caption = item.caption if item.caption.strip() else repr(item.caption)
     path = path_cell(item.path.removeprefix(folder), path_width(width))
     return [_line(cell(item.dataset, PATH_WIDTH)), Text(path), _line(cell(caption, width))]
@@ -162,7 +162,7 @@ def _dataset_table(report: LossReport, *, with_charts: bool) -> Table:
     charts = {"losses_(low_to_high)": "name"} if with_charts else {}
     table = new_table("Loss per dataset", dataset="name", **dict.fromkeys(figures, "number"), **charts)
     flagged = Counter(caption.dataset for caption in report.flagged)
-    # The report lists at most so many flagged captions.
+    # The report lists at most `max_table_rows` flagged captions.
     more = "+" if len(report.flagged) >= report.config.get("max_table_rows", math.inf) else ""
     rows = [(cell(name, PATH_WIDTH), dataset.summary, flagged[name]) for name, dataset in report.datasets.items()]
     if len(rows) > 1:
@@ -181,7 +181,7 @@ def _dataset_table(report: LossReport, *, with_charts: bool) -> Table:
 
 
 def _captions_table(report: LossReport) -> Table:
-    """What captions are, and what is wrong with those of a dataset as a whole."""
+    """The profile of each dataset's captions, and the reasons against the dataset as a whole."""
     table = new_table("Captions per dataset", dataset="name", captions="name", severity="name", message="text")
     found = report.tables.get(f"{report.prefix}/captions")
     for name, profile, severity, _, message in found.rows if found else ():
@@ -197,7 +197,7 @@ def _losses(summary: Summary) -> tuple[float | None, ...]:
 
 
 def _charts(histograms: list[Histogram | None]) -> Callable[[Histogram | None], str]:
-    """Draws each of the histograms as little bars over the bins of all of them, so that they can be compared."""
+    """Draws each histogram as small bars over common bins, so that they can be compared."""
     edges = sorted({edge for histogram in histograms if histogram is not None for edge in histogram.edges})
 
     def draw(histogram: Histogram | None) -> str:
@@ -237,7 +237,7 @@ def _left_out(excluded: Mapping[str, int]) -> str:
 
 
 def _finding(verdicts: Verdicts) -> str:
-    """What was found of all captions, in a sentence.
+    """The verdicts on all captions, in a sentence.
 
     >>> _finding(Verdicts(2, 0, 90, 8))
     'Captions: 2 very likely wrong, 90 with no sign of it, 8 undecided.'
@@ -255,7 +255,7 @@ def _finding(verdicts: Verdicts) -> str:
 
 
 def _caption_rankings(report: LossReport) -> list[tuple[str, list[WorstItem]]]:
-    """Title and items of the rankings of captions. One that nobody has judged is called by its figure, and no more."""
+    """Title and items of the rankings of captions. Without verdicts, the title only names the figure."""
     if report.verdicts is None or not report.verdicts.judged:
         return [(f"Highest caption_mismatch, not judged{_undecided(report)}", report.worst.caption_mismatch)]
     likely, look = report.verdicts.very_likely_wrong, report.verdicts.look_at
@@ -266,7 +266,7 @@ def _caption_rankings(report: LossReport) -> list[tuple[str, list[WorstItem]]]:
 
 
 def _undecided(report: LossReport) -> str:
-    """How many items the ranking by caption_mismatch leaves out for want of paired records."""
+    """The number of items that the ranking by caption_mismatch omits, as they have too few pairs."""
     paired = [dataset.paired_items for dataset in report.datasets.values() if dataset.paired_items is not None]
     undecided, unpaired = sum(p.undecided for p in paired), sum(p.unpaired for p in paired)
     parts = [f"{n} {what}" for n, what in ((undecided, "undecided"), (unpaired, "unpaired")) if n]

@@ -1,4 +1,4 @@
-"""Editor: what a person changes on the page, one item at a time."""
+"""Editor: a person's changes on the page, one item at a time."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["Change", "Editor", "State"]
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An item's caption on disk, None where it has none, and what was decided about it, "" where nothing was."""
+    """An item's caption on disk, None if it has none, and the decision about it, "" if there is none."""
 
     caption: str | None = None
     decision: Literal["", "fine", "exclude", "caption", "later"] = ""
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From the state that the page shows to the one that a person wants; undoing is the same the other way round."""
+    """A change from the state that the page shows to the wanted state; undoing swaps the two."""
 
     dataset: str
     path: str
@@ -39,24 +39,24 @@ class Kept(Protocol):
     """Where decisions are kept."""
 
     def of(self, dataset: str, path: str) -> str:
-        """What was decided about an item; "" for nothing."""
+        """The decision about an item; "" if there is none."""
 
     def keep(self, dataset: str, path: str, wanted: State, before: str | None) -> None:
-        """Keep what is decided now; ``before`` is the caption that it had."""
+        """Store a decision; ``before`` is the earlier caption."""
 
     def all(self) -> Mapping[tuple[str, str], str]:
-        """By dataset and path, everything that was decided."""
+        """All decisions, by dataset and path."""
 
 
 class Editor:
-    """Changes captions where they came from, and keeps what was decided; one change after the other.
+    """Writes captions to the files they came from, and stores decisions; it makes one change at a time.
 
     Args:
-        find: by dataset and path, an item with the place of its caption as it is on disk now.
-        changed: is told of a caption that was written.
-        writer_of: the writer for an item.
-        decisions: keeps what was decided.
-        suggested: what an item's caption should say, where something is known; "" for nothing.
+        find: function from dataset and path to the item with its present caption on disk.
+        changed: function that is called after a caption was written.
+        writer_of: function from an item to the writer of its caption.
+        decisions: the store of decisions.
+        suggested: function from dataset and path to a better caption; "" if unknown.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Editor:
         self._one_at_a_time = threading.Lock()
 
     def about(self, dataset: str, path: str) -> dict[str, Any]:
-        """What the page must know to let an item be edited; ``why`` says why its caption cannot be."""
+        """The data that the page needs to edit an item; ``why`` is the reason if its caption cannot be edited."""
         file, why = self._file(dataset, path)
         caption = (file.caption if file else None) or ""
         repaired = fixed(caption)
@@ -88,7 +88,7 @@ class Editor:
         }
 
     def change(self, asked: Change) -> dict[str, Any]:
-        """Do what is wanted.
+        """Make a change.
 
         Raises:
             ConflictError: the item is no longer in the state that the page shows; nothing was changed.
@@ -124,7 +124,7 @@ class Editor:
 
 
 def _shared(file: CaptionedFile) -> list[str]:
-    """Names of other images that the caption file is of, too."""
+    """Names of other images with the same caption file."""
     if not (file.source or "").lower().endswith((*TEXTS, ".json")) or file.line is not None:
         return []
     return [other.name for other in images_with(Path(file.path))]

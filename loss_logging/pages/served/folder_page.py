@@ -34,12 +34,12 @@ __all__ = ["open_folder"]
 def open_folder(
     folder: Path, config: CaptionConfig, *, pictures: bool | None, edit: bool
 ) -> tuple[str, FolderPage, Editor | None]:
-    """The page of a folder or a table of captions, and what changes it.
+    """The page of a folder or a table of captions, with its name and its editor; None for the editor without ``edit``.
 
     Args:
-        folder: what to show.
-        config: what counts as a bad caption, and the trainer.
-        pictures: whether to compare captions with their pictures; None where the extra for it is installed.
+        folder: the folder or table.
+        config: the settings of the rules, and the trainer.
+        pictures: whether to compare captions with their images; None does so if the extra for it is installed.
         edit: whether captions may be changed.
     """
     seen = FolderSeen.of(folder, config, pictures=pictures)
@@ -59,10 +59,10 @@ def open_folder(
 
 
 class FolderPage:
-    """What the server shows of a folder.
+    """The page that the server shows of a folder.
 
     Args:
-        seen: what was found in it.
+        seen: the findings in the folder.
     """
 
     def __init__(self, seen: FolderSeen) -> None:
@@ -80,7 +80,7 @@ class FolderPage:
         return render_folder(self._seen.sections(picture), {}, served=True, editable=editable)
 
     def parts(self, _picture: Picture, _step: int | None) -> dict[str, Any]:
-        """Nothing changes by itself."""
+        """No parts, as a folder has no save steps."""
         return {"parts": {}, "note": None}
 
     def charts(self) -> dict[str, Any]:
@@ -96,12 +96,12 @@ class FolderPage:
         return None
 
     def queue(self) -> list[tuple[str, str]]:
-        """The flagged captions, the gravest first."""
+        """The flagged captions, highest severity first."""
         return [(flag.dataset, flag.path) for flag in ordered(self._seen.check.captions.flagged)]
 
 
 class FolderItems:
-    """The images of a folder as the page's table asks for them."""
+    """The images of a folder, for the page's table."""
 
     def __init__(self, seen: FolderSeen) -> None:
         self._seen = seen
@@ -117,7 +117,7 @@ class FolderItems:
         self._connection.close()
 
     def page(self, asked: ItemQuery, _step: int | None = None) -> tuple[list[dict[str, Any]], int]:
-        """The rows of one page, and how many match in all."""
+        """The rows of one page, and the number of all matching items."""
         decided = self.decided()
         with self._lock:
             where, values = matching(asked, columns_in(self._connection, "items"), self._flagged, decided)
@@ -136,7 +136,7 @@ class FolderItems:
         return self._seen.table.schema
 
     def datasets(self, most: int) -> list[str]:
-        """Names of datasets, at most so many."""
+        """Names of at most ``most`` datasets."""
         return sorted(self._seen.check.captions.datasets)[:most]
 
     def item(self, dataset: str, path: str, _step: int | None = None) -> dict[str, Any] | None:
@@ -162,11 +162,11 @@ class FolderItems:
         return [(self._seen.files[path].dataset, path) for path in paths if path in self._paths]
 
     def suggested(self, dataset: str, path: str) -> str:
-        """What the caption should say; "" where nothing is known."""
+        """A better caption; "" if unknown."""
         return self._seen.suggestions.get((dataset, path), "")
 
     def change(self, dataset: str, path: str, file: CaptionedFile) -> None:
-        """Show the caption that was written."""
+        """Show a new caption after it was written."""
         with self._lock:
             names = [file.caption or "", dataset, path]
             self._connection.execute("UPDATE items SET caption = ? WHERE dataset = ? AND path = ?", names)
@@ -181,17 +181,18 @@ class FolderCaptions:
         self._writer = CaptionWriter(seen.root)
 
     def find(self, dataset: str, path: str) -> CaptionedFile:
-        """The image with its caption as it is on disk now.
+        """The image with its present caption on disk.
 
         Raises:
-            NotWrittenError: it is no image of the folder, or its caption cannot be edited; says why.
+            NotWrittenError: it is no image of the folder, or its caption cannot be edited; the message gives the
+                reason.
         """
         if path not in self._files:
             raise NotWrittenError(f"{path} is no image of this folder")
         read, found = self._files[path], self._captions.find(dataset, path)
         source = read.source or ""
         if source != found.source and source.lower().endswith(TEXTS) and Path(source).is_file():
-            # Of several files beside an image, the one that the trainer takes.
+            # Of several files beside an image, the one that the trainer reads.
             return CaptionedFile(found.path, dataset, CaptionFiles(FolderProblems()).text(source), source)
         return found
 
@@ -200,5 +201,5 @@ class FolderCaptions:
         self._captions.wrote(dataset, path, file)
 
     def writer_of(self, _file: CaptionedFile) -> CaptionWriter:
-        """What writes the caption of an item."""
+        """The writer for the caption of an item."""
         return self._writer

@@ -1,4 +1,4 @@
-"""Who may ask the server: whoever has the token; and who may change something: its own page alone."""
+"""Access to the server: requests need the token, and changes must come from the server's own page."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _MOST_BYTES = 2 * 2**20
-"""Of a request: more than the longest caption takes, and the one that it was."""
+"""The largest size of a request: enough for the longest caption and its earlier text."""
 
 
 class TokenOnly:
-    """Lets nobody in without the token: in the address once, in a cookie from then on."""
+    """Refuses requests without the token: it is in the address at first, and in a cookie from then on."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -34,7 +34,7 @@ class TokenOnly:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        cookie = f"loss_logging-{request.url.port}"  # cookies know hosts, not ports: two of these run side by side
+        cookie = f"loss_logging-{request.url.port}"  # cookies know no ports, and two servers may run
         given = request.query_params.get("token", "")
         answer: ASGIApp
         if request.method in ("GET", "HEAD") and secrets.compare_digest(given.encode(), self._token.encode()):
@@ -57,8 +57,8 @@ class TokenOnly:
 
 
 class OwnPageOnly:
-    """Lets only this server's own page send something: a form or a script of another site, or of another port of this
-    machine, changes nothing, whatever cookies its browser adds."""
+    """Accepts changes only from this server's own page. A form or script of another site, or of another port of this
+    machine, changes nothing, even with the browser's cookies."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -76,7 +76,7 @@ def _refusal(request: Request) -> PlainTextResponse | None:
     headers = request.headers
     own = f"{request.url.scheme}://{headers.get('host', '')}"
     if headers.get("origin") != own or headers.get("sec-fetch-site", "same-origin") != "same-origin":
-        return PlainTextResponse("Only the page of loss-logging view itself may change something.", status_code=403)
+        return PlainTextResponse("Only the page of loss-logging view itself may send changes.", status_code=403)
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return PlainTextResponse("Changes are sent as application/json.", status_code=415)
     length = headers.get("content-length", "")

@@ -1,4 +1,4 @@
-"""What the page asks about items, as SQL over the table of their figures."""
+"""The page's queries about items, as SQL over the table of their figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_ROWS = 1_000
 
 
 class QueryError(LossLoggingError, ValueError):
-    """A question about items that cannot be answered: an unknown column, or a value of the wrong type."""
+    """An invalid query about items: an unknown column, or a value of the wrong type."""
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -37,9 +37,9 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """Which items: ``search`` is looked for in path and caption, ``dataset`` in the dataset's name, without regard
-    to case; ``reason`` is a caption rule, ``decision`` what a person
-    decided, "none" for nothing so far."""
+    """A selection of items. ``search`` is a part of path or caption, ``dataset`` a part of the dataset's name, both in
+    any case; ``reason`` is a caption rule, ``decision`` a person's decision,
+    "none" for no decision."""
 
     search: Annotated[str, Meta(max_length=10_000)] = ""
     dataset: Annotated[str, Meta(max_length=10_000)] = ""
@@ -63,7 +63,7 @@ Names = tuple[str, str]
 def matching(
     asked: Filter, columns: list[str], flagged: Mapping[Names, list[str]], decided: Mapping[Names, str]
 ) -> tuple[str, list[Any]]:
-    """The WHERE clause of ``asked`` and its parameters; every text is a parameter, every column is looked up.
+    """The WHERE clause of ``asked`` and its parameters. Each text is a parameter, and each column is checked.
 
     Raises:
         QueryError: a bound is on a column that does not exist.
@@ -100,7 +100,7 @@ def _columns_of(found: list[Names]) -> list[list[str]]:
 
 
 def with_marks(row: dict[str, Any], flagged: Mapping[Names, list[str]], decided: Mapping[Names, str]) -> dict[str, Any]:
-    """A row with the rules that object to it, and what was decided about it."""
+    """A row with the rules that object to it, and the decision about it."""
     names = row["dataset"], row["path"]
     return row | {"flags": ", ".join(flagged.get(names, [])), "decision": decided.get(names, "")}
 
@@ -108,18 +108,18 @@ def with_marks(row: dict[str, Any], flagged: Mapping[Names, list[str]], decided:
 def page_of(
     connection: duckdb.DuckDBPyConnection, table: str, asked: ItemQuery, where: str, values: list[Any]
 ) -> tuple[list[dict[str, Any]], int]:
-    """The rows of one page as plain data, and how many match in all."""
+    """The rows of one page as plain data, and the number of all matching items."""
     columns = columns_in(connection, table)
     order = ", ".join(f"{_column(o.field, columns)} {'DESC' if o.descending else 'ASC'} NULLS LAST" for o in asked.sort)
     keys = "".join(f", {_column(o.field, columns)}" for o in asked.sort)
-    # The rows are found by what they are filtered and sorted by, in one reading; those shown alone are read whole.
+    # One pass reads only the columns of filter and order; then all columns of the shown rows are read.
     matches = f"SELECT rowid AS place{keys} FROM {table} WHERE {where}"
     first = f"ORDER BY {order + ', ' if order else ''}place LIMIT ? OFFSET ?"
     limits = [asked.size, (asked.page - 1) * asked.size]
     if values:
         query = f"WITH m AS MATERIALIZED ({matches}) SELECT place, (SELECT count(*) FROM m) FROM m {first}"
         found = connection.execute(query, [*values, *limits]).fetchall()
-    else:  # DuckDB knows the number without reading, and finds the first rows without keeping all
+    else:  # DuckDB knows the number without reading, and finds the first rows without storing all
         (total,) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0]
         found = [(place, total) for place, *_ in connection.execute(f"{matches} {first}", limits).fetchall()]
     if not found:  # the page is beyond the last one

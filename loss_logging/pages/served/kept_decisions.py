@@ -1,4 +1,4 @@
-"""KeptDecisions: what was decided about the items of a run or a folder, as the page asks for it."""
+"""KeptDecisions: the decisions about the items of a run or a folder, for the page."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ __all__ = ["KeptDecisions"]
 
 
 class Items(Protocol):
-    """What is known of the items; see `loss_logging.pages.served.live.LiveRun`."""
+    """The items of a run or a folder; see `loss_logging.pages.served.live.LiveRun`."""
 
     def folders(self) -> list[str]:
-        """The folders that their paths name."""
+        """The folders in the items' paths."""
 
     def with_paths(self, paths: Iterable[str]) -> list[tuple[str, str]]:
-        """Dataset and path of those that have one of these paths."""
+        """Dataset and path of the items with one of these paths."""
 
 
 class KeptDecisions:
     """Decisions by dataset and path.
 
     Args:
-        decisions: where they are kept.
-        items: of the run or the folder.
+        decisions: the store of the decisions.
+        items: the items of the run or the folder.
     """
 
     def __init__(self, decisions: Decisions, items: Items) -> None:
         self._decisions = decisions
         self._items = items
         self._all: dict[tuple[str, str], str] = {}
-        self._of: dict[str, str] | None = None  # what `all` was made of
+        self._of: dict[str, str] | None = None  # the source of `all`
 
     def of(self, _dataset: str, path: str) -> str:
-        """What was decided about an item; "" for nothing."""
+        """The decision about an item; "" if there is none."""
         found = self._decisions.of(path)
         return "" if found is None else found.decision
 
     def keep(self, _dataset: str, path: str, wanted: State, before: str | None) -> None:
-        """Keep what is decided now; ``before`` is the caption that it had."""
+        """Store a decision; ``before`` is the earlier caption."""
         former = before if wanted.caption != before else None
         self._decisions.decide(path, wanted.decision or "undone", caption=wanted.caption, before=former)
 
     def all(self) -> Mapping[tuple[str, str], str]:
-        """By dataset and path, everything that was decided."""
+        """All decisions, by dataset and path."""
         by_path: dict[str, str] = {
             path: found.decision for path, found in self._decisions.among(self._items.folders()).items()
         }

@@ -1,4 +1,4 @@
-"""LiveRun: the figures of every item of a run that may go on, brought up to date behind the page."""
+"""LiveRun: the figures of all items of a run that may still grow, updated in the background."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ __all__ = ["LiveRun", "State"]
 
 _LOOK_SECONDS, _MOST_SECONDS = 2.0, 60.0
 _FIRST_RECORDS = 50_000
-"""Of a log that is not read yet, about so many come first: the table is there after a second, and then grows."""
+"""The number of records of a log that are read first: the table appears after a second, and then grows."""
 _SHARE = 0.1
-"""Of the time, so much is spent on bringing a growing log up to date, if no pause becomes too long: the machine is the
-trainer's."""
+"""The share of time for updates of a growing log, unless a pause becomes too long; the machine belongs to the
+trainer."""
 
 
 class State(msgspec.Struct, frozen=True):
-    """What the page shows at present. ``version`` changes with the table of items, ``step`` is the last one in it;
-    ``counted`` is the version that is counted over, which takes a moment where there are millions of items;
-    ``items`` is None until there is one. ``busy`` and ``problem`` are for people to read."""
+    """The state of the page. ``version`` changes with the table of items, and ``step`` is the last step in it;
+    ``counted`` is the version of the counts, which take a moment for millions of items; ``items`` is None before the
+    first table. ``busy`` and ``problem`` are sentences for a person."""
 
     version: int = 0
     counted: int = -1
@@ -57,11 +57,11 @@ class State(msgspec.Struct, frozen=True):
 
 
 class LiveRun:
-    """The items of a run, from the Parquet file beside its last report at first, and from its log as soon as that is
-    read; after that, whatever is new. Reads only; what memory has no room for goes to the system's temporary folder.
+    """The items of a run: at first from the Parquet file beside its last report, then from its log, with updates as the
+    log grows. It only reads; data that do not fit into memory go to the system's temporary folder.
 
     Args:
-        config: of the run; its ``memory_limit`` and ``threads`` are what DuckDB may use here.
+        config: the configuration of the run; its ``memory_limit`` and ``threads`` are limits for DuckDB.
         progress: show a progress bar while the log is read for the first time.
     """
 
@@ -72,18 +72,18 @@ class LiveRun:
         self.reports: list[LossReport] = []
         self.problems: list[str] = []
         self.decided: Callable[[], Mapping[tuple[str, str], str]] = dict
-        """By dataset and path, what a person has decided."""
+        """A person's decisions, by dataset and path."""
         self._read_reports = RunReports(config)
         self._statistics = RunStatistics.of(config, self.log)
         self._progress = progress
         self._tables: list[str] = []
-        self._folders: tuple[str, list[str]] = "", []  # of the table of this name
+        self._folders: tuple[str, list[str]] = "", []  # for the table of this name
         self._step_tables = StepTables(self._statistics.cursor)
         self._changed = time.monotonic()
         self._curves, self._curves_version, self._curves_due = LossCurves(), -1, 0.0
         self._counts: tuple[str, ItemCounts] | None = None
         self._answering = threading.Lock()
-        # With all columns: a page that is opened before the log is read keeps those that it finds.
+        # It has all columns, as a page that is opened before the log is read keeps the columns that it finds.
         self._statistics.cursor().from_arrow(ITEM_SCHEMA.empty_table()).create("no_items")
         self._flagged: dict[tuple[str, str], list[str]] = {}
         self._seen: list[tuple[Path, int]] = []
@@ -103,10 +103,10 @@ class LiveRun:
     # --- answers ----------------------------------------------------------------------------------------------------
 
     def page(self, asked: ItemQuery, step: int | None = None) -> tuple[list[dict[str, Any]], int]:
-        """The rows of one page, and how many match in all; of a save step, or as things are now.
+        """The rows of one page, and the number of all matching items; of a save step, or of the present.
 
         Raises:
-            QueryError: it asks for a column that does not exist.
+            QueryError: ``asked`` names a column that does not exist.
         """
         flagged = self.flagged(step)
         with self._table(step) as (connection, table):
@@ -115,7 +115,7 @@ class LiveRun:
         return [with_marks(row, flagged, decided) for row in rows], total
 
     def batches(self, asked: Filter, step: int | None = None) -> Iterator[pa.RecordBatch]:
-        """Every item that matches, with all its figures."""
+        """All matching items, with all figures."""
         with self._table(step) as (connection, table):
             where, values = matching(asked, columns_in(connection, table), self.flagged(step), self.decided())
             yield from connection.sql(f"SELECT * FROM {table} WHERE {where}", params=values).to_arrow_reader(8_192)
@@ -126,7 +126,7 @@ class LiveRun:
             return connection.sql(f"FROM {table} LIMIT 0").to_arrow_table().schema
 
     def datasets(self, most: int) -> list[str]:
-        """Names of datasets, at most so many."""
+        """Names of at most ``most`` datasets."""
         with self._table() as (connection, table):
             names = connection.execute(f"SELECT DISTINCT dataset FROM {table} ORDER BY dataset LIMIT ?", [most])
             return [name for (name,) in names.fetchall()]
@@ -138,9 +138,9 @@ class LiveRun:
         return with_marks(rows[0], self.flagged(step), self.decided()) if rows else None
 
     def report(self, step: int | None = None) -> tuple[LossReport | None, ItemCounts | None]:
-        """The report of a save step, or the newest one brought up to date; and what all items say together.
+        """The report of a save step, or the newest report with present figures; and the counts over all items.
 
-        What is not known of all items, before the log is read or where the report has none, is None.
+        The counts are None before the log is read, or if the report has no items.
         """
         if step is not None:
             report = self._report_of(step)
@@ -160,12 +160,12 @@ class LiveRun:
         if state.step == report.job.step:
             return report, counts
         with self._table() as (connection, shown):
-            if table != shown:  # it is counted over in a moment
+            if table != shown:  # the count follows in a moment
                 return report, None
             return brought_up_to_date(report, connection, table, counts, self.config.top_k), counts
 
     def curves(self) -> LossCurves:
-        """The loss over training; read anew as the log grows, for a tenth of the time at most."""
+        """The loss over training; read again as the log grows, in at most a tenth of the time."""
         with self._answering:
             if self._curves_version != self.state.version and time.monotonic() >= self._curves_due and self.log.files():
                 before, version = time.monotonic(), self.state.version
@@ -177,14 +177,14 @@ class LiveRun:
             return self._curves
 
     def flagged(self, step: int | None = None) -> dict[tuple[str, str], list[str]]:
-        """The rules that object to a caption, by dataset and path; of a save step, or of the newest one."""
+        """The rules that object to a caption, by dataset and path, of a save step or the newest one."""
         if step is None:
             return self._flagged
         report = self._report_of(step)
         return {(flag.dataset, flag.path): flag.reasons for flag in report.flagged} if report else {}
 
     def folders(self) -> list[str]:
-        """The folders that the items' paths name."""
+        """The folders in the items' paths."""
         with self._table() as (connection, table):
             if self._folders[0] != table:
                 found = connection.sql(f"SELECT DISTINCT regexp_replace(path, '[^/]*$', '') FROM {table}").fetchall()
@@ -192,17 +192,17 @@ class LiveRun:
         return self._folders[1]
 
     def with_paths(self, paths: Iterable[str]) -> list[tuple[str, str]]:
-        """Dataset and path of the items that have one of these paths."""
+        """Dataset and path of the items with one of these paths."""
         with self._table() as (connection, table):
             query = f"SELECT dataset, path FROM {table} WHERE path IN (SELECT unnest(?::VARCHAR[]))"
             return [(dataset, path) for dataset, path in connection.execute(query, [list(paths)]).fetchall()]
 
     def suggested(self, dataset: str, path: str) -> str:
-        """What the caption of an item should say, where its figures know that; "" where not."""
+        """A better caption of an item, if its figures hold one; "" otherwise."""
         return str((self.item(dataset, path) or {}).get("suggestion") or "")
 
     def sign(self) -> dict[str, Any]:
-        """The state, how many seconds old what is shown is, and whether a process writes to the run."""
+        """The state, the age of the shown figures in seconds, and whether a process writes to the run."""
         seen = {"age": time.monotonic() - self._changed, "live": is_locked(self.config.records_dir, rank=0)}
         return msgspec.structs.asdict(self.state) | seen
 
@@ -218,8 +218,7 @@ class LiveRun:
 
     @contextmanager
     def _table(self, step: int | None = None) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-        """A connection for this thread, and the table of a save step or the one that is shown now; an empty one until
-        there is another."""
+        """A connection for this thread, and the table of a save step or the present one; at first an empty table."""
         report = None if step is None else self._report_of(step)
         name = None if report is None else self._step_tables(report)
         connection = self._statistics.cursor()
@@ -241,7 +240,7 @@ class LiveRun:
                 self._look()
             except duckdb.Error as error:
                 self._trouble(error)
-                self.log.leave_out_damaged()  # or a shard was compacted since it was listed, and is listed anew anyway
+                self.log.leave_out_damaged()  # or a shard was compacted: then the next listing is right
             except (LossLoggingError, OSError) as error:
                 self._trouble(error)
             pause = min(max(_LOOK_SECONDS, (time.monotonic() - before) * (1 / _SHARE - 1)), _MOST_SECONDS)
@@ -257,7 +256,7 @@ class LiveRun:
             self._show_stored(has_log=bool(files))
         if files != self._seen:
             step = self.log.last_step_of_all()
-            if step > self.state.step or self._seen:  # else the stored figures are those of the whole log
+            if step > self.state.step or self._seen:  # otherwise the stored figures cover the whole log
                 if self._tables:
                     self._read_on(step)
                 else:
@@ -271,12 +270,12 @@ class LiveRun:
 
     def _read_on(self, step: int) -> None:
         if not self._seen:
-            self._change(busy=f"Reading what the log has since step {self.state.step:,}")
+            self._change(busy=f"Reading the log since step {self.state.step:,}")
         self._statistics.advance(step)
         self._show(self._statistics.keep_items, step)
 
     def _read_first(self) -> None:
-        """Show the first records of a log of any length as soon as they are read, then four times as many, ..."""
+        """Show the first records of a log as soon as they are read, then four times as many, and so on."""
         self._change(busy="Looking through the log")
         milestones = self._statistics.milestones(_FIRST_RECORDS)
         _, total = milestones[-1]
@@ -301,7 +300,7 @@ class LiveRun:
             self._change(report_step=reports[-1].job.step)
 
     def _show_stored(self, *, has_log: bool) -> None:
-        """Show the items as the newest report has them, where that is quicker than reading the log or all there is."""
+        """Show the items of the newest report, if that is faster than reading the log, or if there is no log."""
         if not self.reports:
             return
         report = self.reports[-1]
@@ -309,7 +308,7 @@ class LiveRun:
             self._show(lambda name: load_items_of(report, name, self._statistics.cursor()), report.job.step)
 
     def _show(self, make: Callable[[str], object], step: int) -> None:
-        """Make a new table and show it from now on; the one before stays for the requests that still read it."""
+        """Make a new table and show it from now on; the old table stays for requests that still read it."""
         name = f"items_{self.state.version + 1}"
         if make(name) is False:
             return

@@ -1,4 +1,4 @@
-"""A report as it would be now: its rankings and sums from the table of items that a server shows."""
+"""A report with present figures: rankings and sums from the server's table of items."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["brought_up_to_date", "counts_of"]
 
 _ROWS = 100_000
 _ALSO = ("verdict", "p_wrong", "p_odd")
-"""Columns that a report of a later version may have, and its lists then too."""
+"""Columns, and fields of lists, that only a report of a later version has."""
 
 
 def counts_of(connection: duckdb.DuckDBPyConnection, table: str) -> ItemCounts:
-    """What the items of a table say together."""
+    """The counts over the items of a table."""
     columns = ", ".join(f'"{name}"' for name in counted_columns(columns_in(connection, table)))
     return count_items(connection.sql(f"SELECT {columns} FROM {table}").to_arrow_reader(_ROWS))
 
@@ -27,8 +27,8 @@ def counts_of(connection: duckdb.DuckDBPyConnection, table: str) -> ItemCounts:
 def brought_up_to_date(
     report: LossReport, connection: duckdb.DuckDBPyConnection, table: str, counts: ItemCounts, k: int
 ) -> LossReport:
-    """The report with the ``k`` worst items and the sums of a table that goes on from it. Median and quantiles of
-    all losses are not known between save steps, and None."""
+    """The report with the ``k`` worst items and the sums of a newer table. Median and quantiles of all losses are
+    unknown between save steps, and None."""
     columns = columns_in(connection, table)
     summary = msgspec.structs.replace(
         report.global_,

@@ -1,4 +1,4 @@
-"""RunCaptions: where the captions of a run's items are on disk, and what writes them."""
+"""RunCaptions: finds the captions of a run's items on disk, and writes them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class RunCaptions:
     """Finds and writes the captions of images that records name.
 
     Args:
-        images: where the images are; nothing outside it is read or written then. None stands for the paths as recorded:
-            what is written lies in the folder of the image, or in one above it that has a table with its caption.
+        images: the folder of the images; no file outside it is read or written. None means the recorded paths: files
+            are written in the folder of the image, or in a folder above it whose table has its caption.
     """
 
     def __init__(self, images: Path | None) -> None:
@@ -28,20 +28,20 @@ class RunCaptions:
         self._writers: dict[Path, CaptionWriter] = {}
 
     def find(self, _dataset: str, path: str) -> CaptionedFile:
-        """The item with its caption as it is on disk now.
+        """The item with its present caption on disk.
 
         Raises:
-            NotWrittenError: its image is no file here, or lies outside; says why.
+            NotWrittenError: its image is no file on this machine, or is outside; the message gives the reason.
         """
         if is_in_archive(path):
             raise NotWrittenError(
-                f"{path} is in an archive, which cannot be edited; loss-logging apply writes a new one"
+                f"{path} is in an archive, which cannot be edited; write a new one with loss-logging apply"
             )
         try:
             existing(path, self._images)
         except NoThumbnailError as error:
             raise NotWrittenError(f"There is no caption to edit: {path} is {error}") from error
-        # As the path says, not where links lead: captions lie beside the link.
+        # The path itself, not the target of a link: captions are beside the link.
         return self._places.of(Path(os.path.normpath(Path(self._images or "", path).absolute())))
 
     def wrote(self, _dataset: str, _path: str, file: CaptionedFile) -> None:
@@ -49,6 +49,6 @@ class RunCaptions:
         self._places.wrote(file)
 
     def writer_of(self, file: CaptionedFile) -> CaptionWriter:
-        """What writes the caption of an item."""
+        """The writer for the caption of an item."""
         root = (self._images or Path(file.source or file.path).parent).absolute()
         return self._writers.setdefault(root, CaptionWriter(root))

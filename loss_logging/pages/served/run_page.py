@@ -18,10 +18,10 @@ __all__ = ["RunPage"]
 
 
 class RunPage:
-    """What the server shows of a run that may go on.
+    """The page that the server shows of a run, which may still grow.
 
     Args:
-        run: to show; it follows the log from the time that this is entered.
+        run: the run; it follows the log once the context is entered.
     """
 
     def __init__(self, run: LiveRun) -> None:
@@ -54,7 +54,7 @@ class RunPage:
         )
 
     def parts(self, picture: Picture, step: int | None) -> dict[str, Any]:
-        """What changes on the page with the save step."""
+        """The parts of the page that change with the save step."""
         run = self.items
         report, counts = run.report(step)
         found = sections(report, picture, counts)

@@ -1,4 +1,4 @@
-"""ServedPage: what the server must know of what it shows; a run and a folder answer the same questions."""
+"""ServedPage: the interface between the server and its page, the same for a run and a folder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ServedPage(AbstractContextManager[Any], Protocol):
         """The page as text."""
 
     def parts(self, picture: Picture, step: int | None) -> dict[str, Any]:
-        """What changes with the save step."""
+        """The parts that change with the save step."""
 
     def charts(self) -> dict[str, Any]:
         """The series of its charts."""
@@ -51,4 +51,4 @@ class ServedPage(AbstractContextManager[Any], Protocol):
         """The records of an item."""
 
     def queue(self) -> list[tuple[str, str]]:
-        """Dataset and path of what there is to look at, the gravest first."""
+        """Dataset and path of the items to look at, highest severity first."""

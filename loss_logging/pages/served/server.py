@@ -1,4 +1,4 @@
-"""The page of a run or a folder, on 127.0.0.1 and for whoever has the token."""
+"""Serves the page of a run or a folder on 127.0.0.1, to requests with the token."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ HOST = "127.0.0.1"
 _MOST_NAMES = 1_000
 _LARGE = 2_048
 _MOST_CAPTION_BYTES = 1_000_000
-_READ_ONLY = "This page only shows: start loss-logging view with --edit to change something."
+_READ_ONLY = "This page is read-only: start loss-logging view with --edit to make changes."
 _NO_ITEM = "There is no such item."
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Viewer:
-    """The application that answers for one run or folder.
+    """The web application of one run or folder.
 
     Args:
-        shown: what to show.
-        token: who has it may look.
-        images: where the images are; nothing outside it is opened then. None stands for the paths as recorded.
-        editor: what changes are made with; None for a page that only shows.
+        shown: the page.
+        token: the secret that requests need.
+        images: the folder of the images; no file outside it is opened. None means the recorded paths.
+        editor: the editor that makes changes; None for a read-only page.
     """
 
     def __init__(self, shown: ServedPage, token: str, images: Path | None = None, editor: Editor | None = None) -> None:
@@ -85,7 +85,7 @@ class Viewer:
                 Route("/api/change", self._change, methods=["POST"]),
             ],
             middleware=[
-                # Another site that lets its name point to 127.0.0.1 is refused by the name.
+                # It refuses another site whose name resolves to 127.0.0.1.
                 Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
                 Middleware(TokenOnly, token=token),
                 Middleware(OwnPageOnly),
@@ -98,7 +98,7 @@ class Viewer:
         return Response(self._shown.html(_picture, editable=self._editor is not None), media_type="text/html")
 
     def _parts(self, request: Request) -> Response:
-        """What changes on the page with the save step."""
+        """The parts of the page that change with the save step."""
         return _json(self._shown.parts(_picture, _step(request)))
 
     def _state(self, _: Request) -> Response:
@@ -108,7 +108,7 @@ class Viewer:
         return _json(self._shown.charts())
 
     def _about(self, request: Request) -> Response:
-        """What the table has: columns, datasets, reasons."""
+        """The columns, datasets and rules of the table."""
         step = _step(request)
         rules = self._shown.rules(step)
         columns = columns_of(self._items.columns(step))
@@ -126,13 +126,13 @@ class Viewer:
         return _json(self._shown.history(*_named(request)))
 
     def _queue(self, _: Request) -> Response:
-        """What there is to look at, the gravest first, and what was decided about each."""
+        """The items to look at, highest severity first, each with the decision about it."""
         decided = {} if self._editor is None else self._editor.decisions.all()
         keys = list(dict.fromkeys(self._shown.queue()))
         return _json({"queue": keys, "decided": [[*key, decision] for key, decision in decided.items()]})
 
     def _edited(self, request: Request) -> Response:
-        """An item as it is on disk, for who wants to edit it."""
+        """An item with its caption on disk, for editing."""
         if self._editor is None:
             return PlainTextResponse(_READ_ONLY, status_code=403)
         dataset, path = _named(request)
@@ -141,7 +141,7 @@ class Viewer:
         return _json(self._editor.about(dataset, path))
 
     async def _change(self, request: Request) -> Response:
-        """Do what a person has decided; 409 where the page shows what no longer is so, 422 where it cannot be done."""
+        """Make a person's change. Status 409 if the page shows an outdated state, 422 if the change is impossible."""
         if self._editor is None:
             return PlainTextResponse(_READ_ONLY, status_code=403)
         try:
@@ -161,7 +161,7 @@ class Viewer:
             return _json({"problem": str(error)}, 422)
 
     def _image(self, request: Request) -> Response:
-        """The picture, or as text why there is none: an answer too, and no error for the browser's console."""
+        """The picture, or a text with the reason why there is none; that is no error for the browser's console."""
         path = request.query_params.get("path", "")
         try:
             if not self._items.names(path):
@@ -172,7 +172,7 @@ class Viewer:
         return Response(data, media_type="image/webp", headers={"Cache-Control": "private, max-age=60"})
 
     def _file(self, request: Request) -> Response:
-        """The image of an item, large, or the text of the caption file beside it."""
+        """The full image of an item, or the text of the caption file beside it."""
         path = request.query_params.get("path", "")
         try:
             if not self._items.names(path):
@@ -190,7 +190,7 @@ class Viewer:
 
     def _exclude_list(self, request: Request) -> Response:
         batches = self._items.batches(_asked(request, Filter), _step(request))
-        # A path with a line break would be read as two.
+        # A path with a line break would be read as two paths.
         lines = (
             "".join(f"{path}\n" for path in batch["path"].to_pylist() if not {"\n", "\r"} & set(path))
             for batch in batches
@@ -209,12 +209,12 @@ def serve(
     """Serve until interrupted.
 
     Args:
-        port: 0 takes any free one.
+        port: the port; 0 takes any free port.
         shown, images, editor: see `Viewer`.
-        announce: called with the address, token included, as soon as it can be opened.
+        announce: a function that is called with the address, including the token, as soon as it can be opened.
 
     Raises:
-        LossLoggingError: the port is taken.
+        LossLoggingError: the port is in use.
     """
     token = secrets.token_urlsafe(24)
     listener = socket.socket()
@@ -253,10 +253,10 @@ def _named(request: Request) -> tuple[str, str]:
 
 
 def _step(request: Request) -> int | None:
-    """The save step that is asked about; None stands for now."""
+    """The save step in a request; None means the present."""
     text = request.query_params.get("step", "")
     if text and not text.isdecimal():
-        raise QueryError(f"step is {text[:40]!r}; allowed: a save step")
+        raise QueryError(f"step is {text[:40]!r}; allowed: the number of a save step")
     return int(text) if text else None
 
 
@@ -265,7 +265,7 @@ def _picture(path: str) -> Thumbnail:
 
 
 def _caption_beside(path: str, images: Path | None) -> str:
-    """The text of the file with the caption of an image."""
+    """The text of the caption file of an image."""
     image = existing(path, images)
     for file in (image.with_suffix(suffix) for suffix in CAPTION_SUFFIXES):
         if file.is_file() and file.resolve().parent == image.parent:
@@ -283,7 +283,7 @@ def _refuse(_: Request, error: Exception) -> Response:
 
 
 def _trouble(_: Request, error: Exception) -> Response:
-    """A shard that was compacted while it was read, or a damaged one: the page says it, and the next try may do."""
+    """The answer for a shard that is damaged, or was compacted during reading; the next request may succeed."""
     return PlainTextResponse(str(error), status_code=503)
 
 

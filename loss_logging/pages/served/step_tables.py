@@ -1,4 +1,4 @@
-"""The items of save steps as tables, for who looks at an earlier one."""
+"""The items of earlier save steps as tables."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _KEPT = 3
 
 
 class StepTables:
-    """Loads the items of a save step when they are asked for, and keeps those of the last few.
+    """Loads the items of a save step on demand, and keeps the tables of the last few steps.
 
     Args:
-        cursor: gives a connection for the calling thread.
+        cursor: function that returns a connection for the calling thread.
     """
 
     def __init__(self, cursor: Callable[[], duckdb.DuckDBPyConnection]) -> None:
@@ -32,11 +32,11 @@ class StepTables:
         self._names: dict[int, str] = {}
 
     def __call__(self, report: LossReport) -> str | None:
-        """The name of the table with the items of a report; None where it has none.
+        """The name of the table with the items of a report; None if it has none.
 
         Raises:
-            ReportError: its file is damaged.
-            OSError: it cannot be read.
+            ReportError: the file of the report is damaged.
+            OSError: the file cannot be read.
         """
         step = report.job.step
         with self._lock, self._cursor() as connection:
@@ -52,7 +52,7 @@ class StepTables:
 
 
 def load_items_of(report: LossReport, name: str, connection: duckdb.DuckDBPyConnection) -> bool:
-    """Make the table ``name`` of the items beside or in a report; False where it has none."""
+    """Make the table ``name`` of the items in or beside a report; False if it has none."""
     stored = items_path(Path(report.json_path or ""))
     if stored.exists():
         connection.read_parquet(glob.escape(str(stored))).create(name)

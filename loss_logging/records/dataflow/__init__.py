@@ -1,1 +1,1 @@
-"""Where each example's loss is while torch computes: the layouts of tensors, and what each call does to them."""
+"""Follows each example through torch's computation: the layouts of tensors, and their changes by each call."""

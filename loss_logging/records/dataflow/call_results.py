@@ -1,4 +1,4 @@
-"""From what is known of a call's arguments to what is known of its results."""
+"""Results: the facts about a call's results, from the facts about its arguments."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Results:
     def _passed_on(
         self, call: Call, mean: Mean, known: dict[int, Fact], out: torch.Tensor, before: torch.Tensor | None
     ) -> Mean | None:
-        """What is known of a scalar made from ``mean``: a copy or multiple of it; None when it is something else."""
+        """The fact about a scalar made from ``mean``, a copy or multiple of it; None for any other scalar."""
         import torch
 
         if (
@@ -148,7 +148,7 @@ class Results:
 
 @functools.cache
 def kinds() -> dict[Callable[..., Any], str]:
-    """The functions that are treated by themselves, under every name that a mode sees them by."""
+    """The functions with a special treatment, under every name that a mode sees."""
     import torch
     from torch.nn import functional
 

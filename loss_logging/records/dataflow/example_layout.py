@@ -1,7 +1,7 @@
-"""Which element of a tensor belongs to which example of the batch, and how that moves with the tensor's dimensions.
+"""Layout: maps each element of a tensor to an example of the batch, and follows the tensor's dimensions.
 
 Each dimension is a row-major product of atoms ``(size, step)``: along an atom the example's number grows by ``step``,
-or stays where that is 0. A batch of 4 images (4, 3, 8, 8) has the dimensions ((4, 1),), ((3, 0),), ((8, 0),),
+or stays the same if ``step`` is 0. A batch of 4 images (4, 3, 8, 8) has the dimensions ((4, 1),), ((3, 0),), ((8, 0),),
 ((8, 0),); flattened it is ((4, 1), (192, 0)); two copies beside each other, (8, 3, 8, 8), begin with ((2, 0), (4, 1)).
 """
 
@@ -40,15 +40,15 @@ class Layout:
 
     @functools.cached_property
     def is_of_one(self) -> bool:
-        """Whether it holds one example alone."""
+        """Whether it holds only one example."""
         return not any(step for dim in self.dims for _, step in dim)
 
     def carries(self, dim: int) -> bool:
-        """Whether several examples lie along this dimension, counted from the front or the back."""
+        """Whether several examples are along this dimension, counted from the front or the back."""
         return self.folded or any(step for _, step in self.dims[dim])
 
     def is_all_of(self, batch_size: int) -> bool:
-        """Whether it holds every example, each as often as the others."""
+        """Whether it holds every example equally often."""
         expected = 1
         for size, step in sorted((atom for atom in self.flat if atom[1]), key=lambda atom: atom[1]):
             if step != expected:
@@ -57,7 +57,7 @@ class Layout:
         return expected == batch_size and self.first == 0
 
     def reshaped(self, shape: Sequence[int]) -> Layout:
-        """Of a row-major reshape; folded where a dimension ends inside an example."""
+        """The layout after a row-major reshape; folded if a dimension ends inside an example."""
         rest = list(self.flat)
         dims: list[Dim] = []
         for size in shape:
@@ -75,7 +75,7 @@ class Layout:
         return Layout(tuple(dims), self.first)
 
     def expanded(self, shape: Sequence[int]) -> Layout | None:
-        """Broadcast to ``shape``; None: it does not fit."""
+        """The layout after a broadcast to ``shape``; None if it does not fit."""
         if self.folded:
             return self if math.prod(shape) == math.prod(size for size, _ in self.flat) else None
         missing = len(shape) - len(self.dims)
@@ -88,7 +88,7 @@ class Layout:
         return Layout(dims, self.first)
 
     def resized(self, dims: Iterable[int], shape: Sequence[int]) -> Layout:
-        """With other sizes of ``dims``, along which there is no example: those of ``shape``."""
+        """The layout with the sizes of ``shape`` along ``dims``, which carry no examples."""
         changed = {dim % len(self.dims) for dim in dims}
         return Layout(tuple(axis(shape[i]) if i in changed else dim for i, dim in enumerate(self.dims)), self.first)
 
@@ -97,13 +97,13 @@ class Layout:
         return Layout(tuple(dim for i, dim in enumerate(self.dims) if i not in gone), self.first)
 
     def worked_along(self, dims: Sequence[int], shape: Sequence[int]) -> Layout | None:
-        """Of a result of ``shape``, where ``dims``, along which there is no example, are gone or of another size."""
+        """The layout of a result of ``shape``; ``dims``, which carry no examples, are gone or have another size."""
         if len(shape) == len(self.dims):
             return self.resized(dims, shape)
         return self.without(dims) if len(shape) == len(self.dims) - len(dims) else None
 
     def row_sums(self, values: torch.Tensor, batch_size: int) -> torch.Tensor:
-        """(B,) sums of each example's elements, in float32 or better; for a layout that is all of the batch."""
+        """(B,) sums of each example's elements, in float32 or better; needs a layout with all of the batch."""
         import torch
 
         accumulate = torch.float64 if values.dtype == torch.float64 else torch.float32
@@ -125,7 +125,7 @@ def axis(size: int) -> Dim:
 
 @functools.lru_cache(4096)
 def rows(shape: Sequence[int], blocks: int = 1) -> Layout:
-    """Of a tensor with one row per example; or with so many blocks of all of them, one after the other."""
+    """The layout of a tensor with one row per example, or with ``blocks`` consecutive blocks of all examples."""
     size = shape[0] // blocks
     first = (((blocks, 0),) if blocks > 1 else ()) + (((size, 1),) if size > 1 else ())
     return Layout((first, *(axis(size) for size in shape[1:])))
@@ -134,9 +134,9 @@ def rows(shape: Sequence[int], blocks: int = 1) -> Layout:
 def joined(
     operands: Iterable[tuple[Sequence[Hashable], Layout]], sizes: Mapping[Hashable, int]
 ) -> tuple[dict[Hashable, Dim], int] | None:
-    """The dimensions, by label, of what is computed from operands whose equally labelled dimensions go together.
+    """The dimensions, by label, of a result from operands whose dimensions with one label are aligned.
 
-    None: for some element the operands are of different examples.
+    None if some element comes from different examples.
     """
     found: tuple[dict[Hashable, Dim], int] | None = None
     for labels, layout in operands:
@@ -151,7 +151,7 @@ def joined(
 
 
 def concatenated(layouts: Sequence[Layout], dim: int, shape: Sequence[int]) -> Layout | None:
-    """Of tensors joined along ``dim`` to ``shape``; None: the examples do not follow one another."""
+    """The layout of tensors joined along ``dim`` to ``shape``; None if the examples are not in sequence."""
     one = layouts[0]
     if any(layout.folded or layout.without([dim]).dims != one.without([dim]).dims for layout in layouts):
         return None
@@ -177,7 +177,7 @@ def concatenated(layouts: Sequence[Layout], dim: int, shape: Sequence[int]) -> L
 
 
 def viewed(layout: Layout, shape: Sequence[int], view: Callable[[torch.Tensor], Any]) -> list[Layout | None]:
-    """Of the results of a function that makes views: what it does to a tensor without memory tells.
+    """The layouts of a function's views, read from its effect on a tensor without memory.
 
     Strides and offset of a view, written in the digits of the source's own strides, name its dimensions.
     """
@@ -229,7 +229,7 @@ def _digits(number: int, twin: torch.Tensor) -> list[int]:
 
 
 def _slice(dim: Dim, start: int, size: int, step: int) -> tuple[Dim, int] | None:
-    """A slice of a dimension, and the example it begins with; None: it is no product of atoms."""
+    """A slice of a dimension, and its first example; None if it is no product of atoms."""
     total = math.prod(count for count, _ in dim)
     if size == total:
         return dim, 0
@@ -257,7 +257,7 @@ def _example(dim: Dim, index: int) -> int:
 
 
 def _canonical(atoms: Iterable[Atom]) -> Dim:
-    """Without atoms of size 1, and with neighbours that are one."""
+    """The dimension without atoms of size 1, and with adjacent atoms merged where possible."""
     merged: list[Atom] = []
     for size, step in atoms:
         if size == 1:

@@ -1,4 +1,4 @@
-"""What can be known of a tensor: how it holds the examples, or that it is a mean over them, or nothing."""
+"""The facts about a tensor: its layout of examples, or that it is a mean over them, or that nothing is known."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Mean:
-    """A scalar equal to ``factor * rows.mean()``; factor None: scaled by a tensor whose value is not known here."""
+    """A scalar equal to ``factor * rows.mean()``; ``factor`` is None if a tensor of unknown value scales it."""
 
     rows: torch.Tensor  # (B,)
     factor: float | None = 1.0
-    conditions: tuple[tuple[torch.Tensor, str], ...] = ()  # () bool on the device; where one is false: why it is not
+    conditions: tuple[tuple[torch.Tensor, str], ...] = ()  # () bool on the device, with the reason if it is false
 
 
 @dataclass(frozen=True, eq=False)
 class Opaque:
-    """A tensor of which it is not known which example is where."""
+    """A tensor with unknown places of its examples."""
 
     why: str
 
 
 @dataclass(frozen=True, eq=False)
 class Plain:
-    """A tensor that holds no examples. ``why`` it is not the loss, where it is a scalar; None: it is none of it."""
+    """A tensor without examples. For a scalar, ``why`` is the reason why it is not the loss, or None."""
 
     why: str | None = None
 
@@ -51,7 +51,7 @@ PLAIN = Plain()
 
 
 def scaled(mean: Mean, factor: Any) -> Mean | None:
-    """A multiple of a mean by a number, or by a tensor of one element (then the factor is unknown)."""
+    """A mean times a number, or times a tensor of one element (then the factor is unknown)."""
     import torch
 
     if isinstance(factor, torch.Tensor) and factor.numel() == 1:
@@ -62,7 +62,7 @@ def scaled(mean: Mean, factor: Any) -> Mean | None:
 
 
 def with_nothing_added(mean: Mean, other: Any) -> Mean | None:
-    """A mean plus zero, the number or a tensor: a total that begins with torch.zeros(())."""
+    """A mean plus zero, as a number or a tensor: a total that begins with torch.zeros(())."""
     import torch
 
     if isinstance(other, torch.Tensor) and other.numel() == 1:

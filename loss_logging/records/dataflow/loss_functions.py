@@ -1,4 +1,4 @@
-"""The losses of torch.nn.functional, once more without their reduction: from a scalar to each example's share."""
+"""The losses of torch.nn.functional without their reduction, which give each example's share of a scalar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LOSSES", "Share", "shares", "unreduced_layout"]
 
-_PIECE_ELEMENTS = 1 << 24  # the unreduced loss is computed again in pieces of this size: 64 MiB of float32
+_PIECE_ELEMENTS = 1 << 24  # size of the pieces in which the unreduced loss is computed: 64 MiB of float32
 
 ELEMENT_LOSSES = (
     "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
@@ -32,7 +32,7 @@ _UNEQUAL = (
 
 
 class Share:
-    """(B,) ``rows`` whose mean is the scalar, where ``holds``, () bool on the device, or None for always, is true."""
+    """(B,) ``rows`` whose mean is the scalar if ``holds`` is true: a () bool on the device, or None for always."""
 
     def __init__(self, rows: torch.Tensor, holds: torch.Tensor | None = None) -> None:
         self.rows = rows
@@ -41,13 +41,13 @@ class Share:
 
 
 def bound(call: Call) -> dict[str, Any]:
-    """The call's arguments by name, those left out too."""
+    """The call's arguments by name, with defaults."""
     defaults = _defaults(call.func)
     return defaults | dict(zip(defaults, call.args, strict=False)) | dict(call.kwargs)
 
 
 def unreduced_layout(call: Call, options: Mapping[str, Any]) -> Layout | None:
-    """Of the loss with reduction="none"; None: examples meet each other."""
+    """The layout of the loss with reduction="none"; None if it combines different examples."""
     values, target = options["input"], options["target"]
     if call.name in ELEMENT_LOSSES:
         more = [options.get(name) for name in ("weight", "pos_weight")]
@@ -69,7 +69,7 @@ def unreduced_layout(call: Call, options: Mapping[str, Any]) -> Layout | None:
 
 
 def shares(call: Call, options: Mapping[str, Any], layout: Layout, batch_size: int) -> Share | str:
-    """Each example's share in a loss that was reduced to a scalar, or why it is not known."""
+    """Each example's share in a loss that was reduced to a scalar, or the reason why it is unknown."""
     more = dict(options)
     if more.pop("size_average", None) is not None or more.pop("reduce", None) is not None:
         return f"{call.name} was given size_average or reduce"
@@ -88,7 +88,7 @@ def shares(call: Call, options: Mapping[str, Any], layout: Layout, batch_size: i
 
 
 def common_shape(tensors: Sequence[torch.Tensor]) -> torch.Size:
-    """That tensors are broadcast to."""
+    """The shape that tensors are broadcast to."""
     import torch
 
     shape = tensors[0].shape
@@ -109,7 +109,7 @@ def _of_classes(call: Call, layout: Layout, batch_size: int, more: dict[str, Any
 def _example_sums(
     func: Callable[..., Any], layout: Layout, batch_size: int, tensors: dict[str, torch.Tensor], more: dict[str, Any]
 ) -> torch.Tensor:
-    """(B,) sums of the unreduced loss; of a large one in pieces, where the examples lie along the first dimension."""
+    """(B,) sums of the unreduced loss; a large loss with the examples along its first dimension is done in pieces."""
     import torch
 
     values = tensors["input"]

@@ -1,4 +1,4 @@
-"""Small questions about a tensor that torch has no public answer to."""
+"""Facts about a tensor that torch has no public function for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def version(tensor: torch.Tensor) -> int:
 
 
 def address(tensor: torch.Tensor) -> int:
-    """Of the memory, that of a tensor below torch.func's wrappers."""
+    """The address of the memory, for torch.func's wrappers of the tensor inside."""
     return unwrapped(tensor)[0].untyped_storage().data_ptr()
 
 
@@ -46,9 +46,9 @@ def unwrapped(tensor: torch.Tensor) -> tuple[torch.Tensor, int | None]:
 
 
 def has_unseen_scalar(tensor: torch.Tensor) -> bool:
-    """Whether code that no mode sees (a compiled net) made another scalar beside what ``tensor`` is computed from.
+    """Whether code that no mode sees (a compiled model) made another scalar on the way to ``tensor``.
 
-    Looks at the nearest nodes of the graph: such code comes late, and a model of single calls has hundreds.
+    It looks only at the nearest nodes of the graph: such code comes late, and a model without it has hundreds of nodes.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""A torch call as the rules see it, and how elementwise functions carry the examples over."""
+"""A torch call as the rules see it, and the rule of elementwise functions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Rule: TypeAlias = "Callable[[Call], list[Layout | None]]"
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """A torch call. ``layouts``: of those of its tensors that hold examples, by id."""
+    """A torch call. ``layouts``: the layouts of its tensors with examples, by id."""
 
     func: Callable[..., Any]
     args: tuple[Any, ...]
@@ -57,7 +57,7 @@ class Call:
 
 
 def flat(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[Any]:
-    """The values of a call's arguments, those in lists and tuples too."""
+    """The values of a call's arguments, including values in lists and tuples."""
     for value in (*args, *kwargs.values()):
         if isinstance(value, (list, tuple)):
             yield from flat(value, {})
@@ -66,7 +66,7 @@ def flat(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def carried_over(call: Call, shape: Sequence[int], operands: Sequence[torch.Tensor]) -> Layout | None:
-    """Of an elementwise result of operands that are broadcast to ``shape``; None: examples meet each other."""
+    """The layout of an elementwise result of operands broadcast to ``shape``; None if it combines examples."""
     own = [call.layouts.get(id(x)) for x in operands]
     if own and own[0] is not None and all(x.shape == shape for x in operands) and all(one == own[0] for one in own):
         return own[0]

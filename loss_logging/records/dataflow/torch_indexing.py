@@ -1,4 +1,4 @@
-"""Rules of indexing: by slices, by lists and tensors of places, and by functions such as gather."""
+"""Rules of indexing: by slices, by lists and tensors of indices, and by functions such as gather."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def lookup(call: Call) -> list[Layout | None]:
 
 
 def picked(call: Call) -> list[Layout | None]:
-    """gather, scatter and their relatives: elements of one dimension go by an index of the others' shape."""
+    """gather, scatter and related functions: an index tensor selects elements along one dimension."""
     x, dim = call.input, call.argument(1, "dim")
     if not isinstance(dim, int):
         return []
@@ -72,7 +72,7 @@ def getitem(call: Call) -> list[Layout | None]:
 
 
 def _advanced(call: Call, x: torch.Tensor, layout: Layout | None, entries: list[Any]) -> list[Layout | None]:
-    """Indexing with integer tensors or lists, beside slices: the indices' dimensions come in the place of theirs."""
+    """Indexing with integer tensors or lists, beside slices: the dimensions of the indices replace the indexed ones."""
     import torch
 
     dots = next((i for i, entry in enumerate(entries) if entry is Ellipsis), len(entries))
@@ -108,13 +108,13 @@ def _advanced(call: Call, x: torch.Tensor, layout: Layout | None, entries: list[
 
 
 def _cut(layout: Layout, shape: Sequence[int], entries: Sequence[Any], places: Sequence[int]) -> Layout | None:
-    """After the slices alone of a mixed index."""
+    """The layout after only the slices of a mixed index."""
     slices = tuple(slice(None) if i in places else entry for i, entry in enumerate(entries))
     return viewed(layout, shape, lambda twin: twin[slices])[0]
 
 
 def _is_each_row(layout: Layout | None, batch: int, tensors: Mapping[int, torch.Tensor]) -> bool:
-    """``x[arange(B), labels]``: the first index counts the rows up. Looked at where that waits for no device."""
+    """Whether the first index counts the rows, as in ``x[arange(B), labels]``; never waits for a device."""
     import torch
 
     if layout is None or layout.folded or any(layout.carries(i) for i in tensors if i) or 0 not in tensors:

@@ -1,4 +1,4 @@
-"""The names of torch's functions by what they do to the examples of a batch."""
+"""The names of torch's functions, by their effect on the examples of a batch."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ ALONG: dict[str, tuple[int, Any]] = {
     "pad": (1, ()),
 }
 
-# (N, C, ...) -> (N, ...), and every entry of the first dimension by itself. batch_norm looks at all of the batch, but
-# what it gives is still each example's.
+# (N, C, ...) -> (N, ...), and every entry of the first dimension by itself. batch_norm uses statistics of the batch,
+# but each row of its result still belongs to one example.
 PARAMETERS_FOLLOW = _words(
     """
     conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d batch_norm group_norm instance_norm
@@ -104,7 +104,7 @@ BATCH_FIRST = (
     ),
 )
 
-# The result has the shape of an argument and nothing of its values.
+# The result has the shape of an argument, but not its values.
 FRESH = _words(
     """
     zeros_like ones_like empty_like rand_like randn_like randint_like new_zeros new_ones new_full new_empty

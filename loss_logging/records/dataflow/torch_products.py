@@ -112,7 +112,7 @@ def attention(call: Call) -> list[Layout | None]:
 
 
 def pairwise(call: Call) -> list[Layout | None]:
-    """Distances and similarities: elementwise, then the dimension goes."""
+    """Distances and similarities: elementwise, then a reduction of one dimension."""
     one, other = call.args[:2]
     if one.dim() != other.dim():
         return []

@@ -1,6 +1,6 @@
-"""What torch functions do to the examples of a batch: from the layouts of the arguments to the layouts of the results.
+"""The effect of torch functions on the examples of a batch: from layouts of arguments to layouts of results.
 
-A function that is not listed here may do anything, so nothing is known of what it makes of a batch.
+A function that is not listed here may do anything, so its results have no known layout.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _answers: dict[Hashable, list[Layout | None]] = {}
 
 
 def carried_on(call: Call) -> tuple[list[Layout | None], bool]:
-    """The layouts of a call's results, None where they are not known, and whether the function is known at all.
+    """The layouts of a call's results, None if unknown, and whether the function is known at all.
 
-    They depend on shapes and layouts alone, which are the same in every step of a training: known answers are kept.
+    They depend only on shapes and layouts, which are the same in every step of a training, so answers are cached.
     """
     rule = rules().get(call.func)
     if rule is None or call.kwargs.get("out") is not None:
@@ -61,7 +61,7 @@ def carried_on(call: Call) -> tuple[list[Layout | None], bool]:
 
 
 def _key(call: Call) -> Hashable | None:
-    """Whatever a rule looks at; None: at the values of an index, or at something else that cannot be told."""
+    """A key of all that a rule reads; None if it reads values of an index, or cannot be described."""
     try:
         outs = tuple(out.shape for out in call.outs)
         key = call.func, _described(call, call.args), _described(call, tuple(call.kwargs.items())), outs
@@ -93,7 +93,7 @@ def _described(call: Call, values: Sequence[Any]) -> Hashable:
 
 @functools.cache
 def rules() -> dict[Callable[..., Any], Rule]:
-    """The rule of each function, under every name that a mode sees it by."""
+    """The rule of each function, under every name that a mode sees."""
     import torch
     from torch.nn import functional
 

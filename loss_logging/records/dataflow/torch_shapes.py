@@ -54,7 +54,7 @@ def _on_twin(call: Call, twin: torch.Tensor, args: tuple[Any, ...], kwargs: Mapp
 
 
 def along(call: Call) -> list[Layout | None]:
-    """The dimensions that are given are reduced, reordered or mixed, and no others."""
+    """Only the given dimensions are reduced, reordered or mixed."""
     layout = call.input_layout
     if layout is None or layout.folded:
         return []
@@ -69,7 +69,7 @@ def along(call: Call) -> list[Layout | None]:
 
 
 def _dims(call: Call) -> list[int] | None:
-    """The dimensions that a function works along, counted from the front; None: that cannot be told."""
+    """The dimensions that a function works along, counted from the front; None if unknown."""
     ndim = call.input.dim()
     name = call.name.removeprefix("linalg_").removeprefix("fft_").removeprefix("special_").rstrip("_")
     position, default = ALONG[name]
@@ -107,13 +107,13 @@ def batch_first(call: Call) -> list[Layout | None]:
 
 
 def spatial_dims(name: str) -> int | None:
-    """2 of "conv2d"; None where the name does not say."""
+    """The number of spatial dimensions in a name, such as 2 for "conv2d"; None if it has none."""
     found = re.search(r"([123])d", name)
     return int(found[1]) if found else None
 
 
 def _is_of_others(call: Call, layout: Layout, other: torch.Tensor) -> bool:
-    """Whether an argument holds the examples otherwise than the first does. Weights and buffers hold none."""
+    """Whether an argument holds the examples in another way than the first one. Weights and buffers hold none."""
     if call.name in PARAMETERS_FOLLOW and other.grad_fn is None:
         return False
     of_other = call.layout_of(other)

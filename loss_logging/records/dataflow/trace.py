@@ -1,8 +1,7 @@
-"""What is known of the tensors of a block: which hold the examples how, and which scalars are means over them.
+"""Trace: the facts about the tensors of a block, their layouts of examples, and the scalars that are means over them.
 
-A tensor that comes from outside holds one example per row where its first dimension is the batch, and none where it is
-not. From there each torch call is followed by the rules of torch_rules. What they do not know is opaque, and so is all
-that is computed from it.
+A tensor from outside holds one example per row if its first dimension is the batch, else none. From there the rules
+of torch_rules follow each torch call. A result that they do not know is opaque, and so is each tensor computed from it.
 """
 
 from __future__ import annotations
@@ -38,19 +37,19 @@ class Trace:
     def __init__(self, batch_size: int, blocks: int = 1) -> None:
         self.batch_size = batch_size
         self.blocks = blocks
-        self.facts: dict[int, _Entry] = {}  # by id; an entry dies with its tensor
+        self.facts: dict[int, _Entry] = {}  # by id; an entry is removed with its tensor
         self.overwritten: dict[int, int] = {}  # address of a storage whose examples were moved -> when
         self.time = 0
         self.roots: list[Mean | Opaque] = []  # of scalars given to backward
         self.reads: list[Mean | Opaque] = []  # of scalars read as a Python number
         self.taken_out = False  # whether numbers of several examples were read
-        self.zero: torch.Tensor | None = None  # what the scalar was before something was added to it in place
-        self.broken: str | None = None  # why nothing is known of this block
+        self.zero: torch.Tensor | None = None  # the scalar before an addition in place
+        self.broken: str | None = None  # the reason why nothing is known of this block
         self.results = Results(batch_size)
 
     def broke(self, error: Exception) -> None:
-        """Nothing is known any more. The training goes on."""
-        self.broken = f"what watches the block failed: {type(error).__name__}: {error}"
+        """Note that nothing is known from here on. The training goes on."""
+        self.broken = f"tracking the block failed: {type(error).__name__}: {error}"
 
     def fact(self, tensor: torch.Tensor) -> Fact:
         entry = self.facts.get(id(tensor))
@@ -77,7 +76,7 @@ class Trace:
         return PLAIN
 
     def facts_before(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[int, Fact]:
-        """What is known of a call's arguments before it changes one of them."""
+        """The facts about a call's arguments before it changes one of them."""
         import torch
 
         return {id(value): self.fact(value) for value in flat(args, kwargs) if isinstance(value, torch.Tensor)}
@@ -85,7 +84,7 @@ class Trace:
     def before_change(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> dict[int, Fact]:
-        """What is known of the arguments of a call that changes the first of them."""
+        """The facts about the arguments of a call that changes the first one."""
         import torch
 
         if func is torch.Tensor.add_ and args[0].numel() == 1:
@@ -100,7 +99,7 @@ class Trace:
         result: Any,
         before: dict[int, Fact] | None = None,
     ) -> None:
-        """Note what ``result = func(*args, **kwargs)`` means; ``before``: the facts before a call in place."""
+        """Note the facts after ``result = func(*args, **kwargs)``; ``before``: the facts before a call in place."""
         import torch
 
         self.time += 1
@@ -118,7 +117,7 @@ class Trace:
             self._read(args[0], known[id(args[0])])
         if kind == "from outside" and self.taken_out:
             for out in outs:
-                self._remember(out, Opaque("examples were taken out of torch, and something was made outside"))
+                self._remember(out, Opaque("examples were read as numbers, and a tensor was made outside of torch"))
         elif kind == "setdata":
             self._remember(args[0], Opaque("the data of a tensor was replaced"))
         elif kind == "setitem" or (known and any(out.numel() for out in outs)):  # of no tensor: it comes from outside
@@ -129,21 +128,21 @@ class Trace:
                 self._note_results(call, known)
 
     def _read(self, tensor: torch.Tensor, fact: Fact) -> None:
-        """Numbers are taken out of torch: a scalar, perhaps the loss, or examples."""
+        """Note that numbers are read from a tensor: a scalar, perhaps the loss, or examples."""
         if tensor.numel() > 1:
             self.taken_out |= not isinstance(fact, Plain)
         elif isinstance(fact, (Mean, Opaque)):
             self.reads.append(self._as_scalar(fact, tensor))
 
     def _layouts(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], known: dict[int, Fact]) -> dict[int, Layout]:
-        """In a batch of one, a scalar of the example is of the example."""
+        """The layouts of the arguments; in a batch of one, a scalar belongs to the example."""
         layouts = {key: fact for key, fact in known.items() if isinstance(fact, Layout)}
         if self.batch_size == 1:
             layouts |= {id(x): _of_one(x) for x in flat(args, kwargs) if isinstance(known.get(id(x)), Mean)}
         return layouts
 
     def _transformed(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], outs: Sequence[torch.Tensor]) -> None:
-        """Within torch.func: vmap keeps apart what lies along the dimension that it maps."""
+        """Within torch.func: vmap keeps the entries of its mapped dimension apart."""
         import torch
 
         tensors = [x for x in flat(args, kwargs) if isinstance(x, torch.Tensor)]
@@ -153,7 +152,7 @@ class Trace:
             self.overwritten[address(unwrapped(out)[0])] = self.time
 
     def _is_mapped(self, tensor: torch.Tensor, dim: int | None) -> bool:
-        """Whether a tensor within vmap holds an example per entry of the mapped dimension, or none."""
+        """Whether a tensor within vmap holds one example per entry of the mapped dimension, or no examples."""
         fact = self.fact(tensor)
         if not isinstance(fact, Layout):
             return isinstance(fact, Plain)
@@ -170,7 +169,7 @@ class Trace:
             self._remember(out, fact)
 
     def _written(self, call: Call, known: dict[int, Fact]) -> None:
-        """``x[key] = value``: it must be the same example's on both sides, or of none."""
+        """``x[key] = value``: both sides must belong to the same example, or the value to none."""
         x, key, value = call.args
         fact, of_value = known[id(x)], known.get(id(value))
         if of_value is None or isinstance(of_value, Plain):
@@ -205,7 +204,7 @@ class Trace:
         facts[key] = _Entry(weakref.ref(tensor, forget), fact, version(tensor), self.time)
 
     def _forget_ingredients(self, call: Call) -> None:
-        """A scalar that goes into a larger tensor, as a learned gate, is no loss though the graph keeps it alive."""
+        """A scalar that enters a larger tensor, such as a learned gate, is no loss, though the graph keeps it alive."""
         for x in call.operands:
             entry = self.facts.get(id(x))
             if entry is not None and x.numel() == 1:
@@ -215,11 +214,11 @@ class Trace:
         self.roots += [self.scalar(tensor) for tensor in flat((tensors,), {})]
 
     def scalar(self, tensor: torch.Tensor) -> Mean | Opaque:
-        """What is known of a tensor that may be the loss."""
+        """The fact about a tensor that may be the loss."""
         return self._as_scalar(self.fact(tensor), tensor)
 
     def checked(self, loss: Any) -> Mean | Opaque:
-        """What is known of what the user says is the loss."""
+        """The fact about the scalar that the user names as the loss."""
         import torch
 
         if self.broken is not None:
@@ -235,10 +234,10 @@ class Trace:
             return Opaque(fact.why or "the scalar was not made by a torch call in the block")
         if tensor.numel() == 1 and fact.is_all_of(self.batch_size):
             return Mean(tensor.detach().reshape(1).float().clone())
-        return Opaque(f"it holds example {fact.first} alone" if tensor.numel() == 1 else "it is no scalar")
+        return Opaque(f"it holds only example {fact.first}" if tensor.numel() == 1 else "it is no scalar")
 
     def choose(self) -> Mean | Opaque:
-        """The one scalar that the block was about, by what it left alive, or why that cannot be told."""
+        """The scalar that is the loss of the block, from the tensors still alive, or the reason why it is unknown."""
         if self.broken is not None:
             return Opaque(self.broken)
         alive = [(entry, tensor) for entry in list(self.facts.values()) if (tensor := entry.of()) is not None]
@@ -263,7 +262,7 @@ class Trace:
         if isinstance(first, Opaque) and len(candidates) == 1:
             return first
         if any(tensor.requires_grad and has_unseen_scalar(tensor) for _, tensor in alive if tensor.numel() == 1):
-            return Opaque("a compiled net made a scalar that could be the loss; name it with captured.check(loss)")
+            return Opaque("a compiled model made a scalar that could be the loss; name it with captured.check(loss)")
         same = all(has_same_rows(first, other) and has_same_factor(first, other) for other in candidates)
         if same and all(has_same_rows(first, root) for root in self.roots):
             return first
@@ -280,10 +279,10 @@ class _Entry:
 
 
 def _is_by_values(key: Any) -> bool:
-    """Whether an index holds places or a mask, not slices alone."""
+    """Whether an index holds indices or a mask, not only slices."""
     return any(hasattr(entry, "__len__") for entry in (key if isinstance(key, tuple) else (key,)))
 
 
 def _of_one(tensor: torch.Tensor) -> Layout:
-    """Of a scalar in a batch of one."""
+    """The layout of a scalar in a batch of one."""
     return Layout(tuple(map(axis, tensor.shape)))

@@ -1,4 +1,4 @@
-"""Which calls need no look: those that take a row per example to a row per example, as nearly all of a model do."""
+"""Calls that need no closer look, as they keep one row per example; nearly all calls of a model do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ IsUsual: TypeAlias = "Callable[[int | None, tuple[Any, ...], Mapping[str, Any] |
 
 
 def usual_calls(trace: Trace) -> IsUsual:
-    """A function that says whether a call left nothing to note. It has to be fast, and may say no."""
+    """A function that tells whether a call changes no fact. It has to be fast, and False is always allowed."""
     import torch
 
     in_transform = torch._C._functorch.peek_interpreter_stack
@@ -82,7 +82,7 @@ def usual_calls(trace: Trace) -> IsUsual:
 
 
 def safely(is_usual: IsUsual, trace: Trace) -> IsUsual:
-    """The same, where an error is the end of the trace and not of the training."""
+    """The same function, with errors that end the trace and not the training."""
 
     def passes(way: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, result: torch.Tensor) -> bool:
         try:
@@ -101,7 +101,7 @@ def _may_be_rows(other: torch.Tensor, way: int, dims: int, size: int) -> bool:
 
 
 def _is_within_rows(way: int, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, dims: int) -> bool:
-    """Whether products of matrices, and what goes along the last dimensions, leave the first one alone."""
+    """Whether products of matrices, and functions along the last dimensions, keep the first dimension."""
     if way == MATRICES:
         return dims > 2 and args[0].dim() == dims
     along = args[1] if len(args) > 1 else (kwargs or {}).get("dim")
@@ -119,7 +119,7 @@ def _is_view_of_rows(first: torch.Tensor, result: torch.Tensor) -> bool:
 
 @functools.cache
 def ways() -> dict[Callable[..., Any], int]:
-    """The functions that :func:`usual_calls` knows, and those whose arguments have to be looked at before the call."""
+    """The functions that :func:`usual_calls` knows, and the functions whose arguments must be noted before the call."""
     import torch
 
     found: dict[Callable[..., Any], int] = {}
@@ -158,5 +158,5 @@ def _in_place() -> set[Callable[..., Any]]:
 
 @functools.cache
 def without_result() -> frozenset[Callable[..., Any]]:
-    """The functions that give no tensor and are looked at all the same."""
+    """The functions without a tensor as result that still need a look."""
     return frozenset(f for f, kind in kinds().items() if kind in ("read", "backward", "setitem", "setdata"))

@@ -1,1 +1,1 @@
-"""A run's copy in an object store."""
+"""The copy of a run in an object store."""

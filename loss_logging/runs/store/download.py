@@ -1,4 +1,4 @@
-"""Runs in an object store, for those who read them: what is asked for is copied to this machine, once."""
+"""Reads runs in an object store: copies the requested files to this machine, once."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _PAUSE_SECONDS = 0.5
 
 
 class StoredRun:
-    """One run under ``url``, as its manifest has it. Files are copied below ``folder``, laid out as in a ``save_root``.
+    """One run under ``url``, with the files in its manifest. They are copied below ``folder`` as in a ``save_root``.
 
     Args:
         url: a ``save_root`` in an object store, or one of its reports.
-        job: the job's name; the one written last when None.
-        folder: where to; a folder for this URL in the user's cache when None.
+        job: the job's name; the job that was written last when None.
+        folder: the target folder; a folder for this URL in the user's cache when None.
 
     Raises:
-        LossLoggingError: there is no such run; says what there is.
-        StoreError: the store refuses, or does not answer.
+        LossLoggingError: there is no such run; the message lists the existing ones.
+        StoreError: the store refuses or does not answer.
     """
 
     def __init__(self, url: str, job: str | None = None, folder: Path | None = None) -> None:
@@ -56,16 +56,17 @@ class StoredRun:
         return dict(sorted(steps.items()))
 
     def fetch_report(self, step: int) -> Path:
-        """Copy a report, and the figures of its items where they are beside it; returns the JSON's path."""
+        """Copy a report, and its file of items' figures if there is one; returns the path of the JSON."""
         name = self.reports()[step]
         names = {name, items_path(Path(name)).name}
         self._fetch(lambda: [wanted for wanted in self.manifest.files if wanted in names])
         return self.folder / "loss_logging" / name
 
     def fetch(self, *, reports: int | None = None, newer: bool = False) -> Path:
-        """Copy the run: all of it, or its records and the last so many ``reports``; returns a ``save_root``.
+        """Copy the run: all files, or its records and its last ``reports`` reports; returns a ``save_root``.
 
-        With ``newer``, what is no record may be as a process left it that was killed before it wrote the manifest.
+        With ``newer``, files other than records may be newer than the manifest, if a process was killed before it
+        wrote the manifest.
         """
 
         def wanted() -> list[str]:
@@ -77,7 +78,7 @@ class StoredRun:
 
         self._fetch(wanted, newer=newer)
         out_dir = self.folder / "loss_logging"
-        # Of an earlier copy: compacted since, or of an earlier run, or an evaluation that was finished elsewhere.
+        # Shards of an earlier copy: since compacted, or of an earlier run, or of an evaluation that finished elsewhere.
         for path in (out_dir / "records" / self.job).rglob("rank*.parquet"):
             if path.relative_to(out_dir).as_posix() not in self.manifest.files:
                 path.unlink()
@@ -95,8 +96,8 @@ class StoredRun:
         return max(manifests, key=lambda manifest: manifest.created)
 
     def _fetch(self, wanted: Callable[[], list[str]], *, newer: bool = False) -> None:
-        """Copy files as one manifest has them: where one has changed since, the next manifest says how it is now, and
-        what is ``wanted`` then."""
+        """Copy the files of one manifest. If a file has changed since, read the next manifest and call ``wanted``
+        again."""
         for attempt in range(_ATTEMPTS):
             files = self.manifest.files
             stale = [name for name in wanted() if not self._fetch_one(name, files[name])]
@@ -107,16 +108,16 @@ class StoredRun:
             time.sleep(_PAUSE_SECONDS * attempt)
             self.manifest = self._find(self.job)
         raise LossLoggingError(
-            f"{self._store.url}: {stale[0]} is not what the manifest says: it is missing or damaged, or the run "
+            f"{self._store.url}: {stale[0]} differs from the manifest: it is missing or damaged, or the run "
             "changes very fast; try again"
         )
 
     def _take(self, name: str, entry: Entry) -> bool:
-        """Have a file here as the store has it, or not at all where it has none."""
+        """Copy a file from the store; remove the local copy if the store has none."""
         return self._fetch_one(name, entry, newer=True) or not (self.folder / "loss_logging" / name).exists()
 
     def _fetch_one(self, name: str, entry: Entry, *, newer: bool = False) -> bool:
-        """Have a file here; False when the store's is not the one that the manifest means."""
+        """Copy a file; False if the file in the store differs from the manifest."""
         target = self.folder / "loss_logging" / name
         if not target.resolve().is_relative_to(self.folder.resolve()):
             raise LossLoggingError(f"{self._store.url}: the manifest names {name!r}, which leads out of the run")
@@ -137,11 +138,11 @@ class StoredRun:
 
 
 def fetch_report(url: str, job: str | None = None) -> Path:
-    """Copy the report that ``url`` means: as `loss_logging.runs.locate.find_report` has it for folders.
+    """Copy the report that ``url`` names, by the rules of `loss_logging.runs.locate.find_report`.
 
     Raises:
-        LossLoggingError: there is no such report; says what there is.
-        StoreError: the store refuses, or does not answer.
+        LossLoggingError: there is no such report; the message lists the existing ones.
+        StoreError: the store refuses or does not answer.
     """
     place, _, step = url.rpartition("@")
     if not (place and step.isdecimal()):
@@ -158,18 +159,18 @@ def fetch_report(url: str, job: str | None = None) -> Path:
 
 
 def bring(config: TrainConfig) -> None:
-    """Have the run of ``config`` in its spool folder as the store has it, unless the folder is what that came from.
+    """Copy the run of ``config`` from the store to its spool folder, unless the run was uploaded from that folder.
 
     Raises:
-        LossLoggingError: it cannot be copied.
-        StoreError: the store refuses, or does not answer.
+        LossLoggingError: the run cannot be copied.
+        StoreError: the store refuses or does not answer.
     """
     known, here = versions(config), any(config.records_dir.glob("rank*.parquet"))
     manifest = read_manifest(ObjectStore(str(config.save_root)), manifest_name(config.job_name))
     if manifest is None or manifest.version in known or (here and not known):
         return
     run = StoredRun(str(config.save_root), config.job_name, config.local_root)
-    write_versions(config, _UNFINISHED)  # interrupted, it is neither the run in the store nor one of its own
+    write_versions(config, _UNFINISHED)  # an interrupted copy is neither the run in the store nor a run of its own
     for path in config.report_paths():
         if path.name not in run.manifest.files:
             path.unlink()
@@ -178,9 +179,9 @@ def bring(config: TrainConfig) -> None:
 
 
 def check_store(config: TrainConfig) -> None:
-    """Try to write to the store of ``config``, while somebody who can put it right is looking on.
+    """Try to write to the store of ``config`` at the start, while the user can correct the settings.
 
-    A store that cannot be reached is warned about: it may be reached later, and the run can begin without it.
+    If the store cannot be reached, a warning says so: the run begins without it, and uploads later.
 
     Raises:
         ConfigError: the store refuses.

@@ -1,7 +1,7 @@
-"""The manifest of a run in an object store: the files that belong to it, all of them complete.
+"""The manifest of a run in an object store: a list of its files, all of them complete.
 
-Where nothing can be renamed, several files change together by one: a reader believes the manifest alone. What it names
-was uploaded before it, and is removed after the manifest that no longer names it.
+An object store has no rename, so several files change together through one file: a reader trusts the manifest alone.
+Each file is uploaded before the manifest that names it, and removed after a manifest that no longer names it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _SUFFIX = ".manifest.json"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One file: its key, relative to the ``save_root`` that the manifest is of, its size in bytes and its BLAKE2b
-    digest (128 bits, hex)."""
+    """One file: its key, relative to the manifest's ``save_root``, its size in bytes, and its BLAKE2b digest (128 bits,
+    hex)."""
 
     key: str
     size: int
@@ -28,8 +28,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema"}):
-    """The files of a run by their names in ``save_root/loss_logging``. ``version`` is random, another one at each
-    writing; ``created`` is ISO 8601 in UTC."""
+    """The files of a run by their names in ``save_root/loss_logging``. ``version`` is a new random name in each
+    manifest; ``created`` is ISO 8601 in UTC."""
 
     schema_: Literal["loss_logging/manifest/1"] = "loss_logging/manifest/1"
     job: str
@@ -47,10 +47,10 @@ def manifest_name(job: str) -> str:
 
 
 def read_manifest(store: ObjectStore, name: str) -> Manifest | None:
-    """The manifest of that name; None where there is none.
+    """The manifest of that name; None if there is none.
 
     Raises:
-        LossLoggingError: it is damaged, or of a later version, or the store does not answer.
+        LossLoggingError: the manifest is damaged or of a later version, or the store does not answer.
     """
     try:
         return msgspec.json.decode(store.read(name), type=Manifest)
@@ -64,6 +64,6 @@ def jobs_in(store: ObjectStore) -> list[str]:
     """The jobs that have a manifest in the store.
 
     Raises:
-        StoreError: the store refuses, or does not answer.
+        StoreError: the store refuses or does not answer.
     """
     return [name.removesuffix(_SUFFIX) for name in store.names("loss_logging", _SUFFIX)]

@@ -1,8 +1,8 @@
-"""Uploader: brings what a run writes on local disk to an object store, beside the run.
+"""Uploader: uploads the local files of a run to an object store, during the run.
 
-The run itself only ever writes to its spool folder, so that no network is ever waited for. A thread uploads what is new
-there, then the manifest, then removes what the manifest no longer names. Killed at any point, it leaves a manifest all
-of whose files are there, and the next process that writes the run goes on.
+The run itself writes only to its spool folder, so that it never waits for a network. A thread uploads the new files,
+then the manifest, then removes the files that the manifest no longer names. Whenever it is killed, all files of the
+manifest exist, and the next process that writes the run continues.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _EVERY_SECONDS = 10.0
 _RETRY_SECONDS = 2.0
 _MOST_RETRY_SECONDS = 60.0
 _LEAVE_SECONDS = 10.0
-_PATIENCE_SECONDS = 10.0  # with another process that uploads the same folder
+_PATIENCE_SECONDS = 10.0  # of waiting for another process that uploads the same folder
 _GROWING = ("delivered/", "tensorboard/")
-_VERSIONS = 8  # earlier ones of the manifest that are remembered: one that was given up may arrive late
+_VERSIONS = 8  # earlier versions of the manifest that are stored: an upload that was given up may arrive late
 _PIECE = 1 << 20
 
 
@@ -47,9 +47,9 @@ class Uploader:
     """Uploads the files of one run from its spool folder to its ``save_root``, in a thread of its own.
 
     Args:
-        config: of the run; its ``save_root`` is a URL.
-        run: the identity of the run that this process has opened; it stops when another one has the folder. None for
-            a folder that no run is open in.
+        config: the configuration of the run; its ``save_root`` is a URL.
+        run: the identity of the run that this process has opened; the uploader stops when another run has the folder.
+            None if no run is open in the folder.
     """
 
     def __init__(self, config: TrainConfig, run: str | None) -> None:
@@ -57,10 +57,10 @@ class Uploader:
         self._run = run
         self._store = ObjectStore(str(config.save_root))
         self._version = secrets.token_hex(8)
-        self._seen = ""  # the version of the manifest that is in the store, as far as is known
-        # What is in the store, though perhaps in no manifest, and of which file.
+        self._seen = ""  # the last known version of the manifest in the store
+        # The files in the store, some of them not yet in a manifest, with size and time of the local file.
         self._known: dict[str, tuple[tuple[int, int], Entry]] = {}
-        self._loose: set[str] = set()  # keys that are to be removed, once no manifest names them
+        self._loose: set[str] = set()  # keys to remove once no manifest names them
         self._trouble = ""
         self._done = False
         self._closing = False
@@ -70,11 +70,11 @@ class Uploader:
         self._thread.start()
 
     def wake(self) -> None:
-        """Say that there is something to upload now; it would be found a little later."""
+        """Start an upload now; without this call it starts a little later."""
         self._wake.set()
 
     def close(self, timeout: float) -> list[str]:
-        """Upload the rest within ``timeout`` seconds; returns in sentences what could not be."""
+        """Upload the rest within ``timeout`` seconds; returns sentences about files that were not uploaded."""
         self._deadline = time.monotonic() + max(timeout, 0.0)
         self._closing = True
         self._wake.set()
@@ -82,15 +82,15 @@ class Uploader:
         if self._done:
             return []
         return [
-            f"not everything is in {self._store.url} ({self._trouble or 'it took too long'}); the rest is in "
-            f"{self._config.local_root}, and loss-logging upload {self._store.url} brings it there"
+            f"some files are not in {self._store.url} ({self._trouble or 'it took too long'}); they are in "
+            f"{self._config.local_root}: upload them with loss-logging upload {self._store.url}"
         ]
 
     def _loop(self) -> None:
         pause = _RETRY_SECONDS
         while True:
             self._wake.clear()
-            closing = self._closing  # before looking: what came until then is uploaded
+            closing = self._closing  # read first, so that all files before closing are uploaded
             try:
                 self.upload()
                 self._trouble, pause = "", _RETRY_SECONDS
@@ -98,7 +98,7 @@ class Uploader:
                     self._done = True
                     return
                 self._wake.wait(_EVERY_SECONDS)
-            except Exception as error:  # noqa: BLE001 a thread that ends unseen would leave everything behind
+            except Exception as error:  # noqa: BLE001 the thread must not end unseen with files not uploaded
                 known = isinstance(error, (LossLoggingError, OSError))
                 self._trouble = str(error) if known else f"{type(error).__name__}: {error}"
                 warn_once(
@@ -112,10 +112,10 @@ class Uploader:
                 pause = min(2 * pause, _MOST_RETRY_SECONDS)
 
     def upload(self) -> None:
-        """Bring the store up to date, once.
+        """Upload all new files and the manifest, once.
 
         Raises:
-            StoreError: the store refuses, or does not answer.
+            StoreError: the store refuses or does not answer.
             OSError: a local file cannot be read.
         """
         with self._alone():
@@ -133,7 +133,7 @@ class Uploader:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep others from uploading the folder: the reporter of a trainer that was killed, loss-logging upload."""
+        """Keep other processes from uploading the folder: a killed trainer's reporter, or loss-logging upload."""
         lock = FileLock(self._config.paths.uploading_lock)
         try:
             lock.acquire(timeout=0)
@@ -151,17 +151,17 @@ class Uploader:
     def _write(self, before: Manifest, files: dict[str, Entry]) -> None:
         """Write the manifest that follows ``before``."""
         manifest = Manifest(job=before.job, version=self._version, created=_now(), files=files)
-        # First, and beside the earlier ones: killed in between, or left without an answer, one of them is there.
+        # Note the version before the upload, beside the earlier ones: after a kill or a lost answer, one of them holds.
         certain = (before.version, manifest.version)
         late = [version for version in versions(self._config) if version not in certain]
         write_versions(self._config, *late[-_VERSIONS:], *certain)
         self._loose.update(entry.key for entry in before.files.values())
         self._store.write(manifest_name(self._config.job_name), msgspec.json.encode(manifest))
         self._seen = manifest.version
-        self._version = secrets.token_hex(8)  # not before: attempts that fail must not push out what the store has
+        self._version = secrets.token_hex(8)  # only now: failed attempts must not displace the version in the store
 
     def _sweep(self, files: dict[str, Entry]) -> None:
-        """Remove what the manifest in the store, which is of ``files``, does not name; what fails is tried again."""
+        """Remove files that the store's manifest, with ``files``, does not name; failures are tried again later."""
         self._known = {name: known for name, known in self._known.items() if name in files}
         self._loose.difference_update(entry.key for entry in files.values())
         while self._loose:
@@ -170,11 +170,11 @@ class Uploader:
             self._loose.remove(key)
 
     def _is_superseded(self) -> bool:
-        """Whether another trainer has the folder now, and uploads."""
+        """Whether another trainer now has the folder, and uploads."""
         return self._run is not None and opened_run(self._config.paths) != self._run
 
     def _send(self, files: dict[str, Entry]) -> bool:
-        """Upload what is new, and note it in ``files``; True when some went meanwhile, and it must be repeated."""
+        """Upload new files, and note them in ``files``; True if files disappeared meanwhile, so that it must repeat."""
         local = self._local()
         for name in set(files) - set(local):
             del files[name]
@@ -185,7 +185,7 @@ class Uploader:
         return False
 
     def _sent(self, name: str, path: Path, before: Entry | None) -> Entry | None:
-        """Have a file in the store, which may have it as ``before``; None when it went meanwhile."""
+        """Upload a file, unless the store has it as ``before``; None if the local file disappeared meanwhile."""
         try:
             status = path.stat()
             stamp = (status.st_size, status.st_mtime_ns)
@@ -200,18 +200,18 @@ class Uploader:
                     self._loose.add(entry.key)
                     self._store.upload(source, entry.key)
                 self._known[name] = stamp, entry
-        except FileNotFoundError:  # compacted; the shard that replaced it may have been listed, or not
+        except FileNotFoundError:  # compacted; the list may lack the shard that replaced it
             return None
         return entry
 
     def _still(self, path: Path) -> Path:
-        """A copy of a file that somebody appends to: its digest must be that of what is uploaded."""
+        """A copy of a file that another process appends to, so that the digest matches the uploaded bytes."""
         return Path(shutil.copyfile(path, self._config.paths.growing))
 
     def _local(self) -> dict[str, Path]:
-        """The files of the run that others may read, by their names in the manifest."""
+        """The files of the run for readers, by their names in the manifest."""
         config = self._config
-        with RecordLog(config.records_dir).rewriting():  # shards are listed before a compaction, or after it
+        with RecordLog(config.records_dir).rewriting():  # list shards before or after a compaction, not during one
             found = [path for path in config.records_dir.rglob("*") if path.is_file()]
         reports = config.report_paths()
         found += [*reports, *map(items_path, reports), config.page_path]
@@ -221,28 +221,28 @@ class Uploader:
         return {name: path for name, path in sorted(names.items()) if "/." not in f"/{name}" or name == mark}
 
     def _begun(self) -> Manifest:
-        """The manifest as this folder's run goes on from; that of another run is moved away first.
+        """The manifest that this folder's run continues; the files of another run are moved away first.
 
-        It is read each time: a machine that was suspended may find that the run has gone on elsewhere.
+        It is read each time, as the run may have continued on another machine while this one was suspended.
         """
         found = read_manifest(self._store, manifest_name(self._config.job_name))
         known = versions(self._config)
         if found is not None and known and found.version not in known:
             raise LossLoggingError(
-                f"{self._store.url} holds a run {found.job!r} that has gone on elsewhere since it was written from "
-                f"{self._config.local_root}: call resume(step) to go on with that one"
+                f"{self._store.url} holds a run {found.job!r} that another machine has continued since it was written "
+                f"from {self._config.local_root}: call resume(step) to continue that run"
             )
         if found is not None and not known:
             self._archive(found)
             found = None
         begun = found or Manifest(job=self._config.job_name, version="", created=_now())
-        if begun.version != self._seen:  # another process has uploaded since, or somebody has removed everything
+        if begun.version != self._seen:  # another process has uploaded, or somebody has removed all files
             self._known.clear()
             self._seen = begun.version
         return begun
 
     def _archive(self, manifest: Manifest) -> None:
-        """Move another run out of the way. Its log stays: no key of a log is used twice."""
+        """Move another run's files to another place. Its log stays, as no key of a log is used twice."""
         folder = f"loss_logging/archive/{manifest.job}-{manifest.created.replace(':', '')}"
         files = {}
         for name, entry in manifest.files.items():
@@ -256,7 +256,7 @@ class Uploader:
         self._store.write(f"{folder}/{manifest_name(manifest.job)}", msgspec.json.encode(moved))
         self._store.remove(manifest_name(manifest.job))
         LOGGER.warning(
-            "%s held an earlier run named %r; it was moved to %s/%s. To go on with a run instead, call "
+            "%s held an earlier run named %r; it was moved to %s/%s. To continue a run instead, call "
             "resume(step) before the first batch.",
             *(self._store.url, manifest.job, self._store.url, folder),
         )
@@ -264,17 +264,17 @@ class Uploader:
 
 @contextmanager
 def uploading(config: TrainConfig) -> Iterator[None]:
-    """Upload what is written meanwhile by somebody without a reporter, where ``save_root`` is a URL."""
+    """Upload the files that a writer without a reporter writes meanwhile, if ``save_root`` is a URL."""
     mirror = Uploader(config, None) if config.url is not None else None
     try:
         yield
     finally:
         if mirror is not None:
-            mirror.close(_LEAVE_SECONDS)  # what is left then is uploaded with the report
+            mirror.close(_LEAVE_SECONDS)  # the rest is uploaded with the report
 
 
 def versions(config: TrainConfig) -> list[str]:
-    """The versions of the manifest that the spool folder of a run goes on from; none for a run that is not uploaded."""
+    """The versions of the manifest that a run's spool folder continues; empty for a run that is not uploaded."""
     try:
         return _versions_path(config).read_text("utf-8").split()
     except FileNotFoundError:
@@ -282,13 +282,13 @@ def versions(config: TrainConfig) -> list[str]:
 
 
 def write_versions(config: TrainConfig, *known: str) -> None:
-    """Note that the spool folder goes on from one of the manifests of these versions."""
+    """Note that the spool folder continues one of these versions of the manifest."""
     with whole_file(_versions_path(config), text=True) as file:
         file.write(" ".join(known))
 
 
 def forget_versions(config: TrainConfig) -> None:
-    """Note that the spool folder begins a run; what the store holds is another one."""
+    """Note that the spool folder begins a new run; the store holds another one."""
     _versions_path(config).unlink(missing_ok=True)
 
 
@@ -310,8 +310,8 @@ def _is_log(name: str) -> bool:
 
 
 def _key(name: str, digest: str) -> str:
-    """Where a file goes. What belongs to the log is never replaced, as a reader may be reading it, or a manifest that
-    was not renewed may name it; nor do two runs share a key, as one of them will be removed."""
+    """The key of a file. A file of the log is never replaced, as a reader may be reading it, or an old manifest may
+    name it. Two runs share no key, as the files of one of them will be removed."""
     if _is_log(name):
         stem, suffix = posixpath.splitext(name)
         name = f"{stem}.{digest[:16]}{secrets.token_hex(4)}{suffix}"

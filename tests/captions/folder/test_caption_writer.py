@@ -135,7 +135,7 @@ def test_an_image_without_a_caption(tmp_path: Path) -> None:
     writer.write(written, None)
     assert not (tmp_path / "1.txt").exists()
     writer.write(file, "a cat")
-    with pytest.raises(ConflictError, match="there by now"):
+    with pytest.raises(ConflictError, match="exists by now"):
         CaptionWriter(tmp_path).write(file, "a bird")
 
 
@@ -152,7 +152,7 @@ def test_what_is_no_caption(caption: str, tmp_path: Path) -> None:
 def test_an_archive(tmp_path: Path) -> None:
     """A tar says that it cannot be edited, and what to do instead."""
     file = CaptionedFile(str(tmp_path / "0001.tar" / "1.png"), "d", "a cat")
-    with pytest.raises(NotWrittenError, match="loss-logging apply writes a new one"):
+    with pytest.raises(NotWrittenError, match="write a new tar with loss-logging apply"):
         CaptionWriter(tmp_path).write(file, "a dog")
 
 

@@ -48,7 +48,7 @@ def test_dry_run_writes_nothing(photos: Path) -> None:
     out = photos.parent / "cleaned"
     done = loss_logging("apply", str(photos), "--out", str(out), "--to", "kohya", "--dry-run")
     assert "excluded: cats/1.png" in done.stderr
-    assert "'a dgo' is 'a dog'" in done.stderr
+    assert "from 'a dgo' to 'a dog'" in done.stderr
     assert not out.exists()
 
 
@@ -62,7 +62,7 @@ def test_changed_since_and_gone(photos: Path) -> None:
     assert {image.name: image.caption for image in dataset.images}["cats/2.png"] == "a wolf"
     said = "\n".join(dataset.warnings)
     assert "changed after" in said
-    assert "cats/1.png, which is not there" in said
+    assert "cats/1.png, which does not exist" in said
     assert "7.png is to be excluded" in said
 
 

@@ -127,7 +127,7 @@ def test_unsafe_names(tmp_path: Path) -> None:
     dataset = clean(shard, tars=True)
     write_cleaned(dataset, tmp_path / "out", "webdataset")
     assert read_tar(tmp_path / "out/1.tar") == {"a.png": b"a"}
-    assert "files in 1.tar that are links, or lead outside: 3" in dataset.warnings[0]
+    assert "files in 1.tar that are links, or lead outside it: 3" in dataset.warnings[0]
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage"])

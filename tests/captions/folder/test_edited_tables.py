@@ -23,7 +23,7 @@ def test_kohya_tags(tmp_path: Path) -> None:
         record = json.loads(table.read_text())["1"]
         assert (record["caption"], record["tags"]) == expected
     (file,) = read_captioned_folder(tmp_path)
-    with pytest.raises(NotWrittenError, match="one of the two at a time"):
+    with pytest.raises(NotWrittenError, match="only one of them at once"):
         CaptionWriter(tmp_path).write(file, "a cow in the grass")
 
 

@@ -90,7 +90,7 @@ def test_folders_of_one_configuration_differ(tmp_path: Path) -> None:
     reasons = {Path(one["path"]).name: one["not_trained"] for one in as_trained(tmp_path, settings)}
     assert reasons == {
         "1.png": None,
-        "2.png": "kohya reads no folders inside",
+        "2.png": "kohya reads no folders inside another",
         "3.png": "kohya's configuration does not name its folder",
         "4.png": "kohya's configuration does not name its folder",
     }

@@ -49,5 +49,5 @@ def test_without_an_experiment_it_says_what_to_do(config: TrainConfig) -> None:
 def test_options_of_an_experiment_need_a_project() -> None:
     """An option that would go unheard is refused when the run is configured, where the backend is known by name."""
     entry = {"name": "loss_logging.integrations.loggers.comet:CometBackend", "offline": True}
-    with pytest.raises(ConfigError, match="needs the option project"):
+    with pytest.raises(ConfigError, match="allowed only together with the option project"):
         select_backends([entry])

@@ -265,7 +265,7 @@ def test_no_active_run_is_said(config: TrainConfig) -> None:
     [
         ({"project": "p", "mode": "ofline"}, "'ofline'; allowed: online, offline, disabled"),
         ({"project": "p", "run": object()}, "either run"),
-        ({"mode": "offline", "group": "g"}, r"group, mode: only for a run of our own.*project"),
+        ({"mode": "offline", "group": "g"}, r"group, mode: allowed only together with.*project"),
     ],
 )
 def test_impossible_options(options: dict[str, Any], message: str) -> None:

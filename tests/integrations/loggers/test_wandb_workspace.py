@@ -31,6 +31,6 @@ def test_a_view_with_the_panels_that_a_person_would_make() -> None:
 
 def test_a_dashboard_needs_a_run_of_our_own() -> None:
     """And says so; with one, the package that makes it is among what is needed."""
-    with pytest.raises(ValueError, match="dashboard: only for a run of our own, which needs the option project"):
+    with pytest.raises(ValueError, match="dashboard: allowed only together with the option project"):
         WandbBackend.requirements(dashboard=True)
     assert "wandb_workspaces" in WandbBackend.requirements(project="p", dashboard=True).packages

@@ -11,17 +11,29 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from diffusers import (
+    ChromaPipeline,
     DDPMScheduler,
     EDMEulerScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     Flux2Pipeline,
     FluxPipeline,
+    QwenImagePipeline,
+    SanaPipeline,
     StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
 )
 from diffusers.training_utils import compute_snr
-from tiny_pipelines import FLOW, PIPELINES, ddpm, flux, stable_diffusion, stable_diffusion_3, stable_diffusion_xl
+from tiny_pipelines import (
+    FLOW,
+    PIPELINES,
+    ddpm,
+    flux,
+    stable_diffusion,
+    stable_diffusion_3,
+    stable_diffusion_xl,
+    wan,
+)
 
 from loss_logging import evaluate_dataset
 from loss_logging.errors import ConfigError, LossLoggingError
@@ -97,18 +109,29 @@ def script_diffusion_loss(pipeline: Any, snr_gamma: float | None = None) -> torc
 
 @torch.no_grad()
 def script_flow_loss(pipeline: Any) -> torch.Tensor:
-    """train_dreambooth_lora_sd3.py, .._flux.py, .._flux2.py and .._flux2_klein.py."""
+    """train_dreambooth_lora_sd3.py, .._flux.py, .._flux2.py, .._flux2_klein.py, .._qwen_image.py, .._z_image.py,
+    .._lumina2.py and .._sana.py. Chroma and Wan have none there: theirs is made of the pipeline's own step.
+    """
     noise_scheduler = FlowMatchEulerDiscreteScheduler.from_config(pipeline.scheduler.config)
     for model in pipeline.components.values():
         if isinstance(model, torch.nn.Module):
             model.eval()  # as loaded from a folder, T5's dropout does not act
     vae, transformer = pipeline.vae, pipeline.transformer
-    model_input = vae.encode(batch()["pixel_values"]).latent_dist.mode()
-    if hasattr(vae, "bn"):
+    pixels = batch()["pixel_values"]
+    if isinstance(pipeline, SanaPipeline):
+        model_input = vae.encode(pixels).latent * vae.config.scaling_factor
+    elif hasattr(vae.config, "latents_mean") and vae.config.latents_mean:
+        shape = (1, vae.config.z_dim, 1, 1, 1)
+        latents_mean = torch.tensor(vae.config.latents_mean).view(shape)
+        latents_std = 1.0 / torch.tensor(vae.config.latents_std).view(shape)
+        model_input = ((vae.encode(pixels[:, :, None]).latent_dist.mode() - latents_mean) * latents_std)[:, :, 0]
+    elif hasattr(vae, "bn"):
+        model_input = vae.encode(pixels).latent_dist.mode()
         mean, variance = (s.view(1, -1, 1, 1) for s in (vae.bn.running_mean, vae.bn.running_var))
         model_input = Flux2Pipeline._patchify_latents(model_input)
         model_input = (model_input - mean) / torch.sqrt(variance + vae.config.batch_norm_eps)
     else:
+        model_input = vae.encode(pixels).latent_dist.mode()
         model_input = (model_input - vae.config.shift_factor) * vae.config.scaling_factor
     noise = DRAW.noise(model_input.shape[1:], PATHS)
     indices = 999 - (DRAW.timesteps(PATHS) * 1000).long()
@@ -161,11 +184,87 @@ def call_flux_2(pipeline: Any, noisy: torch.Tensor, timesteps: torch.Tensor, gui
     return Flux2Pipeline._unpack_latents_with_ids(prediction, ids)
 
 
+def call_chroma(pipeline: Any, noisy: torch.Tensor, timesteps: torch.Tensor, guidance: Any) -> torch.Tensor:
+    embeds, text_ids, mask, *_ = pipeline.encode_prompt(CAPTIONS, do_classifier_free_guidance=False)
+    packed = ChromaPipeline._pack_latents(noisy, *noisy.shape)
+    ids = ChromaPipeline._prepare_latent_image_ids(
+        len(noisy), noisy.shape[2] // 2, noisy.shape[3] // 2, "cpu", noisy.dtype
+    )
+    prediction = pipeline.transformer(
+        hidden_states=packed,
+        timestep=timesteps / 1000,
+        encoder_hidden_states=embeds,
+        txt_ids=text_ids,
+        img_ids=ids,
+        attention_mask=pipeline._prepare_attention_mask(len(noisy), packed.shape[1], noisy.dtype, mask),
+        return_dict=False,
+    )[0]
+    scale = pipeline.vae_scale_factor
+    return ChromaPipeline._unpack_latents(prediction, noisy.shape[2] * scale, noisy.shape[3] * scale, scale)
+
+
+def call_qwen_image(pipeline: Any, noisy: torch.Tensor, timesteps: torch.Tensor, guidance: Any) -> torch.Tensor:
+    embeds, mask = pipeline.encode_prompt(CAPTIONS)
+    height, width = noisy.shape[2:]
+    prediction = pipeline.transformer(
+        hidden_states=QwenImagePipeline._pack_latents(noisy, *noisy.shape),
+        encoder_hidden_states=embeds,
+        encoder_hidden_states_mask=mask,
+        timestep=timesteps / 1000,
+        img_shapes=[(1, height // 2, width // 2)] * len(noisy),
+        return_dict=False,
+    )[0]
+    scale = pipeline.vae_scale_factor
+    return QwenImagePipeline._unpack_latents(prediction, height * scale, width * scale, scale)[:, :, 0]
+
+
+def call_z_image(pipeline: Any, noisy: torch.Tensor, timesteps: torch.Tensor, guidance: Any) -> torch.Tensor:
+    embeds, _ = pipeline.encode_prompt([*CAPTIONS], do_classifier_free_guidance=False)
+    listed = list(noisy.unsqueeze(2).unbind(dim=0))
+    predictions = pipeline.transformer(listed, (1000 - timesteps) / 1000, embeds, return_dict=False)[0]
+    return -torch.stack(predictions, dim=0).squeeze(2)
+
+
+def call_lumina_2(pipeline: Any, noisy: torch.Tensor, timesteps: torch.Tensor, guidance: Any) -> torch.Tensor:
+    """The script's sigma is the share of the image, its target the image without the noise."""
+    embeds, mask, *_ = pipeline.encode_prompt(CAPTIONS, do_classifier_free_guidance=False)
+    reversed_timesteps = (1000 - timesteps) / pipeline.scheduler.config.num_train_timesteps
+    return -pipeline.transformer(
+        hidden_states=noisy,
+        encoder_hidden_states=embeds,
+        encoder_attention_mask=mask,
+        timestep=reversed_timesteps,
+        return_dict=False,
+    )[0]
+
+
+def call_sana(pipeline: Any, noisy: torch.Tensor, timesteps: torch.Tensor, guidance: Any) -> torch.Tensor:
+    embeds, mask, *_ = pipeline.encode_prompt(CAPTIONS, do_classifier_free_guidance=False, max_sequence_length=300)
+    return pipeline.transformer(
+        hidden_states=noisy,
+        encoder_hidden_states=embeds,
+        encoder_attention_mask=mask,
+        timestep=timesteps,
+        return_dict=False,
+    )[0]
+
+
+def call_wan(pipeline: Any, noisy: torch.Tensor, timesteps: torch.Tensor, guidance: Any) -> torch.Tensor:
+    embeds, _ = pipeline.encode_prompt(CAPTIONS, do_classifier_free_guidance=False, max_sequence_length=512)
+    return pipeline.transformer(noisy[:, :, None], timesteps, embeds, return_dict=False)[0][:, :, 0]
+
+
 SCRIPT_CALLS: dict[str, Callable[..., torch.Tensor]] = {
     "StableDiffusion3Pipeline": call_sd3,
     "FluxPipeline": call_flux,
     "Flux2Pipeline": call_flux_2,
     "Flux2KleinPipeline": call_flux_2,
+    "ChromaPipeline": call_chroma,
+    "QwenImagePipeline": call_qwen_image,
+    "ZImagePipeline": call_z_image,
+    "Lumina2Pipeline": call_lumina_2,
+    "SanaPipeline": call_sana,
+    "WanPipeline": call_wan,
 }
 
 
@@ -213,6 +312,13 @@ def test_min_snr_weight_is_finite_at_zero_terminal_snr() -> None:
     pipeline = stable_diffusion(ddpm(rescale_betas_zero_snr=True))
     process = PipelineLoss(pipeline, snr_gamma=5)._process
     assert process.min_snr_weight(torch.tensor([999]), 5).tolist() == [1]
+
+
+@pytest.mark.parametrize("options", [{"expand_timesteps": True}, {"transformer_2": wan().transformer}])
+def test_a_wan_with_two_transformers_is_refused(options: dict[str, Any]) -> None:
+    """Its losses would be those of another model on half of the timesteps."""
+    with pytest.raises(ConfigError, match=r"Wan 2.2.*allowed: Wan 2.1"):
+        PipelineLoss(wan(**options))
 
 
 # --- the draw decides everything --------------------------------------------------------------------------------------

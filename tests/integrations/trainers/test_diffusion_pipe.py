@@ -124,6 +124,12 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def test_what_deepspeed_puts_before_the_script_is_the_scripts(script: Path) -> None:
+    """``deepspeed --module`` gives the rank first."""
+    diffusion_pipe.main(["--local_rank=0", str(script), "--deepspeed"])
+    assert sys.argv == [str(script), "--local_rank=0", "--deepspeed"]
+
+
 def test_another_version_and_another_script_are_named(
     script: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

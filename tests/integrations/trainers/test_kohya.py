@@ -212,11 +212,13 @@ def test_sd_scripts_states_know_where_the_log_is(runs: Path) -> None:
 
 def test_sd_scripts_with_masks_in_a_folder_knows_its_datasets(images: Path, tmp_path: Path) -> None:
     """Where the images are those of a dataset inside of the dataset, each row is of its folder, also from workers."""
-    for workers, method in ((0, "fork"), (1, "spawn")):
-        out = tmp_path / method
-        options = ("--conditioning_data_dir", images, "--masked_loss", "--max_data_loader_n_workers", workers)
-        python(*LAUNCHER, SD_SCRIPTS, *arguments(images, out, *options, "--start_method", method))
-        rows = [row for of_step in by_step(out).values() for row in of_step]
+    masks = ("--conditioning_data_dir", images, "--masked_loss", "--max_train_steps", 4)  # one epoch
+    ways = [("fork", 0), ("spawn", 1)]
+    options = {way: (*masks, "--max_data_loader_n_workers", n, "--start_method", way) for way, n in ways}
+    planned = [(SD_SCRIPTS, arguments(images, tmp_path / way, *given), True) for way, given in options.items()]
+    python("-c", BOTH, repr(planned))
+    for way in options:
+        rows = [row for of_step in by_step(tmp_path / way).values() for row in of_step]
         assert rows
         assert {row["dataset"] for row in rows} == {"10_cats", "5_dogs_reg"}
         assert all(row["dataset"] == Path(row["path"]).parent.name for row in rows)
@@ -633,6 +635,49 @@ def test_musubi_encodes_the_empty_caption_once_or_says_why_not(
     noted = [line for line in read_report(path).warnings if "3 batches have no losses with the empty caption" in line]
     assert len(noted) == bool(said)
     assert all(said in line for line in [*warned, *noted])
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_sd_scripts_is_asked_for_rivals_where_it_can_encode_them(is_cached: bool, tmp_path: Path) -> None:
+    """Half of the paired steps compare with other captions of the set; with cached texts, with the empty one."""
+    from loss_logging.evidence.rivals import Rivals
+    from loss_logging.integrations.trainers.kohya_run import Run
+    from loss_logging.integrations.trainers.kohya_seams import see_sd_scripts
+
+    file = tmp_path / "rivals.parquet"
+    Rivals({("d", "a"): ("xxxx",)}).save(str(file))
+    section = {"loggers": [], "reporter": "inline", "paired_fraction": 1, "rivals": str(file)}
+    run = Run({"loss_logging": section}, SimpleNamespace(output_dir=str(tmp_path), output_name="a"))
+
+    class Trainer:
+        def process_batch(
+            self, batch: Any, network: Any, accelerator: Any, args: Any, tokenize_strategy: Any, is_train: bool = True
+        ) -> Any:
+            loss = util.conditional_loss(torch.tensor([[float(len(one))] for one in batch["captions"]]), torch.zeros(2))
+            return self.post_process_loss(loss.mean(1), None, torch.ones(2)).mean()
+
+        def post_process_loss(self, loss: Any, args: Any, timesteps: Any) -> Any:
+            return loss
+
+    util: Any = SimpleNamespace(conditional_loss=lambda pred, target: pred.square(), DatasetGroup=object)
+    trainer = Trainer()
+    step = 0
+    see_sd_scripts(trainer, run, util, lambda loss, batch: loss, lambda: step)
+    network = SimpleNamespace(save_weights=lambda: None)
+    accelerator = SimpleNamespace(
+        unwrap_model=lambda model: model, trackers=[], is_main_process=True, device=torch.device("cpu")
+    )
+    names = {"paths": ["a", "b"], "datasets": ["d"] * 2, "captions": ["one", "three"]}
+    cached = [torch.zeros(2, 1)] if is_cached else None
+    batch = {"loss_logging": names, "captions": names["captions"], "text_encoder_outputs_list": cached}
+    args = SimpleNamespace(masked_loss=False)
+    for step in range(8):  # noqa: B007, it is read
+        trainer.process_batch(batch, network, accelerator, args, None)
+    run.close()
+    rows = [rows for _, rows in sorted(by_step(tmp_path).items())]
+    assert [row["loss"] for of_step in rows for row in of_step] == [9, 25] * 8
+    rivals = {(row["loss_rival"], row["rival"]) for of_step in rows for row in of_step if row["path"] == "a"}
+    assert rivals == ({(None, None)} if is_cached else {(None, None), (16.0, "xxxx")})
 
 
 def test_an_encoding_of_another_shape_is_refused() -> None:

@@ -16,6 +16,7 @@ import torch.nn.functional as F  # noqa: N812
 from records import by_step, component
 
 from loss_logging import read_report
+from loss_logging.errors import ConfigError
 
 accelerate = pytest.importorskip("accelerate")
 
@@ -111,6 +112,7 @@ def trainer_class(steps: int, calls_loss: bool = True) -> Any:
             self.model = Model(self.config)
             self.state = {"global_step": step}
             self.scalars: list[float] = []
+            self.backends: list[Any] = []
             self.accelerator: Any = None
 
         def load_tracker(self, file: Path) -> None:
@@ -133,12 +135,24 @@ def trainer_class(steps: int, calls_loss: bool = True) -> Any:
             path.mkdir()
             return str(path)
 
+        def init_data_backend(self) -> None:
+            self.backends = [{"metadata_backend": MetadataBackend(name)} for name in ("cats", "reg")]
+            for backend in self.backends:
+                sys.modules[LOADER].FactoryRegistry()._handle_bucket_operations({}, backend, None)
+
+        def samples(self, step: int) -> list[dict[str, Any]]:
+            if not self.backends:
+                return samples(step)
+            backend = self.backends[step % 2]["metadata_backend"]
+            paths = [path for bucket in backend.aspect_ratio_bucket_indices.values() for path in bucket]
+            return batch_of([paths[(3 * step + i) % len(paths)] for i in range(3)], backend.id)
+
         def train(self) -> None:
             torch.manual_seed(3)
             self.accelerator.init_trackers("project", config={})
             optimizer = torch.optim.AdamW(self.model.network.parameters(), lr=1e-2)
             for i in range(self.state["global_step"], steps):
-                batch = self.model.prepare_batch(sys.modules[LOADER].collate_fn(samples(i)))
+                batch = self.model.prepare_batch(sys.modules[LOADER].collate_fn(self.samples(i)))
                 output = self.model_predict(prepared_batch=batch)
                 if calls_loss:
                     loss = self.model.loss(prepared_batch=batch, model_output=output, apply_conditioning_mask=True)
@@ -162,20 +176,47 @@ def trainer_class(steps: int, calls_loss: bool = True) -> Any:
 
 COLLATE = "simpletuner.helpers.training.collate"
 TRAINER, LOADER = "simpletuner.helpers.training.trainer", "simpletuner.helpers.data_backend.factory"
+METADATA = "simpletuner.helpers.metadata.backends.base"
 
 
 def samples(step: int) -> list[dict[str, Any]]:
     """A batch of 3 of one data backend, every second one of regularisation images."""
-    numbers = [(3 * step + i) % 6 for i in range(3)]
+    return batch_of([f"/data/{(3 * step + i) % 6}.png" for i in range(3)], "reg" if step % 2 else "cats")
+
+
+def batch_of(paths: list[str], backend: str) -> list[dict[str, Any]]:
     rows = [
-        {
-            "image_path": f"/data/{i}.png",
-            "data_backend_id": "reg" if step % 2 else "cats",
-            "instance_prompt_text": CAPTIONS[i],
-        }
-        for i in numbers
+        {"image_path": path, "data_backend_id": backend, "instance_prompt_text": CAPTIONS[int(Path(path).stem)]}
+        for path in paths
     ]
-    return [{"training_samples": rows, "is_regularisation_data": bool(step % 2)}]
+    return [{"training_samples": rows, "is_regularisation_data": backend == "reg"}]
+
+
+class MetadataBackend:
+    """The files of a data backend, by aspect ratio."""
+
+    def __init__(self, name: str) -> None:
+        self.id, self.read_only = name, False
+        folder = "/data" if name == "cats" else "/data/reg"
+        self.aspect_ratio_bucket_indices = {
+            "1.0": [f"{folder}/{i}.png" for i in (0, 1, 2, 4)],
+            "1.5": [f"{folder}/{i}.png" for i in (3, 5)],
+        }
+
+    def split_buckets_between_processes(
+        self, gradient_accumulation_steps: int = 1, apply_padding: bool = False
+    ) -> None:
+        self.cached = {name: sorted(paths) for name, paths in self.aspect_ratio_bucket_indices.items()}
+
+
+class FactoryRegistry:
+    """Makes the backends; with an evaluation dataset, it splits no other."""
+
+    def _handle_bucket_operations(
+        self, backend: Any, init_backend: Any, conditioning_type: Any, skip_bucket_split: bool = False
+    ) -> None:
+        if init_backend["metadata_backend"].id == "cats":
+            init_backend["metadata_backend"].split_buckets_between_processes()
 
 
 @pytest.fixture
@@ -191,6 +232,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
         monkeypatch.setitem(sys.modules, LOADER, ModuleType(LOADER))
         sys.modules[TRAINER].Trainer = kind  # type: ignore[attr-defined]
         sys.modules[LOADER].collate_fn = loader  # type: ignore[attr-defined]
+        sys.modules[LOADER].FactoryRegistry = FactoryRegistry  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, METADATA, ModuleType(METADATA))
+        sys.modules[METADATA].MetadataBackend = MetadataBackend  # type: ignore[attr-defined]
         return kind
 
     yield into
@@ -354,7 +398,75 @@ def test_the_installed_simpletuner_has_the_seams() -> None:
         pytest.skip("simpletuner is not installed")
     helpers = Path(spec.origin).parent / "helpers"
     trainer = (helpers / "training" / "trainer.py").read_text(encoding="utf-8")
-    for name in ("def train(self)", "def model_predict(", "def checkpoint_state_save(", "def _load_custom_tracker("):
+    for name in (
+        "def train(self)",
+        "def init_data_backend(self)",
+        "def model_predict(",
+        "def checkpoint_state_save(",
+        "def _load_custom_tracker(",
+    ):
         assert name in trainer, name
     assert "collate_fn=lambda examples: collate_fn(" in (helpers / "data_backend" / "factory.py").read_text("utf-8")
     assert "def loss(self, prepared_batch" in (helpers / "models" / "common.py").read_text(encoding="utf-8")
+
+
+# --- what a person has excluded -----------------------------------------------------------------------------------
+
+GONE = ("/data/3.png", "/data/5.png", "/data/reg/1.png")
+
+
+def test_what_is_excluded_is_not_trained_on(
+    install: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The training is bit for bit that of backends without it, which are cached without it; the list on disk stays
+    whole; log and report say how much it was, and afterwards SimpleTuner's classes are its own again."""
+    (tmp_path / "exclude.txt").write_text("".join(f"{path}\n" for path in GONE), encoding="utf-8")
+    section = f'[loss_logging]\nreporter = "inline"\nexclude = "{tmp_path}/exclude.txt"\n'
+    seams = (MetadataBackend.split_buckets_between_processes, FactoryRegistry._handle_bucket_operations)
+    trainer = install(trainer_class(6))(tmp_path)
+    trainer.load_tracker(tracker_file(tmp_path, section))
+    trainer.init_data_backend()
+    trainer.train()
+    assert (MetadataBackend.split_buckets_between_processes, FactoryRegistry._handle_bucket_operations) == seams
+    cats, reg = (backend["metadata_backend"] for backend in trainer.backends)
+    assert cats.cached == {"1.0": ["/data/0.png", "/data/1.png", "/data/2.png", "/data/4.png"]}
+    assert cats.read_only
+    assert reg.read_only
+    report = read_report(sorted((tmp_path / "loss_logging").glob("*.json"))[-1])
+    assert report.excluded == {"cats": 2, "reg": 1}
+    assert not {row["path"] for rows in by_step(tmp_path).values() for row in rows} & set(GONE)
+    said = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    assert said == ["left out of the training, as was decided: 3 items (cats 2, reg 1)"]
+
+    make = MetadataBackend.__init__
+
+    def without(self: Any, name: str) -> None:
+        make(self, name)
+        of = self.aspect_ratio_bucket_indices
+        rest = {key: [path for path in paths if path not in GONE] for key, paths in of.items()}
+        self.aspect_ratio_bucket_indices = {key: paths for key, paths in rest.items() if paths}
+
+    monkeypatch.setattr(MetadataBackend, "__init__", without)
+    (tmp_path / "plain").mkdir()
+    plain = install(trainer_class(6))(tmp_path / "plain")
+    plain.accelerator = accelerate.Accelerator(cpu=True)
+    plain.init_data_backend()
+    plain.train()
+    assert plain.scalars == trainer.scalars
+
+
+def test_exclusions_that_cannot_be_are_an_error_before_the_training(
+    install: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that is not there; a backend of which nothing stays."""
+    seams = ((MetadataBackend, "split_buckets_between_processes"), (FactoryRegistry, "_handle_bucket_operations"))
+    for kind, name in seams:
+        monkeypatch.setattr(kind, name, getattr(kind, name))  # since no training ends, nothing is put back
+    section = f'[loss_logging]\nexclude = "{tmp_path}/exclude.txt"\n'
+    for message in (r"exclude: .*exclude\.txt: no such file", "all 6 items of the dataset 'reg' are excluded"):
+        trainer = install(trainer_class(6))(tmp_path)
+        trainer.load_tracker(tracker_file(tmp_path, section))
+        with pytest.raises(ConfigError, match=message):
+            trainer.init_data_backend()
+        assert not trainer.scalars
+        (tmp_path / "exclude.txt").write_text("".join(f"/data/reg/{i}.png\n" for i in range(6)), encoding="utf-8")

@@ -14,10 +14,10 @@ pytestmark = pytest.mark.usefixtures("empty_store")
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    """What is not what the manifest says is not believed, after another look."""
+    """What differs from the manifest is not believed, after another look."""
     train(MEMORY, tmp_path / "spool", 1)
     ObjectStore(MEMORY).write("loss_logging/cats_000000001.json", b"{}")
-    with pytest.raises(LossLoggingError, match=r"cats_000000001\.json is not what the manifest says"):
+    with pytest.raises(LossLoggingError, match=r"cats_000000001\.json differs from the manifest"):
         find_report(MEMORY)
     ObjectStore(MEMORY).write(manifest_name("cats"), b"{")
     with pytest.raises(LossLoggingError, match="is no manifest that this version can read"):

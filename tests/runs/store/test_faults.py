@@ -175,7 +175,7 @@ def test_a_machine_that_was_suspended(tmp_path: Path) -> None:
     log(losses, 2)
     losses.save_step(2).result()
     (sentence,) = losses.close()
-    assert "has gone on elsewhere" in sentence
+    assert "another machine has continued" in sentence
     assert manifest(MEMORY) == before
 
 

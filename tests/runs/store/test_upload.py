@@ -134,7 +134,7 @@ def test_a_foreign_continuation_is_not_overwritten(tmp_path: Path) -> None:
     train(MEMORY, tmp_path / "second", 2, resume=1)
     before = manifest(MEMORY)
     (sentence,) = Uploader(TrainConfig(job_name="cats", save_root=MEMORY, spool=tmp_path / "first"), None).close(5)
-    assert "has gone on elsewhere" in sentence
+    assert "another machine has continued" in sentence
     assert manifest(MEMORY) == before
 
 
@@ -242,7 +242,7 @@ def test_a_kill_between_upload_and_manifest(s3: str, tmp_path: Path) -> None:
     assert counts(s3, tmp_path)[0] == 2
     assert fsspec.filesystem("s3", skip_instance_cache=True).exists(f"{s3}/loss_logging/cats_000000002.json")
     done = CliRunner().invoke(app, ["upload", s3, "--spool", str(spool)])
-    assert (done.exit_code, done.output) == (0, f"cats: everything is in {s3}\n")
+    assert (done.exit_code, done.output) == (0, f"cats: all files are in {s3}\n")
     assert counts(s3, tmp_path) == [2, 4, 4]
 
 
@@ -261,7 +261,7 @@ def test_what_s3_refuses(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """A bucket that is missing and credentials that are none are errors at once, in words; a dead host is none."""
     with pytest.raises(ConfigError, match=r"save_root: s3://nowhere/run: cannot write .*bucket"):
         logger("s3://nowhere/run", tmp_path)
-    with pytest.raises(StoreError, match=r"s3://nowhere/run: cannot .*is the bucket there"):
+    with pytest.raises(StoreError, match=r"s3://nowhere/run: cannot .*does the bucket exist"):
         find_report("s3://nowhere/run")
     with pytest.raises(FileNotFoundError):
         read_report("s3://bucket/none.json")
