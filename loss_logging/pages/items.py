@@ -37,6 +37,16 @@ _TEXTS = {
     "std_z": ("Std of z", "Spread of the standardised losses behind hard."),
     "n_paired": ("Pairs", "Records behind caption mismatch; with fewer than 4 it is undecided."),
     "standard_error": ("Standard error", "Of caption mismatch."),
+    "caption_before": ("Caption before", "Where it was another one."),
+    "loss_before": ("Loss before", "The item's mean loss in the first report."),
+    "loss_after": ("Loss after", "In the second; of a run that went on, of the steps since."),
+    "loss_change": ("Change", "Below 0 is better."),
+    "change_error": ("Its error", "The standard error of the change."),
+    "change_z": ("z", "The change over its standard error; from 4 on it is beyond chance."),
+    "p_wrong_before": ("p wrong before", "The chance that the caption was another picture's."),
+    "p_wrong_after": ("p wrong after", "The chance that it is now."),
+    "verdict_before": ("Verdict before", "On the caption."),
+    "verdict_after": ("Verdict after", "On the caption."),
     "robust_z": ("Robust z", "How far caption mismatch lies above the median of the dataset; 3.5 is an outlier."),
 }
 _FOR_THE_CURIOUS = {
@@ -48,6 +58,7 @@ _FOR_THE_CURIOUS = {
     "std_z",
     "n_paired",
     "standard_error",
+    "change_error",
 }
 
 
