@@ -169,5 +169,5 @@ def test_no_verdicts_to_export(report: Path, tmp_path: Path) -> None:
         paths(report, verdicts=("very likely wrong",))
     old = tmp_path / report.name
     old.write_text(report.read_text("utf-8").replace("loss_logging/report/2", "loss_logging/report/1", 1), "utf-8")
-    with pytest.raises(LossLoggingError, match="make it anew with loss-logging report"):
+    with pytest.raises(LossLoggingError, match="make it again with loss-logging report"):
         paths(old, verdicts=("very likely wrong",))
