@@ -12,7 +12,7 @@ import pyarrow as pa
 from loss_logging.reports.report import LossReport, Summary
 from loss_logging.statistics.loss_curves import LossCurve, LossCurves
 
-__all__ = ["charts", "history_block", "most_points", "picked", "shown_datasets"]
+__all__ = ["charts", "history_block", "most_points", "picked", "run_series", "shown_datasets"]
 
 T = TypeVar("T")
 
@@ -74,6 +74,21 @@ def charts(reports: Sequence[LossReport], curves: LossCurves | None = None) -> d
         "overall": _loss(curves, None) if fine and curves else _overall(kept),
         "datasets": found,
     }
+
+
+def run_series(report: LossReport, curves: LossCurves | None) -> dict[str, Any]:
+    """The series of one report, to be drawn over those of another run; under "" those of all datasets."""
+    found = charts([report], curves)
+    every: dict[str, Any] = {"loss": found["overall"]}
+    named = {"": (every, report.global_)} | {
+        name: (series, _summary(report, name)) for name, series in found["datasets"].items()
+    }
+    datasets = {}
+    for place, (name, (series, summary)) in enumerate(named.items()):
+        datasets[name] = {"loss": series["loss"]}
+        if place <= MOST_DETAILED:
+            datasets[name] |= {"histogram": _histogram(summary), "curve": _curve(summary)}
+    return {"steps": found["steps"], "datasets": datasets}
 
 
 def spread(reports: Sequence[LossReport], most: int) -> list[LossReport]:

@@ -41,6 +41,16 @@ _TEXTS = {
     "n_rival": ("Rival pairs", "Records behind that."),
     "rival_error": ("Error against rival", "Its standard error."),
     "evidence": ("Judged by", "What stands behind the verdict."),
+    "caption_before": ("Caption before", "Where it was another one."),
+    "loss_before": ("Loss before", "The item's mean loss in the first report."),
+    "loss_after": ("Loss after", "In the second; of a run that went on, of the steps since."),
+    "loss_change": ("Change", "Below 0 is better."),
+    "change_error": ("Its error", "The standard error of the change."),
+    "change_z": ("z", "The change over its standard error; from 4 on it is beyond chance."),
+    "p_wrong_before": ("p wrong before", "The chance that the caption was another picture's."),
+    "p_wrong_after": ("p wrong after", "The chance that it is now."),
+    "verdict_before": ("Verdict before", "On the caption."),
+    "verdict_after": ("Verdict after", "On the caption."),
     "robust_z": ("Robust z", "How far caption mismatch lies above the median of the dataset; 3.5 is an outlier."),
 }
 _FOR_THE_CURIOUS = {
@@ -55,6 +65,7 @@ _FOR_THE_CURIOUS = {
     "n_rival",
     "rival_error",
     "evidence",
+    "change_error",
 }
 
 

@@ -21,7 +21,7 @@ from loss_logging.runs.config import TrainConfig
 from loss_logging.support.thumbnails import Thumbnail
 from loss_logging.version import __version__
 
-__all__ = ["fragments", "render", "render_folder"]
+__all__ = ["fragments", "render", "render_comparison", "render_folder"]
 
 _LOADER = "loader.js"
 _SCRIPTS = ("uPlot.iife.min.js", "tabulator.min.js")
@@ -38,7 +38,9 @@ _OWN_SCRIPTS = (
     "address.js",
     "source.js",
     "served.js",
+    "plots.js",
     "charts.js",
+    "comparison.js",
     "table.js",
     "details.js",
     "editing.js",
@@ -99,6 +101,17 @@ def render_folder(content: dict[str, Any], blocks: dict[str, Any], *, served: bo
     """
     frame = _frame(content["name"], blocks, editable=editable)
     return _template("folder.html").render(**content, **frame, served=served, busy="", run_dir=content["root"])
+
+
+def render_comparison(content: dict[str, Any], blocks: dict[str, Any]) -> str:
+    """The page of two reports side by side as text.
+
+    Args:
+        content: of `loss_logging.pages.comparison.Compared.content`.
+        blocks: see `render`.
+    """
+    frame = _frame(content["title"], blocks, editable=False)
+    return _template("comparison.html").render(**content, **frame, served=False, busy="", run_dir="")
 
 
 def _frame(title: str, blocks: dict[str, Any], *, editable: bool) -> dict[str, Any]:

@@ -11,13 +11,25 @@ from typing import Any, Literal
 
 import duckdb
 import msgspec
+import pyarrow as pa
 
+from loss_logging.evidence.verdict import Verdict
 from loss_logging.reports.artifact import read_without_items
 from loss_logging.reports.items import DECIDED, load_items
-from loss_logging.reports.report import LossReport, Summary
+from loss_logging.reports.report import DatasetReport, LossReport, Summary
 from loss_logging.support.database import connect
 
-__all__ = ["CLEAR", "Comparison", "DatasetChange", "ItemChange", "ItemCounts", "Moments", "Side", "compare_reports"]
+__all__ = [
+    "CLEAR",
+    "Comparison",
+    "DatasetChange",
+    "ItemChange",
+    "ItemCounts",
+    "Moments",
+    "Side",
+    "compare_items",
+    "compare_reports",
+]
 
 Figure = Literal["loss", "hard", "caption_mismatch"]
 
@@ -38,20 +50,24 @@ class Side(msgspec.Struct, frozen=True):
 
 class ItemCounts(msgspec.Struct, frozen=True):
     """How many items. ``better`` and ``worse`` are the clear changes among those in both reports, ``unclear`` the rest
-    of them; for figures without a z every change counts."""
+    of them; for figures without a z every change counts. ``recaptioned`` have another caption than before."""
 
     better: int = 0
     worse: int = 0
     unclear: int = 0
     only_before: int = 0
     only_after: int = 0
+    recaptioned: int = 0
 
 
 class DatasetChange(msgspec.Struct, frozen=True):
     """The mean loss of a dataset, before and after, over ``n_before`` and ``n_after`` finite losses; None where there
-    are none. ``z`` is the change over its standard error, ``sqrt(s_before**2 / n_before + s_after**2 / n_after)`` with
-    ``s`` the sample standard deviation (Welch, "The generalization of 'Student's' problem when several different
-    population variances are involved", 1947); None with fewer than 2 losses on a side, and where they do not vary."""
+    are none. ``z`` is the change over its standard ``error``, which is ``sqrt(s_before**2 / n_before + s_after**2 /
+    n_after)`` with ``s`` the sample standard deviation (Welch, "The generalization of 'Student's' problem when several
+    different population variances are involved", 1947); None with fewer than 2 losses on a side, and where they do not
+    vary.
+    ``wrong_before`` and ``wrong_after`` are how many captions are very likely wrong; None where there are no verdicts.
+    """
 
     dataset: str
     before: float | None
@@ -61,11 +77,15 @@ class DatasetChange(msgspec.Struct, frozen=True):
     n_before: int
     n_after: int
     items: ItemCounts
+    error: float | None = None
+    wrong_before: int | None = None
+    wrong_after: int | None = None
 
 
 class ItemChange(msgspec.Struct, frozen=True):
-    """An item in both reports; ``z`` is the change over its standard error, for losses. ``caption_before`` is its
-    caption in the first report, where that was another one."""
+    """An item in both reports; ``z`` is the change over its standard ``error``, for losses. ``caption_before`` is its
+    caption in the first report, where that was another one; ``p_wrong_before`` and ``p_wrong_after`` are the chances
+    that each is another picture's, ``verdict_before`` and ``verdict_after`` the verdicts."""
 
     dataset: str
     path: str
@@ -77,13 +97,19 @@ class ItemChange(msgspec.Struct, frozen=True):
     n_before: int
     n_after: int
     caption_before: str | None = None
+    error: float | None = None
+    p_wrong_before: float | None = None
+    p_wrong_after: float | None = None
+    verdict_before: Verdict | None = None
+    verdict_after: Verdict | None = None
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """What `compare_reports` returns.
 
     ``continues``: the second report goes on from the first, and "after" are the records in between. ``worse`` and
-    ``better`` hold the items that changed most, the clearest first. ``only_before`` and ``only_after`` are the first of
+    ``better`` hold the items that changed most, the clearest first, ``recaptioned`` those whose caption is another one
+    than before. ``only_before`` and ``only_after`` are the first of
     the items that only one report has, as (dataset, path). ``flags`` maps each reason to the number of captions that it
     was found in, before and after.
     """
@@ -96,6 +122,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     overall: DatasetChange
     worse: list[ItemChange]
     better: list[ItemChange]
+    recaptioned: list[ItemChange]
     only_before: list[tuple[str, str]]
     only_after: list[tuple[str, str]]
     flags: dict[str, tuple[int, int]]
@@ -122,22 +149,67 @@ def compare_reports(
     reports = read_without_items(before, progress=progress), read_without_items(after, progress=progress)
     continues = _continues(before, after, *reports)
     with closing(_items(before, after, figure, continues, progress)) as items:
-        counts = {dataset: ItemCounts(*n) for dataset, *n in items.execute(_COUNTS, {"clear": CLEAR}).fetchall()}
-        return Comparison(
-            before=_side(before, reports[0], items, "before"),
-            after=_side(after, reports[1], items, "after"),
-            figure=figure,
-            continues=continues,
-            datasets=_dataset_changes(*reports, continues, counts),
-            overall=_change("all", reports[0].global_, reports[1].global_, continues, _total(counts)),
-            worse=_changed(items, "change > 0", rows),
-            better=_changed(items, "change < 0", rows),
-            only_before=items.execute(_ONLY.format("in_before AND NOT in_after"), [rows]).fetchall(),
-            only_after=items.execute(_ONLY.format("in_after AND NOT in_before"), [rows]).fetchall(),
-            flags=_flags(reports[0].flagged_summary, reports[1].flagged_summary),
-        )
+        return _comparison((before, after), reports, figure, continues, items, rows)
 
 
+def compare_items(
+    before: Path, after: Path, rows: int, most: int, *, progress: bool = False
+) -> tuple[Comparison, pa.Table, int]:
+    """The comparison by loss, a table of the items side by side, and how many there are.
+
+    Those with another caption come first, then those whose loss changed most. The columns are dataset, path, caption,
+    caption_before (null where it is the same), the losses, the chances of a wrong caption and the verdicts; null on the
+    side that an item is missing from.
+
+    Args:
+        before, after, rows, progress: as for `compare_reports`.
+        most: items in the table.
+
+    Raises:
+        ReportError, OSError: as `compare_reports`.
+    """
+    reports = read_without_items(before, progress=progress), read_without_items(after, progress=progress)
+    continues = _continues(before, after, *reports)
+    with closing(_items(before, after, "loss", continues, progress)) as items:
+        (of,) = items.execute("SELECT count(*) FROM changes").fetchall()[0]
+        table = items.sql(_SIDE_BY_SIDE, params=[most]).to_arrow_table()
+        return _comparison((before, after), reports, "loss", continues, items, rows), table, of
+
+
+def _comparison(
+    paths: tuple[Path, Path],
+    reports: tuple[LossReport, LossReport],
+    figure: Figure,
+    continues: bool,
+    items: duckdb.DuckDBPyConnection,
+    rows: int,
+) -> Comparison:
+    counts = {dataset: ItemCounts(*n) for dataset, *n in items.execute(_COUNTS, {"clear": CLEAR}).fetchall()}
+    return Comparison(
+        before=_side(paths[0], reports[0], items, "before"),
+        after=_side(paths[1], reports[1], items, "after"),
+        figure=figure,
+        continues=continues,
+        datasets=_dataset_changes(*reports, continues, counts),
+        overall=_change("all", _whole(reports[0]), _whole(reports[1]), continues, _total(counts)),
+        worse=_changed(items, "change > 0", rows),
+        better=_changed(items, "change < 0", rows),
+        recaptioned=_changed(items, "change IS NOT NULL AND caption_before IS NOT NULL", rows),
+        only_before=items.execute(_ONLY.format("in_before AND NOT in_after"), [rows]).fetchall(),
+        only_after=items.execute(_ONLY.format("in_after AND NOT in_before"), [rows]).fetchall(),
+        flags=_flags(reports[0].flagged_summary, reports[1].flagged_summary),
+    )
+
+
+_SIDE_BY_SIDE = """
+    SELECT
+        dataset, path, caption, caption_before, figure_before AS loss_before, figure_after AS loss_after,
+        change AS loss_change, error AS change_error, z AS change_z, p_wrong_before, p_wrong_after,
+        verdict_before, verdict_after
+    FROM changes
+    ORDER BY caption_before IS NULL, abs(coalesce(z, 0)) DESC, abs(coalesce(change, 0)) DESC, dataset, path
+    LIMIT ?
+"""
 _COUNTS = """
     SELECT
         dataset,
@@ -146,13 +218,16 @@ _COUNTS = """
         count(*) FILTER (in_before AND in_after)
             - count(*) FILTER (change != 0 AND coalesce(abs(z) > $clear, true)),
         count(*) FILTER (NOT in_after),
-        count(*) FILTER (NOT in_before)
+        count(*) FILTER (NOT in_before),
+        count(*) FILTER (caption_before IS NOT NULL)
     FROM changes
     GROUP BY dataset
 """
 _ONLY = "SELECT dataset, path FROM changes WHERE {} ORDER BY dataset, path LIMIT ?"
 _CHANGED = """
-    SELECT dataset, path, caption, figure_before, figure_after, change, z, n_before, n_after, caption_before
+    SELECT
+        dataset, path, caption, figure_before, figure_after, change, z, n_before, n_after, caption_before, error,
+        p_wrong_before, p_wrong_after, verdict_before, verdict_after
     FROM changes
     WHERE {}
     ORDER BY abs(coalesce(z, change)) DESC, dataset, path
@@ -165,7 +240,7 @@ def _items(before: Path, after: Path, figure: Figure, continues: bool, progress:
     column = "average_loss" if figure == "loss" else figure
     known = f"isfinite({column})" + (f" AND {DECIDED}" if figure == "caption_mismatch" else "")
     select = (
-        "dataset, path, caption, count - non_finite AS n, std_loss ** 2 * n AS m2, "
+        "dataset, path, caption, p_wrong, verdict, count - non_finite AS n, std_loss ** 2 * n AS m2, "
         f"CASE WHEN {known} THEN {column} END AS figure"
     )
     connection = connect()
@@ -191,34 +266,37 @@ def _dataset_changes(
     before: LossReport, after: LossReport, continues: bool, counts: Mapping[str, ItemCounts]
 ) -> list[DatasetChange]:
     names = dict.fromkeys([*before.datasets, *after.datasets])
-    summaries = [{name: dataset.summary for name, dataset in report.datasets.items()} for report in (before, after)]
-    first, second = summaries
+    first, second = before.datasets, after.datasets
     return [
         _change(name, first.get(name), second.get(name), continues, counts.get(name, ItemCounts())) for name in names
     ]
 
 
+def _whole(report: LossReport) -> DatasetReport:
+    return DatasetReport(report.global_, verdicts=report.verdicts)
+
+
 def _change(
-    name: str, before: Summary | None, after: Summary | None, continues: bool, items: ItemCounts
+    name: str, before: DatasetReport | None, after: DatasetReport | None, continues: bool, items: ItemCounts
 ) -> DatasetChange:
-    first, second = Moments.of(before), Moments.of(after)
+    first, second = (Moments.of(None if part is None else part.summary) for part in (before, after))
     if continues:
         second = second.without(first)
-    if not (first.n and second.n):
-        return DatasetChange(name, first.mean, second.mean, None, None, first.n, second.n, items)
-    assert first.mean is not None
-    assert second.mean is not None
-    change = second.mean - first.mean
-    return DatasetChange(name, first.mean, second.mean, change, _welch(first, second), first.n, second.n, items)
+    change = error = None
+    if first.mean is not None and second.mean is not None:
+        change, error = second.mean - first.mean, _welch_error(first, second)
+    z = None if change is None or error is None else change / error
+    wrong = [part.verdicts.very_likely_wrong if part and part.verdicts else None for part in (before, after)]
+    return DatasetChange(name, first.mean, second.mean, change, z, first.n, second.n, items, error, *wrong)
 
 
-def _welch(first: Moments, second: Moments) -> float | None:
+def _welch_error(first: Moments, second: Moments) -> float | None:
     if first.n < 2 or second.n < 2 or first.mean is None or second.mean is None:
         return None
     variances = [side.m2 / (side.n - 1) for side in (first, second)]
     if not _ROUNDING * max(abs(first.mean), abs(second.mean)) < math.sqrt(max(variances)) < math.inf:
         return None
-    return (second.mean - first.mean) / math.sqrt(variances[0] / first.n + variances[1] / second.n)
+    return math.sqrt(variances[0] / first.n + variances[1] / second.n)
 
 
 class Moments(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 -- Every item of two reports. Where the second goes on from the first ($continues), what is compared is the mean of the
 -- records that came in between with the mean of those before: the second's own mean contains both.
 --
--- z = change / (s * sqrt(1 / n_before + 1 / n_after)), s being the standard deviation within items, pooled over the
+-- z = change / error, error = s * sqrt(1 / n_before + 1 / n_after), s being the standard deviation within items, pooled over the
 -- dataset: few records say little about the spread of one item's losses. An s below $rounding of the losses is none: they
 -- are equal.
 WITH sides AS (
@@ -10,6 +10,10 @@ WITH sides AS (
         coalesce(after.path, before.path) AS path,
         coalesce(after.caption, before.caption) AS caption,
         CASE WHEN after.caption <> before.caption THEN before.caption END AS caption_before,
+        before.p_wrong AS p_wrong_before,
+        after.p_wrong AS p_wrong_after,
+        before.verdict AS verdict_before,
+        after.verdict AS verdict_after,
         before.path IS NOT NULL AS in_before,
         after.path IS NOT NULL AS in_after,
         before.n AS n_before,
@@ -47,6 +51,10 @@ SELECT
     path,
     caption,
     caption_before,
+    p_wrong_before,
+    p_wrong_after,
+    verdict_before,
+    verdict_after,
     in_before,
     in_after,
     n_before,
@@ -56,7 +64,8 @@ SELECT
     figure_after - figure_before AS change,
     CASE
         WHEN $is_loss AND n_before > 0 AND n_after > 0 AND s > least_s AND isfinite(s)
-            THEN change / (s * sqrt(1 / n_before + 1 / n_after))
-    END AS z
+            THEN s * sqrt(1 / n_before + 1 / n_after)
+    END AS error,
+    change / error AS z
 FROM sides
 LEFT JOIN spread USING (dataset)

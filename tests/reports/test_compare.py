@@ -16,7 +16,7 @@ from loss_logging import LossLogger, aggregate_by_dataset
 from loss_logging.reports import compare
 from loss_logging.reports.artifact import read_report
 from loss_logging.reports.compare import ItemCounts, Moments, compare_reports
-from loss_logging.reports.report import Summary
+from loss_logging.reports.report import DatasetReport, Summary
 
 CATS, DOGS = ("cats", "1.png"), ("dogs", "2.png")
 
@@ -51,7 +51,7 @@ def test_two_runs_are_compared_as_they_stand(tmp_path: Path) -> None:
 @given(*[st.lists(st.floats(0.0625, 8, width=16), min_size=1, max_size=12)] * 2)
 def test_a_datasets_z_is_welchs(before: list[float], after: list[float]) -> None:
     """As NumPy computes it; none where a side has one loss, or neither varies."""
-    change = compare._change("d", _summary(before), _summary(after), False, ItemCounts())
+    change = compare._change("d", DatasetReport(_summary(before)), DatasetReport(_summary(after)), False, ItemCounts())
     if min(len(before), len(after)) < 2 or len({*before}) == len({*after}) == 1:
         assert change.z is None
     else:

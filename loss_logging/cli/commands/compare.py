@@ -11,9 +11,10 @@ from rich.console import Console
 from loss_logging.cli.console import JobOption, JsonOption, print_json
 from loss_logging.errors import LossLoggingError
 from loss_logging.runs.locate import last_two
+from loss_logging.support.extras import require
 from loss_logging.support.object_store import as_url
 
-__all__ = ["compare"]
+__all__ = ["both_reports", "compare"]
 
 
 def compare(
@@ -28,6 +29,12 @@ def compare(
         Literal["loss", "hard", "caption_mismatch"], typer.Option(help="Which figure of the items.")
     ] = "loss",
     rows: Annotated[int, typer.Option(min=1, help="Most items of each kind.")] = 10,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with pictures, captions and charts instead.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="For --html: folder of the images; nothing outside it is opened.")
+    ] = None,
     job: JobOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,10 +50,21 @@ def compare(
       loss-logging compare runs/cats@250 runs/cats@1000 --rows 40
       loss-logging compare runs/before runs/after --by caption_mismatch
       loss-logging compare before.json after.json --json
+      loss-logging compare runs/before runs/after --html compared.html
     """
     from loss_logging.reports.compare import compare_reports
 
-    first, second = _both(before, after, job)
+    first, second = both_reports(before, after, job)
+    if html is not None:
+        require("view", "jinja2", "PIL")
+        from loss_logging.pages.comparison import write_comparison_page
+
+        write_comparison_page(first, second, html, images=images, progress=True)
+        if as_json:
+            print_json({"page": str(html), "bytes": html.stat().st_size})
+        else:
+            typer.echo(html)
+        return
     comparison = compare_reports(first, second, by, rows, progress=True)
     if as_json:
         print_json(comparison)
@@ -56,7 +74,12 @@ def compare(
         print_comparison(comparison, Console())
 
 
-def _both(before: Path, after: Path | None, job: str | None) -> tuple[Path, Path]:
+def both_reports(before: Path, after: Path | None, job: str | None) -> tuple[Path, Path]:
+    """The two reports that are meant.
+
+    Raises:
+        LossLoggingError: one is not there, or there is only one.
+    """
     from loss_logging.training.late_report import find_or_make_report
 
     first = find_or_make_report(before, job)

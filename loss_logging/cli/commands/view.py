@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from loss_logging.captions.trainers import TrainerName
+from loss_logging.cli.commands.compare import both_reports
 from loss_logging.cli.console import JobOption, JsonOption, TrainerOption, print_json
 from loss_logging.errors import LossLoggingError
 from loss_logging.runs.config import TrainConfig
@@ -30,6 +31,10 @@ def view(
             metavar="RUN_DIR|FOLDER", help="The save_root of a run, one of its reports, or a folder of images."
         ),
     ],
+    compare: Annotated[
+        Path | None,
+        typer.Option(metavar="OTHER", help="Of a run or report: show what changed from there to this one instead."),
+    ] = None,
     edit: Annotated[
         bool, typer.Option("--edit", help="Allow editing captions in their files, and decisions about items.")
     ] = False,
@@ -54,11 +59,12 @@ def view(
     Examples:
       loss-logging view runs/cats --open
       loss-logging view runs/cats --edit
+      loss-logging view runs/before --compare runs/after
       loss-logging view photos --edit --trainer kohya
       loss-logging view runs/cats --port 8000 --memory-limit 2GB
     """
     require("view", "jinja2", "PIL", "starlette", "uvicorn")
-    from loss_logging.pages.served.server import serve
+    from loss_logging.pages.served.server import serve, serve_text
 
     def announce(address: str) -> None:
         if as_json:
@@ -69,17 +75,26 @@ def view(
         if open_browser:
             webbrowser.open(address)
 
-    if is_run(folder):
+    if compare is not None:
+        if edit:
+            raise typer.BadParameter("--edit is for one run; --compare only shows")
+        from loss_logging.pages.comparison import comparison_page
+
+        first, second = both_reports(folder, compare, job)
+        name = f"{folder} and {compare}"
+        serve_text(comparison_page(first, second, images=images, progress=True), port=port, announce=announce)
+    elif is_run(folder):
         if trainer is not None or pictures is not None:
             raise typer.BadParameter("--trainer and --pictures are for a folder of captioned images, and this is a run")
         limits = {"memory_limit": memory_limit, "threads": threads}
         name, page, editor = _of_run(folder, job, limits, images, edit=edit)
+        serve(page, port=port, images=images, editor=editor, announce=announce)
     else:
         if job is not None or images is not None:
             raise typer.BadParameter(f"--job and --images are for a run, and {folder} holds none")
         name, page, editor = _of_folder(folder, trainer, pictures=pictures, edit=edit)
         images = folder if folder.is_dir() else folder.parent
-    serve(page, port=port, images=images, editor=editor, announce=announce)
+        serve(page, port=port, images=images, editor=editor, announce=announce)
 
 
 def _of_run(

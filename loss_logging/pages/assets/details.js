@@ -65,7 +65,7 @@ class Details {
     $("details-previous").disabled = this.place <= 0;
     $("details-next").disabled = this.place >= this.others.length - 1;
     const history = element("div", { className: "history" }, element("p", { className: "hint", textContent: "Reading its records…" }));
-    const caption = this.editing ? await this.editing.panel(row) : this.caption(row);
+    const caption = this.editing ? await this.editing.panel(row) : this.caption(row, card);
     const about = element("div", {}, caption, this.sentences(row, card), this.figures(row), this.actions(row));
     $("details-content").replaceChildren(
       element("div", { className: "item" }, this.picture(row, card), about),
@@ -99,8 +99,14 @@ class Details {
     return element("p", { className: "no-picture", textContent: reason });
   }
 
-  caption(row) {
-    return element("p", { className: "caption", dir: "auto", textContent: row.caption?.trim() ? row.caption : "(an empty caption)" });
+  /** Its caption, and where two runs are compared and it was another one, that as well. */
+  caption(row, card) {
+    const words = card?.querySelector(".words");
+    if (words) return words.cloneNode(true);
+    const written = (text) => (text?.trim() ? text : "(an empty caption)");
+    const now = element("p", { className: "caption", dir: "auto", textContent: written(row.caption) });
+    if (row.caption_before === null || row.caption_before === undefined) return now;
+    return element("div", {}, element("p", { className: "caption was", dir: "auto" }, element("del", { textContent: written(row.caption_before) })), now);
   }
 
   /** What the figures say, in words. */

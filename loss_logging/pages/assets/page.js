@@ -92,7 +92,8 @@ async function start() {
   Ranking.start();
   const run = $("losses") ? { charts: new Charts(), data: served ? await fetchJson("api/charts") : await unpack("charts") } : null;
   run?.charts.show(run.data);
-  whenChanged(() => run?.charts.draw());
+  const compared = $("runs") ? new RunCharts(await unpack("runs")) : null;
+  whenChanged(() => (run?.charts ?? compared)?.draw());
   const source = served ? await ServedSource.open() : await FileSource.open();
   const details = new Details(source);
   const table = new Table(source, (row, rows) => details.open(row, rows));

@@ -35,6 +35,8 @@ class FileSource {
       const { folder, name } = this.data.path;
       this.data.path = name.map((text, i) => folder.texts[folder.index[i]] + text);
     }
+    this.flagsTitle = block.flags_title;
+    this.otherTexts = block.columns.filter(({ name, kind }) => kind === "text" && !["dataset", "path", "caption"].includes(name)).map(({ name }) => name);
     this.numbers = block.columns.filter((column) => column.kind !== "text").map((column) => column.name);
     this.newest = this.figures(this.data, packed);
     this.pictures = new Map();
@@ -118,6 +120,7 @@ class FileSource {
   row(i) {
     const row = { id: i, dataset: this.dataset(i), path: this.data.path[i], caption: this.data.caption?.[i] ?? "" };
     for (const name of this.numbers) row[name] = Number.isNaN(this.data[name][i]) ? null : this.data[name][i];
+    for (const name of this.otherTexts) row[name] = this.data[name][i];
     row.flags = this.reasons[i] ?? "";
     return row;
   }

@@ -72,7 +72,7 @@ class Table {
   }
 
   allColumns() {
-    const last = (column) => Number(column.name === "caption"); // what is long comes after what is compared
+    const last = (column) => Number(column.name.startsWith("caption") && column.kind === "text"); // what is long comes after what is compared
     const columns = [...this.source.columns()].sort((a, b) => last(a) - last(b));
     return [this.checkColumn(), ...columns.map((column) => this.column(column)), this.flagsColumn(), ...(editable ? [this.decisionColumn()] : [])];
   }
@@ -101,10 +101,10 @@ class Table {
   column({ name, title, help, kind, shown }) {
     const number = kind !== "text";
     return {
-      title, field: name, headerTooltip: help || title, visible: shown && !(name === "caption" && innerWidth < 600),
+      title, field: name, headerTooltip: help || title, visible: shown && !(kind === "text" && name.startsWith("caption") && innerWidth < 600),
       hozAlign: number ? "right" : "left",
       headerSortStartingDir: number ? "desc" : "asc", // the worst first
-      widthGrow: { caption: 4, path: 2 }[name] ?? 1,
+      widthGrow: { caption: 4, caption_before: 4, path: 2 }[name] ?? 1,
       minWidth: name === "caption_mismatch" ? 130 : 84,
       titleFormatter: () => this.title(name, title, number),
       formatter: name === "path" ? (cell) => this.pathCell(cell) : number ? (cell) => figureCell(name, cell.getData()) : (cell) => element("bdi", { textContent: cell.getValue() }),
@@ -127,7 +127,8 @@ class Table {
 
   flagsColumn() {
     return {
-      title: "Flags", field: "flags", headerSort: false, widthGrow: 1.5, headerTooltip: "What the caption rules object to, of the captions that the report lists.",
+      title: this.source.flagsTitle ?? "Flags", field: "flags", headerSort: false, widthGrow: 1.5,
+      headerTooltip: this.source.flagsTitle ?? "What the caption rules object to, of the captions that the report lists.",
       formatter: (cell) => element("span", { className: "chips" }, ...(cell.getValue() || "").split(", ").filter(Boolean).map((reason) => element("span", { className: `chip ${this.source.rules[reason] ?? ""}`, textContent: reason }))),
     };
   }

@@ -36,7 +36,7 @@ from loss_logging.pages.served.served_page import ServedPage
 from loss_logging.reports.artifact import ReportError, spreadsheet_cell
 from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, existing, thumbnail
 
-__all__ = ["serve"]
+__all__ = ["serve", "serve_text"]
 
 HOST = "127.0.0.1"
 _MOST_NAMES = 1_000
@@ -84,13 +84,7 @@ class Viewer:
                 *(Route(path, answer, methods=["GET"]) for path, answer in routes.items()),
                 Route("/api/change", self._change, methods=["POST"]),
             ],
-            middleware=[
-                # It refuses another site whose name resolves to 127.0.0.1.
-                Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
-                Middleware(TokenOnly, token=token),
-                Middleware(OwnPageOnly),
-                Middleware(GZipMiddleware),
-            ],
+            middleware=_guards(token),
             exception_handlers={QueryError: _refuse, duckdb.Error: _trouble, ReportError: _trouble},
         )
 
@@ -216,6 +210,30 @@ def serve(
     Raises:
         LossLoggingError: the port is in use.
     """
+    with shown:
+        _serve(lambda token: Viewer(shown, token, images, editor).app, port, announce)
+
+
+def serve_text(page: str, *, port: int = 0, announce: Callable[[str], None]) -> None:
+    """Serve one page that does not change; the arguments are those of `serve`."""
+
+    def answer(_: Request) -> Response:
+        return Response(page, media_type="text/html")
+
+    _serve(lambda token: Starlette(routes=[Route("/", answer)], middleware=_guards(token)), port, announce)
+
+
+def _guards(token: str) -> list[Middleware]:
+    return [
+        # Another site that lets its name point to 127.0.0.1 is refused by the name.
+        Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
+        Middleware(TokenOnly, token=token),
+        Middleware(OwnPageOnly),
+        Middleware(GZipMiddleware),
+    ]
+
+
+def _serve(application: Callable[[str], Starlette], port: int, announce: Callable[[str], None]) -> None:
     token = secrets.token_urlsafe(24)
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -228,14 +246,14 @@ def serve(
             f"port {port} cannot be used ({error.strerror}); give another --port, or 0 for any"
         ) from error
     config = uvicorn.Config(
-        Viewer(shown, token, images, editor).app,
+        application(token),
         log_level="warning",
         access_log=False,
         server_header=False,
         ws="none",
         lifespan="off",
     )
-    with shown, listener:
+    with listener:
         announce(f"http://{HOST}:{listener.getsockname()[1]}/?token={token}")
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
