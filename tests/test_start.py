@@ -31,7 +31,7 @@ def test_it_takes_five_steps() -> None:
     """Each step is a command or what the keyboard does, in the order of the page."""
     titles = re.findall(r"^## (\d)\. ", TEXT, re.MULTILINE)
     assert titles == ["1", "2", "3", "4", "5"]
-    assert [command.split()[1] for command in COMMANDS] == ["demo", "view", "evaluate", "compare"]
+    assert [command.split()[1] for command in COMMANDS] == ["demo", "view", "evaluate", "compare", "compare"]
     assert KEYS == ["j", "e", "Enter"]
 
 
@@ -39,7 +39,9 @@ def test_it_goes_all_the_way(demo: tuple[Path, str], browser: Browser) -> None:
     """Two captions that the run calls wrong are corrected by the keyboard, evaluated again, and found better; ten are
     corrected in at most 25 key strokes beside what is typed."""
     out, _ = demo
-    _, view, evaluate, compare = ([word.replace("runs/demo", str(out)) for word in shlex.split(c)] for c in COMMANDS)
+    _, view, evaluate, compare, show = (
+        [word.replace("runs/demo", str(out)) for word in shlex.split(c)] for c in COMMANDS
+    )
     server = Server(*(word for word in view[2:] if word != "--open"))
     tab = browser.new_page(viewport={"width": 1300, "height": 900})
     watched, keys = Watched(tab), list[str]()
@@ -52,6 +54,8 @@ def test_it_goes_all_the_way(demo: tuple[Path, str], browser: Browser) -> None:
     assert (again.returncode, "2 of 1,797 items were computed again" in again.stdout) == (0, True), again.stderr
     compared = loss_logging(*compare[1:])
     assert set(re.findall(r"\d{4}\.png", compared.stdout.partition("Got better")[2])) == corrected, compared.stderr
+    shown = loss_logging(*show[1:])
+    assert all(name in (out / "changed.html").read_text("utf-8") for name in corrected), shown.stderr
     now = read_report(out / "evaluation" / "loss_logging" / "evaluation_000000000.json").datasets["messy"].item_stats
     assert all(item.caption_mismatch < 0 for path, item in now.items() if Path(path).name in corrected)
 
