@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from browser import ADVICE, LEFT_OUT, installed_browser
 from demo_run import run_demo
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -34,8 +34,9 @@ os.environ["NO_COLOR"] = "1"
 os.environ.pop("FORCE_COLOR", None)
 
 # A few inputs of each property, others each time; more of them: -m hypothesis --hypothesis-profile long
-settings.register_profile("short", max_examples=25, deadline=None)
-settings.register_profile("long", max_examples=400, deadline=None)
+_BUSY = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # a busy machine is no slow property
+settings.register_profile("short", max_examples=25, **_BUSY)
+settings.register_profile("long", max_examples=400, **_BUSY)
 settings.load_profile("short")
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from warm import WarmPython
 
+pytestmark = pytest.mark.xdist_group("warm")  # which is started once
+
 
 @pytest.fixture(scope="module")
 def python() -> Iterator[WarmPython]:

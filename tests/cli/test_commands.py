@@ -160,6 +160,7 @@ def interrupted() -> tuple[dict[tuple[str, str], int], str]:
     return {(when, becomes): code for when, becomes, code in map(json.loads, done.stdout.splitlines())}, done.stderr
 
 
+@pytest.mark.xdist_group("interrupted")  # all by one process
 @pytest.mark.parametrize(("becomes", "code"), ENDINGS.items())
 @pytest.mark.parametrize("when", ["importing", "running"])
 def test_ctrl_c_exits_with_130_whatever_becomes_of_it(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command import loss_logging
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.evidence.folder import check_pictures
+from loss_logging.evidence.folder import PictureCheck, check_pictures
+
+pytestmark = pytest.mark.xdist_group("pictures")  # which are looked at once
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 COUNT = 600
@@ -38,10 +39,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
     return root, wrong
 
 
-def test_captions_that_their_picture_contradicts(folder: tuple[Path, set[str]]) -> None:
+@pytest.fixture(scope="module")
+def found(folder: tuple[Path, set[str]]) -> PictureCheck:
+    """What the pictures of the folder say."""
+    return check_pictures(folder[0], progress=False)
+
+
+def test_captions_that_their_picture_contradicts(folder: tuple[Path, set[str]], found: PictureCheck) -> None:
     """Nearly all that is named is wrong, and nearly all that is wrong is in the first bin."""
-    root, wrong = folder
-    found = check_pictures(root, progress=False)
+    _, wrong = folder
     named = {path for path, _, _ in found.reasons}
     assert found.captions == COUNT + 1
     first = {path for (path, _, _), reason in found.reasons.items() if reason.severity == "warning"}
@@ -50,28 +56,25 @@ def test_captions_that_their_picture_contradicts(folder: tuple[Path, set[str]]) 
     assert len(first & wrong) >= 0.8 * len(wrong)
 
 
-def test_the_word_and_a_better_one_are_named(folder: tuple[Path, set[str]]) -> None:
+def test_the_word_and_a_better_one_are_named(found: PictureCheck) -> None:
     """The message has both, and the span marks the wrong one."""
-    found = check_pictures(folder[0], progress=False)
     (_, _, caption), reason = max(found.reasons.items(), key=lambda pair: pair[1].score)
     assert reason.span is not None
     assert caption[slice(*reason.span)] in NAMES
     assert "fits it better than" in reason.message
 
 
-def test_pictures_that_are_the_same_are_named(folder: tuple[Path, set[str]]) -> None:
+def test_pictures_that_are_the_same_are_named(found: PictureCheck) -> None:
     """Nearly the same pictures are a group."""
     group = [f"digits/{COUNT - 1:03d}.png", "digits/again.png"]
-    assert group in [sorted(paths) for paths in check_pictures(folder[0], progress=False).near_duplicates]
+    assert group in [sorted(paths) for paths in found.near_duplicates]
 
 
 def test_the_command_counts_them_with_the_rules(folder: tuple[Path, set[str]]) -> None:
     """--pictures adds a rule to what check-captions finds; the ignore list and the exit status know it."""
     root, wrong = folder
-    command = [sys.executable, "-c", "from loss_logging.cli import main; main()", "check-captions", str(root)]
-    done = subprocess.run(
-        [*command, "--pictures", "--json", "--fail-on", "warning"], capture_output=True, text=True, check=False
-    )
+    command = ("check-captions", root, "--pictures", "--json")
+    done = loss_logging(*command, "--fail-on", "warning")
     check = json.loads(done.stdout)
     named = {f["path"] for f in check["findings"] if f["rule"] == "picture" and f["severity"] == "warning"}
     assert done.returncode == 1
@@ -79,7 +82,7 @@ def test_the_command_counts_them_with_the_rules(folder: tuple[Path, set[str]]) -
     ignored = root / ".captions-ignore"
     ignored.write_text("".join(f"picture {path}\n" for path in sorted(named)))
     try:
-        again = subprocess.run([*command, "--pictures", "--json"], capture_output=True, text=True, check=True)
+        again = loss_logging(*command)
     finally:
         ignored.unlink()
     assert not named & {f["path"] for f in json.loads(again.stdout)["findings"] if f["rule"] == "picture"}

@@ -36,6 +36,8 @@ from waiting import wait_until
 from loss_logging import read_report
 from loss_logging.records.log import RecordLog
 
+pytestmark = pytest.mark.xdist_group("kill")  # of runs that are made once
+
 # --- at random moments ----------------------------------------------------------------------------------------------
 
 

@@ -30,6 +30,8 @@ from loss_logging.records import log as record_log
 from loss_logging.trackers.memory import MemoryBackend
 from loss_logging.training import recorder, reporter
 
+pytestmark = pytest.mark.xdist_group("resume")  # of a run that is made once
+
 END = 3 * SAVE
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from helpers import HOSTILE, examples
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loss_logging import LossLogger, aggregate_by_dataset, read_report
@@ -63,7 +63,7 @@ def tables(draw: st.DrawFn) -> tuple[pa.Table, list[dict[str, Any]]]:
     return table, rows
 
 
-@settings(deadline=None, max_examples=examples(150))
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.filter_too_much])
 @given(tables())
 def test_a_table_is_its_rows(given_: tuple[pa.Table, list[dict[str, Any]]]) -> None:
     """Whatever types its columns have and whichever optional ones it lacks, it has the records that its rows are."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import loss_logging
 from tracker_files import collect_garbage, lines, once, tensorboard_steps, wandb_steps
 from waiting import wait_until
 from wandb_file import history
@@ -56,12 +57,7 @@ def push(root: Path, to: str = TRACKER, options: Mapping[str, Any] | None = None
 
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
-        "COLUMNS": "200",
-    }
-    script = Path(sys.executable).with_name("loss-logging")
-    return subprocess.run([script, "push", *arguments], capture_output=True, text=True, env=environment)
+    return loss_logging("push", *arguments, COLUMNS="200")
 
 
 def test_what_was_missed_is_what_would_have_been_written(tmp_path: Path) -> None:

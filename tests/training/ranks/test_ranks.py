@@ -122,8 +122,8 @@ def test_report_is_that_of_one_process(
 
 def test_resume_is_exact_on_all_ranks(tmp_path: Path, alone: dict[str, Any], unused_port: int) -> None:
     """A run of two ranks that goes on from step 10 reports what a run in one go does."""
-    finish(start("shared", 2, tmp_path, unused_port))
-    path = finish(start("shared", 2, tmp_path, unused_port, 10))[-1]
+    finish(start("environment", 2, tmp_path, unused_port))
+    path = finish(start("environment", 2, tmp_path, unused_port, 10))[-1]
     together = figures(path)
     assert together["global"]["count"] == alone["global"]["count"]
     assert together["global"]["mean"] == pytest.approx(alone["global"]["mean"], rel=1e-12)
