@@ -41,9 +41,8 @@ class ReportMaker:
         self._log = log
         self._facts = facts
         self.statistics = RunStatistics.of(config, log, config.paths.spill)
-        self.captions = CaptionStatistics(
-            self.statistics.queries, log, config.captions, Decisions(own=config.paths.decisions)
-        )
+        self._decisions = Decisions(own=config.paths.decisions)
+        self.captions = CaptionStatistics(self.statistics.queries, log, config.captions, self._decisions)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -106,6 +105,29 @@ class ReportMaker:
             warnings=[*warnings, *self._warnings(), *paired_warnings(paired, distinct)],
             json_path=str(config.report_path(step)),
         )
+
+    def trained_although_excluded(self, begun: str) -> list[str]:
+        """A sentence where items of the report that was made last had been excluded before the training.
+
+        Args:
+            begun: when it began, ISO 8601 in UTC.
+        """
+        queries = self.statistics.queries
+        if not self._config.log_per_example or self.statistics.count_items() > _MOST_ITEMS_IN_JSON:
+            return []
+        folders = [folder for (folder,) in queries.rows("folders")]
+        if not self._decisions.are_about(folders):
+            return []
+        decided = self._decisions.among(folders).items()
+        names = [name for name, one in decided if one.decision == "exclude" and (one.when or begun) <= begun]
+        found = [path for (path,) in queries.rows("items_named", names=names)]
+        if not found:
+            return []
+        are = "1 item is" if len(found) == 1 else f"{len(found):,} items are"
+        return [
+            f"{are} excluded and trained on all the same, such as {found[0]}: this training does not ask what a person "
+            "has decided; make its dataset with LossLogger.exclusions.subset, or a folder with loss-logging apply"
+        ]
 
     def write(self, report: LossReport) -> Path:
         """Write the report that was made last as JSON, and its items there or beside it; returns where it is.

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,7 @@ class Reporter:
         self._start = start
         self._config = TrainConfig.from_dict(start.config | {"loggers": []})
         self._reply = reply
+        self._begun = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._scalars_through = start.scalars_through
         self._log = RecordLog(self._config.records_dir)
         self._ranks = AwaitedRanks(self._log, start.run, start.world_size, self._config.timeouts.ranks)
@@ -152,6 +154,9 @@ class Reporter:
         self._send_scalars(windows, windows[-1][0] if windows else self._scalars_through)
         warnings = [*command.warnings, *missing, *self._ranks.notes()]
         report = self._maker.report(command.step, recent, warnings, command.excluded)
+        if self._start.resumed_from is None:  # else the log is also of trainings before a decision
+            sentences = [*report.warnings, *self._maker.trained_although_excluded(self._begun)]
+            report = msgspec.structs.replace(report, warnings=sentences)
         if self._is_superseded():  # in the meantime
             self._give_up(command)
             return

@@ -13,7 +13,7 @@ from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
 
 from loss_logging import LossLogger, TrainConfig, read_report
-from loss_logging.captions.decisions import Decisions
+from loss_logging.captions.decisions import DECISIONS_FILE, Decision, DecisionFile, Decisions
 from loss_logging.cli.tables.report import print_report
 from loss_logging.errors import ConfigError
 from loss_logging.records.log import RecordLog
@@ -148,3 +148,18 @@ def test_a_loop_that_does_not_ask(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert "nothing is left out" in warning
     assert "exclusions.subset" in warning
     assert [record.getMessage() for record in caplog.records].count(warning) == 1
+
+
+def test_a_loop_that_does_not_ask_for_decisions(tmp_path: Path) -> None:
+    """Its reports say that what was excluded before is trained on all the same; what is excluded while it trains is
+    none of that."""
+    folder = photos(tmp_path / "photos")
+    Decisions().decide(str(folder / "2.png"), "exclude")
+    file = DecisionFile(folder / DECISIONS_FILE)
+    file.append(Decision(path="4.png", decision="exclude", when="9999-01-01T00:00:00+00:00"))
+    run = config(tmp_path / "run")
+    train(folder, run, asks=False)
+    (warning,) = read_report(run.report_paths()[-1]).warnings
+    assert warning.startswith(f"1 item is excluded and trained on all the same, such as {folder}/2.png")
+    train(folder, run)
+    assert read_report(run.report_paths()[-1]).warnings == []
