@@ -15,13 +15,16 @@ from filelock import FileLock
 from loss_logging.errors import ConfigError
 from loss_logging.support.warn import warn_once
 
-__all__ = ["DECISIONS_FILE", "Choice", "Decision", "DecisionFile", "Decisions"]
+__all__ = ["DECISIONS_FILE", "SETTLED", "Choice", "Decision", "DecisionFile", "Decisions"]
 
 DECISIONS_FILE = ".captions-decisions.jsonl"
 """In a folder of images: what was decided about those in it, and in the folders below. Hidden, so that no trainer
 takes it for a table of captions."""
 
 Choice = Literal["fine", "exclude", "caption", "later", "undone"]
+
+SETTLED: tuple[Choice, ...] = ("fine", "exclude")
+"""What is decided so is not shown as wrong again."""
 
 _LOCK_SECONDS = 10.0  # one line takes milliseconds
 _MOST_TEXT = 1_000_000  # characters of a caption or a reason; more is no text that a person wrote
@@ -60,6 +63,21 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
         """Whether it is about the caption as it is: what is fine, or for later, is not once it says something else."""
         return self.decision == "exclude" or None in (self.caption, caption) or self.caption == caption
 
+    def on(self, caption: str | None) -> Choice | None:
+        """What stands on an item with this caption, on every surface; None for nothing.
+
+        A corrected caption is marked where figures are of what it was, too; a caption that is fine but for some rules
+        may still be wrong.
+
+        >>> Decision(path="1.png", decision="caption", caption="a cat", before="a dog").on("a dog")
+        'caption'
+        """
+        if self.decision == "undone" or (self.decision == "fine" and self.rules):
+            return None
+        if self.decision == "caption" and self.before is not None and caption == self.before:
+            return "caption"
+        return self.decision if self.holds_for(caption) else None
+
 
 class DecisionFile:
     """An append-only file of decisions; for each path the last line counts.
@@ -85,8 +103,12 @@ class DecisionFile:
 
     def __iter__(self) -> Iterator[Decision]:
         """Of each path the last decision, but for what was undone."""
+        return (one for one in self.last() if one.decision != "undone")
+
+    def last(self) -> list[Decision]:
+        """Of each path the last decision, what was undone too."""
         self._reread()
-        return iter([one for one in self._decisions.values() if one.decision != "undone"])
+        return list(self._decisions.values())
 
     def of(self, path: str) -> Decision | None:
         """What was decided about an image; None for nothing, or for what was undone."""
@@ -191,16 +213,21 @@ class Decisions:
             return False
         return found.decision == "exclude" or (found.decision == "fine" and (not found.rules or rule in found.rules))
 
-    def among(self, folders: Iterable[str]) -> dict[str, Decision]:
+    def among(self, folders: Iterable[str], *, undone: bool = False) -> dict[str, Decision]:
         """What was decided about images in some folders, and in those below: by every way to write an image's path,
-        absolute and relative to the base."""
-        if self._own is None:
-            found: dict[Path, Decision] = {}
-        else:
-            found = {Path(one.path): one for one in self._own}
+        absolute and relative to the base.
+
+        Args:
+            folders: of images.
+            undone: give what was undone, too.
+        """
+        found: dict[Path, Decision] = {}
+        if self._own is not None:
+            found = {Path(one.path): one for one in self._own.last()}
         for folder in sorted(self._above(folders), key=lambda one: -len(one.parts)):  # the nearest counts
-            for one in self._file(folder):
+            for one in self._file(folder).last():
                 found.setdefault(folder / one.path, one)
+        found = {image: one for image, one in found.items() if undone or one.decision != "undone"}
         named = {image.as_posix(): one for image, one in found.items()}
         inside = [image for image in found if image.is_relative_to(self._base)]
         return named | {image.relative_to(self._base).as_posix(): found[image] for image in inside}

@@ -17,7 +17,8 @@ SELECT
     CASE WHEN judged.decided THEN robust_z(caption_mismatch, middle, spread) END AS robust_z,
     p_wrong,
     p_odd,
-    verdict
+    verdict,
+    NULL::VARCHAR AS decision  -- which the files of decisions have, and not the log
 FROM judged
 JOIN paired_items USING (dataset)
 ORDER BY dataset
