@@ -280,7 +280,7 @@ class Decisions:
 
     def _above(self, folders: Iterable[str]) -> set[Path]:
         """Some folders, and all above them."""
-        images = (self._image(f"{folder}/any") for folder in folders)
+        images = (self._image(f"{folder or '.'}/any") for folder in folders)
         return {folder for image in images if image is not None for folder in image.parents}
 
     def _image(self, path: str) -> Path | None:

@@ -58,7 +58,7 @@ class DecidedItems:
 
     def of(self, path: str, caption: str | None, kept: Choice | None = None) -> Choice | None:
         """What stands on an item with this caption, of which a report has kept ``kept``."""
-        self._learn([path.rpartition("/")[0]])
+        self._learn([path[: path.rfind("/") + 1]])
         found = self._by_path.get(path)
         return kept if found is None else found.on(caption)
 
@@ -146,7 +146,6 @@ class DecidedItems:
 
     def _learn(self, folders: Iterable[str]) -> None:
         """Read the decisions about images in folders that are new."""
-        new = {folder.rstrip("/") for folder in folders} - self._folders
-        if new:
+        if new := set(folders) - self._folders:
             self._folders |= new
-            self._by_path |= self._decisions.among([folder or "." for folder in new], undone=True)
+            self._by_path |= self._decisions.among(new, undone=True)

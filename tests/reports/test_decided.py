@@ -10,11 +10,13 @@ import jsonschema
 import pytest
 from item_reports import save_pairs
 from typer.testing import CliRunner
+from waiting import wait_until
 
 from loss_logging import read_report
 from loss_logging.captions.decisions import Choice, Decision, Decisions
 from loss_logging.cli.commands import app
 from loss_logging.pages.build import PageBuilder
+from loss_logging.pages.served.live import LiveRun
 from loss_logging.reports.artifact import read_without_items, report_schema
 from loss_logging.reports.decided import DecidedItems, decided_report
 from loss_logging.reports.items import read_items
@@ -162,3 +164,10 @@ def test_the_rule() -> None:
     corrected = Decision(path="1.png", decision="caption", caption="a cat", before="a dog")
     assert [corrected.on(caption) for caption in ("a cat", "a dog", "a bird")] == ["caption", "caption", None]
     assert Decision(path="1.png", decision="undone").on("a cat") is None
+
+
+def test_view(decided: Path) -> None:
+    """The served page counts without them too."""
+    with LiveRun(find_run(decided)) as live:
+        counts = wait_until(lambda: live.report()[1])
+    assert (counts.likely, counts.items) == (4, 80)
