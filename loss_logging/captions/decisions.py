@@ -16,13 +16,16 @@ from filelock import FileLock
 from loss_logging.errors import ConfigError
 from loss_logging.support.warn import warn_once
 
-__all__ = ["DECISIONS_FILE", "Choice", "Decision", "DecisionFile", "Decisions"]
+__all__ = ["DECISIONS_FILE", "SETTLED", "Choice", "Decision", "DecisionFile", "Decisions"]
 
 DECISIONS_FILE = ".captions-decisions.jsonl"
 """The file in a folder of images, with the decisions about images in that folder and below it. Its name is hidden, so
 that no trainer reads it as a table of captions."""
 
 Choice = Literal["fine", "exclude", "caption", "later", "undone"]
+
+SETTLED: tuple[Choice, ...] = ("fine", "exclude")
+"""What is decided so is not shown as wrong again."""
 
 _LOCK_SECONDS = 10.0  # one line takes milliseconds
 _MOST_TEXT = 1_000_000  # characters of a caption or a reason; no person writes a longer text
@@ -61,6 +64,21 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
         """Whether the decision is about this caption. "fine" and "later" end when the caption changes."""
         return self.decision == "exclude" or None in (self.caption, caption) or self.caption == caption
 
+    def on(self, caption: str | None) -> Choice | None:
+        """What stands on an item with this caption, on every surface; None for nothing.
+
+        A corrected caption is marked where figures are of what it was, too; a caption that is fine but for some rules
+        may still be wrong.
+
+        >>> Decision(path="1.png", decision="caption", caption="a cat", before="a dog").on("a dog")
+        'caption'
+        """
+        if self.decision == "undone" or (self.decision == "fine" and self.rules):
+            return None
+        if self.decision == "caption" and self.before is not None and caption == self.before:
+            return "caption"
+        return self.decision if self.holds_for(caption) else None
+
 
 class DecisionFile:
     """An append-only file of decisions; for each path the last line counts.
@@ -86,8 +104,12 @@ class DecisionFile:
 
     def __iter__(self) -> Iterator[Decision]:
         """The last decision about each path, except for undone decisions."""
+        return (one for one in self.last() if one.decision != "undone")
+
+    def last(self) -> list[Decision]:
+        """The last decision about each path, including undone decisions."""
         self._reread()
-        return iter([one for one in self._decisions.values() if one.decision != "undone"])
+        return list(self._decisions.values())
 
     def of(self, path: str) -> Decision | None:
         """The decision about an image; None if there is none or it was undone."""
@@ -192,16 +214,21 @@ class Decisions:
             return False
         return found.decision == "exclude" or (found.decision == "fine" and (not found.rules or rule in found.rules))
 
-    def among(self, folders: Iterable[str]) -> dict[str, Decision]:
+    def among(self, folders: Iterable[str], *, undone: bool = False) -> dict[str, Decision]:
         """The decisions about images in some folders and below them, by path. Each image has two keys: its absolute
-        path and its path relative to the base."""
-        if self._own is None:
-            found: dict[Path, Decision] = {}
-        else:
-            found = {Path(one.path): one for one in self._own}
+        path and its path relative to the base.
+
+        Args:
+            folders: of images.
+            undone: include undone decisions.
+        """
+        found: dict[Path, Decision] = {}
+        if self._own is not None:
+            found = {Path(one.path): one for one in self._own.last()}
         for folder in sorted(self._above(folders), key=lambda one: -len(one.parts)):  # the nearest counts
-            for one in self._file(folder):
+            for one in self._file(folder).last():
                 found.setdefault(folder / one.path, one)
+        found = {image: one for image, one in found.items() if undone or one.decision != "undone"}
         named = {image.as_posix(): one for image, one in found.items()}
         inside = [image for image in found if image.is_relative_to(self._base)]
         return named | {image.relative_to(self._base).as_posix(): found[image] for image in inside}
@@ -254,7 +281,7 @@ class Decisions:
 
     def _above(self, folders: Iterable[str]) -> set[Path]:
         """Some folders, and all folders above them."""
-        images = (self._image(f"{folder}/any") for folder in folders)
+        images = (self._image(f"{folder or '.'}/any") for folder in folders)
         return {folder for image in images if image is not None for folder in image.parents}
 
     def _image(self, path: str) -> Path | None:

@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from loss_logging.captions.decisions import Decisions
 from loss_logging.errors import ConfigError
 from loss_logging.evaluation.again import Again, Only, check_only
 from loss_logging.evaluation.computation import Computation
@@ -207,8 +206,7 @@ def _check_part(only: Only, evaluate: object, save_root: object, config: TrainCo
 @contextmanager
 def _again(only: Only, config: TrainConfig, arguments: Mapping[str, Any]) -> Iterator[Again]:
     with closing(Earlier(config.paths, arguments, config.memory_limit)) as earlier:
-        images = None if config.images is None else Path(config.images)
-        yield Again(only, earlier, Decisions(images, config.paths.decisions))
+        yield Again(only, earlier, config.decisions)
 
 
 def _check_arguments(computation: Computation, fraction: float, most: int | None, step: int) -> None:

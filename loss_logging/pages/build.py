@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from loss_logging.captions.decisions import Decisions
 from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.errors import LossLoggingError
 from loss_logging.pages.charts import charts, history_block, most_points, picked
@@ -19,6 +20,7 @@ from loss_logging.pages.render import fragments, render
 from loss_logging.pages.run_reports import RunReports
 from loss_logging.pages.steps import EarlierSteps, step_blocks
 from loss_logging.records.log import LogVersionError, RecordLog
+from loss_logging.reports.decided import DecidedItems
 from loss_logging.reports.items import read_items
 from loss_logging.reports.names import by_step
 from loss_logging.reports.report import LossReport, WorstItem
@@ -80,8 +82,8 @@ class PageBuilder:
         self._step_of_page = None if step in self._steps()[-1:] else step
         self._reports = RunReports(config, self._step_of_page, progress=progress)
         self._earlier = EarlierSteps(progress=progress)
-        self._images = images
-        self._thumbnails = Thumbnails(folder=images)
+        self._images = images if images is not None or config.images is None else Path(config.images)
+        self._thumbnails = Thumbnails(folder=self._images)
         self._most_items = most_items
 
     def refresh(self, report: LossReport, items: Iterable[pa.RecordBatch]) -> Path:
@@ -119,11 +121,15 @@ class PageBuilder:
 
     def _write(self, out: Path, items: Iterable[pa.RecordBatch], notes: Sequence[str] = ()) -> Path:
         reports, problems = self._reports()
-        report = reports[-1]
+        decided = DecidedItems(Decisions(self._images, self._config.paths.decisions))
+        report = decided.report(reports[-1])
+        reports = [*reports[:-1], report]
         steps = picked(reports)
         named = _named(steps)
         counter = ItemCounter()
-        table, total = worst_items(counter.through(items), self._most_items, [path for _, path in named])
+        table, total = worst_items(
+            counter.through(decided.marked(items)), self._most_items, [path for _, path in named]
+        )
         self._earlier.keep(report.job.step, counter.counts())
         tables = self._earlier.read(steps[:-1], table.num_rows)
         with announced("reading the log", shown=self._progress):

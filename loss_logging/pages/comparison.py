@@ -73,21 +73,17 @@ def comparison_page(before: Path, after: Path, *, images: Path | None = None, pr
         raise LossLoggingError(
             f"A and B are the same report, {before}: nothing can have changed; give two, such as RUN@250 and RUN@500"
         )
-    comparison, table, total = compare_items(before, after, _MOST_CARDS, _MOST_ITEMS, progress=progress)
-    table = _fitting(table)
     first, second = _runs(before, after)
     if images is None and second.config is not None and second.config.images is not None:
         images = Path(second.config.images)
     decisions = Decisions(images, None if second.config is None else second.config.paths.decisions)
-
-    def decision(item: ItemChange) -> str:
-        found = decisions.of(item.path)
-        return found.decision if found is not None and found.holds_for(item.caption) else ""
-
+    options: dict[str, Any] = {"decisions": decisions, "progress": progress}
+    comparison, table, total = compare_items(before, after, _MOST_CARDS, _MOST_ITEMS, **options)
+    table = _fitting(table)
     pictures = Thumbnails(pixels=_PIXELS, folder=images)
     for item in progress_bar("pictures", _pictured(comparison), unit=" pictures", shown=progress):
         pictures(item.path)  # which keeps it
-    sections = comparison_sections(comparison, (first.name, second.name), table, pictures, decision)
+    sections = comparison_sections(comparison, (first.name, second.name), table, pictures)
     about = {"title": f"{first.name} → {second.name}", "runs": [first, second]}
     counts = {"total": total, "items_shown": table.num_rows}
     blocks: dict[str, Any] = {

@@ -33,7 +33,6 @@ class _Card(msgspec.Struct, frozen=True):
     after: list[Piece]
     loss: str
     tone: str
-    decision: str
 
 
 class _Gallery(msgspec.Struct, frozen=True):
@@ -58,7 +57,6 @@ def comparison_sections(
     names: tuple[str, str],
     table: pa.Table,
     picture: Callable[[str], Thumbnail],
-    decision: Callable[[ItemChange], str],
 ) -> dict[str, Any]:
     """What the template shows of a comparison.
 
@@ -67,12 +65,11 @@ def comparison_sections(
         names: of their runs.
         table: of `loss_logging.reports.compare.changed_items`.
         picture: the picture of the image at a path.
-        decision: what was decided about an item; "" for nothing.
     """
     return {
         "answers": list(_answers(comparison, table)),
         "notes": list(_notes(comparison, names)),
-        "galleries": _galleries(comparison, picture, decision),
+        "galleries": _galleries(comparison, picture),
         "rows": [*comparison.datasets, *([comparison.overall] if len(comparison.datasets) > 1 else [])],
         "change": _change,
         "tone": _tone,
@@ -150,13 +147,11 @@ def _only(name: str, n: int, some: list[tuple[str, str]]) -> Iterator[str]:
         yield f"Only in {name}: {n:,} item{'s' if n > 1 else ''} ({named}{', …' if n > 3 else ''})."
 
 
-def _galleries(
-    comparison: Comparison, picture: Callable[[str], Thumbnail], decision: Callable[[ItemChange], str]
-) -> list[_Gallery]:
+def _galleries(comparison: Comparison, picture: Callable[[str], Thumbnail]) -> list[_Gallery]:
     counts = comparison.overall.items
 
     def cards(items: list[ItemChange]) -> list[_Card]:
-        return [_card(item, picture(item.path), decision(item)) for item in items]
+        return [_card(item, picture(item.path)) for item in items]
 
     better, worse = (
         [item for item in side if _tone(item) and item.caption_before is None]  # the others are shown already
@@ -172,10 +167,10 @@ def _galleries(
     ]
 
 
-def _card(item: ItemChange, picture: Thumbnail, decision: str) -> _Card:
+def _card(item: ItemChange, picture: Thumbnail) -> _Card:
     before, after = word_changes(item.caption if item.caption_before is None else item.caption_before, item.caption)
     old = None if item.caption_before is None else before
-    return _Card(item, file_name(item.path), picture, old, after, _loss_sentence(item), _tone(item), decision)
+    return _Card(item, file_name(item.path), picture, old, after, _loss_sentence(item), _tone(item))
 
 
 def _loss_sentence(item: ItemChange) -> str:

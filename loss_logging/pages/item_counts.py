@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loss_logging.captions.decisions import SETTLED
 from loss_logging.reports.report import DECISIVE_PAIRS
 
 __all__ = ["ERRORS", "LEAST_ODD", "ItemCounter", "ItemCounts", "count_items", "counted_columns"]
@@ -33,6 +34,7 @@ _COLUMNS = (
     "standard_error",
     "n_paired",
     "verdict",
+    "decision",
 )
 
 
@@ -90,10 +92,11 @@ def count_items(batches: Iterable[pa.RecordBatch]) -> ItemCounts:
 
 
 def _counted(table: pa.Table) -> ItemCounts:
-    values = {name: _numbers(table, name) for name in _COLUMNS if name not in ("dataset", "verdict")}
+    values = {name: _numbers(table, name) for name in _COLUMNS if name not in ("dataset", "verdict", "decision")}
     finite = values["count"] - np.nan_to_num(values["non_finite"])
     codes, names = _codes(table["dataset"])
     likely, look, with_verdicts = _bins(table, values)
+    open_ = ~_settled(table)
     floors = _floors(codes, values["hard"], len(names))
     with np.errstate(invalid="ignore", divide="ignore"):
         sure = values["hard"] - ERRORS * np.nan_to_num(values["std_z"]) / np.sqrt(finite)
@@ -105,8 +108,8 @@ def _counted(table: pa.Table) -> ItemCounts:
         records=int(values["count"].sum()),
         non_finite=int(np.nansum(values["non_finite"])),
         mean=float((values["average_loss"][seen] * finite[seen]).sum() / weight) if weight else None,
-        likely=int(likely.sum()),
-        look=int(look.sum()),
+        likely=int((likely & open_).sum()),
+        look=int((look & open_).sum()),
         odd=int(odd.sum()),
         decided=int((np.nan_to_num(values["n_paired"]) >= DECISIVE_PAIRS).sum()),
         with_verdicts=with_verdicts,
@@ -143,6 +146,14 @@ def _bins(table: pa.Table, values: dict[str, npt.NDArray[np.float64]]) -> tuple[
         look = (values["n_paired"] >= DECISIVE_PAIRS) & (values["caption_mismatch"] > 0)
         look &= values["caption_mismatch"] > ERRORS * values["standard_error"]
     return np.zeros_like(look), look, False
+
+
+def _settled(table: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which items a person has settled, so that they are no longer shown as wrong."""
+    if "decision" not in table.column_names:
+        return np.zeros(table.num_rows, bool)
+    decision = table["decision"].cast(pa.string())
+    return np.asarray(pc.is_in(decision, pa.array(SETTLED, pa.string())).to_numpy(), bool)
 
 
 def _floors(codes: npt.NDArray[np.int64], hard: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:

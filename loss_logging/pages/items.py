@@ -51,6 +51,7 @@ _TEXTS = {
     "p_wrong_after": ("p wrong after", "The chance that it is now."),
     "verdict_before": ("Verdict before", "On the caption."),
     "verdict_after": ("Verdict after", "On the caption."),
+    "decision": ("Decision", "What a person has decided about it."),
     "robust_z": ("Robust z", "How far caption mismatch lies above the median of the dataset; 3.5 is an outlier."),
 }
 _FOR_THE_CURIOUS = {

@@ -13,8 +13,10 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
+from loss_logging.captions.decisions import Choice, Decisions
 from loss_logging.evidence.verdict import Verdict
 from loss_logging.reports.artifact import read_without_items
+from loss_logging.reports.decided import DecidedItems, decided_report
 from loss_logging.reports.items import DECIDED, load_items
 from loss_logging.reports.report import DatasetReport, LossReport, Summary
 from loss_logging.support.database import connect
@@ -85,7 +87,8 @@ class DatasetChange(msgspec.Struct, frozen=True):
 class ItemChange(msgspec.Struct, frozen=True):
     """An item in both reports; ``z`` is the change over its standard ``error``, for losses. ``caption_before`` is its
     caption in the first report, where that was another one; ``p_wrong_before`` and ``p_wrong_after`` are the chances
-    that each is another picture's, ``verdict_before`` and ``verdict_after`` the verdicts."""
+    that each is another picture's, ``verdict_before`` and ``verdict_after`` the verdicts, and ``decision`` what
+    was decided about it."""
 
     dataset: str
     path: str
@@ -102,6 +105,7 @@ class ItemChange(msgspec.Struct, frozen=True):
     p_wrong_after: float | None = None
     verdict_before: Verdict | None = None
     verdict_after: Verdict | None = None
+    decision: Choice | None = None
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +133,13 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare_reports(
-    before: Path, after: Path, figure: Figure = "loss", rows: int = 10, *, progress: bool = False
+    before: Path,
+    after: Path,
+    figure: Figure = "loss",
+    rows: int = 10,
+    *,
+    decisions: Decisions | None = None,
+    progress: bool = False,
 ) -> Comparison:
     """Compare two reports: save steps of one run, or two runs or evaluations over (some of) the same items.
 
@@ -140,20 +150,21 @@ def compare_reports(
         before, after: JSON reports; the figures of items may be in the Parquet beside them.
         figure: of the items.
         rows: how many items to list of each kind.
+        decisions: what was decided about items since the reports were written.
         progress: show a progress bar for what takes more than a second.
 
     Raises:
         ReportError: a file is no loss report.
         OSError: a file cannot be read.
     """
-    reports = read_without_items(before, progress=progress), read_without_items(after, progress=progress)
+    reports = _read(before, decisions, progress), _read(after, decisions, progress)
     continues = _continues(before, after, *reports)
-    with closing(_items(before, after, figure, continues, progress)) as items:
+    with closing(_items(before, after, figure, continues, decisions, progress)) as items:
         return _comparison((before, after), reports, figure, continues, items, rows)
 
 
 def compare_items(
-    before: Path, after: Path, rows: int, most: int, *, progress: bool = False
+    before: Path, after: Path, rows: int, most: int, *, decisions: Decisions | None = None, progress: bool = False
 ) -> tuple[Comparison, pa.Table, int]:
     """The comparison by loss, a table of the items side by side, and how many there are.
 
@@ -162,15 +173,15 @@ def compare_items(
     side that an item is missing from.
 
     Args:
-        before, after, rows, progress: as for `compare_reports`.
+        before, after, rows, decisions, progress: as for `compare_reports`.
         most: items in the table.
 
     Raises:
         ReportError, OSError: as `compare_reports`.
     """
-    reports = read_without_items(before, progress=progress), read_without_items(after, progress=progress)
+    reports = _read(before, decisions, progress), _read(after, decisions, progress)
     continues = _continues(before, after, *reports)
-    with closing(_items(before, after, "loss", continues, progress)) as items:
+    with closing(_items(before, after, "loss", continues, decisions, progress)) as items:
         (of,) = items.execute("SELECT count(*) FROM changes").fetchall()[0]
         table = items.sql(_SIDE_BY_SIDE, params=[most]).to_arrow_table()
         return _comparison((before, after), reports, "loss", continues, items, rows), table, of
@@ -205,7 +216,7 @@ _SIDE_BY_SIDE = """
     SELECT
         dataset, path, caption, caption_before, figure_before AS loss_before, figure_after AS loss_after,
         change AS loss_change, error AS change_error, z AS change_z, p_wrong_before, p_wrong_after,
-        verdict_before, verdict_after
+        verdict_before, verdict_after, decision
     FROM changes
     ORDER BY caption_before IS NULL, abs(coalesce(z, 0)) DESC, abs(coalesce(change, 0)) DESC, dataset, path
     LIMIT ?
@@ -227,7 +238,7 @@ _ONLY = "SELECT dataset, path FROM changes WHERE {} ORDER BY dataset, path LIMIT
 _CHANGED = """
     SELECT
         dataset, path, caption, figure_before, figure_after, change, z, n_before, n_after, caption_before, error,
-        p_wrong_before, p_wrong_after, verdict_before, verdict_after
+        p_wrong_before, p_wrong_after, verdict_before, verdict_after, decision
     FROM changes
     WHERE {}
     ORDER BY abs(coalesce(z, change)) DESC, dataset, path
@@ -235,17 +246,25 @@ _CHANGED = """
 """
 
 
-def _items(before: Path, after: Path, figure: Figure, continues: bool, progress: bool) -> duckdb.DuckDBPyConnection:
+def _read(path: Path, decisions: Decisions | None, progress: bool) -> LossReport:
+    report = read_without_items(path, progress=progress)
+    return report if decisions is None else decided_report(report, decisions)
+
+
+def _items(
+    before: Path, after: Path, figure: Figure, continues: bool, decisions: Decisions | None, progress: bool
+) -> duckdb.DuckDBPyConnection:
     """A connection with the tables ``before``, ``after`` and ``changes``."""
     column = "average_loss" if figure == "loss" else figure
     known = f"isfinite({column})" + (f" AND {DECIDED}" if figure == "caption_mismatch" else "")
     select = (
-        "dataset, path, caption, p_wrong, verdict, count - non_finite AS n, std_loss ** 2 * n AS m2, "
+        "dataset, path, caption, p_wrong, verdict, decision, count - non_finite AS n, std_loss ** 2 * n AS m2, "
         f"CASE WHEN {known} THEN {column} END AS figure"
     )
     connection = connect()
     for table, report in (("before", before), ("after", after)):
-        load_items(connection, table, select, report, progress=progress)
+        through = None if decisions is None else DecidedItems(decisions).marked
+        load_items(connection, table, select, report, progress=progress, through=through)
     query = files("loss_logging.reports").joinpath("item_changes.sql").read_text("utf-8")
     parameters = {"continues": continues, "is_loss": figure == "loss", "rounding": _ROUNDING}
     connection.execute(f"CREATE TABLE changes AS {query}", parameters)

@@ -14,10 +14,12 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loss_logging.captions.decisions import SETTLED, Decisions
 from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.errors import LossLoggingError
 from loss_logging.evidence.verdict import Verdict
 from loss_logging.reports.artifact import read_without_items, spreadsheet_cell
+from loss_logging.reports.decided import DecidedItems
 from loss_logging.reports.items import DECIDED, load_items
 from loss_logging.reports.report import SCHEMA_NAME, LossReport
 from loss_logging.support.database import connect
@@ -39,7 +41,8 @@ class ItemFilter(msgspec.Struct, frozen=True):
         flagged: only items with a flagged caption: by any rule (``"any"``), with at least a severity (``"info"``,
             ``"warning"``, ``"error"``), or by one rule (``"empty"``).
         min_caption_mismatch: only items with at least this value, and with 4 pairs or more.
-        verdicts: only items whose caption has one of these verdicts; all when empty.
+        verdicts: only items whose caption has one of these verdicts, without captions that a person found fine
+            and excluded images; all when empty.
         worst: a figure and the number of items with its highest values, as ``("hard", 100)``. Items without that figure
             are left out; for ``caption_mismatch``, also items with fewer than 4 pairs.
     """
@@ -65,6 +68,7 @@ def export_items(
     to: Format,
     selection: ItemFilter | None = None,
     *,
+    decisions: Decisions | None = None,
     formulas: bool = False,
     progress: bool = False,
 ) -> Exported:
@@ -76,6 +80,7 @@ def export_items(
         to: ``"csv"``, ``"parquet"``, ``"jsonl"``, or ``"exclude-list"``: the recorded paths in UTF-8, one per line,
             each once; paths with line breaks are left out.
         selection: the items and their order; when None, all items by dataset and path.
+        decisions: the decisions since the report was written.
         formulas: whether texts in CSV stay unchanged. Otherwise a text that a spreadsheet would run as a formula gets
             an apostrophe in front.
         progress: show a progress bar for what takes more than a second.
@@ -92,7 +97,8 @@ def export_items(
     found = read_without_items(report, progress=progress)
     warnings = _check(found, selection)
     with closing(connect()) as connection:
-        load_items(connection, "items", "*", report, progress=progress)
+        through = None if decisions is None else DecidedItems(decisions).marked
+        load_items(connection, "items", "*", report, progress=progress, through=through)
         (of,) = connection.execute("SELECT count(*) FROM items").fetchall()[0]
         if not of:
             raise LossLoggingError(f"{report} has no figures per item (log_per_example was off)")
@@ -161,8 +167,8 @@ def _query(selection: ItemFilter, *, only_paths: bool) -> tuple[str, dict[str, A
         conditions += ["caption_mismatch >= $least", DECIDED]
         parameters["least"] = selection.min_caption_mismatch
     if selection.verdicts:
-        conditions.append("list_contains($verdicts, verdict)")
-        parameters["verdicts"] = list(selection.verdicts)
+        conditions.append("list_contains($verdicts, verdict) AND NOT list_contains($settled, coalesce(decision, ''))")
+        parameters |= {"verdicts": list(selection.verdicts), "settled": list(SETTLED)}
     limit = ""
     if selection.worst is not None:
         figure, most = selection.worst

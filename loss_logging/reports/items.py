@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -13,6 +13,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loss_logging.captions.decisions import Choice
 from loss_logging.evidence.verdict import Verdict
 from loss_logging.reports.artifact import ReportError
 from loss_logging.reports.names import items_path
@@ -23,7 +24,13 @@ __all__ = ["DECIDED", "ITEM_SCHEMA", "load_items", "read_items"]
 
 _ROWS = 2_048
 _BATCHES_PER_INSERT = 32
-_TYPES = {int: pa.int64(), str: pa.string(), Verdict | None: pa.string(), str | None: pa.string()}
+_TYPES = {
+    int: pa.int64(),
+    str: pa.string(),
+    str | None: pa.string(),
+    Verdict | None: pa.string(),
+    Choice | None: pa.string(),
+}
 
 ITEM_SCHEMA = pa.schema(
     [
@@ -71,9 +78,15 @@ def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
 
 
 def load_items(
-    connection: duckdb.DuckDBPyConnection, table: str, select: str, report: Path, *, progress: bool = False
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    select: str,
+    report: Path,
+    *,
+    progress: bool = False,
+    through: Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]] | None = None,
 ) -> None:
-    """Make the DuckDB table ``table`` from the columns ``select`` of the rows of `read_items`.
+    """Make the DuckDB table ``table`` from the columns ``select`` of the rows of `read_items`, after ``through``.
 
     >>> from loss_logging.support.database import connect
     >>> connection = connect()
@@ -81,7 +94,8 @@ def load_items(
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'none.json'
     """
-    batches = read_items(report, progress=progress)
+    read = read_items(report, progress=progress)
+    batches = iter(read if through is None else through(read))
     connection.register("rows_read", ITEM_SCHEMA.empty_table())
     connection.execute(f"CREATE TABLE {table} AS SELECT {select} FROM rows_read")
     while some := list(itertools.islice(batches, _BATCHES_PER_INSERT)):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from loss_logging.captions.decisions import Choice
 from loss_logging.captions.reason import DatasetCaptions, FlaggedCaption
 from loss_logging.evidence.verdict import VERDICTS, Verdict
 from loss_logging.support.extras import is_installed, missing_package
@@ -113,7 +114,8 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``verdict`` is on the caption, see `Verdicts`; None is undecided. ``p_wrong`` is the chance, from 0 to 1, that it is
     another picture's: None where nothing calibrates it, as where losses alone judge. ``p_odd`` is the chance that the
-    image is unlike the others of its dataset, harder or easier; None with fewer than 30 images.
+    image is unlike the others of its dataset, harder or easier; None with fewer than 30 images. ``decision`` is what a
+    person has decided about the item, as far as that is about this caption; None is nothing.
 
     The JSON leaves out fields that have their default: there may be millions of items."""
 
@@ -138,6 +140,7 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
     n_rival: int = 0
     rival_error: float | None = None
     evidence: str | None = None
+    decision: Choice | None = None
 
 
 class PairedItems(msgspec.Struct, frozen=True):
@@ -162,7 +165,7 @@ class PairedItems(msgspec.Struct, frozen=True):
 
 
 class Verdicts(msgspec.Struct, frozen=True):
-    """How many captions have which verdict.
+    """How many captions have which verdict, without those that a person has found fine and those of excluded images.
 
     ``very_likely_wrong``: at most one in ten of them is expected to be right. ``look_at``: worth a look, a quarter and
     more of them may be right. ``no_sign`` that they are wrong. ``undecided``: too few paired records or none, or it
@@ -224,6 +227,7 @@ class WorstItem(msgspec.Struct, frozen=True):
     verdict: Verdict | None = None
     p_wrong: float | None = None
     p_odd: float | None = None
+    decision: Choice | None = None
 
 
 class Worst(msgspec.Struct, frozen=True):
@@ -426,11 +430,13 @@ def _worst_table(items: list[WorstItem], score: str) -> Table:
     columns = ["dataset", "path", "caption", score, "count", "average_loss"]
     rows: list[list[Any]] = [[i.dataset, i.path, i.caption, i.score, i.count, i.average_loss] for i in items]
     if score == "caption_mismatch":
-        columns += ["standard_error", "t", "robust_z", "verdict"]
-        rows = [[*row, i.standard_error, i.t, i.robust_z, i.verdict] for row, i in zip(rows, items, strict=True)]
+        columns += ["standard_error", "t", "robust_z", "verdict", "decision"]
+        rows = [
+            [*row, i.standard_error, i.t, i.robust_z, i.verdict, i.decision] for row, i in zip(rows, items, strict=True)
+        ]
     else:
-        columns += ["std_z"]
-        rows = [[*row, i.std_z] for row, i in zip(rows, items, strict=True)]
+        columns += ["std_z", "decision"]
+        rows = [[*row, i.std_z, i.decision] for row, i in zip(rows, items, strict=True)]
     return Table(columns, rows)
 
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from loss_logging.captions.config import CaptionConfig
+from loss_logging.captions.decisions import Decisions
 from loss_logging.errors import ConfigError
 from loss_logging.runs.paths import RunPaths
 from loss_logging.support.checked_config import (
@@ -245,6 +246,11 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     def paths(self) -> RunPaths:
         """The paths of all files of the run."""
         return RunPaths(self.local_root, self.job_name)
+
+    @property
+    def decisions(self) -> Decisions:
+        """What was decided about items, beside their images or in the run's own file."""
+        return Decisions(None if self.images is None else Path(self.images), self.paths.decisions)
 
     @property
     def out_dir(self) -> Path:

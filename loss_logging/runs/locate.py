@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from loss_logging.captions.decisions import Decisions
 from loss_logging.errors import LossLoggingError
 from loss_logging.reports.names import by_step, job_and_step, report_files
 from loss_logging.runs.config import TrainConfig
@@ -19,6 +20,7 @@ from loss_logging.support.object_store import as_url
 __all__ = [
     "Place",
     "config_of",
+    "decisions_about",
     "find_report",
     "find_run",
     "is_run",
@@ -204,6 +206,14 @@ def find_run(path: Path, job: str | None = None) -> TrainConfig:
     run = TrainConfig(job_name=job or runs[0], save_root=save_root_of(path))
     facts = None if run.report_paths() else read_facts(run)
     return msgspec.structs.replace(config_of(run, None if facts is None else facts.config), loggers=[])
+
+
+def decisions_about(report: Path) -> Decisions:
+    """What was decided about the items of a report: beside their images, and in the file of its run."""
+    try:
+        return find_run(report).decisions
+    except LossLoggingError:  # a report that somebody has taken out of its run
+        return Decisions()
 
 
 def _fetched(place: Place, job: str | None) -> tuple[Path, str]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 
-from loss_logging.captions.decisions import Decisions
 from loss_logging.captions.reason import DatasetCaptions, FlaggedCaption
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.artifact import write_items, write_report
+from loss_logging.reports.decided import DecidedItems
 from loss_logging.reports.names import items_path
 from loss_logging.reports.paired_warnings import paired_warnings
 from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, Verdicts, Worst
@@ -41,7 +41,8 @@ class ReportMaker:
         self._log = log
         self._facts = facts
         self.statistics = RunStatistics.of(config, log, config.paths.spill)
-        self._decisions = Decisions(own=config.paths.decisions)
+        self._decisions = config.decisions
+        self._decided = DecidedItems(self._decisions)
         self.captions = CaptionStatistics(self.statistics.queries, log, config.captions, self._decisions)
 
     def close(self) -> None:
@@ -79,7 +80,11 @@ class ReportMaker:
             self.captions.check()
             captions = {name: self.captions.dataset(name) for name in paired}
             flagged, flagged_summary = self.captions.flagged(config.max_table_rows)
-        return LossReport(
+        self._decided = DecidedItems(self._decisions)
+        if any(counts.judged for counts in verdicts.values()):
+            self._decided.look(statistics.items())
+        more = config.top_k + self._decided.settled  # which are taken out again
+        report = LossReport(
             job=Job(
                 name=config.job_name,
                 step=step,
@@ -96,7 +101,7 @@ class ReportMaker:
             },
             flagged=flagged,
             flagged_summary=flagged_summary,
-            worst=Worst(statistics.worst_hard(config.top_k), statistics.worst_caption_mismatch(config.top_k))
+            worst=Worst(statistics.worst_hard(config.top_k), statistics.worst_caption_mismatch(more))
             if config.log_per_example
             else Worst(),
             timestep_scale=statistics.timestep_scale,
@@ -105,6 +110,9 @@ class ReportMaker:
             warnings=[*warnings, *self._warnings(), *paired_warnings(paired, distinct)],
             json_path=str(config.report_path(step)),
         )
+        decided = self._decided.report(report)
+        worst = Worst(decided.worst.hard, decided.worst.caption_mismatch[: config.top_k])
+        return msgspec.structs.replace(decided, worst=worst)
 
     def trained_although_excluded(self, begun: str) -> list[str]:
         """A sentence where items of the report that was made last had been excluded before the training.
@@ -138,13 +146,13 @@ class ReportMaker:
         path = self._config.report_path(report.job.step)
         places = self._places_of_items()
         if "parquet" in places:
-            write_items(items_path(path), self.statistics.items())
-        write_report(path, report, self.statistics.items() if "json" in places else ())
+            write_items(items_path(path), self._decided.marked(self.statistics.items()))
+        write_report(path, report, self._decided.marked(self.statistics.items()) if "json" in places else ())
         return path
 
     def items(self) -> Iterable[pa.RecordBatch]:
         """The figures of every item in the report that was made last."""
-        return self.statistics.items() if self._config.log_per_example else ()
+        return self._decided.marked(self.statistics.items()) if self._config.log_per_example else ()
 
     def _places_of_items(self) -> set[str]:
         items = self._config.items

@@ -53,7 +53,7 @@ def save_pairs(folder: Path, *, wrong: int, items: int, pairs: int = 8, **config
     rng = np.random.default_rng(0)
     gains = np.where(np.arange(items) < wrong, 0.5, -0.2)
     names = [f"{i:03}.png" for i in range(items)]
-    with LossLogger(job_name="job", save_root=folder, loggers=[], reporter="inline", **config) as losses:
+    with LossLogger(job_name="job", save_root=folder, reporter="inline", **{"loggers": []} | config) as losses:
         for step in range(1, pairs + 1):
             losses.log_batch(
                 step,

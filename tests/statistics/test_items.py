@@ -32,7 +32,7 @@ def test_items_follow_their_definitions(
     got = {(row.pop("dataset"), row.pop("path")): row for row in item_rows(numbers)}
     assert sorted(got) == sorted(expected)
     for figures_ in got.values():
-        for verdict in ("p_wrong", "p_odd", "verdict", "evidence"):  # test_verdicts.py
+        for verdict in ("p_wrong", "p_odd", "verdict", "evidence", "decision"):  # test_verdicts.py, test_decided.py
             del figures_[verdict]
     for key, figures_ in got.items():
         assert_same(figures_, {name: expected[key][name] for name in figures_}, rel=1e-6, absolute=1e-9, where=str(key))

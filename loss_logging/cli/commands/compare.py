@@ -10,7 +10,7 @@ from rich.console import Console
 
 from loss_logging.cli.console import JobOption, JsonOption, print_json
 from loss_logging.errors import LossLoggingError
-from loss_logging.runs.locate import last_two
+from loss_logging.runs.locate import decisions_about, last_two
 from loss_logging.support.extras import require
 from loss_logging.support.object_store import as_url
 
@@ -65,7 +65,7 @@ def compare(
         else:
             typer.echo(html)
         return
-    comparison = compare_reports(first, second, by, rows, progress=True)
+    comparison = compare_reports(first, second, by, rows, decisions=decisions_about(second), progress=True)
     if as_json:
         print_json(comparison)
     else:

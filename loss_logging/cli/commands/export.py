@@ -40,7 +40,11 @@ MinMismatch: TypeAlias = Annotated[
     float | None, typer.Option(help="Only items with at least this caption_mismatch.", show_default=False)
 ]
 LikelyWrong: TypeAlias = Annotated[
-    bool, typer.Option("--likely-wrong", help="Only items with a very likely wrong caption; any of them exits with 1.")
+    bool,
+    typer.Option(
+        "--likely-wrong",
+        help="Only items with a very likely wrong caption, neither fine nor excluded; any of them exits with 1.",
+    ),
 ]
 Look: TypeAlias = Annotated[
     bool, typer.Option("--look", help="As --likely-wrong, with items that are worth a look, too.")
@@ -101,6 +105,7 @@ def export(
     """
     from loss_logging.evidence.verdict import VERDICTS
     from loss_logging.reports.export import ItemFilter, export_items
+    from loss_logging.runs.locate import decisions_about
     from loss_logging.training.late_report import find_or_make_report
 
     if to == "parquet" and out is None and sys.stdout.isatty():
@@ -110,8 +115,15 @@ def export(
     verdicts = VERDICTS[:2] if look else VERDICTS[:1] if likely_wrong else ()
     ranked = _worst(worst) if worst else None
     selection = ItemFilter(tuple(dataset or ()), flagged, min_caption_mismatch, ranked, verdicts)
+    report = find_or_make_report(path, job)
     done = export_items(
-        find_or_make_report(path, job), out or sys.stdout.buffer, to, selection, formulas=keep_formulas, progress=True
+        report,
+        out or sys.stdout.buffer,
+        to,
+        selection,
+        decisions=decisions_about(report),
+        formulas=keep_formulas,
+        progress=True,
     )
     for sentence in done.warnings:
         hint(f"warning: {sentence}", "yellow")

@@ -36,9 +36,12 @@ def show(
       loss-logging show runs/cats --json | jq .flagged_summary
     """
     from loss_logging.reports.artifact import read_without_items
+    from loss_logging.reports.decided import decided_report
+    from loss_logging.runs.locate import decisions_about
     from loss_logging.training.late_report import find_or_make_report
 
-    report = read_without_items(find_or_make_report(path, job), progress=True)
+    place = find_or_make_report(path, job)
+    report = decided_report(read_without_items(place, progress=True), decisions_about(place))
     if as_json:
         print_json(report)
     else:

@@ -7,6 +7,7 @@ import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from loss_logging.captions.trainers import TrainerName
@@ -100,7 +101,6 @@ def view(
 def _of_run(
     folder: Path, job: str | None, limits: dict[str, Any], images: Path | None, *, edit: bool
 ) -> tuple[str, ServedPage, Editor | None]:
-    from loss_logging.captions.decisions import Decisions
     from loss_logging.pages.served.editor import Editor
     from loss_logging.pages.served.kept_decisions import KeptDecisions
     from loss_logging.pages.served.live import LiveRun
@@ -110,8 +110,10 @@ def _of_run(
     if place_of(folder).job is None and (step := place_of(folder).step) is not None:
         raise LossLoggingError(f"view shows the whole log; for the page of step {step}: loss-logging html {folder}")
     config = TrainConfig.from_dict(find_run(folder, job).to_dict() | limits)
+    if images is not None:
+        config = msgspec.structs.replace(config, images=images)
     run = LiveRun(config, progress=True)
-    decisions = KeptDecisions(Decisions(images, config.paths.decisions), run)
+    decisions = KeptDecisions(config.decisions, run)
     run.decided = decisions.all
     if not edit:
         return config.job_name, RunPage(run), None

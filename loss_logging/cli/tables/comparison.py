@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loss_logging.cli.tables.report import (
+    DECIDED,
     PATH_WIDTH,
     WIDE,
     aligned,
@@ -112,6 +113,9 @@ def _item_table(title: str, items: list[ItemChange], folder: str, width: int) ->
     columns |= {"A": [*before], "B": [*after]}
     if width >= WIDE:
         columns |= {"n_A": [f"{item.n_before:,}" for item in items], "n_B": [f"{item.n_after:,}" for item in items]}
+    decided: dict[str, list[Text | str]] = {"decided": [DECIDED.get(item.decision or "", "") for item in items]}
+    if any(decided["decided"]):
+        columns |= decided
     table = new_table(title, **dict.fromkeys(columns, "number"), dataset="text", path="name", caption="text")
     for item, *row in zip(items, *columns.values(), strict=True):
         *place, caption = item_cells(item, folder, width)

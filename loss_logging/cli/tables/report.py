@@ -20,6 +20,7 @@ from loss_logging.evidence.verdict import VERDICTS
 from loss_logging.reports.report import Histogram, LossReport, Summary, Verdicts, WorstItem
 
 __all__ = [
+    "DECIDED",
     "aligned",
     "cell",
     "common_folder",
@@ -34,6 +35,8 @@ __all__ = [
 CAPTION_WIDTH, PATH_WIDTH, WARNING_WIDTH = 60, 24, 1000
 SEVERITY_STYLES = {"info": "", "warning": "yellow", "error": "red"}
 WIDE = 100
+DECIDED = {"fine": "fine", "exclude": "excluded", "caption": "corrected", "later": "later"}
+"""What stands on an item that a person has decided about."""
 _BARS = " ▁▂▃▄▅▆▇█"
 _MOST_BARS = 24
 
@@ -221,6 +224,9 @@ def _worst_table(title: str, items: list[WorstItem], folder: str, width: int) ->
         columns["odd"] = ["-" if item.p_odd is None else f"{item.p_odd:.0%}" for item in items]
     columns["n"] = [f"{item.count:,}" for item in items]
     columns["mean_loss"] = aligned([item.average_loss for item in items])
+    decided = {"decided": [DECIDED.get(item.decision or "", "") for item in items]}
+    if any(decided["decided"]):
+        columns |= decided
     table = new_table(title, **dict.fromkeys(columns, "number"), dataset="text", path="name", caption="text")
     for item, *row in zip(items, *columns.values(), strict=True):
         table.add_row(*row, *item_cells(item, folder, width))

@@ -73,8 +73,9 @@ class Table {
 
   allColumns() {
     const last = (column) => Number(column.name.startsWith("caption") && column.kind === "text"); // what is long comes after what is compared
-    const columns = [...this.source.columns()].sort((a, b) => last(a) - last(b));
-    return [this.checkColumn(), ...columns.map((column) => this.column(column)), this.flagsColumn(), ...(editable ? [this.decisionColumn()] : [])];
+    const decided = editable || this.source.columns().some(({ name, shown }) => name === "decision" && shown);
+    const columns = this.source.columns().filter(({ name }) => name !== "decision").sort((a, b) => last(a) - last(b));
+    return [this.checkColumn(), ...columns.map((column) => this.column(column)), this.flagsColumn(), ...(decided ? [this.decisionColumn()] : [])];
   }
 
   checkColumn() {
@@ -135,7 +136,7 @@ class Table {
 
   decisionColumn() {
     return {
-      title: "Decision", field: "decision", headerSort: false, headerTooltip: "What you decided about it.", width: 96,
+      title: "Decision", field: "decision", headerSort: false, headerTooltip: "What was decided about it.", width: 96,
       formatter: (cell) => element("span", { className: "chips" }, ...(cell.getValue() ? [element("span", { className: `chip ${cell.getValue()}`, textContent: DECIDED[cell.getValue()] })] : [])),
     };
   }

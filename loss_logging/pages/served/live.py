@@ -22,6 +22,7 @@ from loss_logging.pages.served.item_query import Filter, ItemQuery, columns_in, 
 from loss_logging.pages.served.now import brought_up_to_date, counts_of
 from loss_logging.pages.served.step_tables import StepTables, load_items_of
 from loss_logging.records.log import RecordLog
+from loss_logging.reports.decided import DecidedItems
 from loss_logging.reports.items import ITEM_SCHEMA
 from loss_logging.reports.names import items_path
 from loss_logging.reports.report import LossReport
@@ -265,8 +266,13 @@ class LiveRun:
         self._change(busy="", problem="" if self._tables else "There are no records yet.")
         if self._tables and (self._counts is None or self._counts[0] != self._tables[-1]):
             with self._table() as (connection, table):
-                self._counts = table, counts_of(connection, table)
+                self._counts = table, counts_of(connection, table, self._decided())
             self._change(counted=self.state.version)
+
+    def _decided(self) -> DecidedItems | None:
+        """What was decided about the items, if anything was."""
+        decisions = self.config.decisions
+        return DecidedItems(decisions) if decisions.are_about(self.folders()) else None
 
     def _read_on(self, step: int) -> None:
         if not self._seen:

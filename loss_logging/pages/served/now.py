@@ -9,6 +9,7 @@ import msgspec
 
 from loss_logging.pages.item_counts import ItemCounts, count_items, counted_columns
 from loss_logging.pages.served.item_query import columns_in
+from loss_logging.reports.decided import DecidedItems
 from loss_logging.reports.report import DECISIVE_PAIRS, LossReport, Worst, WorstItem
 
 __all__ = ["brought_up_to_date", "counts_of"]
@@ -18,10 +19,12 @@ _ALSO = ("verdict", "p_wrong", "p_odd")
 """Columns, and fields of lists, that only a report of a later version has."""
 
 
-def counts_of(connection: duckdb.DuckDBPyConnection, table: str) -> ItemCounts:
-    """The counts over the items of a table."""
-    columns = ", ".join(f'"{name}"' for name in counted_columns(columns_in(connection, table)))
-    return count_items(connection.sql(f"SELECT {columns} FROM {table}").to_arrow_reader(_ROWS))
+def counts_of(connection: duckdb.DuckDBPyConnection, table: str, decided: DecidedItems | None = None) -> ItemCounts:
+    """The counts over the items of a table, and the decisions about some of them."""
+    names = [*counted_columns(columns_in(connection, table)), *(() if decided is None else ("path", "caption"))]
+    columns = ", ".join(f'"{name}"' for name in names)
+    batches = connection.sql(f"SELECT {columns} FROM {table}").to_arrow_reader(_ROWS)
+    return count_items(batches if decided is None else decided.marked(batches))
 
 
 def brought_up_to_date(

@@ -21,7 +21,8 @@ SELECT
     rival_mismatch,
     n_rival,
     rival_error,
-    evidence
+    evidence,
+    NULL::VARCHAR AS decision  -- which the files of decisions have, and not the log
 FROM judged
 JOIN paired_items USING (dataset)
 ORDER BY dataset
