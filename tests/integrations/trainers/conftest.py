@@ -1,3 +1,3 @@
 """What is no test."""
 
-collect_ignore = ["kohya_standin"]
+collect_ignore_glob = ["*_standin"]
