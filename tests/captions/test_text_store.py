@@ -18,7 +18,7 @@ def test_it_is_a_list_of_texts(texts: list[str], part: slice) -> None:
     assert list(store) == texts
     assert [store[i - len(texts)] for i in range(len(texts))] == texts
     assert store[part] == texts[part]
-    with pytest.raises(IndexError, match=f"there are {len(texts)} texts"):
+    with pytest.raises(IndexError, match=f"less than {len(texts)}, the number of texts"):
         store[len(texts)]
 
 

@@ -18,7 +18,7 @@ def test_what_a_person_excludes_is_left_out_and_counted(tmp_path: Path) -> None:
     result = cleaning.finish(tmp_path)
     assert [image.name for image in result.images] == ["1.png"]
     assert (result.excluded, result.decided) == (["2.png"], 1)
-    assert [warning for warning in result.warnings if "3.png is to be excluded, and is not there" in warning]
+    assert [warning for warning in result.warnings if "3.png is to be excluded, and does not exist" in warning]
 
 
 def test_two_images_of_one_name_get_a_caption_each(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_nothing_that_stays_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, {"1.png": PNG, "1.txt": "a cat"})
     cleaning = Cleaning(tmp_path, Decisions(tmp_path), ["1.png"])
     cleaning.read(tmp_path)
-    with pytest.raises(LossLoggingError, match=r"nothing of .* stays: 1 images are excluded"):
+    with pytest.raises(LossLoggingError, match=r"no image of .* stays: 1 images are excluded"):
         cleaning.finish(tmp_path)
 
 

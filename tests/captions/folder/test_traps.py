@@ -32,7 +32,7 @@ def test_nothing_to_check_is_a_failure(tmp_path: Path, files: dict[str, bytes]) 
         assert loss_logging("check-captions", tmp_path, *options).returncode == 2
     done = loss_logging("check-captions", tmp_path, "--json")
     assert done.returncode == 2
-    assert "holds nothing to check" in done.stderr
+    assert "holds no captions to check" in done.stderr
     (message,) = (one["message"] for one in json.loads(done.stdout)["findings"] if one["rule"] == "nothing_read")
     for suffix in {Path(name).suffix for name in files} - {""}:
         assert f"{sum(name.endswith(suffix) for name in files)} {suffix}" in message

@@ -26,4 +26,4 @@ def test_table(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = lines.index("error suspicious set/cats/2.txt:2:10")
     caption, mark = lines[place + 1 : place + 3]
     assert caption[mark.index("^") : mark.rindex("^") + 1] == "<unk>"
-    assert lines[-1] == "9 captions: 6 errors, 1 warning, 0 to know"
+    assert lines[-1] == "9 captions: 6 errors, 1 warning, 0 infos"
