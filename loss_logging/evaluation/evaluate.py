@@ -24,6 +24,7 @@ from loss_logging.evaluation.journal import Journal
 from loss_logging.evaluation.local_engine import evaluate_locally
 from loss_logging.evaluation.ray_config import RayConfig
 from loss_logging.evaluation.selection import Selection
+from loss_logging.evidence.rivals import Rivals
 from loss_logging.records.columns import LAST_STEP
 from loss_logging.reports.artifact import read_report, write_csv
 from loss_logging.reports.report import LossReport
@@ -44,6 +45,7 @@ def evaluate_dataset(
     seed: int = 0,
     draws: int = 1,
     paired: bool = False,
+    rivals: int | Rivals = 0,
     out_csv: str | Path | None = None,
     out_json: str | Path | None = None,
     job_name: str | None = None,
@@ -76,6 +78,9 @@ def evaluate_dataset(
         seed: decides which items are taken, and what `Draw` draws.
         draws: how many timesteps to evaluate each item at.
         paired: require ``loss_empty`` in every record, for caption_mismatch; it takes 4 draws or more to decide.
+        rivals: with ``paired``, compare each caption with those of so many rivals too: the other captions that its
+            picture fits best. Then the dataloader is read once before, for captions and pictures (``pixel_values``, or
+            image files at the paths), and batches have ``rivals``, lists of captions. Or `Rivals` that were found.
         out_csv: write one row per item there.
         out_json: write the JSON report there.
         job_name: names the report; by default that of ``config`` with "-evaluation", or "evaluation".
@@ -98,8 +103,8 @@ def evaluate_dataset(
         ConfigError: an argument is impossible.
         LossLoggingError: ``save_root`` holds a training run named ``job_name``; or Ray could not finish.
         MissingExtraError: ``engine`` is Ray's, which is not installed.
-        ValueError: a record lacks a key, or ``loss_empty`` with ``paired``; or a call's records are not about the items
-            of its batch, or not those of the other draws.
+        ValueError: a record lacks a key, or ``loss_empty`` with ``paired``, or ``loss_rival`` with ``rivals``; or a
+            call's records are not about the items of its batch, or not those of the other draws.
 
     Example:
         >>> batches = [{"paths": ["1.png", "2.png"]}, {"paths": ["3.png"]}]
@@ -112,6 +117,8 @@ def evaluate_dataset(
     step = index(step or 0)
     _check_arguments(computation, sample_fraction, max_samples, step)
     evaluate = _engine(engine)
+    if rivals:
+        computation = computation._replace(rivals=_rivals(rivals, dataloader, paired, evaluate, progress))
     fixed = {"sample_fraction": sample_fraction, "max_samples": max_samples, "seed": seed, "draws": draws}
     with ExitStack() as stack:
         if save_root is None and config is None:
@@ -122,7 +129,13 @@ def evaluate_dataset(
         losses = stack.enter_context(LossLogger.for_evaluation(config))
         journal = Journal(
             config.paths.evaluation,
-            fixed | {"paired": paired, "step": step, "model_id": model_id},
+            fixed
+            | {
+                "rivals": None if computation.rivals is None else computation.rivals.digest,
+                "paired": paired,
+                "step": step,
+                "model_id": model_id,
+            },
             resume=resume,
             flush_seconds=config.timeouts.flush,
             memory_limit=config.memory_limit,
@@ -132,6 +145,8 @@ def evaluate_dataset(
             warnings = evaluate(computation, dataloader, selection, journal, progress)
         for columns in journal.ordered():
             losses.log_records(step, pa.Table.from_batches([columns]))
+        if computation.rivals is not None and not len(computation.rivals):
+            warnings = [*warnings, f"captions are compared with no rivals: {computation.rivals.reason}"]
         for sentence in warnings:
             losses.add_warning(sentence)
         path = losses.save_step(step).result()
@@ -176,6 +191,24 @@ def _engine(engine: str | RayConfig | Engine) -> Callable[..., list[str]]:
         return engine
     name = check_engine_name(engine, str, "engine")
     return evaluate_locally if name == LOCAL else make_engine(name, {})
+
+
+def _rivals(
+    rivals: int | Rivals, dataloader: Iterable[Any], paired: bool, evaluate: Callable[..., Any], progress: bool
+) -> Rivals:
+    if not paired:
+        raise ConfigError("rivals is given and paired is False; allowed: with paired=True, which a verdict takes")
+    if isinstance(rivals, Rivals):
+        return rivals
+    if rivals < 0:
+        raise ConfigError(f"rivals is {rivals!r}; allowed: 0 and more, or a Rivals")
+    if evaluate is not evaluate_locally:
+        raise ConfigError(
+            f"rivals is {rivals!r} and engine another than 'local'; allowed: there, what find_rivals() found"
+        )
+    from loss_logging.evaluation.rivals import rivals_of_batches  # the extra evidence
+
+    return rivals_of_batches(dataloader, rivals, progress=progress)
 
 
 def _check_arguments(computation: Computation, fraction: float, most: int | None, step: int) -> None:

@@ -48,11 +48,15 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
 
 
 class Save(msgspec.Struct, frozen=True, tag=True):
-    """Report on everything up to ``step``. ``warnings`` go into the report; the answer has the same ``serial``."""
+    """Report on everything up to ``step``. ``warnings`` go into the report; the answer has the same ``serial``.
+
+    ``rivals``: whether the trainer has asked for any, so that they are worth looking for.
+    """
 
     step: int
     warnings: list[str] = []
     serial: int = 0
+    rivals: bool = False
 
 
 class Close(msgspec.Struct, frozen=True, tag=True):
