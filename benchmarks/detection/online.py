@@ -6,6 +6,7 @@ that their mixture can be made up afterwards.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from benchmarks.detection.sets import CaptionedSet
 from benchmarks.detection.training import BATCH, DROPOUT, Objective, denoising_loss
+from loss_logging import LossLogger
 from loss_logging.cli.demo.model import CaptionedFlow
 from loss_logging.evidence.dropped import dropped_evidence
 from loss_logging.evidence.losses import LossEvidence, pooled
@@ -70,8 +72,18 @@ class Online:
         }
 
 
-def train_online(data: CaptionedSet, rivals: list[str], objective: Objective, epochs: int, seed: int) -> Online:
-    """Train for so many epochs; every step pairs its captions with the empty one and with the rivals, (N,)."""
+def train_online(
+    data: CaptionedSet,
+    rivals: list[str],
+    objective: Objective,
+    epochs: int,
+    seed: int,
+    loggers: Sequence[LossLogger] = (),
+) -> Online:
+    """Train for so many epochs; every step pairs its captions with the empty one and with the rivals, (N,).
+
+    Each logger gets of these what it asks for, by its own rivals, which are the same.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     images = torch.from_numpy(data.trained)
@@ -79,6 +91,7 @@ def train_online(data: CaptionedSet, rivals: list[str], objective: Objective, ep
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     columns = {name: np.full((epochs, len(images)), np.nan) for name in ("loss", "empty", "rival", "timestep")}
     dropped = np.zeros((epochs, len(images)), np.bool_)
+    step = 0
     for epoch in range(epochs):
         for chosen in torch.randperm(len(images)).split(BATCH):
             batch, noise, timesteps = chosen.tolist(), torch.randn_like(images[chosen]), torch.rand(len(chosen))
@@ -99,4 +112,23 @@ def train_online(data: CaptionedSet, rivals: list[str], objective: Objective, ep
             columns["loss"][epoch, batch] = own.detach().numpy()
             columns["timestep"][epoch, batch] = timesteps.numpy()
             dropped[epoch, batch] = drop
+            step += 1
+            for logger in loggers:
+                with logger.paired_forward(step, model) as compared:
+                    others = columns[compared or "empty"][epoch, batch]
+                logger.log_batch(
+                    step,
+                    own,
+                    paths=batch,
+                    datasets=data.name,
+                    captions=["" if gone else data.captions[item] for item, gone in zip(batch, drop, strict=True)],
+                    timesteps=timesteps,
+                    caption_dropped=drop,
+                    losses_rival=others if compared else None,
+                    rivals=(logger.rivals_of(batch) if compared == "rival" else [""] * len(batch))
+                    if compared
+                    else None,
+                )
+    for logger in loggers:
+        logger.save_step(step).result()
     return Online(dropped=dropped, **columns)

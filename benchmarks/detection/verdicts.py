@@ -5,15 +5,18 @@
 
 Digits (scikit-learn's) and two sets of icons, whose pictures npm brings; see ``SETS`` in ``sets.py``. The features, how
 the share is estimated and how much the losses count were chosen on digits and lucide, none of it by fluent emoji.
-Training pairs each step's captions with the empty one and with the rival's: those figures are made up from the records
-of one run, not read from a report.
+Training pairs each step's captions with the empty one and with the rival's. What is called a report is read from that
+of a LossLogger, by turns at random as it asks for them; the other figures are made up from the records of the same run.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -22,18 +25,22 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.detection.icons import PACKAGES
-from benchmarks.detection.online import train_online
+from benchmarks.detection.online import Online, train_online
 from benchmarks.detection.peers import by_aum, by_cleanlab, by_neighbours
 from benchmarks.detection.rankings import Scores, auroc, precision, spread
 from benchmarks.detection.sets import SETS, CaptionedSet, load_set
 from benchmarks.table import Results
+from loss_logging import LossLogger, read_report
 from loss_logging.evidence.features import picture_features
-from loss_logging.evidence.judge import VERDICTS, Judgement, judge
+from loss_logging.evidence.judge import VERDICTS, Judgement, Verdict, judge
 from loss_logging.evidence.pictures import PictureEvidence, picture_evidence
+from loss_logging.evidence.rivals import Rivals
 from loss_logging.evidence.words import caption_words
 
 EDGES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
-FORWARDS = {"rival, 25% of steps": 0.25, "empty": 1, "rival": 1, "half empty, half rival": 1}
+FORWARDS = {"rival, 25% of steps": 0.25, "empty": 1, "rival": 1, "half empty, half rival": 1} | {
+    f"report: {name}, {fraction:.0%} of steps": fraction for name in ("empty", "by turns") for fraction in (1.0, 0.25)
+}
 
 
 class Found:
@@ -50,10 +57,15 @@ class Found:
             value = precision(scores, data.wrong), auroc(scores, data.wrong)
             self.ranked[data.name, share, name].append(value)
 
+    def counted(
+        self, data: CaptionedSet, share: float, name: str, verdict: Sequence[Verdict | None], said: float | None = None
+    ) -> None:
+        first = np.array([each == VERDICTS[0] for each in verdict])
+        counted = int(first.sum()), int(data.wrong[first].sum()), sum(each == VERDICTS[1] for each in verdict)
+        self.bins[data.name, share, name].append((*counted, np.nan if said is None else said))
+
     def judged(self, data: CaptionedSet, share: float, name: str, found: Judgement) -> None:
-        first = np.array([verdict == VERDICTS[0] for verdict in found.verdict])
-        counted = int(first.sum()), int(data.wrong[first].sum()), found.count(VERDICTS[1])
-        self.bins[data.name, share, name].append((*counted, np.nan if found.share is None else found.share))
+        self.counted(data, share, name, found.verdict, found.share)
         known = np.isfinite(found.p_wrong)
         self.said[data.name, share, name].append((found.p_wrong[known], data.wrong[known]))
 
@@ -129,8 +141,8 @@ def look(data: CaptionedSet, share: float, seed: int, options: argparse.Namespac
 def _trained(
     data: CaptionedSet, share: float, seed: int, options: argparse.Namespace, found: Found, seen: PictureEvidence
 ) -> None:
-    rivals = [_rival(data, seen, item) for item in range(len(data.captions))]
-    run = train_online(data, rivals, options.objective, options.epochs, seed)
+    rivals = [data.captions[rival] if rival >= 0 else "" for rival in seen.rival.tolist()]
+    run = _logged(data, share, rivals, seed, options, found)
     found.rank(data, share, "peer: raw loss", run.loss.mean(0))
     found.rank(data, share, "peer: loss of the last epoch", run.loss[-1])
     for name, losses in run.evidence().items():
@@ -145,12 +157,41 @@ def _trained(
     found.judged(data, share, "empty alone", without)
 
 
-def _rival(data: CaptionedSet, seen: PictureEvidence, item: int) -> str:
-    """Where captions are wrong in one word, the caption with the suggestion in its place; else the rival's."""
-    worst, instead = seen.worst_word[item], seen.suggested_word[item]
-    if data.one_word and worst is not None and instead is not None:
-        return " ".join(instead if word.strip(",") == worst else word for word in data.captions[item].split())
-    return data.captions[seen.rival[item]] if seen.rival[item] >= 0 else ""
+def _logged(
+    data: CaptionedSet, share: float, rivals: list[str], seed: int, options: argparse.Namespace, found: Found
+) -> Online:
+    """Train, with loggers that compare with the empty caption alone and by turns; rank and count by their reports."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        file = str(Path(folder, "rivals.parquet"))
+        Rivals({(data.name, str(item)): (rival,) for item, rival in enumerate(rivals) if rival}).save(file)
+        loggers = {
+            f"report: {name}, {fraction:.0%} of steps": stack.enter_context(
+                LossLogger(
+                    job_name=data.name.replace(" ", "-"),
+                    save_root=Path(folder, name, str(fraction)),
+                    loggers=[],
+                    reporter="inline",
+                    paired_fraction=fraction,
+                    rivals=source,
+                    seed=seed,
+                )
+            )
+            for name, source in (("empty", "none"), ("by turns", file))
+            for fraction in (1.0, 0.25)
+        }
+        run = train_online(data, rivals, options.objective, options.epochs, seed, list(loggers.values()))
+        for name, logger in loggers.items():
+            items = read_report(logger.config.report_paths()[-1]).datasets[data.name].item_stats
+            figures = [items[str(item)] for item in range(len(data.captions))]
+            means = [
+                np.mean([mismatch for mismatch in (item.caption_mismatch, item.rival_mismatch) if mismatch is not None])
+                if item.caption_mismatch is not None
+                else np.nan
+                for item in figures
+            ]
+            found.rank(data, share, name, np.array(means))
+            found.counted(data, share, name, [item.verdict for item in figures])
+    return run
 
 
 def main() -> None:

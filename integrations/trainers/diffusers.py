@@ -46,7 +46,8 @@ class PipelineLoss:
     mean over a batch is the loss of diffusers' own training scripts. Timesteps are on the model's own scale, 0 to 1000.
 
     A batch is a mapping with ``paths``, ``captions``, ``datasets`` (B each, or one dataset name) and ``pixel_values``,
-    a tensor (B, 3, H, W) in [-1, 1]. SDXL is also told ``original_sizes`` and ``crop_top_lefts``, (B, 2) each, height
+    a tensor (B, 3, H, W) in [-1, 1]. With ``rivals``, B lists of captions, these are in one forward with the own
+    caption and the empty one. SDXL is also told ``original_sizes`` and ``crop_top_lefts``, (B, 2) each, height
     or top first; by default the size of ``pixel_values`` and (0, 0).
 
     Args:
@@ -111,18 +112,42 @@ class PipelineLoss:
         """
         captions = list(batch["captions"])
         noised = self.noised(batch, draw)
+        rivals = batch.get("rivals")
+        own, empty, others = self._compared(noised, captions, rivals) if rivals else (None, None, None)
         weights = None
         if self._snr_gamma is not None:
             weights = {"min_snr_weight": self._process.min_snr_weight(noised.timesteps, self._snr_gamma)}
         return compute_per_example_loss(
-            self.losses(noised, captions),
+            self.losses(noised, captions) if own is None else own,
             paths=batch["paths"],
             datasets=batch["datasets"],
             captions=captions,
             timesteps=noised.timesteps.float(),
-            loss_empty=self.losses(noised, [""] * len(captions)) if self._paired else None,
+            loss_empty=self.losses(noised, [""] * len(captions)) if self._paired and empty is None else empty,
             components=weights,
+            loss_rival=others,
+            rivals=None if rivals is None else [next(iter(found), None) for found in rivals],
         )
+
+    def _compared(
+        self, noised: Noised, captions: list[str], rivals: Sequence[Sequence[str]]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(B,) losses with the own captions and the empty one, and means over the rivals', in one forward."""
+        import torch
+
+        rows = list(range(len(captions)))
+        at = [*rows, *rows, *(row for row, found in enumerate(rivals) for _ in found)]
+        index = torch.tensor(at, device=noised.noisy.device)
+        repeated = Noised(
+            noised.noisy[index],
+            noised.target[index],
+            noised.timesteps[index],
+            {name: values[index.to(values.device)] for name, values in noised.conditions.items()},
+        )
+        losses = self.losses(repeated, [*captions, *[""] * len(rows), *(other for found in rivals for other in found)])
+        own, empty, others = losses[: len(rows)], losses[len(rows) : 2 * len(rows)], losses[2 * len(rows) :]
+        total = torch.zeros_like(own).index_add_(0, index[2 * len(rows) :], others)
+        return own, empty, total / torch.tensor([len(found) for found in rivals], device=own.device)  # 0 / 0 is NaN
 
     def noised(self, batch: Mapping[str, Any], draw: Draw) -> Noised:
         """The batch's images at the noise and timesteps of ``draw``."""

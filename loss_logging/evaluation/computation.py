@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from loss_logging.evaluation.draw import Draw
+from loss_logging.evaluation.selection import items_of
+from loss_logging.evidence.rivals import Rivals
 from loss_logging.records.record import RecordLike, SampleRecord, as_records
 
 __all__ = ["Computation"]
@@ -21,12 +23,14 @@ class Computation(NamedTuple):
         seed: of what is drawn.
         draws: how many draws there are.
         paired: whether each record must have ``loss_empty``.
+        rivals: what batches get as ``rivals``; then records of items that have some must have ``loss_rival``.
     """
 
     compute_fn: Callable[..., Any]
     seed: int
     draws: int
     paired: bool
+    rivals: Rivals | None = None
 
     @property
     def takes_draw(self) -> bool:
@@ -42,15 +46,26 @@ class Computation(NamedTuple):
         """The records of one draw.
 
         Raises:
-            ValueError: a record lacks a key, or ``loss_empty`` where it is needed.
+            ValueError: a record lacks a key, or ``loss_empty`` or ``loss_rival`` where it is needed; or there are
+                rivals, and the batch does not say what its items are.
         """
+        batch = batch if self.rivals is None else self._with_rivals(batch, self.rivals)
         arguments = (batch, Draw(self.seed, number, self.draws)) if self.takes_draw else (batch,)
         returned: Iterable[RecordLike] = self.compute_fn(*arguments)
         records = as_records(returned)
         for record in records if self.paired else ():
             if record.loss_empty is None:
                 raise ValueError(f"paired=True, but the record of {record.path!r} has no loss_empty")
+        for record in records:
+            if record.loss_rival is None and self.rivals and self.rivals.of(record.path, record.dataset):
+                raise ValueError(f"rivals were given, but the record of {record.path!r} has no loss_rival")
         return records
+
+    def _with_rivals(self, batch: Any, rivals: Rivals) -> Any:
+        items = items_of(batch)
+        if items is None:
+            raise ValueError("rivals takes batches that are mappings with paths, as docs/compute_function.md says")
+        return {**batch, "rivals": [list(rivals.of(item.path, item.dataset or "")) for item in items]}
 
     @property
     def _kind(self) -> type[Any] | None:

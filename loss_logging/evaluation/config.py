@@ -24,6 +24,7 @@ from loss_logging.evaluation.engines import LOCAL, check_engine_name, make_engin
 from loss_logging.evaluation.evaluate import evaluate_dataset
 from loss_logging.evaluation.image_batches import ImageBatches, image_row
 from loss_logging.evaluation.pipelines import ModelConfig, PipelineOnImages
+from loss_logging.evidence.rivals import Rivals
 from loss_logging.records.record import SampleRecord
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig, check_job_name, check_save_root
@@ -49,9 +50,13 @@ Data: TypeAlias = Annotated[
     ),
 ]
 Pipeline: TypeAlias = Annotated[str, Meta(min_length=1, description="the path of a folder with a diffusers pipeline")]
+Few: TypeAlias = Annotated[int, Meta(ge=0, le=16, description="a whole number from 0 to 16")]
 Step: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a whole number, 0 or more")]
 
 _TOLD: tuple[ProblemKind, ...] = ("left_out", "unknown_suffix", "not_understood")  # images that are not evaluated
+
+_SMALL = 64
+"""Width and height that are enough to compare pictures."""
 
 
 class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
@@ -69,6 +74,9 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
         loggers: trackers to write the report to, as in a TrainConfig.
         draws: how many noises and timesteps to evaluate each image at; fewer than 4 leave caption_mismatch undecided.
         paired: compute each loss with the empty caption too, for caption_mismatch; takes twice the time.
+        rivals: with how many other captions each is compared too: those of all images that its picture fits best. They
+            are in one batch with the others, so that it takes ``2 + rivals`` times the memory; needs the extra
+            ``evidence``.
         sample_fraction: share of the images to evaluate, above 0 and up to 1; the same ones whenever the seed is.
         max_samples: evaluate at most so many images, the first ones that open; None for all.
         seed: decides noise, timesteps and which images are taken.
@@ -99,6 +107,7 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
     loggers: list[Any] = msgspec.field(default_factory=list)
     draws: Count = 4
     paired: bool = True
+    rivals: Few = 0
     sample_fraction: Fraction = 1.0
     max_samples: Count | None = None
     seed: Seed = 0
@@ -159,6 +168,7 @@ def run_evaluation(config: EvaluateConfig, progress: bool = True, only: Only | N
         seed=config.seed,
         draws=config.draws,
         paired=config.paired,
+        rivals=_rivals(config, images, progress),
         job_name=config.job_name,
         step=config.step,
         config=report_config,
@@ -242,6 +252,18 @@ class _Images(msgspec.Struct, frozen=True):
         yield from self.files
         for shard in self.shards:
             yield from read_shard(shard, self.root)
+
+
+def _rivals(config: EvaluateConfig, images: _Images, progress: bool) -> Rivals | int:
+    """From small copies of the images, before the model is loaded."""
+    if not config.rivals:
+        return 0
+    if not config.paired:
+        raise ConfigError("$.rivals: got a number and $.paired is false; allowed: with paired, which a verdict takes")
+    from loss_logging.evaluation.rivals import rivals_of_batches  # the extra evidence
+
+    batches = ImageBatches(images if images.shards else images.files, images.folder, _SMALL, 64, config.max_samples)
+    return rivals_of_batches(batches, config.rivals, progress=progress)
 
 
 def _elsewhere(evaluate: Callable[..., LossReport], config: EvaluateConfig, images: _Images) -> LossReport:

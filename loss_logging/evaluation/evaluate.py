@@ -26,6 +26,7 @@ from loss_logging.evaluation.journal import Journal
 from loss_logging.evaluation.local_engine import evaluate_locally
 from loss_logging.evaluation.ray_config import RayConfig
 from loss_logging.evaluation.selection import Selection
+from loss_logging.evidence.rivals import Rivals
 from loss_logging.records.columns import LAST_STEP
 from loss_logging.reports.artifact import read_report, write_csv
 from loss_logging.reports.report import LossReport
@@ -46,6 +47,7 @@ def evaluate_dataset(
     seed: int = 0,
     draws: int = 1,
     paired: bool = False,
+    rivals: int | Rivals = 0,
     out_csv: str | Path | None = None,
     out_json: str | Path | None = None,
     job_name: str | None = None,
@@ -79,6 +81,9 @@ def evaluate_dataset(
         seed: decides which items are taken, and what `Draw` draws.
         draws: how many timesteps to evaluate each item at.
         paired: require ``loss_empty`` in every record, for caption_mismatch; it takes 4 draws or more to decide.
+        rivals: with ``paired``, compare each caption with those of so many rivals too: the other captions that its
+            picture fits best. Then the dataloader is read once before, for captions and pictures (``pixel_values``, or
+            image files at the paths), and batches have ``rivals``, lists of captions. Or `Rivals` that were found.
         out_csv: write one row per item there.
         out_json: write the JSON report there.
         job_name: names the report; by default that of ``config`` with "-evaluation", or "evaluation".
@@ -108,8 +113,8 @@ def evaluate_dataset(
         LossLoggingError: ``save_root`` holds a training run named ``job_name``; Ray could not finish; or with ``only``
             there is no finished evaluation, or none of the paths in the dataset.
         MissingExtraError: ``engine`` is Ray's, which is not installed.
-        ValueError: a record lacks a key, or ``loss_empty`` with ``paired``; or a call's records are not about the items
-            of its batch, or not those of the other draws.
+        ValueError: a record lacks a key, or ``loss_empty`` with ``paired``, or ``loss_rival`` with ``rivals``; or a
+            call's records are not about the items of its batch, or not those of the other draws.
 
     Example:
         >>> batches = [{"paths": ["1.png", "2.png"]}, {"paths": ["3.png"]}]
@@ -123,6 +128,8 @@ def evaluate_dataset(
     _check_arguments(computation, sample_fraction, max_samples, step)
     evaluate = _engine(engine)
     only = None if only is None else _check_part(only, evaluate, save_root, config)
+    if rivals:
+        computation = computation._replace(rivals=_rivals(rivals, dataloader, paired, evaluate, progress))
     fixed = {"sample_fraction": sample_fraction, "max_samples": max_samples, "seed": seed, "draws": draws}
     with ExitStack() as stack:
         if save_root is None and config is None:
@@ -131,7 +138,12 @@ def evaluate_dataset(
         if not config.enabled:
             raise ConfigError("config: log_per_example and log_per_dataset are both false; there is nothing to report")
         losses = stack.enter_context(LossLogger.for_evaluation(config))
-        arguments = fixed | {"paired": paired, "step": step, "model_id": model_id}
+        arguments = fixed | {
+            "rivals": None if computation.rivals is None else computation.rivals.digest,
+            "paired": paired,
+            "step": step,
+            "model_id": model_id,
+        }
         again = None if only is None else stack.enter_context(_again(only, config, arguments))
         journal = Journal(
             config.paths.evaluation,
@@ -146,6 +158,8 @@ def evaluate_dataset(
         warnings = [*(again.sentences() if again is not None else ()), *warnings]
         for columns in journal.ordered(again.records() if again is not None else ()):
             losses.log_records(step, pa.Table.from_batches([columns]))
+        if computation.rivals is not None and not len(computation.rivals):
+            warnings = [*warnings, f"captions are compared with no rivals: {computation.rivals.reason}"]
         for sentence in warnings:
             losses.add_warning(sentence)
         path = losses.save_step(step).result()
@@ -207,6 +221,24 @@ def _check_part(only: Only, evaluate: object, save_root: object, config: TrainCo
 def _again(only: Only, config: TrainConfig, arguments: Mapping[str, Any]) -> Iterator[Again]:
     with closing(Earlier(config.paths, arguments, config.memory_limit)) as earlier:
         yield Again(only, earlier, config.decisions)
+
+
+def _rivals(
+    rivals: int | Rivals, dataloader: Iterable[Any], paired: bool, evaluate: Callable[..., Any], progress: bool
+) -> Rivals:
+    if not paired:
+        raise ConfigError("rivals is given and paired is False; allowed: with paired=True, which a verdict takes")
+    if isinstance(rivals, Rivals):
+        return rivals
+    if rivals < 0:
+        raise ConfigError(f"rivals is {rivals!r}; allowed: 0 and more, or a Rivals")
+    if evaluate is not evaluate_locally:
+        raise ConfigError(
+            f"rivals is {rivals!r} and engine another than 'local'; allowed: there, what find_rivals() found"
+        )
+    from loss_logging.evaluation.rivals import rivals_of_batches  # the extra evidence
+
+    return rivals_of_batches(dataloader, rivals, progress=progress)
 
 
 def _check_arguments(computation: Computation, fraction: float, most: int | None, step: int) -> None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.support.chance import hash_of
 from loss_logging.support.files import whole_file
 
 __all__ = ["Rivals"]
@@ -51,6 +52,11 @@ class Rivals:
         if found is None and self._by_path:
             found = self._by_path.get(str(Path(path).absolute()))  # as `rivals_of_folder` has it
         return found or ()
+
+    @property
+    def digest(self) -> int:
+        """A number that other rivals do not have."""
+        return hash_of(*sorted(self._by_item.items()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write them as Parquet, for `Rivals.load` and the key ``rivals`` of a TrainConfig."""

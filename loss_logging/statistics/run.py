@@ -197,7 +197,7 @@ class RunStatistics:
         return self.queries.batches("items_by_dataset", rows=2_048)
 
     def rival_items(self, most: int) -> pa.Table:
-        """Dataset, path and caption of at most so many items, to find rivals for; none where no record has a pair."""
+        """Dataset, path and caption of at most so many items, to find rivals for."""
         return self.queries.arrow("rival_items", most=most)
 
     def keep_items(self, name: str) -> None:

@@ -247,8 +247,8 @@ class LossLogger:
         """Around the forward with another caption: training goes on bit for bit as if it had not been.
 
         It gives what to compare the step's captions with: "empty", the empty caption, or "rival", those of `rivals_of`;
-        by turns at random where rivals are known. It gives None on steps that are not to be paired: see
-        `is_paired_step`. A trainer may compare with the empty caption whatever it gives. Inside, no gradient is
+        by turns at random. It gives None on steps that are not to be paired: see `is_paired_step`. A trainer may
+        compare with the empty caption whatever it gives. Inside, no gradient is
         recorded; afterwards the random states of Python, NumPy and torch (the CPU, CUDA, MPS) are restored, and of
         ``modules`` and those in them the buffers, which batch norm changes, and what their attributes refer to.
         Generators of your own are yours to restore, and what is inside of lists and mappings. Put it right before the
@@ -272,7 +272,7 @@ class LossLogger:
         if not self.is_paired_step(step):
             yield None
             return
-        turn = uniform_of("rival", self.config.seed, step) < _RIVAL_SHARE and self._rivals.known
+        turn = self._rivals.wanted and uniform_of("rival", self.config.seed, step) < _RIVAL_SHARE
         with no_trace(*modules):
             yield "rival" if turn else "empty"
 

@@ -48,13 +48,17 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
 
 
 class Save(msgspec.Struct, frozen=True, tag=True):
-    """Report on everything up to ``step``. ``warnings`` go into the report, and so does ``excluded``, how many items of
-    each dataset were left out of the training; the answer has the same ``serial``."""
+    """Report on everything up to ``step``. ``warnings`` go into the report; the answer has the same ``serial``.
+
+    ``excluded``: how many items of each dataset were left out of the training. ``rivals``: whether the trainer has
+    asked for any, so that they are worth looking for.
+    """
 
     step: int
     warnings: list[str] = []
     serial: int = 0
     excluded: dict[str, int] = {}
+    rivals: bool = False
 
 
 class Close(msgspec.Struct, frozen=True, tag=True):

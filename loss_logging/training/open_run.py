@@ -156,7 +156,9 @@ class OpenRun:
         """When everything up to ``step`` is on disk, or will not be."""
         if self.reporter is not None:
             warnings = [*self._notes(), *unwritten.sentences()]
-            self.reporter.save(Save(step, warnings, next(self._serials), self._exclusions.counts), future)
+            self.reporter.save(
+                Save(step, warnings, next(self._serials), self._exclusions.counts, self._rivals.asked), future
+            )
         elif self._remote is not None:
             self._remote.mark(step, self._notes(), later=unwritten.held > 0)
             if future.set_running_or_notify_cancel():

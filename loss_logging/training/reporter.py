@@ -172,7 +172,8 @@ class Reporter:
         self._caught_up.discard(command.step)
         self._prune()
         self._refresh_page(report)
-        self._rivals.look()
+        if command.rivals:
+            self._rivals.look()
         if self._mirror is not None:
             self._mirror.wake()
 

@@ -46,6 +46,9 @@ class KnownRivals:
         self._found = Rivals({})
         self._file = config.paths.rivals if config.rivals == "auto" else None
         self._read = 0
+        self.wanted = config.rivals != "none"
+        self.asked = False
+        """Whether the trainer compares with rivals; of one that never does no picture is opened."""
         if config.rivals not in ("auto", "none"):
             try:
                 self._found = Rivals.load(config.rivals)
@@ -54,13 +57,9 @@ class KnownRivals:
                     f"$.rivals: {config.rivals} cannot be read: {error.strerror or error}"
                 ) from error
 
-    @property
-    def known(self) -> bool:
-        """Whether there are any."""
-        return len(self._found) > 0
-
     def of(self, path: object, dataset: object) -> str:
         """The caption of an item's first rival, or ""."""
+        self.asked = self.wanted
         return next(iter(self._found.of(path, dataset)), "")
 
     def refresh(self) -> None:
@@ -79,7 +78,7 @@ class KnownRivals:
 
 
 class RivalFinder:
-    """Has rivals found, at the first report with pairs and whenever there are many more items.
+    """Has rivals found, at the first report and whenever there are many more items.
 
     Args:
         config: of the run.

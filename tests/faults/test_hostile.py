@@ -258,10 +258,10 @@ def test_a_log_of_a_later_version(resume: int | None, tmp_path: Path) -> None:
     """Refused when the logger is made, in words, and left as it is."""
     run(tmp_path, 1, 2)
     folder = tmp_path / "loss_logging" / "records" / "job"
-    later = table_from_records([record(step=3)]).replace_schema_metadata({"loss_logging": "records/2"})
+    later = table_from_records([record(step=3)]).replace_schema_metadata({"loss_logging": "records/3"})
     pq.write_table(later, folder / Shard.name(0, 60, 60))
     before = {path.name: path.read_bytes() for path in folder.glob("*.parquet")}
-    with pytest.raises(LogVersionError, match=r"is of version 'records/2'; this version .* reads 'records/1'"):
+    with pytest.raises(LogVersionError, match=r"is of version 'records/3'; this version .* reads 'records/2'"):
         run(tmp_path, 3, resume=resume)
     assert {path.name: path.read_bytes() for path in folder.glob("*.parquet")} == before
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -356,6 +357,29 @@ def test_loss_empty_is_the_loss_with_the_empty_caption(pipeline: Any) -> None:
     assert [record.loss_empty for record in records] == pytest.approx([record.loss for record in empty], rel=1e-6)
     assert records[2].loss == pytest.approx(records[2].loss_empty, rel=1e-5)
     assert abs(records[0].loss - (records[0].loss_empty or 0)) > 1e-6
+
+
+def test_rivals_are_in_one_forward_with_the_own_and_the_empty_caption(pipeline: Any) -> None:
+    """The denoiser is called once; the losses are those of each caption alone, of several rivals the mean."""
+    compute = PipelineLoss(pipeline, paired=True)
+    alone = compute(batch(), DRAW)
+    rivals = [[CAPTIONS[1]], [], [CAPTIONS[0], CAPTIONS[3]], [CAPTIONS[0]]]
+    calls: list[int] = []
+    hook = compute._family.denoiser.register_forward_pre_hook(lambda *_: calls.append(1))
+    records = compute(batch() | {"rivals": rivals}, DRAW)
+    hook.remove()
+    assert len(calls) == 1
+    noised = compute.noised(batch(), DRAW)
+    by_rival = [compute.losses(noised, [caption] * 4).tolist() for caption in CAPTIONS]
+    for i, (record, expected) in enumerate(zip(records, alone, strict=True)):
+        assert record.loss == pytest.approx(expected.loss, rel=1e-4)
+        assert record.loss_empty == pytest.approx(expected.loss_empty, rel=1e-4)
+        assert record.rival == next(iter(rivals[i]), None)
+        found = [by_rival[CAPTIONS.index(rival)][i] for rival in rivals[i]]
+        if found:
+            assert record.loss_rival == pytest.approx(sum(found) / len(found), rel=1e-4)
+        else:
+            assert math.isnan(record.loss_rival or 0)
 
 
 def test_other_captions_at_the_same_noise(pipeline: Any) -> None:
