@@ -84,4 +84,5 @@ def corrections(page: Page, keys: list[str]) -> Iterator[str]:
         page.keyboard.type(f"a handwritten digit {WORDS[digits[int(Path(name).stem)]]}")
         press(save)
         expect(page.locator("#progress")).to_contain_text(f"{done} of ")
+        expect(page.locator("#details-title")).not_to_have_text(name)  # it goes on to the next one
         yield name
