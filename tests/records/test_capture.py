@@ -220,6 +220,17 @@ def token_losses(labels: Tensor, **options: Any) -> Tensor:
     return torch.stack([F.cross_entropy(LOGITS[i].detach(), labels[i], **options) for i in range(B)])
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("loss", [F.l1_loss, F.mse_loss, F.huber_loss])
+def test_weights_of_a_loss_count_within_as_without(loss: Callable[..., Tensor], reduction: str) -> None:
+    """torch's own function modes make l1_loss forget its weight (torch 2.13.0); watching does not."""
+    given, target = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.zeros(2, 2)
+    weight = torch.tensor([[1.0, 0.0], [0.5, 0.0]])  # a mask
+    plain = loss(given, target, weight=weight, reduction=reduction)
+    with capture_per_example_loss(2):
+        assert torch.equal(loss(given, target, weight=weight, reduction=reduction), plain)
+
+
 @pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"ignore_index": 3}])
 @pytest.mark.parametrize("flat", [False, True])
 def test_cross_entropy_of_equally_long_examples(options: dict[str, Any], flat: bool) -> None:

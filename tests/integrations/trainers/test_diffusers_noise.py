@@ -11,9 +11,12 @@ pytest.importorskip("diffusers")
 
 from diffusers import (
     DDIMScheduler,
+    DEISMultistepScheduler,
+    DPMSolverMultistepScheduler,
     FlowMatchEulerDiscreteScheduler,
     LCMScheduler,
     PNDMScheduler,
+    UniPCMultistepScheduler,
 )
 from diffusers.training_utils import compute_snr
 
@@ -35,6 +38,15 @@ def test_a_sampler_of_a_pipeline_says_how_it_was_trained(kind: Any) -> None:
     noisy = process.add_noise(LATENTS, NOISE, timesteps)
     assert torch.allclose(noisy, kept.sqrt() * LATENTS + (1 - kept).sqrt() * NOISE)
     assert process.target(LATENTS, NOISE, timesteps) is NOISE
+
+
+@pytest.mark.parametrize("kind", [DPMSolverMultistepScheduler, UniPCMultistepScheduler, DEISMultistepScheduler])
+def test_the_least_noise_is_at_the_first_timestep(kind: Any) -> None:
+    """Such a sampler that is fresh adds the noise of the last timestep at the first, by its own ``add_noise``."""
+    process = noise_process(kind())
+    noisy = process.add_noise(LATENTS, NOISE, torch.tensor([1, 999]))
+    assert torch.allclose(noisy[0], LATENTS[0], atol=0.1)
+    assert torch.allclose(noisy[1], NOISE[1], atol=0.1)
 
 
 @pytest.mark.parametrize("predicted", ["epsilon", "v_prediction", "sample"])
