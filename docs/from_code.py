@@ -146,7 +146,7 @@ def candidates(key: Key) -> Iterator[Any]:
             yield from ([choice], choice) if "list" in type_name(key.hint) else (choice,)
     if isinstance(key.default, (int, float)) and not isinstance(key.default, bool):
         yield from (key.default * 2, key.default / 2) if key.default else ()
-    yield from (100, 5.0, 0.5, "text")
+    yield from (100, 2, 5.0, 0.5, "text")
 
 
 def example(config: type[msgspec.Struct], key: Key) -> str:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser import ADVICE, LEFT_OUT, installed_browser
-from demo_run import run_demo
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
@@ -109,6 +108,8 @@ def copy(example: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder and the output of a short demo with two trackers. Who uses it is in the xdist_group demo."""
+    from demo_run import run_demo
+
     return run_demo(tmp_path_factory.mktemp("demo") / "a run")
 
 

@@ -80,7 +80,7 @@ def corrections(page: Page, keys: list[str]) -> Iterator[str]:
     for done in count(1):
         name = page.locator("#details-title").inner_text()
         press(write)
-        expect(page.locator("textarea.edit")).to_be_visible()
+        expect(page.locator("textarea.edit")).to_be_focused()
         page.keyboard.type(f"a handwritten digit {WORDS[digits[int(Path(name).stem)]]}")
         press(save)
         expect(page.locator("#progress")).to_contain_text(f"{done} of ")

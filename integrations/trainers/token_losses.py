@@ -45,7 +45,9 @@ _Kind = Callable[[Any, Any, "Sequence[Span] | None"], Losses | None]
 class ModelLosses:
     """Finds the kind of loss that a model uses, by comparing batches with its scalar, and keeps to it.
 
-    After a few that agree in a row there are no more comparisons, which wait for the device.
+    After a few that agree in a row there are no more comparisons, which wait for the device. After batches that did not
+    agree, one that does is not enough: before a model has learned anything another kind of loss, such as one with label
+    smoothing, is near the scalar by chance. So many more in a row must agree.
 
     Attributes:
         reason: why the losses of the last batch are not known; "" where they are, or where it cannot tell.
@@ -55,6 +57,7 @@ class ModelLosses:
         self.reason = ""
         self._chosen: tuple[int, _Kind] | None = None
         self._checked = 0
+        self._disagreed = 0
 
     def __call__(
         self, forwards: Sequence[Forward], labels: Any, scalar: Scalar, spans: Sequence[Span] | None = None
@@ -76,7 +79,8 @@ class ModelLosses:
                 if not math.isfinite(mean) or not mean:  # no example has a target, or the step overflowed
                     return None
                 self._choose(forwards, labels, scalar, spans)
-            found = None if self._chosen is None else _of(self._chosen, forwards, labels, spans)
+            trusted = self._chosen is not None and self._checked > min(self._disagreed, _CHECKED - 1)
+            found = _of(self._chosen, forwards, labels, spans) if self._chosen is not None and trusted else None
         if found is None:
             self.reason = _why(forwards, labels)
         return found
@@ -92,6 +96,7 @@ class ModelLosses:
         close = max(1e-4, 2 * torch.finfo(scalar.loss.dtype).eps)
         self._chosen = nearest if nearest is not None and errors[nearest] <= close else None
         self._checked = 0 if self._chosen is None else self._checked + 1
+        self._disagreed += self._chosen is None
 
 
 def _of(

@@ -320,7 +320,7 @@ def test_only_where_nothing_changed(
         ({"captions": {"max_wrds": 3}}, r"\$\.captions\.max_wrds .*max_words"),
         (
             {"model": {"library": "difusers"}},
-            r"\$\.model\.library: got 'difusers'; allowed: 'diffusers'; did you mean diffusers",
+            r"\$\.model\.library: got 'difusers'; allowed: 'demo', 'diffusers'; did you mean diffusers",
         ),
         ({"model": {"snr_gamma": 0}}, r"\$\.model\.snr_gamma: .*above 0"),
         ({"pipeline": "/nowhere"}, r"\$\.pipeline: /nowhere holds no model_index\.json"),

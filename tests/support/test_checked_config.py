@@ -110,5 +110,5 @@ def test_an_old_key_goes_to_its_new_place() -> None:
     assert config == Outer(name="a", inner=Inner(count=3))
     with pytest.warns(DeprecationWarning, match="gone has no effect"):
         assert Outer(name="a", gone=1) == Outer(name="a")  # type: ignore[call-arg]
-    with pytest.raises(ConfigError, match=r"given as inner\.count, too"):
+    with pytest.raises(ConfigError, match=r"\$\.number: inner\.count is given, too"):
         Outer(name="a", number=3, inner={"count": 4})  # type: ignore[call-arg, arg-type]
