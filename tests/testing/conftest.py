@@ -17,7 +17,8 @@ Run: TypeAlias = Callable[..., tuple[int, str]]
 
 @pytest.fixture(scope="session")
 def _pytest() -> Iterator[WarmPython]:
-    imports = ("pytest", "duckdb", "numpy", "pyarrow.parquet", "loss_logging.training.logger")
+    # Not loss_logging, which pytest rewrites where it is installed, and warns of where it is imported already.
+    imports = ("pytest", "duckdb", "numpy", "pyarrow.parquet")
     python = WarmPython(*imports, path=f"{ROOT}{os.pathsep}{HERE}")
     yield python
     python.stop()
