@@ -42,6 +42,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.aggregate
 	$(BIN)/python -m benchmarks.captions
 	$(BIN)/python -m benchmarks.training_loop
+	$(BIN)/python -m benchmarks.paired_forward
 	$(BIN)/python -m benchmarks.check_captions
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.large_log
