@@ -40,6 +40,10 @@ SAVES = 20
 ROWS = 131_072
 MEMORY_LIMIT = "1GB"
 JOB = "scale"
+RULES = [
+    *("empty", "refusal", "preamble", "suspicious", "encoding", "markup", "template", "trigger", "repeated", "tags"),
+    *("long", "truncated", "short", "conflict", "duplicate", "near_duplicate", "common_token", "language"),
+]
 
 
 def records(items: int, first: int, count: int, step: int) -> Iterator[pa.RecordBatch]:
@@ -77,7 +81,7 @@ def fill(root: Path, items: int, total: int, saves: int) -> list[int]:
 
 def _config(root: Path, **options: Any) -> TrainConfig:
     # One block a save step; the caption rules have a benchmark of their own and would hide what is measured here.
-    rules = {"rules": {"disabled": ["empty", "suspicious", "repeated", "long", "short"]}}
+    rules = {"rules": {"disabled": RULES}}
     return TrainConfig(
         job_name=JOB, save_root=root, loggers=[], memory_limit=MEMORY_LIMIT, save_every=1, captions=rules, **options
     )
@@ -209,11 +213,18 @@ SAVES_OF_A_CHECKOUT = """
 import json, sys, tempfile, time
 from pathlib import Path
 from benchmarks import scale
+from loss_logging import TrainConfig
 items, few = int(sys.argv[1]), int(sys.argv[2])
 with tempfile.TemporaryDirectory() as folder:
     root = Path(folder)
     steps = scale.fill(root, items, items, 1)
     config = scale._config(root, keep_reports=1)
+    given = config.to_dict() | {"loggers": []}
+    captions = given["captions"]
+    is_grouped = isinstance(captions["rules"], dict)
+    key, group = ("disabled", captions["rules"]) if is_grouped else ("disabled_rules", captions)
+    group[key] = sys.argv[3].split()
+    config = TrainConfig.from_dict(given)
     for batch in scale.records(items, 0, few, steps[-1] + 1):
         scale.RecordLog(config.records_dir).write([batch])
     steps.append(steps[-1] + -(-few // scale.BATCH))
@@ -236,7 +247,7 @@ def two_checkouts(results: Results, other: Path, items: int, repeats: int = 3) -
     runs: dict[Path, list[Any]] = {here: [], other: []}
     for _ in range(repeats):
         for checkout, taken in runs.items():
-            command = [sys.executable, "-c", SAVES_OF_A_CHECKOUT, str(items), str(few)]
+            command = [sys.executable, "-c", SAVES_OF_A_CHECKOUT, str(items), str(few), " ".join(RULES)]
             environment = os.environ | {"PYTHONPATH": str(checkout)}
             done = subprocess.run(command, cwd=checkout, env=environment, check=True, capture_output=True, text=True)
             taken.append(json.loads(done.stdout.splitlines()[-1]))
