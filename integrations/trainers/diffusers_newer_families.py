@@ -129,47 +129,12 @@ class ZImage(_Transformer):
         return -torch.stack(predictions).squeeze(2)
 
 
-class Lumina2(_Transformer):
-    """Time runs from noise to data, and the prediction has the opposite sign."""
+class _MaskedPrompt(_Transformer):
+    """A caption's embedding with the mask of its tokens, and a transformer that is given both."""
 
     @property
     def multiple(self) -> int:
         return int(self.pipeline.vae_scale_factor) * int(self.denoiser.config.patch_size)
-
-    def encode_captions(self, captions: list[str]) -> dict[str, torch.Tensor]:
-        embeds, mask, _, _ = self.pipeline.encode_prompt(
-            captions, do_classifier_free_guidance=False, device=self.device, **self.lengths
-        )
-        return {"embeds": embeds, "mask": mask}
-
-    def predict(
-        self, noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Mapping[str, torch.Tensor]
-    ) -> torch.Tensor:
-        prediction: torch.Tensor = self.denoiser(
-            hidden_states=noisy,
-            timestep=1 - timesteps / 1000,
-            encoder_hidden_states=conditions["embeds"],
-            encoder_attention_mask=conditions["mask"],
-            return_dict=False,
-        )[0]
-        return -prediction
-
-
-class Sana(_Transformer):
-    """A VAE without a distribution. Captions are encoded without the long instruction, as in training."""
-
-    @property
-    def multiple(self) -> int:
-        return int(self.pipeline.vae_scale_factor) * int(self.denoiser.config.patch_size)
-
-    @property
-    def resolution(self) -> int:
-        return int(self.denoiser.config.sample_size) * int(self.pipeline.vae_scale_factor)
-
-    def encode_images(self, pixels: torch.Tensor) -> torch.Tensor:
-        vae = self.pipeline.vae
-        latents: torch.Tensor = vae.encode(pixels).latent * vae.config.scaling_factor
-        return latents
 
     def encode_captions(self, captions: list[str]) -> dict[str, torch.Tensor]:
         embeds, mask, _, _ = self.pipeline.encode_prompt(
@@ -188,6 +153,28 @@ class Sana(_Transformer):
             return_dict=False,
         )[0]
         return prediction
+
+
+class Lumina2(_MaskedPrompt):
+    """Time runs from noise to data, and the prediction has the opposite sign."""
+
+    def predict(
+        self, noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Mapping[str, torch.Tensor]
+    ) -> torch.Tensor:
+        return -super().predict(noisy, 1 - timesteps / 1000, conditions)
+
+
+class Sana(_MaskedPrompt):
+    """A VAE without a distribution. Captions are encoded without the long instruction, as in training."""
+
+    @property
+    def resolution(self) -> int:
+        return int(self.denoiser.config.sample_size) * int(self.pipeline.vae_scale_factor)
+
+    def encode_images(self, pixels: torch.Tensor) -> torch.Tensor:
+        vae = self.pipeline.vae
+        latents: torch.Tensor = vae.encode(pixels).latent * vae.config.scaling_factor
+        return latents
 
 
 class Wan(_VideoVae):

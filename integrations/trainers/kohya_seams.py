@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.kohya_captions import MusubiCaptions, SdCaptions
 from loss_logging.integrations.trainers.kohya_run import Run
-from loss_logging.integrations.trainers.paired import modules_among, replaced
+from loss_logging.integrations.trainers.paired import modules_among, with_arguments
 from loss_logging.integrations.trainers.seam_run import squared_error
 from loss_logging.records.capture import capture_per_example_loss
 from loss_logging.records.per_example import per_example_loss
@@ -83,7 +83,7 @@ def see_sd_scripts(trainer: Any, run: Run, train_util: Any, masked: Callable[[An
         batch = captions.batch(given, other)
         try:
             seen.update(given, batch=batch)
-            args, kwargs = replaced(signature, args, kwargs, batch=batch, is_train=False)
+            args, kwargs = with_arguments(signature, args, kwargs, batch=batch, is_train=False)
             process_batch(*args, **kwargs)
             if "per_example" not in seen:
                 raise LossLoggingError(seen.get("problem", "process_batch did not call conditional_loss"))
@@ -176,7 +176,7 @@ def _see_call_dit(
 
     def with_captions(args: tuple[Any, ...], kwargs: Mapping[str, Any], other: Sequence[str]) -> Mapping[str, Any]:
         given = signature.bind(*args, **kwargs).arguments
-        args, kwargs = replaced(signature, args, kwargs, batch=captions.batch(given["batch"], other))
+        args, kwargs = with_arguments(signature, args, kwargs, batch=captions.batch(given["batch"], other))
         try:
             return _squared(call_dit(*args, **kwargs))
         finally:

@@ -13,7 +13,7 @@ from loss_logging.training.logger import LossLogger
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["OnlyEmptyError", "PairedForwards", "modules_among", "replaced", "require_same"]
+__all__ = ["OnlyEmptyError", "PairedForwards", "modules_among", "require_same", "with_arguments"]
 
 
 class OnlyEmptyError(LossLoggingError):
@@ -115,7 +115,7 @@ def require_same(name: str, other: torch.Tensor, own: torch.Tensor) -> None:
         raise LossLoggingError(f"the trainer gives the two forwards of a step different {name}")
 
 
-def replaced(
+def with_arguments(
     signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any], **values: Any
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The same call with other values, each in its place: a subclass may take ``*args`` and ``**kwargs``."""

@@ -21,7 +21,7 @@ from accelerate.tracking import GeneralTracker
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.accelerate import accelerate_loggers
-from loss_logging.integrations.trainers.paired import modules_among, replaced
+from loss_logging.integrations.trainers.paired import modules_among, with_arguments
 from loss_logging.integrations.trainers.seam_run import SeamRun, squared_error
 from loss_logging.integrations.trainers.settings import read_settings
 from loss_logging.integrations.trainers.simpletuner_captions import Captions
@@ -251,7 +251,7 @@ def _see(trainer: Any, run: _Run) -> None:
 
     def with_captions(batch: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], other: Sequence[str]) -> Any:
         prepared = captions.batch(batch, other)
-        args, kwargs = replaced(signature, args, kwargs, prepared_batch=prepared)
+        args, kwargs = with_arguments(signature, args, kwargs, prepared_batch=prepared)
         output = predict(*args, **kwargs)
         return _losses(*_capture(loss_of, prepared, output, apply_conditioning_mask=True), model, output, prepared)[0]
 

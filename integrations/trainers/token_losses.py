@@ -79,8 +79,8 @@ class ModelLosses:
                 if not math.isfinite(mean) or not mean:  # no example has a target, or the step overflowed
                     return None
                 self._choose(forwards, labels, scalar, spans)
-            trusted = self._chosen is not None and self._checked > min(self._disagreed, _CHECKED - 1)
-            found = _of(self._chosen, forwards, labels, spans) if self._chosen is not None and trusted else None
+            trusted = self._chosen if self._checked > min(self._disagreed, _CHECKED - 1) else None
+            found = None if trusted is None else _of(trusted, forwards, labels, spans)
         if found is None:
             self.reason = _why(forwards, labels)
         return found

@@ -31,8 +31,9 @@ class Exclusions:
     """Which items are left out of a training: those that a decision excludes, and those in the list ``exclude``.
 
     Decisions are those in ``.captions-decisions.jsonl`` beside an image or in a folder above it, and in the run's own
-    file; the nearest counts, as in `loss-logging view`. A path in the list is meant as the log has it, or as a file:
-    absolute, or relative to the working directory, or else to the list's folder. Links lead to what they link to.
+    file; the nearest counts, as in `loss-logging view`. Relative paths of items belong to the key ``images`` of the
+    configuration, or to the working directory. A path in the list is meant as the log has it, or as a file:
+    absolute, or relative as those of items are, or else to the list's folder. Links lead to what they link to.
 
     Each file is read once, when it is needed first: what is decided later counts from the next training on.
 
@@ -52,7 +53,8 @@ class Exclusions:
     """
 
     def __init__(self, config: TrainConfig) -> None:
-        self._base = os.getcwd()  # noqa: PTH109, of texts
+        working = os.getcwd()  # noqa: PTH109, of texts
+        self._base = working if config.images is None else os.path.join(working, config.images)  # noqa: PTH118
         self._list = None if config.exclude is None else Path(config.exclude)
         self._entries: set[str] = set()
         self._listed: dict[str, str] = {}  # from what an item may be called to the entry that names it
@@ -205,7 +207,7 @@ class Exclusions:
                         self._listed.setdefault(name, entry)
 
     def _places(self, path: str, folder: Path) -> list[str]:
-        """Where the file is: from the working directory, or else from the list's folder; both where it is in none."""
+        """Where the file is: from the folder of relative paths, or else from the list's; both where it is in none."""
         places = [os.path.join(self._base, path), os.path.join(folder, path)]  # noqa: PTH118, of texts
         return next(([place] for place in places if os.path.lexists(place)), places)
 

@@ -45,6 +45,15 @@ def decide(folder: Path, path: str, decision: Choice = "exclude") -> None:
     DecisionFile(folder / DECISIONS_FILE).append(Decision(path=path, decision=decision))
 
 
+def test_relative_paths_belong_to_the_folder_images(photos: Path) -> None:
+    """As decisions on the page and in reports do; a list may name them so, too."""
+    decide(photos, "cats/1.png")
+    assert exclusions(images="photos").excludes("cats/1.png")
+    assert not exclusions().excludes("cats/1.png")
+    assert exclusions(str(photos / "dogs/1.png"), images=photos).excludes("dogs/1.png")
+    assert exclusions("dogs/1.png", images=photos).excludes(photos / "dogs/1.png")
+
+
 def test_nothing_is_excluded_where_nothing_was_decided(photos: Path) -> None:
     """Without decisions and without a list every item stays, and the dataset is the very same."""
     found = exclusions()
