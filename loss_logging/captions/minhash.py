@@ -82,5 +82,5 @@ class MinHash:
         """The signature of each list: (lists, rows)."""
         import numpy as np
 
-        least: npt.NDArray[np.uint32] = np.minimum.reduceat(pairs.hashes * self._factors, pairs.starts, axis=1)
-        return least.T
+        least = np.minimum.reduceat(pairs.hashes * self._factors, pairs.starts, axis=1)
+        return np.ascontiguousarray(least.T, np.uint32)

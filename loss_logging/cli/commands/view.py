@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import sys
-import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
-from loss_logging.captions.trainers import TrainerName
 from loss_logging.cli.commands.compare import both_reports
 from loss_logging.cli.console import JobOption, JsonOption, TrainerOption, print_json
 from loss_logging.errors import LossLoggingError
-from loss_logging.runs.config import TrainConfig
-from loss_logging.runs.locate import find_run, is_run, place_of
 from loss_logging.support.extras import require
 
 if TYPE_CHECKING:
+    from loss_logging.captions.trainers import TrainerName
     from loss_logging.pages.served.editor import Editor
     from loss_logging.pages.served.served_page import ServedPage
 
@@ -64,6 +60,10 @@ def view(
       loss-logging view photos --edit --trainer kohya
       loss-logging view runs/cats --port 8000 --memory-limit 2GB
     """
+    import webbrowser
+
+    from loss_logging.runs.locate import is_run
+
     require("view", "jinja2", "PIL", "starlette", "uvicorn")
     from loss_logging.pages.served.server import serve, serve_text
 
@@ -101,11 +101,15 @@ def view(
 def _of_run(
     folder: Path, job: str | None, limits: dict[str, Any], images: Path | None, *, edit: bool
 ) -> tuple[str, ServedPage, Editor | None]:
+    import msgspec
+
     from loss_logging.pages.served.editor import Editor
     from loss_logging.pages.served.kept_decisions import KeptDecisions
     from loss_logging.pages.served.live import LiveRun
     from loss_logging.pages.served.run_captions import RunCaptions
     from loss_logging.pages.served.run_page import RunPage
+    from loss_logging.runs.config import TrainConfig
+    from loss_logging.runs.locate import find_run, place_of
 
     if place_of(folder).job is None and (step := place_of(folder).step) is not None:
         raise LossLoggingError(f"view shows the whole log; for the page of step {step}: loss-logging html {folder}")
