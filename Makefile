@@ -41,6 +41,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.capture
 	$(BIN)/python -m benchmarks.aggregate
 	$(BIN)/python -m benchmarks.captions
+	$(BIN)/python -m benchmarks.evaluate
 	$(BIN)/python -m benchmarks.training_loop
 	$(BIN)/python -m benchmarks.paired_forward
 	$(BIN)/python -m benchmarks.check_captions

@@ -4,35 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evaluation.evaluate import Draw
-from loss_logging.integrations.trainers.diffusers_captions import CaptionCache, Encoded
+from loss_logging.integrations.trainers.diffusers_captions import CaptionCache
+from loss_logging.integrations.trainers.diffusers_draws import Asked, Compared, DrawLosses, Noised, joined
 from loss_logging.integrations.trainers.diffusers_family_of import family_of
 from loss_logging.integrations.trainers.diffusers_noise import noise_process
 from loss_logging.records.per_example import compute_per_example_loss, per_example_loss
 from loss_logging.records.record import SampleRecord
+from loss_logging.support.warn import LOGGER
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["Noised", "PipelineLoss"]
-
-
-@dataclass(frozen=True)
-class Noised:
-    """A batch at one draw, before the model has seen a caption: what every caption of it shares.
-
-    ``noisy`` and ``target`` are (B, C, h, w) float32, ``timesteps`` is (B,); ``conditions`` is what the denoiser is
-    told about each image.
-    """
-
-    noisy: torch.Tensor
-    target: torch.Tensor
-    timesteps: torch.Tensor
-    conditions: Encoded
 
 
 class PipelineLoss:
@@ -84,6 +71,11 @@ class PipelineLoss:
         self._paired = paired
         self._snr_gamma = snr_gamma
         self._latents: tuple[torch.Tensor, int, torch.Tensor] | None = None
+        self._is_evaluating = False
+        self._most_rows: int | None = None  # of a forward; a number once more did not fit
+        self._asked: Asked | None = None
+        self._next = 0  # the draw that comes next if the batch stays the same
+        self._ahead: dict[int, DrawLosses] = {}
         if snr_gamma is not None:
             self._check_snr_gamma(snr_gamma)
         if paired:
@@ -111,43 +103,69 @@ class PipelineLoss:
             ValueError: ``pixel_values`` is missing or has a shape that the model cannot take.
         """
         captions = list(batch["captions"])
-        noised = self.noised(batch, draw)
-        rivals = batch.get("rivals")
-        own, empty, others = self._compared(noised, captions, rivals) if rivals else (None, None, None)
+        rivals = None if batch.get("rivals") is None else list(map(list, batch["rivals"]))
+        losses = self._at(draw, batch, captions, rivals)
         weights = None
         if self._snr_gamma is not None:
-            weights = {"min_snr_weight": self._process.min_snr_weight(noised.timesteps, self._snr_gamma)}
+            weights = {"min_snr_weight": self._process.min_snr_weight(losses.timesteps, self._snr_gamma)}
         return compute_per_example_loss(
-            self.losses(noised, captions) if own is None else own,
+            losses.own,
             paths=batch["paths"],
             datasets=batch["datasets"],
             captions=captions,
-            timesteps=noised.timesteps.float(),
-            loss_empty=self.losses(noised, [""] * len(captions)) if self._paired and empty is None else empty,
+            timesteps=losses.timesteps.float(),
+            loss_empty=losses.empty,
             components=weights,
-            loss_rival=others,
+            loss_rival=losses.rival,
             rivals=None if rivals is None else [next(iter(found), None) for found in rivals],
         )
 
-    def _compared(
-        self, noised: Noised, captions: list[str], rivals: Sequence[Sequence[str]]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(B,) losses with the own captions and the empty one, and means over the rivals', in one forward."""
+    def _at(
+        self, draw: Draw, batch: Mapping[str, Any], captions: list[str], rivals: list[list[str]] | None
+    ) -> DrawLosses:
+        """The losses of a draw. A batch that is asked for a second time in a row has its next draws computed, too."""
+        latents, conditions = self._encoded_images(batch), self._family.image_conditions(batch)
+        asked = Asked(latents, conditions, list(batch["paths"]), captions, rivals, draw.seed, draw.count)
+        compared = Compared(captions, empty=self._paired or bool(rivals), rivals=rivals or None)
+        again = asked.is_same(self._asked) and draw.index == self._next
+        self._asked, self._next = asked, draw.index + 1
+        if not again:
+            self._ahead = {}  # of another batch, or of an evaluation that has ended
+        if draw.index not in self._ahead:
+            together = asked.draws_together(len(compared.rows)) if again else 1
+            numbers = range(draw.index, min(draw.count, draw.index + together))
+            self._ahead = dict(zip(numbers, self._compute(batch, compared, draw, numbers), strict=True))
+        return self._ahead.pop(draw.index)
+
+    def _compute(
+        self, batch: Mapping[str, Any], compared: Compared, draw: Draw, numbers: Sequence[int]
+    ) -> list[DrawLosses]:
+        """The losses at several draws, in one forward."""
         import torch
 
-        rows = list(range(len(captions)))
-        at = [*rows, *rows, *(row for row, found in enumerate(rivals) for _ in found)]
-        index = torch.tensor(at, device=noised.noisy.device)
-        repeated = Noised(
-            noised.noisy[index],
-            noised.target[index],
-            noised.timesteps[index],
-            {name: values[index.to(values.device)] for name, values in noised.conditions.items()},
-        )
-        losses = self.losses(repeated, [*captions, *[""] * len(rows), *(other for found in rivals for other in found)])
-        own, empty, others = losses[: len(rows)], losses[len(rows) : 2 * len(rows)], losses[2 * len(rows) :]
-        total = torch.zeros_like(own).index_add_(0, index[2 * len(rows) :], others)
-        return own, empty, total / torch.tensor([len(found) for found in rivals], device=own.device)  # 0 / 0 is NaN
+        with self._evaluating():
+            parts = [self.noised(batch, Draw(draw.seed, number, draw.count)) for number in numbers]
+            index = torch.tensor(compared.rows, device=parts[0].noisy.device)
+            repeated = joined([part.rows(index) for part in parts])
+            losses = torch.split(self._in_parts(repeated, compared.captions * len(parts)), len(compared.rows))
+        return [compared.split(own, part.timesteps) for own, part in zip(losses, parts, strict=True)]
+
+    def _in_parts(self, noised: Noised, captions: Sequence[str]) -> torch.Tensor:
+        """`losses` of as many captions at a time as fit into the memory of the device."""
+        import torch
+
+        rows = torch.arange(len(captions), device=noised.noisy.device)
+        found: list[torch.Tensor] = []
+        while sum(map(len, found)) < len(captions):
+            part = rows[sum(map(len, found)) :][: self._most_rows]
+            try:
+                found.append(self.losses(noised.rows(part), [captions[row] for row in part.tolist()]))
+            except torch.cuda.OutOfMemoryError:
+                if len(part) == 1:
+                    raise
+                self._most_rows = -(-len(part) // 2)
+                LOGGER.info("a forward of %d captions does not fit into memory; now %d", len(part), self._most_rows)
+        return torch.cat(found)
 
     def noised(self, batch: Mapping[str, Any], draw: Draw) -> Noised:
         """The batch's images at the noise and timesteps of ``draw``."""
@@ -178,25 +196,33 @@ class PipelineLoss:
         pixels: torch.Tensor = _pixel_values(batch, self.multiple)
         if self._latents is None or self._latents[0] is not pixels or self._latents[1] != pixels._version:
             vae = self._pipeline.vae
-            latents = self._family.encode_images(pixels.to(self._family.device, vae.dtype)).float()
+            with self._evaluating():
+                latents = self._family.encode_images(pixels.to(self._family.device, vae.dtype)).float()
             self._latents = (pixels, pixels._version, latents)
         return self._latents[2]
 
     @contextlib.contextmanager
     def _evaluating(self) -> Iterator[None]:
-        """Every model in evaluation mode and without gradients, and back in the mode it was in."""
+        """Every model in evaluation mode and without gradients, and back in the mode it was in. Nests."""
         import torch
+
+        if self._is_evaluating:
+            yield
+            return
 
         models = (model for model in self._pipeline.components.values() if isinstance(model, torch.nn.Module))
         training = [module for model in models for module in model.modules() if module.training]
+        # Not by the modules' own __setattr__, which first asks whether a number is a parameter, a buffer or a module.
         for module in training:
-            module.training = False
+            object.__setattr__(module, "training", False)
+        self._is_evaluating = True
         try:
             with torch.no_grad():
                 yield
         finally:
+            self._is_evaluating = False
             for module in training:
-                module.training = True
+                object.__setattr__(module, "training", True)
 
     def _check_snr_gamma(self, gamma: float) -> None:
         import torch
