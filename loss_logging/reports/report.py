@@ -110,10 +110,11 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``rival_mismatch`` is the same of ``loss_rival``, over ``n_rival`` records, with the standard error ``rival_error``:
     how much worse the caption does than a rival's, which is the other caption that the picture fits best. ``evidence``
-    says what stands behind the verdict: "empty", or "empty, rival".
+    says what stands behind the verdict, of "pictures", "empty" and "rival", with commas.
 
     ``verdict`` is on the caption, see `Verdicts`; None is undecided. ``p_wrong`` is the chance, from 0 to 1, that it is
-    another picture's: None where nothing calibrates it, as where losses alone judge. ``p_odd`` is the chance that the
+    another picture's, from the pictures and, as far as they are found to know more, the losses: None where losses alone
+    judge, for nothing calibrates it there. ``p_odd`` is the chance that the
     image is unlike the others of its dataset, harder or easier; None with fewer than 30 images. ``decision`` is what a
     person has decided about the item, as far as that is about this caption; None is nothing.
 
@@ -169,9 +170,10 @@ class Verdicts(msgspec.Struct, frozen=True):
 
     ``very_likely_wrong``: at most one in ten of them is expected to be right. ``look_at``: worth a look, a quarter and
     more of them may be right. ``no_sign`` that they are wrong. ``undecided``: too few paired records or none, or it
-    cannot be told. From losses alone these are one-sided t tests that a caption does not hurt, with moderated standard
-    errors (Smyth, 2004) and the false discoveries of all datasets together kept at 10% (Benjamini and Yekutieli, 2001)
-    and 25% (Benjamini and Hochberg, 1995).
+    cannot be told. With pictures these are of ``p_wrong``, and what the losses alone would call very likely wrong is at
+    least worth a look. From losses alone they are one-sided t tests that a caption does not hurt, with moderated
+    standard errors (Smyth, 2004) and the false discoveries of all datasets together kept at 10% (Benjamini and
+    Yekutieli, 2001) and 25% (Benjamini and Hochberg, 1995).
     """
 
     very_likely_wrong: int = 0
@@ -199,8 +201,8 @@ class Verdicts(msgspec.Struct, frozen=True):
 
 
 class DatasetReport(msgspec.Struct, frozen=True):
-    """One dataset. ``verdicts`` is None where no record has a pair. ``item_stats`` (by path) lives in the JSON
-    artifact; it is empty in what backends receive."""
+    """One dataset. ``verdicts`` is None where no record has a pair and no picture was compared. ``item_stats`` (by
+    path) lives in the JSON artifact; it is empty in what backends receive."""
 
     summary: Summary
     paired_items: PairedItems | None = None
@@ -232,9 +234,9 @@ class WorstItem(msgspec.Struct, frozen=True):
 
 class Worst(msgspec.Struct, frozen=True):
     """The two rankings, worst first; in that by caption_mismatch captions that are very likely wrong come before those
-    to look at, and those before all others; within each by the mean of caption_mismatch and, where there is one,
-    rival_mismatch. Items for which caption_mismatch is undecided are not in its
-    list: ``paired_items`` of each dataset counts them."""
+    to look at, and those before all others; within each by ``p_wrong``, then by the mean of caption_mismatch and, where
+    there is one, rival_mismatch. Items for which caption_mismatch is undecided are only in its list if their picture
+    contradicts them: ``paired_items`` of each dataset counts them."""
 
     hard: list[WorstItem] = []
     caption_mismatch: list[WorstItem] = []

@@ -119,7 +119,7 @@ class RivalFinder:
         if self._config.pictures.load:
             return True
         try:
-            existing(_place(items["path"][0].as_py(), str(self._config.images or "")), None)
+            _file(items["path"][0].as_py(), str(self._config.images or ""))
         except NoThumbnailError:
             return False
         return True
@@ -157,14 +157,15 @@ def main(wanted: str, found: str, load: str, images: str) -> None:
 
 def _picture(path: str, dataset: str, load: str, images: str) -> Any:
     try:
-        return load_image_function(load)(path, dataset) if load else existing(_place(path, images), None)
+        return load_image_function(load)(path, dataset) if load else _file(path, images)
     except Exception as error:  # noqa: BLE001 the function is the user's: an item without a picture has no rival
         LOGGER.debug("no picture of %s: %s", path, error)
         return None
 
 
-def _place(path: str, images: str) -> str:
-    return str(Path(images, path)) if images else path  # an absolute path stays as it is
+def _file(path: str, images: str) -> Path:
+    """The image file at a path, which starts from the folder ``images`` if there is one, unless it is absolute."""
+    return existing(path, Path(images) if images and not Path(path).is_absolute() else None)
 
 
 if __name__ == "__main__":
