@@ -9,10 +9,12 @@ import numpy as np
 
 from loss_logging.evidence.pictures import PictureEvidence
 
-__all__ = ["against_planted"]
+__all__ = ["WrongCaptions", "against_planted", "calibrated"]
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
+_FEWEST = 100
+"""Captions that a chance is calibrated on."""
 _FOLDS = 5
 _DIVISIONS = 16
 """Into folds, that everything is averaged over, since a few captions decide share and ratio of a small set; of larger
@@ -38,15 +40,33 @@ class WrongCaptions:
     score: (N,) log odds that a caption was planted, from a model that has not seen it; NaN where nothing is known.
     ratio: (N,) density of the score among planted captions over that among the set's own.
     share: of the captions that are wrong, `HARD_PICTURES` taken off; from 0 to 1.
+    reason: a sentence on why nothing is known; "" where something is.
     """
 
     score: Floats
     ratio: Floats
     share: float
+    reason: str = ""
+
+    def __len__(self) -> int:
+        return len(self.score)
 
     def probability(self) -> Floats:
         """The chance that each caption is wrong, (N,): share * ratio, as in Bayes' rule."""
         return np.minimum(self.share * self.ratio, _most(self.share))
+
+
+def calibrated(pictures: PictureEvidence, *, seed: int = 0) -> WrongCaptions:
+    """`against_planted`, or the reason why pictures say nothing of these captions."""
+    reason = ""
+    if pictures.reason:
+        reason = f"Pictures say nothing of the captions: {pictures.reason}."
+    elif (told := int((pictures.own[:, 4] > 0).sum())) < _FEWEST:
+        reason = f"Pictures were compared with {told} captions; it takes {_FEWEST} to calibrate a chance."
+    if not reason:
+        return against_planted(pictures, seed=seed)
+    unknown = np.full(len(pictures), np.nan)
+    return WrongCaptions(unknown, unknown.copy(), 0.0, reason)
 
 
 def against_planted(pictures: PictureEvidence, *, seed: int = 0) -> WrongCaptions:

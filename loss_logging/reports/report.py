@@ -111,12 +111,13 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``rival_mismatch`` is the same of ``loss_rival``, over ``n_rival`` records, with the standard error ``rival_error``:
     how much higher the loss is with the caption than with its rival, the other caption that the picture fits best.
-    ``evidence`` names the losses behind the verdict: "empty", or "empty, rival".
+    ``evidence`` names what is behind the verdict: "pictures", "empty" and "rival", with commas between them.
 
     ``verdict`` is the verdict on the caption, see `Verdicts`; None is undecided. ``p_wrong`` is the probability, from 0
-    to 1, that the caption belongs to another picture: None where nothing calibrates it. ``p_odd`` is the probability
-    that the image is unlike the others of its dataset, harder or easier; None with fewer than 30 images. ``decision``
-    is a person's decision about the item with this caption; None where there is none.
+    to 1, that the caption belongs to another picture, from the pictures and, as far as they are found to know more, the
+    losses. It is None where losses alone judge, because nothing calibrates it there. ``p_odd`` is the probability that
+    the image is unlike the others of its dataset, harder or easier; None with fewer than 30 images. ``decision`` is a
+    person's decision about the item with this caption; None where there is none.
 
     The JSON leaves out fields that have their default: there may be millions of items."""
 
@@ -171,9 +172,10 @@ class Verdicts(msgspec.Struct, frozen=True):
 
     ``very_likely_wrong``: at most one in ten of them is expected to be right. ``look_at``: worth a look; a quarter of
     them or more may be right. ``no_sign``: nothing says that they are wrong. ``undecided``: they have too few paired
-    records, or it cannot be told. From losses alone these are one-sided t tests that a caption does not
-    hurt, with moderated standard errors (Smyth, 2004) and the false discoveries of all datasets together kept at 10%
-    (Benjamini and Yekutieli, 2001) and 25% (Benjamini and Hochberg, 1995).
+    records, or it cannot be told. With pictures, verdicts follow ``p_wrong``, and a caption that the losses alone would
+    call very likely wrong is at least worth a look. From losses alone they are one-sided t tests that a caption does
+    not hurt, with moderated standard errors (Smyth, 2004) and the false discoveries of all datasets together kept at
+    10% (Benjamini and Yekutieli, 2001) and 25% (Benjamini and Hochberg, 1995).
     """
 
     very_likely_wrong: int = 0
@@ -201,8 +203,8 @@ class Verdicts(msgspec.Struct, frozen=True):
 
 
 class DatasetReport(msgspec.Struct, frozen=True):
-    """One dataset. ``verdicts`` is None where no record has a pair. ``item_stats`` (by path) lives in the JSON
-    artifact; it is empty in what backends receive."""
+    """One dataset. ``verdicts`` is None where no record has a pair and no picture was compared. ``item_stats`` (by
+    path) lives in the JSON artifact; it is empty in what backends receive."""
 
     summary: Summary
     paired_items: PairedItems | None = None
@@ -234,8 +236,9 @@ class WorstItem(msgspec.Struct, frozen=True):
 
 class Worst(msgspec.Struct, frozen=True):
     """The two rankings, worst first. ``caption_mismatch`` lists captions that are very likely wrong first, then those
-    to look at, then all others; within each group it is sorted by the mean of caption_mismatch and, where there is one,
-    rival_mismatch. Undecided items are not in it: ``paired_items`` of each dataset counts them."""
+    to look at, then all others; within each group it is sorted by ``p_wrong``, then by the mean of caption_mismatch
+    and, where there is one, rival_mismatch. An undecided item is in it only if its picture contradicts its caption:
+    ``paired_items`` of each dataset counts them."""
 
     hard: list[WorstItem] = []
     caption_mismatch: list[WorstItem] = []

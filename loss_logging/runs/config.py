@@ -105,7 +105,8 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         rivals: the source of the captions of rivals. ``"auto"`` finds them beside training, for at most 10,000 items,
             in a process of low priority, if the extra ``evidence`` is installed and items have pictures (see
             ``pictures.load``); ``"none"`` compares with the empty caption alone; another value is the path of a file
-            that ``Rivals.save`` has written.
+            that ``Rivals.save`` has written. What pictures say of the items' own captions is found with them, and
+            gives reports their ``p_wrong``.
         log_every: number of steps between two mean losses of each dataset in the trackers.
         save_every: number of steps between two save steps, for trainers that save at no fixed interval.
         top_k: number of highest losses that are kept per dataset.
@@ -115,7 +116,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
             large datasets; or ``"both"``. ``"auto"`` means ``"json"`` for up to a million items, else ``"parquet"``.
         html: also write the report page after each save step, to ``save_root/loss_logging/{job_name}.html``.
         images: the folder of relative paths of items, beside which decisions about them are kept; the working directory
-            when None.
+            when None. Where it is given, pictures are compared with captions for a trainer that has no rivals, too.
         pictures: the small pictures in trackers, a mapping with keys of `Pictures`: ``most`` (16) and ``load``.
         captions: the settings of the caption rules, a mapping with keys of `CaptionConfig`.
         reporter: ``"process"`` computes and writes in a second process, ``"inline"`` in the caller (notebooks, tests).
@@ -251,6 +252,12 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     def decisions(self) -> Decisions:
         """What was decided about items, beside their images or in the run's own file."""
         return Decisions(None if self.images is None else Path(self.images), self.paths.decisions)
+
+    @property
+    def rivals_file(self) -> Path | None:
+        """The file of rivals and of what pictures say of captions, which need not be there; None without rivals."""
+        named = {"auto": self.paths.rivals, "none": None}
+        return named[self.rivals] if self.rivals in named else Path(self.rivals)
 
     @property
     def out_dir(self) -> Path:

@@ -102,6 +102,24 @@ def test_the_empty_caption_stands_where_there_are_no_pictures(tmp_path: Path, wa
     assert {(item.n_paired, item.n_rival) for item in report.datasets["d"].item_stats.values()} == {(8, 0)}
 
 
+def test_where_images_are_told_pictures_judge_without_any_pair(tmp_path: Path, walls: dict[str, str]) -> None:
+    """A trainer that never pairs, with relative paths: the report after the next has chances and verdicts, the wrong
+    caption the highest chance; the same figures come from the log afterwards."""
+    wrong = Path(next(iter(walls))).name
+    with LossLogger(**options(tmp_path, images=tmp_path, paired_fraction=0)) as losses:
+        for step, captions in enumerate([walls, walls], 1):
+            names = [Path(path).name for path in captions] * 2
+            paths = [name if i < 60 else f"./{name}" for i, name in enumerate(names)]  # a chance takes 100 items
+            losses.log_batch(step, [1.0] * 120, paths=paths, datasets="d", captions=[*captions.values()] * 2)
+            path = losses.save_step(step).result()
+            wait_until(losses.config.paths.rivals.exists, 120)
+    report = read_report(path)
+    items = report.datasets["d"].item_stats
+    assert max(items, key=lambda name: items[name].p_wrong) in (wrong, f"./{wrong}")
+    assert {item.evidence for item in items.values()} == {"pictures"}
+    assert report.verdicts.judged == 120
+
+
 @pytest.mark.parametrize("off", [{"rivals": "none"}, {"paired_fraction": 0}, {"log_per_example": False}])
 def test_nobody_looks_for_rivals_that_are_not_wanted(
     tmp_path: Path, walls: dict[str, str], off: dict[str, Any]

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 from view_server import Server
 from watched import Watched
@@ -241,3 +242,19 @@ def test_all_figures_are_of_one_moment(tmp_path: Path, watched: Watched) -> None
 
 
 # --- called wrongly --------------------------------------------------------------------------------------------------
+
+
+def test_pictures_are_where_the_run_says(tmp_path: Path) -> None:
+    """Relative paths start from the run's own folder of images, and no file outside it is opened."""
+    images = tmp_path / "images"
+    images.mkdir()
+    Image.new("RGB", (8, 8), "red").save(images / "0.png")
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "1.png")
+    outside = str(tmp_path / "1.png")
+    with LossLogger(job_name="run", save_root=tmp_path / "run", loggers=[], reporter="inline", images=images) as losses:
+        losses.log_batch(1, [0.5, 0.5], paths=["0.png", outside], datasets="d", captions=["a wall"] * 2)
+        losses.save_step(1).result()
+    server = Server(tmp_path / "run")
+    assert server.ask("/image", path="0.png").headers["Content-Type"] == "image/webp"
+    assert server.ask("/image", path=outside).text.endswith("images: not opened")
+    server.stop()

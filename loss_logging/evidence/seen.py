@@ -1,0 +1,45 @@
+"""SeenCaptions: what pictures say of the captions of a set, as it stands in a file for the reports of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+__all__ = ["SeenCaptions"]
+
+SCHEMA = pa.schema(
+    {"dataset": pa.string(), "path": pa.string(), "caption": pa.string(), "score": pa.float64(), "ratio": pa.float64()}
+)
+
+
+@dataclass(frozen=True)
+class SeenCaptions:
+    """What `loss_logging.evidence.planted.WrongCaptions` says, by item.
+
+    Args:
+        captions: ``dataset``, ``path`` and ``caption`` of each that something is known of, with its ``score`` and
+            ``ratio``.
+        share: of the captions that are wrong, from 0 to 1.
+        reason: a sentence on why nothing is known; "" where something is, or where nobody has looked.
+    """
+
+    captions: pa.Table = field(default_factory=SCHEMA.empty_table)
+    share: float = 0.0
+    reason: str = ""
+
+    @classmethod
+    def of(cls, keys: list[tuple[str, str]], captions: list[str], found: Any) -> SeenCaptions:
+        """Of N items by dataset and path, and the `WrongCaptions` among their captions.
+
+        >>> from types import SimpleNamespace
+        >>> found = SimpleNamespace(score=[0.5, float("nan")], ratio=[2.0, float("nan")], share=0.1, reason="")
+        >>> SeenCaptions.of([("d", "1.png"), ("d", "2.png")], ["a cat", ""], found).captions.to_pylist()
+        [{'dataset': 'd', 'path': '1.png', 'caption': 'a cat', 'score': 0.5, 'ratio': 2.0}]
+        """
+        columns = [[dataset for dataset, _ in keys], [path for _, path in keys], captions]
+        numbers = [pa.array(values, pa.float64(), from_pandas=True) for values in (found.score, found.ratio)]
+        texts = [pa.array(column, pa.string()) for column in columns]
+        table = pa.Table.from_arrays([*texts, *numbers], schema=SCHEMA)
+        return cls(table.filter(table["ratio"].is_valid()), found.share, found.reason)
