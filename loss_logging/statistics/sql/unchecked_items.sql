@@ -2,4 +2,4 @@
 SELECT DISTINCT dataset, caption, caption_hash
 FROM (SELECT dataset, caption, hash(dataset, caption) AS caption_hash FROM item_statistics WHERE checkable)
 ANTI JOIN checked_captions USING (caption_hash)
-WHERE caption_hash % $parts = $part
+WHERE caption_hash % $parts::UBIGINT = $part::UBIGINT
