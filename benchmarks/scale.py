@@ -285,7 +285,7 @@ def json_speed(results: Results, root: Path, step: int) -> None:
     times, disk_times = [], []
     for _ in range(5):
         before = time.perf_counter()
-        write_report(path, report, statistics.items())
+        write_report(path, report, statistics.item_texts())
         times.append(time.perf_counter() - before)
         disk_times.append(disk(root, path.stat().st_size))
     size = path.stat().st_size / 1e6

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import inspect
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loss_logging.captions.reason import DatasetCaptions
@@ -51,13 +50,13 @@ class ReportError(LossLoggingError, ValueError):
     """A file is no loss report, or a report of another version."""
 
 
-def write_report(path: Path, report: LossReport, items: Iterable[pa.RecordBatch] = ()) -> None:
+def write_report(path: Path, report: LossReport, texts: Iterable[tuple[str, bytes]] = ()) -> None:
     """Write the JSON report: a reader sees the complete file or none, and memory does not grow with the items.
 
     Args:
         path: the target file; its folder exists.
         report: the report without the figures per item.
-        items: batches with the columns dataset, path and the fields of `ItemStats`, sorted by dataset.
+        texts: of the figures of its items, as `item_texts` makes them.
 
     Raises:
         OSError: the disk is full or the folder is not writable; a file that was at ``path`` before is unchanged.
@@ -67,7 +66,7 @@ def write_report(path: Path, report: LossReport, items: Iterable[pa.RecordBatch]
     with whole_file(path) as file:
         file.write(_encode(head)[:-1] + b',"datasets":{')
         separator = b""
-        streams = _by_dataset(items)
+        streams = iter(texts)
         name, members = next(streams, (None, b""))
         for dataset, figures in report.datasets.items():
             known = _encode(msgspec.structs.replace(figures, item_stats={})).removesuffix(b"}}")
@@ -90,22 +89,6 @@ def write_items(path: Path, items: Iterable[pa.RecordBatch]) -> None:
     with whole_file(path) as file, pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
         for batch in itertools.chain([first], batches):
             writer.write_batch(batch)
-
-
-def _by_dataset(items: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, bytes]]:
-    """Sequences of items of one dataset, as the members of a JSON object without its braces."""
-    for batch in items:
-        runs = pc.run_end_encode(batch["dataset"])
-        start = 0
-        for name, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-            run = batch.slice(start, end - start)
-            figures = map(ItemStats, *(_values(run[field]) for field in _ITEM_FIELDS))
-            yield name, _encode(dict(zip(run["path"].to_pylist(), figures, strict=True)))[1:-1]
-            start = end
-
-
-def _values(column: pa.Array) -> list[Any]:
-    return [None] * len(column) if column.null_count == len(column) else column.to_pylist()  # fast without pairs
 
 
 def read_report(path: str | Path) -> LossReport:

@@ -22,7 +22,7 @@ from loss_logging.captions.reason import SEVERITIES, DatasetCaptions, FlaggedCap
 from loss_logging.captions.style import STYLES, common_style, styles_alone
 from loss_logging.captions.verdict import Verdict, flagged_caption, without_accepted
 from loss_logging.records.log import FOREVER
-from loss_logging.statistics.queries import Queries, parts_of
+from loss_logging.statistics.queries import Queries, parts_of, sql
 from loss_logging.support.warn import LOGGER
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _VERDICT = {
 _FLAGGED_CAPTIONS = pa.schema({"dataset": pa.string(), "caption": pa.string(), **_VERDICT})
 _FLAGGED_ITEMS = pa.schema({"path": pa.string(), "dataset": pa.string(), **_VERDICT})
 _COMPARED = pa.schema({"item_hash": pa.uint64(), "number": pa.int64()})
-_ROWS = 8_192
+_ROWS = 32_768
 _MOST_COMPARED = 250_000  # items: a comparison keeps about 1 kB per item in memory
 _MOST_GONE = 0.5  # share of replaced captions at which the comparison starts anew
 
@@ -90,7 +90,9 @@ class CaptionStatistics:
         for shards, parts in self._pieces(**steps):
             with self._queries.reading(shards):
                 for part in range(parts):
-                    self._check(self._queries.batches("unchecked_captions", _ROWS, parts=parts, part=part, **steps))
+                    self._check(
+                        self._queries.batches(sql("unchecked_captions"), _ROWS, parts=parts, part=part, **steps)
+                    )
         self._early_through = max(through, self._early_through)
 
     def check(self) -> None:
@@ -141,7 +143,7 @@ class CaptionStatistics:
     def _check_items(self) -> None:
         parts = parts_of(self._queries.value("SELECT count(*) FROM items"))
         for part in range(parts):
-            self._check(self._queries.batches("unchecked_items", _ROWS, parts=parts, part=part))
+            self._check(self._queries.batches(sql("unchecked_items"), _ROWS, parts=parts, part=part))
 
     def _pieces(self, after: int, through: int) -> Iterator[tuple[list[Path], int]]:
         """Groups of shards with about the records of one part, each with the number of parts to read it in."""
@@ -238,8 +240,9 @@ class CaptionStatistics:
 
     def _up_to_date(self) -> CaptionComparison:
         """The comparison of the captions of all items."""
-        self._gone = {number for (number,) in self._queries.rows("gone_items")}
         comparison = self._comparison
+        compares = comparison is not None and comparison.has_rules
+        self._gone = {number for (number,) in self._queries.rows("gone_items")} if compares else set()
         if comparison is None or len(self._gone) > _MOST_GONE * len(comparison):
             comparison, self._gone = CaptionComparison(self._config), set()
             self._queries.clear("compared_items")
@@ -247,7 +250,7 @@ class CaptionStatistics:
                 LOGGER.info(warning)
         self._comparison = None
         room = _MOST_COMPARED - len(comparison) if comparison.has_rules else 0
-        for batch in self._queries.batches("uncompared_items", _ROWS, room=room):
+        for batch in self._queries.batches(sql("uncompared_items"), _ROWS, room=room):
             columns = [batch[name].to_pylist() for name in ("path", "dataset", "caption")]
             numbers = []
             for item in zip(*columns, strict=True):
