@@ -13,7 +13,7 @@ from waiting import wait_until
 
 from loss_logging import LossLogger, TrainConfig, read_report
 from loss_logging.errors import LossLoggingError
-from loss_logging.training.rivals import KnownRivals, RivalFinder
+from loss_logging.training.rivals import KnownRivals, RivalFinder, _picture
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
@@ -144,6 +144,21 @@ def test_what_goes_wrong_does_not_reach_the_report(tmp_path: Path, caplog: pytes
     assert [record.getMessage() for record in caplog.records] == [
         "no rivals are looked for: OSError: 10000 items are too many"
     ]
+
+
+def test_items_that_are_no_pictures_have_the_ones_that_a_function_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Videos: a frame of each; one that the function cannot read has none, and stops nothing."""
+    (tmp_path / "frames_of_mine.py").write_text(
+        "def load(path, dataset): return [[0, 255]] if path == 'a.mp4' else 1 / 0\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    given = [_picture(path, "d", "frames_of_mine:load", "") for path in ("a.mp4", "b.mp4")]
+    assert given == [[[0, 255]], None]
+    (tmp_path / "c.mp4").write_bytes(b"no picture")
+    assert _picture("c.mp4", "d", "", str(tmp_path)) == tmp_path / "c.mp4"  # which Pillow does not open
+    assert _picture("../c.mp4", "d", "", str(tmp_path / "frames")) is None  # outside the folder of images
 
 
 def test_a_file_of_rivals_that_is_none(tmp_path: Path) -> None:

@@ -7,6 +7,11 @@ function unpacked(element) {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
 }
 
+// Keys that are pressed before the scripts run are for them.
+const early = [];
+const keepEarly = (event) => event.target === document.body && !event.ctrlKey && !event.altKey && !event.metaKey && early.push(event.key);
+document.addEventListener("keydown", keepEarly);
+
 (async () => {
   for (const packed of document.querySelectorAll("script.packed")) {
     const script = document.createElement("script");

@@ -187,9 +187,9 @@ def test_live_while_training_writes(tmp_path: Path, watched: Watched) -> None:
             expect(tab.locator("#overview")).to_contain_text("No save step yet")
             expect(tab.locator("#table-status")).to_contain_text("2 items match. Records up to step 1")
             batch(2, ["a.png", "c.png"])
-            expect(tab.locator("#table-status")).to_contain_text("3 items match. Records up to step 2", timeout=20_000)
+            expect(tab.locator("#table-status")).to_contain_text("3 items match. Records up to step 2")
             losses.save_step(2).result(60)
-            expect(tab.locator("#overview")).to_contain_text("Save step 2", timeout=20_000)
+            expect(tab.locator("#overview")).to_contain_text("Save step 2")
             expect(tab.locator("#hard")).to_contain_text("a.png")
             losses.close()
         finally:
@@ -221,8 +221,8 @@ def test_all_figures_are_of_one_moment(tmp_path: Path, watched: Watched) -> None
             expect(tab.locator("#hard .card").first).to_contain_text("30.png")
             expect(tab.locator("#live")).to_contain_text("live · step 1")
             batch(2, 4.0)
-            expect(tab.locator("#live")).to_contain_text("step 2", timeout=20_000)
-            expect(tab.locator("#hard .card .figures").first).to_contain_text("records 2", timeout=20_000)
+            expect(tab.locator("#live")).to_contain_text("step 2")
+            expect(tab.locator("#hard .card .figures").first).to_contain_text("records 2")
             expect(tab.locator(".sub")).to_contain_text("Step 2; flags and histograms are those of save step 1")
             card = tab.locator("#hard .card").first
             score = card.locator(".figures b").inner_text()
@@ -231,12 +231,12 @@ def test_all_figures_are_of_one_moment(tmp_path: Path, watched: Watched) -> None
             expect(tab.locator("#details .figures-list")).to_contain_text(score)
             tab.keyboard.press("Escape")
             losses.save_step(2).result(60)
-            tab.locator("#step option[value='1']").wait_for(state="attached", timeout=20_000)
+            tab.locator("#step option[value='1']").wait_for(state="attached")
             tab.select_option("#step", "1")
             expect(tab.locator(".sub")).to_contain_text("Save step 1,")
             expect(tab.locator("#hard .card .figures").first).to_contain_text("records 1")
             losses.close()
-            expect(tab.locator("#live")).to_contain_text("not running", timeout=20_000)
+            expect(tab.locator("#live")).to_contain_text("not running")
         finally:
             assert server.stop() == (0, "")
 
