@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import inspect
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ __all__ = [
 ]
 
 _LARGE = 20_000_000  # bytes of a file that takes a while
+_ROW_GROUP = 32_768
+_FEW_VALUES = ("dataset", "verdict", "evidence", "decision")
 _ITEM_FIELDS = ItemStats.__struct_fields__
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _encode = msgspec.json.encode
@@ -86,9 +88,25 @@ def write_items(path: Path, items: Iterable[pa.RecordBatch]) -> None:
     batches = iter(items)
     if (first := next(batches, None)) is None:
         return
-    with whole_file(path) as file, pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
-        for batch in itertools.chain([first], batches):
-            writer.write_batch(batch)
+    few = [name for name in _FEW_VALUES if name in first.schema.names]
+    with (
+        whole_file(path) as file,
+        pq.ParquetWriter(file, first.schema, compression="zstd", use_dictionary=few) as writer,
+    ):
+        for group in _row_groups(itertools.chain([first], batches)):
+            writer.write_table(group)
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The same rows in tables of a row group: many small ones take twice as long to write."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(b.num_rows for b in held) >= _ROW_GROUP:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def read_report(path: str | Path) -> LossReport:
@@ -107,11 +125,20 @@ def read_report(path: str | Path) -> LossReport:
     url = as_url(path)
     text = Path(path).read_bytes() if url is None else read_file(url)
     try:
-        _check_schema(path, msgspec.json.decode(text, type=_Head).schema_)
-        report = msgspec.json.decode(text, type=LossReport)
+        report = _decoded(path, text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ReportError(f"{path} is no loss report: {error}") from error
     return msgspec.structs.replace(report, json_path=str(path))
+
+
+def _decoded(path: str | Path, text: bytes) -> LossReport:
+    try:
+        report = msgspec.json.decode(text, type=LossReport)
+    except msgspec.ValidationError:
+        _check_schema(path, msgspec.json.decode(text, type=_Head).schema_)  # of another version: that says more
+        raise
+    _check_schema(path, report.schema_)
+    return report
 
 
 def _check_schema(path: str | Path, name: str) -> None:
