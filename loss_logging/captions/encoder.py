@@ -127,19 +127,26 @@ def clip_tokenizer() -> Tokenizer | None:
     """CLIP's own byte-pair encoding, without torch; None if the package for it is not installed."""
     if find_spec("instant_clip_tokenizer") is None:
         return None
-    from instant_clip_tokenizer import Tokenizer as ClipTokenizer
-
-    encode = ClipTokenizer().encode
 
     def tokens(text: str) -> list[int]:
+        encode = _clip_encode()
         if not text.isascii():
             text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())  # as trainers' tokenizer does
         if _SPECIAL not in text:
-            return encode(text)  # type: ignore[no-any-return]
+            return encode(text)
         first, *others = map(encode, text.split(_SPECIAL))
         return sum(([_END, *part] for part in others), list(first))
 
     return tokens
+
+
+@cache
+def _clip_encode() -> Callable[[str], list[int]]:
+    """Made when the first text needs it: its tables take as long to load as hundreds of captions to check."""
+    from instant_clip_tokenizer import Tokenizer as ClipTokenizer
+
+    encode: Callable[[str], list[int]] = ClipTokenizer().encode
+    return encode
 
 
 @cache
