@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ __all__ = ["no_trace"]
 
 _SHARDERS = {"FSDPModule", "FullyShardedDataParallel"}
 """Classes of torch that keep a module's parameters in parts."""
+
+_CONTAINERS = (dict, OrderedDict, set)
+"""What torch keeps a module's parts in. One of another kind, such as DeepSpeed's, is looked after by who put it there."""
 
 
 @contextmanager
@@ -89,9 +93,9 @@ def _attributes_of(module: torch.nn.Module, *, is_sharded: bool) -> Callable[[],
     # The wrappers of torch's own (of compiled, parallel and sharded modules) keep their books in attributes.
     is_torchs = _own_kind(module).__module__.partition(".")[0] == "torch"
     plain = {"training": module.training} if is_torchs else dict(attributes)
-    containers_of_ours = () if is_torchs else ("_modules",) if is_sharded else ("_parameters", "_modules")
-    inside = ("_buffers", "_non_persistent_buffers_set", *containers_of_ours)
-    containers = {name: attributes[name] for name in inside if name in attributes}
+    of_the_user = () if is_torchs else ("_modules",) if is_sharded else ("_parameters", "_modules")
+    inside = ("_buffers", "_non_persistent_buffers_set", *of_the_user)
+    containers = {name: attributes[name] for name in inside if type(attributes.get(name)) in _CONTAINERS}
     contents = {name: container.copy() for name, container in containers.items()}
 
     def restore() -> None:

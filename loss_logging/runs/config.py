@@ -204,7 +204,8 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
 
         Args:
             mapping: the program's configuration. Its section is a mapping of our keys, True for the defaults, or False.
-            defaults: values of the program, such as ``job_name`` and ``save_root``; the section overrides them.
+            defaults: values of the program, such as ``job_name`` and ``save_root``; the section overrides them. Of a
+                mapping, such as ``captions``, it overrides key by key.
 
         Returns:
             The configuration; None if there is no such section, or it is False or null.
@@ -229,7 +230,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         if not isinstance(given, Mapping):
             raise ConfigError(f"$.{_SECTION}: got {shown(section)}; allowed: a mapping, or true or false")
         try:
-            return cls.from_dict({**defaults, **given})
+            return cls.from_dict(_overridden(defaults, given))
         except ConfigError as error:
             raise ConfigError(f"$.{_SECTION}{str(error).removeprefix('$')}") from error
 
@@ -307,6 +308,15 @@ def spool_of(url: str, spool: str | Path | None = None) -> Path:
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", url)[:100]
     folder = cache_dir() / "spool" if spool is None else Path(spool)
     return folder / f"{readable}-{hashlib.blake2b(url.encode(), digest_size=4).hexdigest()}"
+
+
+def _overridden(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    inner = {
+        key: _overridden(value, given[key])
+        for key, value in defaults.items()
+        if isinstance(value, Mapping) and isinstance(given.get(key), Mapping)
+    }
+    return {**defaults, **given, **inner}
 
 
 def check_job_name(value: Any, hint: Any, where: str) -> str:

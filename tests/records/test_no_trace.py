@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -396,6 +397,27 @@ def test_a_sharded_model_trains_on(mesh: Any) -> None:
             optimizer.zero_grad()
         found.append([p.full_tensor() for p in model.parameters()] + [*model.buffers(), torch.tensor(model[0].calls)])
     assert all(map(torch.equal, *found))
+
+
+def test_a_container_that_is_not_torchs_is_left_alone() -> None:
+    """DeepSpeed's ZeRO-3 puts parameters into one that cannot be copied and counts what is taken from it."""
+
+    class Counting(OrderedDict[str, Any]):
+        def __init__(self, owner: nn.Module) -> None:
+            super().__init__(owner._parameters)
+
+        def clear(self) -> None:
+            raise AssertionError
+
+        def __reduce__(self) -> Any:
+            raise AssertionError
+
+    model = Scaled()
+    model._parameters = Counting(model)
+    with no_trace(model):
+        model(torch.randn(5, 3))
+    assert type(model._parameters) is Counting
+    assert (model.calls, model.seen.tolist()) == (0, [0.0] * 3)
 
 
 def test_lazy_modules_are_left_to_their_first_forward() -> None:
