@@ -114,7 +114,9 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``verdict`` is on the caption, see `Verdicts`; None is undecided. ``p_wrong`` is the chance, from 0 to 1, that it is
     another picture's, from the pictures and, as far as they are found to know more, the losses: None where losses alone
-    judge, for nothing calibrates it there. ``p_odd`` is the chance that the
+    judge, for nothing calibrates it there. ``picture_odds`` and ``loss_odds`` are the log odds that each adds to it;
+    what is left is the share of wrong captions, the same for all. ``word`` is the least likely word of a caption that
+    is not without a sign, ``better_word`` the one that its picture fits best. ``p_odd`` is the chance that the
     image is unlike the others of its dataset, harder or easier; None with fewer than 30 images. ``decision`` is what a
     person has decided about the item, as far as that is about this caption; None is nothing.
 
@@ -141,6 +143,10 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
     n_rival: int = 0
     rival_error: float | None = None
     evidence: str | None = None
+    picture_odds: float | None = None
+    loss_odds: float | None = None
+    word: str | None = None
+    better_word: str | None = None
     decision: Choice | None = None
 
 
@@ -230,6 +236,8 @@ class WorstItem(msgspec.Struct, frozen=True):
     p_wrong: float | None = None
     p_odd: float | None = None
     decision: Choice | None = None
+    word: str | None = None
+    better_word: str | None = None
 
 
 class Worst(msgspec.Struct, frozen=True):

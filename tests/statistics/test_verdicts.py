@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tracemalloc
 from pathlib import Path
@@ -176,7 +177,7 @@ def test_without_scipy_nothing_is_judged(tmp_path: Path, monkeypatch: pytest.Mon
     (note,) = numbers.unjudged
     assert note.startswith("captions have no verdict: this needs the package scipy; run: pip install")
     assert numbers.verdicts() == {"d": Verdicts(undecided=60)}
-    unknown = {"p_wrong": None, "p_odd": None, "verdict": None, "evidence": None}
+    unknown = dict.fromkeys(("p_wrong", "p_odd", "verdict", "evidence"))
     assert [row for row in item_rows(numbers) if row["caption_mismatch"] is None] == []
     assert item_rows(numbers) == [row | unknown for row in item_rows(with_scipy)]
 
@@ -223,7 +224,9 @@ def seen_captions(folder: Path, captions: dict[str, str], contradicted: set[str]
     ratio = np.where([path in contradicted for path in captions], 0.95 / share, 0.3)
     found = WrongCaptions(np.log(ratio), ratio, share)
     file = folder / "rivals.parquet"
-    Rivals({}, seen=SeenCaptions.of([("d", path) for path in captions], list(captions.values()), found)).save(file)
+    keys, words = [("d", path) for path in captions], [caption.split()[-1] for caption in captions.values()]
+    seen = SeenCaptions.of(keys, [*captions.values()], found, words, ["dog"] * len(words))
+    Rivals({}, seen=seen).save(file)
     return file
 
 
@@ -260,6 +263,10 @@ def test_pictures_give_a_chance_that_losses_change(tmp_path: Path) -> None:
     assert {path for path, row in rows.items() if row["p_wrong"] is None} == {"001", "new"}
     assert (rows["005"]["verdict"], rows["005"]["evidence"]) == (FIRST, "pictures, empty")
     assert (rows["200"]["verdict"], rows["100"]["verdict"]) == (LOOK, NO_SIGN)
+    assert [(rows[path]["word"], rows[path]["better_word"]) for path in ("005", "100")] == [("5", "dog"), (None, None)]
+    for path in ("005", "026", "100"):
+        odds = math.log(0.1 / 0.9) + rows[path]["picture_odds"] + rows[path]["loss_odds"]
+        assert rows[path]["p_wrong"] == pytest.approx(1 / (1 + math.exp(-odds)))
     assert [(rows[path]["verdict"], rows[path]["evidence"]) for path in ("001", "new")] == [(FIRST, "empty")] * 2
 
 
