@@ -19,8 +19,9 @@ class SeenCaptions:
     """What `loss_logging.evidence.planted.WrongCaptions` says, by item.
 
     Args:
-        captions: ``dataset``, ``path`` and ``caption`` of each that something is known of, with its ``score`` and
-            ``ratio``, its least likely ``word`` and the ``better_word`` that the picture fits best.
+        captions: ``dataset``, ``path`` and ``caption`` of each that was compared with its picture, with its ``score``
+            and ``ratio``, null where nothing is known, its least likely ``word`` and the ``better_word`` that the
+            picture fits best.
         share: of the captions that are wrong, from 0 to 1.
         reason: a sentence on why nothing is known; "" where something is, or where nobody has looked.
     """
@@ -45,10 +46,11 @@ class SeenCaptions:
         >>> keys, captions = [("d", "1.png"), ("d", "2.png")], ["a cat", ""]
         >>> seen = SeenCaptions.of(keys, captions, found, ["cat", None], ["dog", None])
         >>> seen.captions.select(range(2, 7)).to_pylist()
-        [{'caption': 'a cat', 'word': 'cat', 'better_word': 'dog', 'score': 0.5, 'ratio': 2.0}]
+        [{'caption': 'a cat', 'word': 'cat', 'better_word': 'dog', 'score': 0.5, 'ratio': 2.0}, \
+{'caption': '', 'word': None, 'better_word': None, 'score': None, 'ratio': None}]
         """
         columns = [[dataset for dataset, _ in keys], [path for _, path in keys], captions, words, better]
         numbers = [pa.array(values, pa.float64(), from_pandas=True) for values in (found.score, found.ratio)]
         texts = [pa.array(column, pa.string()) for column in columns]
         table = pa.Table.from_arrays([*texts, *numbers], schema=SCHEMA)
-        return cls(table.filter(table["ratio"].is_valid()), found.share, found.reason)
+        return cls(table, found.share, found.reason)

@@ -91,7 +91,9 @@ def _verdicts(items: pa.Table, seen: SeenCaptions) -> tuple[dict[str, pa.Array],
 
     try:
         rival = LossEvidence(against, rivals, rival_error) if rivals.any() else None
-        pictures = WrongCaptions(score, ratio, seen.share) if np.isfinite(ratio).any() else None
+        pictures = (
+            WrongCaptions(score, ratio, seen.share, items["compared"].to_numpy()) if np.isfinite(ratio).any() else None
+        )
         found = judge(pictures, empty=LossEvidence(mean, n, error), rival=rival, hard=hard)
     except MissingExtraError as missing:
         return _nothing(len(items)), [f"captions have no verdict: {missing}"] if n.any() else []
