@@ -250,9 +250,11 @@ def with_pictures(folder: Path, file: Path, captions: dict[str, str], gains: dic
 
 
 def test_pictures_give_a_chance_that_losses_change(tmp_path: Path) -> None:
-    """What its picture contradicts and the losses, too, is likelier wrong than what the picture alone contradicts; what
-    hurts is worth a look where the picture finds nothing, or knows no word of it. An item that was not compared with its
-    picture is judged by its losses; so is a caption that was corrected since. Tags in another order are the same caption."""
+    """What its picture contradicts and the losses, too, is likelier wrong than what the picture alone contradicts.
+
+    What hurts is worth a look where the picture finds nothing, or knows no word of it. An item that was not compared
+    with its picture is judged by its losses; so is a caption that was corrected since. Tags in another order are the
+    same caption."""
     captions = {f"{i:03}": f"photo, cat {i % 7}" for i in range(300)} | {"002": "unheard of"}
     file = seen_captions(tmp_path, captions, {f"{i:03}" for i in range(30)}, share=0.1)
     now = captions | {"000": "cat 0, photo", "001": "photo, dog"} | {"new": "photo, new"}
