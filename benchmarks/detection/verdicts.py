@@ -35,7 +35,7 @@ from loss_logging import LossLogger, read_report
 from loss_logging.evidence.features import picture_features
 from loss_logging.evidence.judge import VERDICTS, Judgement, Verdict, judge
 from loss_logging.evidence.pictures import PictureEvidence, picture_evidence
-from loss_logging.evidence.planted import WrongCaptions, calibrated
+from loss_logging.evidence.planted import calibrated
 from loss_logging.evidence.rivals import Rivals
 from loss_logging.evidence.seen import SeenCaptions
 from loss_logging.evidence.words import caption_words
@@ -148,7 +148,7 @@ def _trained(
     data: CaptionedSet, share: float, seed: int, options: argparse.Namespace, found: Found, seen: PictureEvidence
 ) -> None:
     rivals = [data.captions[rival] if rival >= 0 else "" for rival in seen.rival.tolist()]
-    run = _logged(data, share, rivals, seed, options, found, calibrated(seen, seed=seed))
+    run = _logged(data, share, rivals, seed, options, found, seen)
     found.rank(data, share, "peer: raw loss", run.loss.mean(0))
     found.rank(data, share, "peer: loss of the last epoch", run.loss[-1])
     for name, losses in run.evidence().items():
@@ -170,7 +170,7 @@ def _logged(
     seed: int,
     options: argparse.Namespace,
     found: Found,
-    pictures: WrongCaptions,
+    pictures: PictureEvidence,
 ) -> Online:
     """Train, with loggers that compare with the empty caption alone, by turns, and with pictures; rank and count by
     their reports."""
@@ -179,7 +179,8 @@ def _logged(
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         file, both = (str(Path(folder, name)) for name in ("rivals.parquet", "both.parquet"))
         Rivals(named).save(file)
-        Rivals(named, seen=SeenCaptions.of(keys, data.captions, pictures)).save(both)
+        said = calibrated(pictures, seed=seed), pictures.worst_word, pictures.suggested_word
+        Rivals(named, seen=SeenCaptions.of(keys, data.captions, *said)).save(both)
         loggers = {
             f"report: {name}, {fraction:.0%} of steps": stack.enter_context(
                 LossLogger(

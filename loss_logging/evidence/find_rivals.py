@@ -12,7 +12,7 @@ from typing import Any
 from loss_logging.captions.folder.read import read_captioned_folder
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evidence.features import Featurizer, as_features, picture_features
-from loss_logging.evidence.pictures import picture_evidence
+from loss_logging.evidence.pictures import PictureEvidence, picture_evidence
 from loss_logging.evidence.planted import calibrated
 from loss_logging.evidence.rivals import Rivals
 from loss_logging.evidence.seen import SeenCaptions
@@ -96,7 +96,11 @@ def _rivals(keys: list[tuple[str, str]], captions: list[str], features: Any, mos
         if chosen:
             found.setdefault(key, chosen)
     reason = seen.reason or ("" if found else "no caption has other words than the others")
-    return Rivals(found, reason, SeenCaptions.of(keys, captions, calibrated(seen)))
+    return Rivals(found, reason, _seen(keys, captions, seen))
+
+
+def _seen(keys: list[tuple[str, str]], captions: list[str], seen: PictureEvidence) -> SeenCaptions:
+    return SeenCaptions.of(keys, captions, calibrated(seen), seen.worst_word, seen.suggested_word)
 
 
 def rivals_of_folder(

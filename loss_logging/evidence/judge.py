@@ -84,7 +84,7 @@ def judge(
     With pictures, ``p_wrong`` is calibrated against captions that were planted, and the losses add to it what they are
     found to know; a caption that hurts beyond its error is at least worth a look. Without, nothing was planted that
     could calibrate: then captions that hurt beyond their error are named (Benjamini and Yekutieli, 2001), and there is
-    no probability. So it is for single items that pictures say nothing of.
+    no probability. So it is for single items that were not compared with their picture.
 
     Args:
         pictures: what the pictures say, calibrated already or not.
@@ -212,14 +212,15 @@ class _Case:
         return p_wrong, odds + 1e-3 * found.score, self._or_hurting(_bins(p_wrong))
 
     def _or_hurting(self, verdict: list[Verdict | None]) -> list[Verdict | None]:
-        """What hurts beyond its error is worth a look, whatever its picture says: one word may be wrong. Where the
-        picture says nothing the losses judge alone."""
-        if self.hurting is None:
+        """What hurts beyond its error is worth a look, whatever its picture says: one word may be wrong. No more than
+        that where the picture knows none of its words: rare right captions hurt, too. Where there was no picture the
+        losses judge alone."""
+        if self.hurting is None or self.seen is None:
             return verdict
         hurts = _hurting(*self.hurting.moderated())
         return [
-            loss if own is None else VERDICTS[1] if loss == VERDICTS[0] and own == VERDICTS[2] else own
-            for own, loss in zip(verdict, hurts, strict=True)
+            (VERDICTS[1] if loss == VERDICTS[0] and own in (None, VERDICTS[2]) else own) if compared else loss
+            for own, loss, compared in zip(verdict, hurts, self.seen.compared, strict=True)
         ]
 
     def _by_losses(self) -> tuple[Floats, Floats, list[Verdict | None]] | None:

@@ -40,12 +40,14 @@ class WrongCaptions:
     score: (N,) log odds that a caption was planted, from a model that has not seen it; NaN where nothing is known.
     ratio: (N,) density of the score among planted captions over that among the set's own.
     share: of the captions that are wrong, `HARD_PICTURES` taken off; from 0 to 1.
+    compared: (N,) True where a caption was compared with its picture at all.
     reason: a sentence on why nothing is known; "" where something is.
     """
 
     score: Floats
     ratio: Floats
     share: float
+    compared: Any
     reason: str = ""
 
     def __len__(self) -> int:
@@ -66,7 +68,7 @@ def calibrated(pictures: PictureEvidence, *, seed: int = 0) -> WrongCaptions:
     if not reason:
         return against_planted(pictures, seed=seed)
     unknown = np.full(len(pictures), np.nan)
-    return WrongCaptions(unknown, unknown.copy(), 0.0, reason)
+    return WrongCaptions(unknown, unknown.copy(), 0.0, np.zeros(len(pictures), np.bool_), reason)
 
 
 def against_planted(pictures: PictureEvidence, *, seed: int = 0) -> WrongCaptions:
@@ -87,7 +89,8 @@ def against_planted(pictures: PictureEvidence, *, seed: int = 0) -> WrongCaption
     scores = [_scores(rows, wrong, fold[at]) for fold in folds]
     shares = [_share(score, wrong) for score in scores]
     ratios = [_ratio(score, wrong, share)[~wrong] for score, share in zip(scores, shares, strict=True)]
-    found = WrongCaptions(np.full(len(pictures), np.nan), np.full(len(pictures), np.nan), float(np.mean(shares)))
+    unknown, every = np.full(len(pictures), np.nan), np.ones(len(pictures), np.bool_)
+    found = WrongCaptions(unknown, unknown.copy(), float(np.mean(shares)), every)
     found.score[told], found.ratio[told] = np.mean(scores, 0)[~wrong], np.exp(np.mean(np.log(ratios), 0))
     return found
 

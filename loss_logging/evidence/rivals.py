@@ -99,5 +99,5 @@ class Rivals:
         seen = SeenCaptions()
         if b"seen" in about:  # older files have none
             said = msgspec.json.decode(about[b"seen"])
-            seen = SeenCaptions(table.filter(table["ratio"].is_valid()).select(SCHEMA.names), **said)
+            seen = SeenCaptions(table.filter(table["caption"].is_valid()).select(SCHEMA.names), **said)
         return cls({(dataset, path): tuple(found) for dataset, path, found in rows}, seen=seen)

@@ -18,7 +18,7 @@ _SHARDERS = {"FSDPModule", "FullyShardedDataParallel"}
 """Classes of torch that keep a module's parameters in parts."""
 
 _CONTAINERS = (dict, OrderedDict, set)
-"""What torch keeps a module's parts in. One of another kind, such as DeepSpeed's, is looked after by who put it there."""
+"""What torch keeps a module's parts in. Containers of another kind, such as DeepSpeed's, are their owner's matter."""
 
 
 @contextmanager

@@ -115,9 +115,12 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``verdict`` is the verdict on the caption, see `Verdicts`; None is undecided. ``p_wrong`` is the probability, from 0
     to 1, that the caption belongs to another picture, from the pictures and, as far as they are found to know more, the
-    losses. It is None where losses alone judge, because nothing calibrates it there. ``p_odd`` is the probability that
-    the image is unlike the others of its dataset, harder or easier; None with fewer than 30 images. ``decision`` is a
-    person's decision about the item with this caption; None where there is none.
+    losses. It is None where losses alone judge, because nothing calibrates it there. ``picture_odds`` and ``loss_odds``
+    are the log odds that each adds to it; the rest is the share of wrong captions, the same for all. ``word`` is the
+    least likely word of a caption with some sign that it is wrong, and ``better_word`` the word that its picture fits
+    best. ``p_odd`` is the probability that the image is unlike the others of its dataset, harder or easier; None with
+    fewer than 30 images. ``decision`` is a person's decision about the item with this caption; None where there is
+    none.
 
     The JSON leaves out fields that have their default: there may be millions of items."""
 
@@ -142,6 +145,10 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
     n_rival: int = 0
     rival_error: float | None = None
     evidence: str | None = None
+    picture_odds: float | None = None
+    loss_odds: float | None = None
+    word: str | None = None
+    better_word: str | None = None
     decision: Choice | None = None
 
 
@@ -232,6 +239,8 @@ class WorstItem(msgspec.Struct, frozen=True):
     p_wrong: float | None = None
     p_odd: float | None = None
     decision: Choice | None = None
+    word: str | None = None
+    better_word: str | None = None
 
 
 class Worst(msgspec.Struct, frozen=True):

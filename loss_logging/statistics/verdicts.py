@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,9 @@ from loss_logging.evidence.seen import SeenCaptions
 from loss_logging.evidence.verdict import VERDICTS, Verdict
 from loss_logging.statistics.queries import Queries, sql
 from loss_logging.support.warn import warn_once
+
+if TYPE_CHECKING:
+    from loss_logging.evidence.judge import Judgement
 
 __all__ = ["SeenFile", "judge_items"]
 
@@ -88,7 +91,9 @@ def _verdicts(items: pa.Table, seen: SeenCaptions) -> tuple[dict[str, pa.Array],
 
     try:
         rival = LossEvidence(against, rivals, rival_error) if rivals.any() else None
-        pictures = WrongCaptions(score, ratio, seen.share) if np.isfinite(ratio).any() else None
+        pictures = (
+            WrongCaptions(score, ratio, seen.share, items["compared"].to_numpy()) if np.isfinite(ratio).any() else None
+        )
         found = judge(pictures, empty=LossEvidence(mean, n, error), rival=rival, hard=hard)
     except MissingExtraError as missing:
         return _nothing(len(items)), [f"captions have no verdict: {missing}"] if n.any() else []
@@ -97,15 +102,24 @@ def _verdicts(items: pa.Table, seen: SeenCaptions) -> tuple[dict[str, pa.Array],
     return {
         "p_wrong": pa.array(found.p_wrong, from_pandas=True),  # NaN becomes NULL
         "p_odd": pa.array(found.p_odd, from_pandas=True),
+        **{f"{name}_odds": _added(found, key) for name, key in (("picture", "pictures"), ("loss", "losses"))},
         "bin": bins,
         "verdict": pa.DictionaryArray.from_arrays(bins, list(VERDICTS)),
     }, [*found.notes] if bins.null_count == len(bins) else []
+
+
+def _added(found: Judgement, kind: str) -> pa.Array:
+    """The log odds that a kind of evidence adds to ``p_wrong``; null where there is none."""
+    known = np.isfinite(found.p_wrong)
+    return pa.array(np.where(known, found.contributions.get(kind, np.nan), np.nan), from_pandas=True)
 
 
 def _nothing(count: int) -> dict[str, pa.Array]:
     return {
         "p_wrong": pa.nulls(count, pa.float64()),
         "p_odd": pa.nulls(count, pa.float64()),
+        "picture_odds": pa.nulls(count, pa.float64()),
+        "loss_odds": pa.nulls(count, pa.float64()),
         "bin": pa.nulls(count, pa.int8()),
         "verdict": pa.nulls(count, pa.string()),
     }

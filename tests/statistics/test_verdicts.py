@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tracemalloc
 from pathlib import Path
@@ -176,7 +177,7 @@ def test_without_scipy_nothing_is_judged(tmp_path: Path, monkeypatch: pytest.Mon
     (note,) = numbers.unjudged
     assert note.startswith("captions have no verdict: this needs the package scipy; run: pip install")
     assert numbers.verdicts() == {"d": Verdicts(undecided=60)}
-    unknown = {"p_wrong": None, "p_odd": None, "verdict": None, "evidence": None}
+    unknown = dict.fromkeys(("p_wrong", "p_odd", "verdict", "evidence"))
     assert [row for row in item_rows(numbers) if row["caption_mismatch"] is None] == []
     assert item_rows(numbers) == [row | unknown for row in item_rows(with_scipy)]
 
@@ -221,9 +222,12 @@ def test_more_items_than_fit_are_not_judged(tmp_path: Path, monkeypatch: pytest.
 def seen_captions(folder: Path, captions: dict[str, str], contradicted: set[str], share: float) -> Path:
     """The file of what pictures say: of those contradicted that they are wrong, if any are; of the others little."""
     ratio = np.where([path in contradicted for path in captions], 0.95 / share, 0.3)
-    found = WrongCaptions(np.log(ratio), ratio, share)
+    ratio[["unheard" in caption for caption in captions.values()]] = np.nan
+    found = WrongCaptions(np.log(ratio), ratio, share, np.ones(len(ratio), np.bool_))
     file = folder / "rivals.parquet"
-    Rivals({}, seen=SeenCaptions.of([("d", path) for path in captions], list(captions.values()), found)).save(file)
+    keys, words = [("d", path) for path in captions], [caption.split()[-1] for caption in captions.values()]
+    seen = SeenCaptions.of(keys, [*captions.values()], found, words, ["dog"] * len(words))
+    Rivals({}, seen=seen).save(file)
     return file
 
 
@@ -246,10 +250,12 @@ def with_pictures(folder: Path, file: Path, captions: dict[str, str], gains: dic
 
 
 def test_pictures_give_a_chance_that_losses_change(tmp_path: Path) -> None:
-    """What its picture contradicts and the losses, too, is likelier wrong than what the picture alone contradicts; what
-    hurts is worth a look where the picture finds nothing. An item whose picture says nothing is judged by its losses;
-    so is a caption that was corrected since. Tags in another order are the same caption."""
-    captions = {f"{i:03}": f"photo, cat {i % 7}" for i in range(300)}
+    """What its picture contradicts and the losses, too, is likelier wrong than what the picture alone contradicts.
+
+    What hurts is worth a look where the picture finds nothing, or knows no word of it. An item that was not compared
+    with its picture is judged by its losses; so is a caption that was corrected since. Tags in another order are the
+    same caption."""
+    captions = {f"{i:03}": f"photo, cat {i % 7}" for i in range(300)} | {"002": "unheard of"}
     file = seen_captions(tmp_path, captions, {f"{i:03}" for i in range(30)}, share=0.1)
     now = captions | {"000": "cat 0, photo", "001": "photo, dog"} | {"new": "photo, new"}
     hurt = {f"{i:03}" for i in range(24)} | {"200", "new"}
@@ -257,9 +263,14 @@ def test_pictures_give_a_chance_that_losses_change(tmp_path: Path) -> None:
     rows = {row["path"]: row for row in item_rows(with_pictures(tmp_path, file, now, gains))}
     assert rows["000"]["p_wrong"] > rows["100"]["p_wrong"]
     assert rows["005"]["p_wrong"] > rows["026"]["p_wrong"] > rows["100"]["p_wrong"]
-    assert {path for path, row in rows.items() if row["p_wrong"] is None} == {"001", "new"}
+    assert {path for path, row in rows.items() if row["p_wrong"] is None} == {"001", "002", "new"}
+    assert rows["002"]["verdict"] == LOOK
     assert (rows["005"]["verdict"], rows["005"]["evidence"]) == (FIRST, "pictures, empty")
     assert (rows["200"]["verdict"], rows["100"]["verdict"]) == (LOOK, NO_SIGN)
+    assert [(rows[path]["word"], rows[path]["better_word"]) for path in ("005", "100")] == [("5", "dog"), (None, None)]
+    for path in ("005", "026", "100"):
+        odds = math.log(0.1 / 0.9) + rows[path]["picture_odds"] + rows[path]["loss_odds"]
+        assert rows[path]["p_wrong"] == pytest.approx(1 / (1 + math.exp(-odds)))
     assert [(rows[path]["verdict"], rows[path]["evidence"]) for path in ("001", "new")] == [(FIRST, "empty")] * 2
 
 

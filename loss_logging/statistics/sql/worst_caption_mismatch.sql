@@ -15,7 +15,10 @@ SELECT
     NULL AS std_z,
     verdict,
     p_wrong,
-    p_odd
+    p_odd,
+    NULL AS decision,
+    word,
+    better_word
 FROM judged
 JOIN paired_items USING (dataset)
 WHERE judged.decided OR (bin < 2 AND caption_mismatch IS NOT NULL)
