@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.table import Results
+from loss_logging.captions.names import RULE_NAMES
 from loss_logging.records.columns import completed
 from loss_logging.records.log import RecordLog
 from loss_logging.runs.config import TrainConfig
@@ -41,10 +42,7 @@ SAVES = 20
 ROWS = 131_072
 MEMORY_LIMIT = "1GB"
 JOB = "scale"
-RULES = [
-    *("empty", "refusal", "preamble", "suspicious", "encoding", "markup", "template", "trigger", "repeated", "tags"),
-    *("long", "truncated", "short", "conflict", "duplicate", "near_duplicate", "common_token", "language"),
-]
+RULES = list(RULE_NAMES)
 
 
 def records(items: int, first: int, count: int, step: int) -> Iterator[pa.RecordBatch]:
