@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import sys
-import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
-from loss_logging.captions.trainers import TrainerName
 from loss_logging.cli.commands.compare import both_reports
 from loss_logging.cli.console import JobOption, JsonOption, TrainerOption, print_json
 from loss_logging.errors import LossLoggingError
-from loss_logging.runs.config import TrainConfig
-from loss_logging.runs.locate import find_run, is_run, place_of
 from loss_logging.support.extras import require
 
 if TYPE_CHECKING:
+    from loss_logging.captions.trainers import TrainerName
     from loss_logging.pages.served.editor import Editor
     from loss_logging.pages.served.served_page import ServedPage
+    from loss_logging.runs.config import TrainConfig
 
 __all__ = ["view"]
 
@@ -67,6 +64,10 @@ def view(
       loss-logging view photos --edit --trainer kohya
       loss-logging view runs/cats --port 8000 --memory-limit 2GB
     """
+    import webbrowser
+
+    from loss_logging.runs.locate import is_run
+
     require("view", "jinja2", "PIL", "starlette", "uvicorn")
     from loss_logging.pages.served.server import serve, serve_text
 
@@ -104,6 +105,11 @@ def view(
 
 def _config(folder: Path, job: str | None, images: Path | None, **limits: Any) -> TrainConfig:
     """That of the run, with these limits, and these images where they are given."""
+    import msgspec
+
+    from loss_logging.runs.config import TrainConfig
+    from loss_logging.runs.locate import find_run, place_of
+
     if place_of(folder).job is None and (step := place_of(folder).step) is not None:
         raise LossLoggingError(f"view shows the whole log; for the page of step {step}: loss-logging html {folder}")
     config = TrainConfig.from_dict(find_run(folder, job).to_dict() | limits)
