@@ -117,10 +117,9 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
     to 1, that the caption belongs to another picture, from the pictures and, as far as they are found to know more, the
     losses. It is None where losses alone judge, because nothing calibrates it there. ``picture_odds`` and ``loss_odds``
     are the log odds that each adds to it; the rest is the share of wrong captions, the same for all. ``word`` is the
-    least likely word of a caption with some sign that it is wrong, and ``better_word`` the word that its picture fits
-    best. ``p_odd`` is the probability that the image is unlike the others of its dataset, harder or easier; None with
-    fewer than 30 images. ``decision`` is a person's decision about the item with this caption; None where there is
-    none.
+    word that the picture fits least, of a caption that may be wrong, and ``better_word`` the word that it fits best.
+    ``p_odd`` is the probability that the image is unlike the others of its dataset, harder or easier; None with fewer
+    than 30 images. ``decision`` is a person's decision about the item with this caption; None where there is none.
 
     The JSON leaves out fields that have their default: there may be millions of items."""
 
