@@ -223,18 +223,20 @@ def main() -> None:
         sources = [("list of dicts", dicts), ("record log (Parquet)", stored)]
         reference = python_statistics(records)
         taken: dict[tuple[str, str], list[float]] = defaultdict(list)
+        used: dict[tuple[str, str], list[float]] = defaultdict(list)
         agrees: dict[tuple[str, str], str] = {}
         for repeat in range(-1, repeats):  # the first round warms up and compares the answers
             for source, ways in sources:
                 for way, run in ways.items():
-                    start = time.perf_counter()
+                    start, before = time.perf_counter(), time.process_time()
                     answer = run()
-                    seconds = time.perf_counter() - start
+                    seconds, cpu = time.perf_counter() - start, time.process_time() - before
                     if repeat < 0:
                         plain_answer = ours(answer) if isinstance(answer, Aggregates) else answer
                         agrees[source, way] = disagreement(plain_answer, reference) or "yes"
                     else:
                         taken[source, way].append(seconds)
+                        used[source, way].append(cpu)
                     del answer
     slow = statistics.median(taken["list of dicts", PYTHON])
     rows = [
@@ -243,6 +245,8 @@ def main() -> None:
             "way": way,
             "median s": statistics.median(times),
             "min..max s": f"{min(times):.3g}..{max(times):.3g}",
+            "median CPU s": statistics.median(used[source, way]),
+            "min..max CPU s": f"{min(used[source, way]):.3g}..{max(used[source, way]):.3g}",
             "Python's statistics takes, times": slow / statistics.median(times),
             "answers agree": agrees[source, way],
         }

@@ -4,7 +4,7 @@
 
 Five records an item, half of them paired, in ten datasets and one text of 90 characters each. Every size runs in a
 process of its own, with one thread and `memory_limit` 2GB; nothing is carried from an earlier save step. The caption
-rules are switched off, what is left of them is the loop over the captions: benchmarks/captions.py measures them. A size
+rules are switched off: benchmarks/captions.py measures them. A size
 needs 150 bytes of disk a record for a while.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 
 import duckdb
 
-from benchmarks.scale import apart
+from benchmarks.scale import RULES, apart
 from benchmarks.table import Results
 from loss_logging.records.columns import completed
 from loss_logging.records.log import Shard, write_shard
@@ -105,7 +105,7 @@ def _size(path: Path) -> int:
 
 
 def _config(root: Path) -> TrainConfig:
-    rules = {"rules": {"disabled": ["empty", "suspicious", "repeated", "long", "short"]}}
+    rules = {"rules": {"disabled": RULES}}
     return TrainConfig(job_name="large", save_root=root, loggers=[], memory_limit=MEMORY_LIMIT, captions=rules)
 
 

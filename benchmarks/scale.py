@@ -5,7 +5,8 @@
 Each way runs in a process of its own, so that its memory is its own. The peer is what a trainer would write: running
 sums per item in a dict of dicts, and one `json.dump` per save step, on the same records. The disk's own speed is
 measured in the same run: the bytes of the JSON, written from memory in pieces of 1 MiB, with fsync. With --beside, the
-same save steps are also those of another checkout of loss_logging, such as an earlier commit, by turns with this one.
+same save steps are also those of another checkout of loss_logging, such as an earlier commit, by turns with this one,
+and so is what reads their report back.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.table import Results
+from loss_logging.captions.names import RULE_NAMES
 from loss_logging.records.columns import completed
 from loss_logging.records.log import RecordLog
 from loss_logging.runs.config import TrainConfig
@@ -40,10 +42,7 @@ SAVES = 20
 ROWS = 131_072
 MEMORY_LIMIT = "1GB"
 JOB = "scale"
-RULES = [
-    *("empty", "refusal", "preamble", "suspicious", "encoding", "markup", "template", "trigger", "repeated", "tags"),
-    *("long", "truncated", "short", "conflict", "duplicate", "near_duplicate", "common_token", "language"),
-]
+RULES = list(RULE_NAMES)
 
 
 def records(items: int, first: int, count: int, step: int) -> Iterator[pa.RecordBatch]:
@@ -213,7 +212,13 @@ SAVES_OF_A_CHECKOUT = """
 import json, sys, tempfile, time
 from pathlib import Path
 from benchmarks import scale
-from loss_logging import TrainConfig
+from loss_logging import TrainConfig, read_report
+from loss_logging.reports.compare import compare_reports
+rows = []
+def timed(function, *arguments):
+    before, used = time.perf_counter(), time.process_time()
+    function(*arguments)
+    rows.append([time.perf_counter() - before, time.process_time() - used])
 items, few = int(sys.argv[1]), int(sys.argv[2])
 with tempfile.TemporaryDirectory() as folder:
     root = Path(folder)
@@ -230,13 +235,14 @@ with tempfile.TemporaryDirectory() as folder:
     steps.append(steps[-1] + -(-few // scale.BATCH))
     replies = []
     start = scale.Start(config.to_dict(), [], 1, scale.Meeting(config.paths).open(), None, -1, forward=False)
-    reporter, rows = scale.Reporter(start, replies.append), []
+    reporter = scale.Reporter(start, replies.append)
     for step in steps:
-        before, used = time.perf_counter(), time.process_time()
-        reporter.handle(scale.Save(step))
-        rows.append([time.perf_counter() - before, time.process_time() - used])
+        timed(reporter.handle, scale.Save(step))
     assert len([reply for reply in replies if isinstance(reply, scale.Saved)]) == 2, replies
-print(json.dumps([*rows, scale._peak_mb()]))
+    peak, path = scale._peak_mb(), config.report_path(steps[-1])
+    timed(read_report, path)
+    timed(compare_reports, path, path)
+print(json.dumps([*rows, peak]))
 """
 """Uses only names that earlier checkouts have; each writes a log of its own, in its own format."""
 
@@ -254,14 +260,16 @@ def two_checkouts(results: Results, other: Path, items: int, repeats: int = 3) -
     rows = [
         {
             "checkout": name,
-            "save": what,
-            "s (median)": float(np.median([run[save][0] for run in runs[checkout]])),
-            "CPU s (median)": float(np.median([run[save][1] for run in runs[checkout]])),
-            "CPU s min..max": "..".join(f"{edge(run[save][1] for run in runs[checkout]):.2f}" for edge in (min, max)),
-            "peak MB of both": max(run[2] for run in runs[checkout]),
+            "what": what,
+            "s (median)": float(np.median([run[place][0] for run in runs[checkout]])),
+            "CPU s (median)": float(np.median([run[place][1] for run in runs[checkout]])),
+            "CPU s min..max": "..".join(f"{edge(run[place][1] for run in runs[checkout]):.2f}" for edge in (min, max)),
+            "peak MB of the saves": max(run[-1] for run in runs[checkout]),
         }
         for checkout, name in ((here, "this"), (other, "the other"))
-        for save, what in enumerate((f"{items:,} new items", f"{few:,} records more"))
+        for place, what in enumerate(
+            (f"save of {items:,} new items", f"save of {few:,} records more", "read_report", "compare of two")
+        )
     ]
     results.table("beside another checkout", rows, f"{repeats} runs of each, by turns.")
 
@@ -285,7 +293,7 @@ def json_speed(results: Results, root: Path, step: int) -> None:
     times, disk_times = [], []
     for _ in range(5):
         before = time.perf_counter()
-        write_report(path, report, statistics.items())
+        write_report(path, report, statistics.item_texts())
         times.append(time.perf_counter() - before)
         disk_times.append(disk(root, path.stat().st_size))
     size = path.stat().st_size / 1e6

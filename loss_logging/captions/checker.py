@@ -54,6 +54,11 @@ class CaptionChecker:
         own = _own_rules(self.config, rules)
         self._rules = [rule for name, rule in [*RULES.items(), *own.items()] if name not in self.config.rules.disabled]
 
+    @property
+    def has_rules(self) -> bool:
+        """Whether there is a rule that may object."""
+        return bool(self._rules)
+
     def check(self, caption: str, dataset: str, style: Style | None = None) -> Verdict | None:
         """The verdict on a caption of a dataset, or None when no rule objects.
 

@@ -6,13 +6,17 @@ import operator
 from array import array
 from collections import Counter
 from collections.abc import Mapping
+from typing import get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from loss_logging.captions.caption import count_words, guess_style
 from loss_logging.captions.names import Style
 
-__all__ = ["StyleGuess", "common_style", "style_alone"]
+__all__ = ["STYLES", "StyleGuess", "common_style", "style_alone", "styles_alone"]
+
+STYLES: tuple[Style, ...] = get_args(Style)
 
 _SHARE = 0.8  # of the captions must have one style
 _ENOUGH = 3  # captions; fewer do not give a style
@@ -59,6 +63,69 @@ def style_alone(caption: str) -> Style | None:
     """
     text = caption[:_READ].strip()
     return guess_style(text, count_words(text)) if text else None
+
+
+def styles_alone(text: npt.NDArray[np.uint8], ends: npt.NDArray[np.integer]) -> npt.NDArray[np.int8]:
+    """`style_alone` of many captions, as places in `STYLES`, -1 for a blank caption: ten times as fast.
+
+    Args:
+        text: the captions in UTF-8, one after the other.
+        ends: (n + 1,) where each begins, and where the last one ends.
+
+    >>> text = np.frombuffer(b"sks dog1girl,solo,hat", np.uint8)
+    >>> [STYLES[place] for place in styles_alone(text, np.array([0, 7, 21]))]
+    ['instance', 'tags']
+    """
+    before, after = ends[:-1], ends[1:]
+    starts = _word_starts(text, before)
+    commas = np.flatnonzero(text == ord(","))
+    words = _within(starts, ends) + _within(_bare(commas, text, starts, before), ends)
+    phrases = _within(commas, ends) + 1
+    prose_or_tags = np.where((phrases >= 3) & (words <= 3 * phrases), STYLES.index("tags"), STYLES.index("prose"))
+    styles = np.where(words > 2, prose_or_tags, STYLES.index("instance"))
+    styles[words == 0] = -1
+    for place in np.flatnonzero((_within(np.flatnonzero(text & _NOT_ASCII), ends) > 0) | (after - before > _READ)):
+        alone = style_alone(text[before[place] : after[place]].tobytes().decode())
+        styles[place] = -1 if alone is None else STYLES.index(alone)
+    return styles.astype(np.int8)
+
+
+_NOT_ASCII = np.uint8(128)
+_BYTES = [chr(code) for code in range(256)]
+_BLANK = np.array([one.isspace() for one in _BYTES])
+_DIGIT = np.array([one.isdigit() for one in _BYTES])
+
+
+def _word_starts(text: npt.NDArray[np.uint8], before: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    written = ~_BLANK[text]
+    starts = written.copy()
+    starts[1:] &= ~written[:-1]
+    first = before[before < len(text)]
+    starts[first] = written[first]
+    return np.flatnonzero(starts)
+
+
+def _bare(
+    commas: npt.NDArray[np.int64],
+    text: npt.NDArray[np.uint8],
+    starts: npt.NDArray[np.int64],
+    before: npt.NDArray[np.integer],
+) -> npt.NDArray[np.int64]:
+    """The commas that no blank follows and that are no part of a number, which `count_words` sees a blank after."""
+    first = np.zeros(len(text) + 1, bool)
+    first[before] = True
+    commas = commas[commas < len(text) - 1]
+    following = text[commas + 1]
+    inside = ~first[commas + 1] & ~_BLANK[following]
+    first[np.append(starts, len(text))[np.searchsorted(starts, before)]] = True
+    after_a_number = first[commas] | _DIGIT[text[commas - 1]]
+    bare: npt.NDArray[np.int64] = commas[inside & ~(after_a_number & _DIGIT[following])]
+    return bare
+
+
+def _within(places: npt.NDArray[np.int64], ends: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """How many of the ascending places are in each caption."""
+    return np.diff(np.searchsorted(places, ends))
 
 
 def common_style(styles: Mapping[Style, int], most_alike: int) -> Style | None:

@@ -78,37 +78,46 @@ def _batch(chunk: list[RecordLike], position: int) -> pa.RecordBatch:
     column = _transpose(chunk, position)
     return pa.RecordBatch.from_arrays(
         [
-            _required("step", column["step"], position, pa.int64(), _step, "a whole number, 0 or more"),
-            text_array(column["path"]),
-            dataset_array(column["dataset"]),
-            caption_array(column["caption"]),
-            _numbers("loss", column["loss"], position),
-            _numbers("timestep", column["timestep"], position, optional=True),
-            _numbers("loss_empty", column["loss_empty"], position, optional=True),
-            _components(column["components"], position),
-            _required("is_reg", column["is_reg"], position, pa.bool_(), _flag, "true or false"),
-            _required("caption_dropped", column["caption_dropped"], position, pa.bool_(), _flag, "true or false"),
-            _numbers("loss_rival", column["loss_rival"], position, optional=True),
-            rival_array(column["rival"]),
+            _defaults(name, len(chunk)) if (values := column[name]) is None else _column(name, values, position)
+            for name in SCHEMA.names
         ],
         schema=SCHEMA,
     )
 
 
-def _transpose(chunk: list[RecordLike], position: int) -> dict[str, list[Any]]:
-    """The columns of a chunk by SampleRecord's fields; plain mappings take a path without objects in between."""
+def _column(name: str, values: list[Any], position: int) -> pa.Array:
+    if name in _TEXTS:
+        return _TEXTS[name](values)
+    if name == "components":
+        return _components(values, position)
+    if name == "step":
+        return _required(name, values, position, pa.int64(), _step, "a whole number, 0 or more")
+    if SCHEMA.field(name).type == pa.bool_():
+        return _required(name, values, position, pa.bool_(), _flag, "true or false")
+    return _numbers(name, values, position, optional=SCHEMA.field(name).nullable)
+
+
+def _defaults(name: str, rows: int) -> pa.Array:
+    """The column of a field that no record has."""
+    default, kind = _OPTIONAL[name], SCHEMA.field(name).type
+    return pa.nulls(rows, kind) if default is None else pa.repeat(pa.scalar(default, kind), rows)
+
+
+def _transpose(chunk: list[RecordLike], position: int) -> dict[str, list[Any] | None]:
+    """The columns of a chunk by SampleRecord's fields, None for one that no record has; plain mappings take a path
+    without objects in between."""
     if set(map(type, chunk)) == {dict}:
         mappings = cast(list[dict[str, Any]], chunk)
         present = set().union(*mappings)
         try:
-            required = {name: [mapping[name] for mapping in mappings] for name in _REQUIRED}
+            required: dict[str, list[Any] | None] = {
+                name: [mapping[name] for mapping in mappings] for name in _REQUIRED
+            }
         except KeyError:
             pass  # as_records names the record and the keys that it lacks
         else:
             return required | {
-                name: [mapping.get(name, default) for mapping in mappings]
-                if name in present
-                else [default] * len(chunk)
+                name: [mapping.get(name, default) for mapping in mappings] if name in present else None
                 for name, default in _OPTIONAL.items()
             }
     records = as_records(chunk, position)
@@ -198,7 +207,8 @@ def text_array(values: Sequence[object]) -> pa.Array:
 def dataset_array(values: Sequence[object] | pa.ChunkedArray) -> pa.Array:
     """Dataset names; missing and empty ones become "unknown"."""
     names = values if isinstance(values, pa.ChunkedArray) else text_array(values)
-    return pc.if_else(pc.equal(names, ""), "unknown", names)
+    blank = pc.equal(names, "")
+    return pc.if_else(blank, "unknown", names) if pc.any(blank).as_py() else names
 
 
 def caption_array(values: Sequence[object]) -> pa.Array:
@@ -210,6 +220,14 @@ def rival_array(values: Sequence[object]) -> pa.Array:
     """Captions of rivals; a blank one is none."""
     texts = text_array(values)
     return pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), pa.scalar(None, pa.string()), texts)
+
+
+_TEXTS: dict[str, Callable[[Sequence[object]], pa.Array]] = {
+    "path": text_array,
+    "dataset": dataset_array,
+    "caption": caption_array,
+    "rival": rival_array,
+}
 
 
 def completed(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loss_logging.captions.reason import DatasetCaptions
@@ -42,6 +41,8 @@ __all__ = [
 ]
 
 _LARGE = 20_000_000  # bytes of a file that takes a while
+_ROW_GROUP = 32_768
+_FEW_VALUES = ("dataset", "verdict", "evidence", "decision")
 _ITEM_FIELDS = ItemStats.__struct_fields__
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _encode = msgspec.json.encode
@@ -51,13 +52,13 @@ class ReportError(LossLoggingError, ValueError):
     """A file is no loss report, or a report of another version."""
 
 
-def write_report(path: Path, report: LossReport, items: Iterable[pa.RecordBatch] = ()) -> None:
+def write_report(path: Path, report: LossReport, texts: Iterable[tuple[str, bytes]] = ()) -> None:
     """Write the JSON report: a reader sees the complete file or none, and memory does not grow with the items.
 
     Args:
         path: the target file; its folder exists.
         report: the report without the figures per item.
-        items: batches with the columns dataset, path and the fields of `ItemStats`, sorted by dataset.
+        texts: of the figures of its items, as `item_texts` makes them.
 
     Raises:
         OSError: the disk is full or the folder is not writable; a file that was at ``path`` before is unchanged.
@@ -67,7 +68,7 @@ def write_report(path: Path, report: LossReport, items: Iterable[pa.RecordBatch]
     with whole_file(path) as file:
         file.write(_encode(head)[:-1] + b',"datasets":{')
         separator = b""
-        streams = _by_dataset(items)
+        streams = iter(texts)
         name, members = next(streams, (None, b""))
         for dataset, figures in report.datasets.items():
             known = _encode(msgspec.structs.replace(figures, item_stats={})).removesuffix(b"}}")
@@ -87,25 +88,25 @@ def write_items(path: Path, items: Iterable[pa.RecordBatch]) -> None:
     batches = iter(items)
     if (first := next(batches, None)) is None:
         return
-    with whole_file(path) as file, pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
-        for batch in itertools.chain([first], batches):
-            writer.write_batch(batch)
+    few = [name for name in _FEW_VALUES if name in first.schema.names]
+    with (
+        whole_file(path) as file,
+        pq.ParquetWriter(file, first.schema, compression="zstd", use_dictionary=few) as writer,
+    ):
+        for group in _row_groups(itertools.chain([first], batches)):
+            writer.write_table(group)
 
 
-def _by_dataset(items: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, bytes]]:
-    """Sequences of items of one dataset, as the members of a JSON object without its braces."""
-    for batch in items:
-        runs = pc.run_end_encode(batch["dataset"])
-        start = 0
-        for name, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-            run = batch.slice(start, end - start)
-            figures = map(ItemStats, *(_values(run[field]) for field in _ITEM_FIELDS))
-            yield name, _encode(dict(zip(run["path"].to_pylist(), figures, strict=True)))[1:-1]
-            start = end
-
-
-def _values(column: pa.Array) -> list[Any]:
-    return [None] * len(column) if column.null_count == len(column) else column.to_pylist()  # fast without pairs
+def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The same rows in tables of a row group: many small ones take twice as long to write."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(b.num_rows for b in held) >= _ROW_GROUP:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def read_report(path: str | Path) -> LossReport:
@@ -124,11 +125,20 @@ def read_report(path: str | Path) -> LossReport:
     url = as_url(path)
     text = Path(path).read_bytes() if url is None else read_file(url)
     try:
-        _check_schema(path, msgspec.json.decode(text, type=_Head).schema_)
-        report = msgspec.json.decode(text, type=LossReport)
+        report = _decoded(path, text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ReportError(f"{path} is no loss report: {error}") from error
     return msgspec.structs.replace(report, json_path=str(path))
+
+
+def _decoded(path: str | Path, text: bytes) -> LossReport:
+    try:
+        report = msgspec.json.decode(text, type=LossReport)
+    except msgspec.ValidationError:
+        _check_schema(path, msgspec.json.decode(text, type=_Head).schema_)  # of another version: that says more
+        raise
+    _check_schema(path, report.schema_)
+    return report
 
 
 def _check_schema(path: str | Path, name: str) -> None:

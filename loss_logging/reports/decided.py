@@ -62,6 +62,11 @@ class DecidedItems:
         found = self._by_path.get(path)
         return kept if found is None else found.on(caption)
 
+    def are_about(self, folders: Iterable[str]) -> bool:
+        """Whether anything was decided about images in some folders."""
+        self._learn(folders)
+        return bool(self._by_path)
+
     def marked(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """The figures of items, with the column ``decision`` as it is now."""
         for batch in batches:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 import duckdb
 import msgspec
@@ -18,6 +18,7 @@ from loss_logging.evidence.verdict import Verdict
 from loss_logging.reports.artifact import ReportError
 from loss_logging.reports.names import items_path
 from loss_logging.reports.report import DECISIVE_PAIRS, ItemStats
+from loss_logging.support.database import connect
 from loss_logging.support.progress_bar import counted
 
 __all__ = ["DECIDED", "ITEM_SCHEMA", "load_items", "read_items"]
@@ -115,32 +116,54 @@ class _Datasets(msgspec.Struct):
 def _from_json(path: Path) -> Iterator[pa.RecordBatch]:
     try:
         datasets = msgspec.json.decode(path.read_bytes(), type=_Datasets).datasets
-        for name, dataset in datasets.items():
-            for items in _pieces(memoryview(dataset.item_stats)):
-                yield _batch(name, items)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        with closing(connect(threads=1)) as connection:
+            pieces = (
+                _piece(name, text) for name, one in datasets.items() for text in _pieces(memoryview(one.item_stats))
+            )
+            connection.register("pieces", pa.RecordBatchReader.from_batches(_PIECES, pieces))
+            for batch in connection.sql(_SELECT).to_arrow_reader(_ROWS):
+                if batch["count"].null_count or batch["caption"].null_count:
+                    raise ReportError(f"{path} is no loss report: an item has no count or no caption")
+                yield batch.cast(ITEM_SCHEMA)
+    except (msgspec.DecodeError, UnicodeDecodeError, duckdb.Error) as error:
         raise ReportError(f"{path} is no loss report: {error}") from error
 
 
-_decode = msgspec.json.Decoder(dict[str, ItemStats]).decode
+_PIECES = pa.schema([("dataset", pa.string()), ("text", pa.string())])
+_SQL_TYPES = {pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.string(): "VARCHAR"}
 
 
-def _pieces(text: memoryview) -> Iterator[dict[str, ItemStats]]:
-    """The members of the JSON object ``text``. `write_report` puts a line break after every few thousand of them."""
-    lines = (text[1:-1][slice(*line.span())] for line in re.finditer(rb"[^\n]+", text[1:-1]))
-    pieces = (b"{%b}" % bytes(line).strip().removesuffix(b",") for line in lines)
+def _column_of(field: msgspec.structs.FieldInfo) -> str:
+    name = f"item.value.{field.name}"
+    return (
+        f"{name if field.required or field.default is None else f'coalesce({name}, {field.default!r})'} AS {field.name}"
+    )
+
+
+def _select() -> str:
+    fields = msgspec.structs.fields(ItemStats)
+    types = ", ".join(f"{field.name} {_SQL_TYPES[ITEM_SCHEMA.field(field.name).type]}" for field in fields)
+    items = f"""unnest(map_entries(from_json(text, '"MAP(VARCHAR, STRUCT({types}))"')))"""
+    columns = ", ".join(map(_column_of, fields))
+    return f"SELECT dataset, item.key AS path, {columns} FROM (SELECT dataset, {items} AS item FROM pieces)"
+
+
+_SELECT = _select()
+
+
+def _pieces(text: memoryview) -> Iterator[bytes]:
+    """The JSON object ``text`` in objects of fewer members. `write_report` puts a line break after a few thousand."""
+    lines = filter(None, map(bytes.strip, bytes(text[1:-1]).split(b"\n")))
+    pieces = (b"{%b}" % line.removesuffix(b",") for line in lines)
+    first = next(pieces, b"{}")
     try:
-        first = _decode(next(pieces, b"{}"))
+        msgspec.json.decode(first)
     except msgspec.DecodeError:  # somebody has formatted the file
-        yield _decode(text)
+        yield bytes(text)
         return
     yield first
-    yield from map(_decode, pieces)
+    yield from pieces
 
 
-def _batch(dataset: str, items: dict[str, ItemStats]) -> pa.RecordBatch:
-    figures: list[tuple[Any, ...]] = [msgspec.structs.astuple(item) for item in items.values()]
-    columns = zip(*figures, strict=True) if figures else [()] * len(ItemStats.__struct_fields__)
-    values = [[dataset] * len(items), list(items), *columns]
-    arrays = [pa.array(column, field.type) for column, field in zip(values, ITEM_SCHEMA, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=ITEM_SCHEMA)
+def _piece(dataset: str, text: bytes) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([dataset]), pa.array([text], pa.string())], schema=_PIECES)

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from loss_logging.errors import ConfigError
@@ -34,6 +35,9 @@ _EXACT_RECORDS = 2_000_000
 constant cost."""
 _MAX_CANDIDATES = 999_999
 """The largest n of DuckDB's max(x, n)."""
+
+
+_PEAKS = "SELECT dataset, path, caption, loss, step, timestep FROM records WHERE isfinite(loss)"
 
 
 class Aggregates(msgspec.Struct, frozen=True):
@@ -84,7 +88,7 @@ def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, t
             is_table = isinstance(records, pa.Table)
             queries.read(table_of_records(records) if is_table else table_from_records(records))
         queries.table("cells", sql("cells"), after=-1, through=FOREVER)
-        queries.view("peaks", "SELECT * FROM samples WHERE loss IS NOT NULL")
+        queries.view("peaks", _PEAKS)
         summaries = summaries_of(queries, FOREVER, top_k, with_bins=False)
     overall = summaries.pop(None, empty_summary())
     return Aggregates({str(name): summary for name, summary in summaries.items()}, overall)
@@ -119,19 +123,52 @@ def _quantiles(
 ) -> Mapping[str | None, list[float]]:
     """Quantiles of the finite losses per dataset and over all; for many losses they come from the bins in ``fine``."""
     sizes: dict[str | None, int] = {name: n for name, _, n, *_ in rows}
+    names = sorted(name for name in sizes if name is not None)
     if not fine or sizes[None] <= _EXACT_RECORDS:
-        return dict(queries.rows("quantiles", through=through))
+        return _exact(queries, names, through, None)
     found = {
         name: bins.quantiles(*fine[name], QUANTILES, lowest, highest)
         for name, _, n, _, lowest, highest, _ in rows
         if n > _EXACT_RECORDS
     }
-    waiting = {name: n for name, n in sizes.items() if 0 < n <= _EXACT_RECORDS}
+    waiting = {name: sizes[name] for name in names if 0 < sizes[name] <= _EXACT_RECORDS}
     while waiting:  # as many datasets at once as may be sorted
         together = itertools.accumulate(waiting.values())
-        names = [name for name, total in zip(waiting, together, strict=True) if total <= _EXACT_RECORDS]
-        found |= dict(queries.rows("quantiles_of", through=through, datasets=names))
-        waiting = {name: n for name, n in waiting.items() if name not in names}
+        some = [name for name, total in zip(waiting, together, strict=True) if total <= _EXACT_RECORDS]
+        found |= _exact(queries, names, through, some)
+        waiting = {name: n for name, n in waiting.items() if name not in some}
+    return found
+
+
+def _exact(
+    queries: Queries, names: list[str], through: int, datasets: list[str] | None
+) -> dict[str | None, list[float]]:
+    """Quantiles of the losses themselves, of some datasets; of each and under None of all where ``datasets`` is None.
+
+    Sorted in NumPy, which takes half the time of two aggregates in SQL.
+
+    Args:
+        names: the sorted names of all datasets.
+    """
+    table = queries.arrow("finite_losses", through=through, datasets=datasets)
+    places, losses = table["place"].to_numpy(), table["loss"].to_numpy()
+    if not len(losses):
+        return {}
+    ends = np.cumsum(np.bincount(places, minlength=len(names)))
+    few = places.astype(np.uint16 if len(names) <= np.iinfo(np.uint16).max else np.uint32)  # which sorts by radix
+    losses = losses[np.argsort(few, kind="stable")]
+    parts = zip(names, np.split(losses, ends[:-1]), strict=True)
+    found: dict[str | None, list[float]] = {name: _quantiles_of(part) for name, part in parts if len(part)}
+    return found if datasets is not None else found | {None: _quantiles_of(losses)}
+
+
+def _quantiles_of(losses: npt.NDArray[np.float64]) -> list[float]:
+    """Quantiles, linearly interpolated; sorts the losses in place."""
+    losses.sort()
+    at = np.asarray(QUANTILES) * (len(losses) - 1)
+    low = np.floor(at).astype(np.int64)
+    share = at - low
+    found: list[float] = (losses[low] * (1 - share) + losses[np.ceil(at).astype(np.int64)] * share).tolist()
     return found
 
 

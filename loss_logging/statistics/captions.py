@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,10 +19,10 @@ from loss_logging.captions.decisions import Decisions
 from loss_logging.captions.ignore import Accepted, IgnoreList
 from loss_logging.captions.names import Style
 from loss_logging.captions.reason import SEVERITIES, DatasetCaptions, FlaggedCaption, Reason
-from loss_logging.captions.style import common_style, style_alone
+from loss_logging.captions.style import STYLES, common_style, styles_alone
 from loss_logging.captions.verdict import Verdict, flagged_caption, without_accepted
 from loss_logging.records.log import FOREVER
-from loss_logging.statistics.queries import Queries, parts_of
+from loss_logging.statistics.queries import Queries, parts_of, sql
 from loss_logging.support.warn import LOGGER
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CaptionStatistics"]
 
-_CHECKED = pa.schema({"caption_hash": pa.uint64(), "dataset": pa.uint32(), "style": pa.string()})
+_CHECKED = pa.schema({"caption_hash": pa.uint64(), "dataset": pa.uint32(), "style": pa.int8()})
 _VERDICT = {
     "reasons": pa.list_(pa.string()),
     "severity": pa.int64(),
@@ -39,7 +40,7 @@ _VERDICT = {
 _FLAGGED_CAPTIONS = pa.schema({"dataset": pa.string(), "caption": pa.string(), **_VERDICT})
 _FLAGGED_ITEMS = pa.schema({"path": pa.string(), "dataset": pa.string(), **_VERDICT})
 _COMPARED = pa.schema({"item_hash": pa.uint64(), "number": pa.int64()})
-_ROWS = 8_192
+_ROWS = 32_768
 _MOST_COMPARED = 250_000  # items: a comparison keeps about 1 kB per item in memory
 _MOST_GONE = 0.5  # share of replaced captions at which the comparison starts anew
 
@@ -89,7 +90,9 @@ class CaptionStatistics:
         for shards, parts in self._pieces(**steps):
             with self._queries.reading(shards):
                 for part in range(parts):
-                    self._check(self._queries.batches("unchecked_captions", _ROWS, parts=parts, part=part, **steps))
+                    self._check(
+                        self._queries.batches(sql("unchecked_captions"), _ROWS, parts=parts, part=part, **steps)
+                    )
         self._early_through = max(through, self._early_through)
 
     def check(self) -> None:
@@ -140,7 +143,7 @@ class CaptionStatistics:
     def _check_items(self) -> None:
         parts = parts_of(self._queries.value("SELECT count(*) FROM items"))
         for part in range(parts):
-            self._check(self._queries.batches("unchecked_items", _ROWS, parts=parts, part=part))
+            self._check(self._queries.batches(sql("unchecked_items"), _ROWS, parts=parts, part=part))
 
     def _pieces(self, after: int, through: int) -> Iterator[tuple[list[Path], int]]:
         """Groups of shards with about the records of one part, each with the number of parts to read it in."""
@@ -159,32 +162,43 @@ class CaptionStatistics:
 
     def _check(self, batches: Iterable[pa.RecordBatch]) -> None:
         for batch in batches:
-            datasets, captions = batch["dataset"].to_pylist(), batch["caption"].to_pylist()
-            styles = [style_alone(caption) for caption in captions]
-            self._foresee(datasets, styles)
-            flagged = [
-                (dataset, caption, *_encoded(verdict))
-                for dataset, caption in zip(datasets, captions, strict=True)
-                if (verdict := self._checker.check(caption, dataset, self._styles[dataset])) is not None
-            ]
-            numbers = [self._number_of.setdefault(dataset, len(self._number_of)) for dataset in datasets]
-            self._insert("checked_captions", _CHECKED, batch["caption_hash"], numbers, styles)
-            self._insert("flagged_captions", _FLAGGED_CAPTIONS, *zip(*flagged, strict=True))
+            styles = styles_alone(*_text_and_ends(batch["caption"]))
+            datasets = batch["dataset"].dictionary_encode()
+            names, places = datasets.dictionary.to_pylist(), datasets.indices.to_numpy()
+            self._foresee(names, places, styles)
+            numbers = np.array([self._number_of.setdefault(name, len(self._number_of)) for name in names], np.uint32)
+            self._insert("checked_captions", _CHECKED, batch["caption_hash"], numbers[places], styles)
+            if self._checker.has_rules:
+                self._judge(batch["dataset"].to_pylist(), batch["caption"].to_pylist())
 
-    def _foresee(self, datasets: Sequence[str], styles: Sequence[Style | None]) -> None:
-        """Guess the style of new datasets before all items are known; `_guess` decides later."""
-        for dataset, style in zip(datasets, styles, strict=True):
-            if style is not None:
-                self._seen[dataset][style] += 1
-        for dataset in set(datasets) - set(self._styles):
-            self._styles[dataset] = common_style(self._seen[dataset], 1)
+    def _judge(self, datasets: Sequence[str], captions: Sequence[str]) -> None:
+        flagged = [
+            (dataset, caption, *_encoded(verdict))
+            for dataset, caption in zip(datasets, captions, strict=True)
+            if (verdict := self._checker.check(caption, dataset, self._styles[dataset])) is not None
+        ]
+        self._insert("flagged_captions", _FLAGGED_CAPTIONS, *zip(*flagged, strict=True))
+
+    def _foresee(self, names: Sequence[str], places: Any, styles: Any) -> None:
+        """Guess the style of new datasets before all items are known; `_guess` decides later.
+
+        Args:
+            names: of datasets.
+            places: (n,) the place of each caption's dataset among them.
+            styles: (n,) the places of styles, as `styles_alone` gives them.
+        """
+        of_each = np.bincount(places * (1 + len(STYLES)) + styles + 1, minlength=len(names) * (1 + len(STYLES)))
+        for name, (_, *counts) in zip(names, of_each.reshape(len(names), -1).tolist(), strict=True):
+            self._seen[name].update({style: n for style, n in zip(STYLES, counts, strict=True) if n})
+            if name not in self._styles:
+                self._styles[name] = common_style(self._seen[name], 1)
 
     def _guess(self) -> bool:
         """Guess the style of each dataset. Returns whether a guess changed, so that captions must be judged again."""
         counts: defaultdict[str, Counter[Style]] = defaultdict(Counter)
         most_alike: Counter[str] = Counter()
         for dataset, style, count, most in self._queries.rows("caption_styles"):
-            counts[dataset][style] = count
+            counts[dataset][STYLES[style]] = count
             most_alike[dataset] = max(most, most_alike[dataset])
         guessed = {name: common_style(styles, most_alike[name]) for name, styles in counts.items()}
         changed = [name for name, style in guessed.items() if style != self._styles[name]]
@@ -226,8 +240,9 @@ class CaptionStatistics:
 
     def _up_to_date(self) -> CaptionComparison:
         """The comparison of the captions of all items."""
-        self._gone = {number for (number,) in self._queries.rows("gone_items")}
         comparison = self._comparison
+        compares = comparison is not None and comparison.has_rules
+        self._gone = {number for (number,) in self._queries.rows("gone_items")} if compares else set()
         if comparison is None or len(self._gone) > _MOST_GONE * len(comparison):
             comparison, self._gone = CaptionComparison(self._config), set()
             self._queries.clear("compared_items")
@@ -235,7 +250,7 @@ class CaptionStatistics:
                 LOGGER.info(warning)
         self._comparison = None
         room = _MOST_COMPARED - len(comparison) if comparison.has_rules else 0
-        for batch in self._queries.batches("uncompared_items", _ROWS, room=room):
+        for batch in self._queries.batches(sql("uncompared_items"), _ROWS, room=room):
             columns = [batch[name].to_pylist() for name in ("path", "dataset", "caption")]
             numbers = []
             for item in zip(*columns, strict=True):
@@ -249,6 +264,14 @@ class CaptionStatistics:
         if columns:
             arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
             self._queries.insert(name, pa.Table.from_arrays(arrays, schema=schema))
+
+
+def _text_and_ends(captions: pa.Array) -> tuple[Any, Any]:
+    """The captions in UTF-8, one after the other, and where each begins and ends."""
+    _, offsets, text = captions.cast(pa.large_string()).buffers()
+    ends = np.frombuffer(offsets, np.int64)[captions.offset : captions.offset + len(captions) + 1]
+    found = np.frombuffer(text or b"", np.uint8)[ends[0] : ends[-1]]
+    return found, ends - ends[0]
 
 
 def _encoded(verdict: Verdict) -> tuple[list[str], int, float, bytes]:

@@ -161,9 +161,9 @@ class Queries:
         steps = {"after": after, "through": through}
         return int(self.value("SELECT count(*) FROM records WHERE step > $after AND step <= $through", **steps))
 
-    def batches(self, name: str, rows: int, **parameters: object) -> Iterator[pa.RecordBatch]:
-        """The result of the query in ``sql/{name}.sql`` as a stream of record batches, on a separate cursor."""
-        yield from self._connection.cursor().sql(sql(name), params=parameters or None).to_arrow_reader(rows)
+    def batches(self, select: str, rows: int, **parameters: object) -> Iterator[pa.RecordBatch]:
+        """The result of the query as a stream of record batches, on a separate cursor."""
+        yield from self._connection.cursor().sql(select, params=parameters or None).to_arrow_reader(rows)
 
     def arrow(self, name: str, **parameters: object) -> pa.Table:
         """The result of the query in ``sql/{name}.sql`` as an Arrow table."""

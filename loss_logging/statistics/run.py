@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +16,14 @@ import msgspec
 import pyarrow as pa
 
 from loss_logging.records.log import RecordLog
+from loss_logging.reports.item_texts import ROWS_OF_TEXT, select_texts, texts_of
 from loss_logging.reports.report import PairedItems, Summary, TimestepCurve, Verdicts, WorstItem
 from loss_logging.runs.config import TrainConfig
 from loss_logging.statistics.aggregate import empty_summary, summaries_of
 from loss_logging.statistics.items import no_items, sum_items
 from loss_logging.statistics.queries import Queries, sql
 from loss_logging.statistics.timestep_bins import MOST_BINS, bins_of_scale, first_timesteps
-from loss_logging.statistics.verdicts import judge_items
+from loss_logging.statistics.verdicts import SeenFile, judge_items
 
 __all__ = ["RunStatistics"]
 
@@ -45,6 +47,7 @@ class RunStatistics:
         timestep_scale: the last timestep of a scale from 0 with bins of equal width; None makes bins from the first
             timesteps, see `loss_logging.statistics.timestep_bins`.
         memory_limit, threads, spill_folder: limits for DuckDB, and the folder for data that do not fit into memory.
+        rivals_file: where it may stand what pictures say of captions; see `Rivals.save`.
     """
 
     def __init__(
@@ -56,8 +59,10 @@ class RunStatistics:
         memory_limit: str,
         threads: int,
         spill_folder: Path | None = None,
+        rivals_file: Path | None = None,
     ) -> None:
         self._log = log
+        self._seen = SeenFile(rivals_file)
         self._block_steps = block_steps
         self.timestep_scale = timestep_scale
         self.queries = Queries(memory_limit, threads, spill_folder, block_steps)
@@ -68,6 +73,8 @@ class RunStatistics:
             self._place(bins_of_scale(timestep_scale), stay=True)
         self._closed = -1
         self._through = -1
+        self.folders: set[str] = set()
+        """The folders of all items; "" for the folder that relative paths begin in."""
         self.unjudged: list[str] = []
         """Sentences on verdicts that were not possible."""
         self._forget()
@@ -88,6 +95,7 @@ class RunStatistics:
             memory_limit=config.memory_limit,
             threads=config.threads,
             spill_folder=spill_folder,
+            rivals_file=config.rivals_file,
         )
 
     def close(self) -> None:
@@ -127,7 +135,7 @@ class RunStatistics:
         self._middles: Literal["exact", "binned"] = "exact" if decided <= _EXACT_ITEMS else "binned"
         self.queries.table("middles", sql("middles" if self._middles == "exact" else "middles_binned"))
         self.queries.table("paired_items", sql("paired_items"))
-        self.unjudged = judge_items(self.queries)
+        self.unjudged = judge_items(self.queries, self._seen.read())
         self.queries.view(
             "peaks",
             "SELECT dataset, path, coalesce(highest_caption, caption, '') AS caption, highest AS loss, "
@@ -194,7 +202,13 @@ class RunStatistics:
 
     def items(self) -> Iterator[pa.RecordBatch]:
         """The dataset, path and figures of `ItemStats` of each item, by dataset."""
-        return self.queries.batches("items_by_dataset", rows=2_048)
+        return self.queries.batches(sql("items_by_dataset"), rows=2_048)
+
+    def item_texts(self) -> Iterator[tuple[str, bytes]]:
+        """The figures of `items` as the text of JSON, for `write_report`."""
+        held = [name for (name,) in self.queries.rows("held_fields")]
+        select = select_texts(held, f"({sql('items_by_dataset')})")
+        return itertools.chain.from_iterable(map(texts_of, self.queries.batches(select, rows=ROWS_OF_TEXT)))
 
     def rival_items(self, most: int) -> pa.Table:
         """Dataset, path and caption of at most so many items, to find rivals for."""
@@ -218,6 +232,8 @@ class RunStatistics:
             sums = f"{target}_{name}" if nothing_carried else f"new_{name}"
             if name == "items":
                 sum_items(self.queries, sums, after=after, through=through)
+                self.queries.view("new_paths", f"SELECT path FROM {sums}")
+                self.folders.update(folder for (folder,) in self.queries.rows("folders"))
             else:
                 self.queries.table(sums, sql(name), after=after, through=through)
             if not nothing_carried:
@@ -230,6 +246,7 @@ class RunStatistics:
         for name in ("cells", "bins"):
             self.queries.table(f"closed_{name}", sql(name), after=0, through=-1)
         no_items(self.queries, "closed_items")
+        self.folders.clear()
         self._closed = -1
 
     def _carried(self) -> int:

@@ -13,6 +13,7 @@ from loss_logging.captions.reason import DatasetCaptions, FlaggedCaption
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.artifact import write_items, write_report
 from loss_logging.reports.decided import DecidedItems
+from loss_logging.reports.item_texts import item_texts
 from loss_logging.reports.names import items_path
 from loss_logging.reports.paired_warnings import paired_warnings
 from loss_logging.reports.report import DatasetReport, Job, LossReport, Summary, Verdicts, Worst
@@ -81,7 +82,7 @@ class ReportMaker:
             captions = {name: self.captions.dataset(name) for name in paired}
             flagged, flagged_summary = self.captions.flagged(config.max_table_rows)
         self._decided = DecidedItems(self._decisions)
-        if any(counts.judged for counts in verdicts.values()):
+        if any(counts.judged for counts in verdicts.values()) and self._decided.are_about(statistics.folders):
             self._decided.look(statistics.items())
         more = config.top_k + self._decided.settled  # which are taken out again
         report = LossReport(
@@ -120,15 +121,14 @@ class ReportMaker:
         Args:
             begun: when it began, ISO 8601 in UTC.
         """
-        queries = self.statistics.queries
+        folders = self.statistics.folders
         if not self._config.log_per_example or self.statistics.count_items() > _MOST_ITEMS_IN_JSON:
             return []
-        folders = [folder for (folder,) in queries.rows("folders")]
         if not self._decisions.are_about(folders):
             return []
         decided = self._decisions.among(folders).items()
         names = [name for name, one in decided if one.decision == "exclude" and (one.when or begun) <= begun]
-        found = [path for (path,) in queries.rows("items_named", names=names)]
+        found = [path for (path,) in self.statistics.queries.rows("items_named", names=names)]
         if not found:
             return []
         are = "1 item is" if len(found) == 1 else f"{len(found):,} items are"
@@ -146,13 +146,21 @@ class ReportMaker:
         path = self._config.report_path(report.job.step)
         places = self._places_of_items()
         if "parquet" in places:
-            write_items(items_path(path), self._decided.marked(self.statistics.items()))
-        write_report(path, report, self._decided.marked(self.statistics.items()) if "json" in places else ())
+            write_items(items_path(path), self.items())
+        write_report(path, report, self._texts() if "json" in places else ())
         return path
 
     def items(self) -> Iterable[pa.RecordBatch]:
         """The figures of every item in the report that was made last."""
-        return self._decided.marked(self.statistics.items()) if self._config.log_per_example else ()
+        if not self._config.log_per_example:
+            return ()
+        items = self.statistics.items()
+        return self._decided.marked(items) if self._decided.are_about(self.statistics.folders) else items
+
+    def _texts(self) -> Iterable[tuple[str, bytes]]:
+        if self._decided.are_about(self.statistics.folders):
+            return item_texts(self.items())
+        return self.statistics.item_texts()
 
     def _places_of_items(self) -> set[str]:
         items = self._config.items

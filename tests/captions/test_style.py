@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-from hypothesis import given
+import numpy as np
+from captions.corpus import GOOD
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from loss_logging.captions.style import StyleGuess, common_style, style_alone
+from loss_logging.captions.style import STYLES, StyleGuess, common_style, style_alone, styles_alone
 
 
 def guessed(*captions: str) -> str | None:
@@ -52,3 +54,17 @@ def test_what_is_common_is_that_of_four_in_five(styles: dict[str, int], alike: i
         assert max(styles.values()) < 0.8 * count
     else:
         assert styles[common] >= 0.8 * count
+
+
+_PIECES = [",", " ", "a", "1", "dog", "，", "、", "é", "\t", "\x0b", "\x1c", "\x85", "\u3000", "猫", "x" * 1999, ""]
+
+
+@given(st.lists(st.lists(st.sampled_from(_PIECES), max_size=9).map("".join), max_size=9))
+@example([caption for captions in GOOD.values() for caption in captions])
+@example([" ,1 a b", "1,000 cats", ",,a", "a,", ""])
+def test_many_captions_have_the_styles_of_each(captions: list[str]) -> None:
+    """What is read in columns is what is read one by one: blanks, numbers with commas, other scripts, long texts."""
+    encoded = [caption.encode() for caption in captions]
+    ends = np.cumsum([0, *map(len, encoded)])
+    places = styles_alone(np.frombuffer(b"".join(encoded), np.uint8), ends)
+    assert [None if place < 0 else STYLES[place] for place in places] == list(map(style_alone, captions))

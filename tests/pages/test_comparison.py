@@ -24,6 +24,7 @@ from loss_logging.cli.commands import app
 from loss_logging.errors import LossLoggingError
 from loss_logging.pages.comparison import comparison_page, write_comparison_page
 from loss_logging.reports.artifact import write_items, write_report
+from loss_logging.reports.item_texts import item_texts
 from loss_logging.reports.items import ITEM_SCHEMA, read_items
 from loss_logging.reports.names import items_path
 
@@ -174,7 +175,7 @@ def test_chances_and_decisions(two: tuple[Path, Path], tmp_path: Path) -> None:
         (folder := tmp_path / path.parents[1].name / "loss_logging").mkdir(parents=True)
         rows = [row | {"p_wrong": chance} for batch in read_items(path) for row in batch.to_pylist()]
         reports.append(folder / path.name)
-        write_report(reports[-1], report, [pa.RecordBatch.from_pylist(rows, ITEM_SCHEMA)])
+        write_report(reports[-1], report, item_texts([pa.RecordBatch.from_pylist(rows, ITEM_SCHEMA)]))
     item = min(path for dataset in read_report(reports[1]).datasets.values() for path in dataset.item_stats)
     Decisions(None, tmp_path / "after" / "loss_logging" / "shapes_decisions.jsonl").decide(item, "fine")
     page = comparison_page(*reports)

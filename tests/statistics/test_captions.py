@@ -12,7 +12,7 @@ from loss_logging import LossLogger, LossReport, read_report
 from loss_logging.captions.caption import Caption
 from loss_logging.captions.checker import CaptionChecker
 from loss_logging.captions.dataset_checker import DatasetChecker
-from loss_logging.captions.rulebook import DATASET_RULES
+from loss_logging.captions.rulebook import DATASET_RULES, RULES
 
 ENGLISH = [caption for caption in GOOD["en"] if "\n" not in caption]
 TWIN = "a brown dog jumps over the low wall of the garden"
@@ -196,3 +196,11 @@ def test_a_rule_of_the_users_costs_no_report(tmp_path: Path) -> None:
 def is_marked(caption: Caption) -> Any:
     """A rule that says yes instead of why."""
     return "watermark" in caption.text
+
+
+def test_styles_are_known_without_rules(run: Any) -> None:
+    """A run whose rules are all off says what its captions look like, and flags none."""
+    report = run(rules={"disabled": [*RULES, *DATASET_RULES]}).save("d", [*ENGLISH[:20], "nan", ""])
+    said = report.datasets["d"].captions
+    assert said is not None
+    assert (said.profile, said.profile_is_guessed, report.flagged) == ("prose", True, [])

@@ -1,12 +1,13 @@
--- What the items' captions look like, each by itself: how many look so, and how many of those are one and the same.
-SELECT dataset, checked.style, sum(n)::BIGINT AS items, max(n) AS most_alike
+-- What the items' captions look like, each by itself: how many look so, and how many of those are one and the same. The hash
+-- stands in for the caption, see unchecked_captions.sql.
+SELECT captions.dataset, style, sum(n)::BIGINT AS items, max(n) AS most_alike
 FROM (
-    SELECT dataset, caption, hash(dataset, caption) AS caption_hash, count(*) AS n
+    SELECT hash(dataset, caption) AS caption_hash, any_value(dataset) AS dataset, count(*) AS n
     FROM item_statistics
     WHERE checkable
-    GROUP BY dataset, caption
+    GROUP BY caption_hash
 ) AS captions
-JOIN (SELECT caption_hash, style FROM checked_captions) AS checked USING (caption_hash)
-WHERE checked.style IS NOT NULL
-GROUP BY dataset, checked.style
-ORDER BY dataset, checked.style
+JOIN checked_captions USING (caption_hash)
+WHERE style >= 0
+GROUP BY captions.dataset, style
+ORDER BY captions.dataset, style

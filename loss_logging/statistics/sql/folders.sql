@@ -1,2 +1,2 @@
--- The folders of all items.
-SELECT DISTINCT regexp_replace(path, '[^/]*$', '') AS folder FROM item_statistics
+-- The folders of items that have just been summed.
+SELECT DISTINCT regexp_replace(path, '[^/]*$', '') AS folder FROM new_paths

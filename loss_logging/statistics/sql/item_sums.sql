@@ -18,7 +18,10 @@ scored AS NOT MATERIALIZED (
         hash(dataset, path) AS item,
         hash(path || '/', dataset) AS item_again,
         (loss - baseline.mean) / baseline.std AS z,
-        NOT caption_dropped AND trim(caption, E' \t\r\n') <> '' AS captioned,
+        CASE
+            WHEN loss_empty IS NOT NULL OR loss_rival IS NOT NULL
+                THEN NOT caption_dropped AND trim(caption, E' \t\r\n') <> ''
+        END AS captioned,  -- asked of pairs alone: most records are none, and captions are long
         CASE WHEN captioned THEN mismatch_of(loss, loss_empty) END AS mismatch,
         CASE WHEN captioned AND rival IS DISTINCT FROM caption THEN mismatch_of(loss, loss_rival) END AS against_rival
     FROM numbered

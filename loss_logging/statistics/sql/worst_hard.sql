@@ -1,3 +1,11 @@
+-- The verdicts are joined to the few that are shown.
+WITH hardest AS (
+    SELECT *
+    FROM item_statistics
+    WHERE hard IS NOT NULL  -- losses near 1e308 overflow on the way
+    ORDER BY hard DESC, dataset, path
+    LIMIT $k
+)
 SELECT
     dataset,
     path,
@@ -12,7 +20,6 @@ SELECT
     verdict,
     p_wrong,
     p_odd
-FROM judged
-WHERE hard IS NOT NULL  -- losses near 1e308 overflow on the way
+FROM hardest
+LEFT JOIN verdicts ON item_hash = hash(dataset, path)
 ORDER BY hard DESC, dataset, path
-LIMIT $k
