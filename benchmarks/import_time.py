@@ -1,19 +1,22 @@
-"""How long `import loss_logging` takes in a fresh interpreter, beside others, and what a logger that is off costs.
+"""How long `import loss_logging` and two commands take in a fresh interpreter, and what a logger that is off costs.
 
     python -m benchmarks.import_time [--quick] [--json FILE]
 
 Each line is its own interpreter, several times in turn: the seconds of the import statement, the modules that it loads
-and the memory that it adds.
+and the memory that it adds. Commands are whole processes; the time of the processor is steadier than that of the clock.
 """
 
 from __future__ import annotations
 
 import json
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from benchmarks.table import Results, arguments
@@ -74,6 +77,37 @@ def run(code: str) -> dict[str, Any]:
     return figures
 
 
+COMMAND = "import sys; from loss_logging.cli import main; sys.argv[0] = 'loss-logging'; main()"
+
+
+def commands(repeats: int) -> list[dict[str, Any]]:
+    """What the interpreter, the help and the check of ten captions take, each as a process."""
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(10):
+            Path(folder, f"{i}.png").write_bytes(b"%d" % i)
+            Path(folder, f"{i}.txt").write_text(f"a red cat sits beside {i} white dogs in the snow", "utf-8")
+        ways = {
+            "python": ["pass"],
+            "loss-logging --help": [COMMAND, "--help"],
+            "loss-logging check-captions, 10 captions": [COMMAND, "check-captions", folder],
+        }
+        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+        for _ in range(repeats + 1):  # the first round fills the caches of the disk
+            for name, way in ways.items():
+                before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+                subprocess.run([sys.executable, "-c", *way], capture_output=True, check=True)
+                wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+                taken[name].append((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall))
+    rows = []
+    for name, repeated in taken.items():
+        processor, wall = ([one[i] for one in repeated[1:]] for i in (0, 1))
+        rows.append(
+            {"command": name, "CPU s": statistics.median(processor)}
+            | {"min..max CPU s": f"{min(processor):.3f}..{max(processor):.3f}", "wall s": statistics.median(wall)}
+        )
+    return rows
+
+
 def main() -> None:
     options = arguments(__doc__)
     results = Results("import_time", [], options)
@@ -97,6 +131,7 @@ def main() -> None:
             }
         )
     results.table(f"Imports, {repeats} fresh interpreters each", rows)
+    results.table(f"Commands, {repeats} processes each", commands(repeats))
     offs = []
     for name, on, loggers in [("off", False, ["tensorboard", "wandb"]), ("on, reporter process", True, [])]:
         with tempfile.TemporaryDirectory() as root:

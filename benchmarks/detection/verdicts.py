@@ -6,7 +6,8 @@
 Digits (scikit-learn's) and two sets of icons, whose pictures npm brings; see ``SETS`` in ``sets.py``. The features, how
 the share is estimated and how much the losses count were chosen on digits and lucide, none of it by fluent emoji.
 Training pairs each step's captions with the empty one and with the rival's. What is called a report is read from that
-of a LossLogger, by turns at random as it asks for them; the other figures are made up from the records of the same run.
+of a LossLogger, by turns at random as it asks for them, with and without what pictures say of the captions; the other
+figures are made up from the records of the same run.
 """
 
 from __future__ import annotations
@@ -34,12 +35,17 @@ from loss_logging import LossLogger, read_report
 from loss_logging.evidence.features import picture_features
 from loss_logging.evidence.judge import VERDICTS, Judgement, Verdict, judge
 from loss_logging.evidence.pictures import PictureEvidence, picture_evidence
+from loss_logging.evidence.planted import calibrated
 from loss_logging.evidence.rivals import Rivals
+from loss_logging.evidence.seen import SeenCaptions
 from loss_logging.evidence.words import caption_words
+from loss_logging.reports.report import ItemStats
 
 EDGES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 FORWARDS = {"rival, 25% of steps": 0.25, "empty": 1, "rival": 1, "half empty, half rival": 1} | {
-    f"report: {name}, {fraction:.0%} of steps": fraction for name in ("empty", "by turns") for fraction in (1.0, 0.25)
+    f"report: {name}, {fraction:.0%} of steps": fraction
+    for name in ("empty", "by turns", "by turns, pictures")
+    for fraction in (1.0, 0.25)
 }
 
 
@@ -142,7 +148,7 @@ def _trained(
     data: CaptionedSet, share: float, seed: int, options: argparse.Namespace, found: Found, seen: PictureEvidence
 ) -> None:
     rivals = [data.captions[rival] if rival >= 0 else "" for rival in seen.rival.tolist()]
-    run = _logged(data, share, rivals, seed, options, found)
+    run = _logged(data, share, rivals, seed, options, found, seen)
     found.rank(data, share, "peer: raw loss", run.loss.mean(0))
     found.rank(data, share, "peer: loss of the last epoch", run.loss[-1])
     for name, losses in run.evidence().items():
@@ -158,12 +164,23 @@ def _trained(
 
 
 def _logged(
-    data: CaptionedSet, share: float, rivals: list[str], seed: int, options: argparse.Namespace, found: Found
+    data: CaptionedSet,
+    share: float,
+    rivals: list[str],
+    seed: int,
+    options: argparse.Namespace,
+    found: Found,
+    pictures: PictureEvidence,
 ) -> Online:
-    """Train, with loggers that compare with the empty caption alone and by turns; rank and count by their reports."""
+    """Train, with loggers that compare with the empty caption alone, by turns, and with pictures; rank and count by
+    their reports."""
+    keys = [(data.name, str(item)) for item in range(len(rivals))]
+    named = {key: (rival,) for key, rival in zip(keys, rivals, strict=True) if rival}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        file = str(Path(folder, "rivals.parquet"))
-        Rivals({(data.name, str(item)): (rival,) for item, rival in enumerate(rivals) if rival}).save(file)
+        file, both = (str(Path(folder, name)) for name in ("rivals.parquet", "both.parquet"))
+        Rivals(named).save(file)
+        said = calibrated(pictures, seed=seed), pictures.worst_word, pictures.suggested_word
+        Rivals(named, seen=SeenCaptions.of(keys, data.captions, *said)).save(both)
         loggers = {
             f"report: {name}, {fraction:.0%} of steps": stack.enter_context(
                 LossLogger(
@@ -176,22 +193,26 @@ def _logged(
                     seed=seed,
                 )
             )
-            for name, source in (("empty", "none"), ("by turns", file))
+            for name, source in (("empty", "none"), ("by turns", file), ("by turns, pictures", both))
             for fraction in (1.0, 0.25)
         }
         run = train_online(data, rivals, options.objective, options.epochs, seed, list(loggers.values()))
         for name, logger in loggers.items():
             items = read_report(logger.config.report_paths()[-1]).datasets[data.name].item_stats
             figures = [items[str(item)] for item in range(len(data.captions))]
-            means = [
-                np.mean([mismatch for mismatch in (item.caption_mismatch, item.rival_mismatch) if mismatch is not None])
-                if item.caption_mismatch is not None
-                else np.nan
-                for item in figures
-            ]
+            means = [_ranked_by(item) for item in figures]
             found.rank(data, share, name, np.array(means))
             found.counted(data, share, name, [item.verdict for item in figures])
     return run
+
+
+def _ranked_by(item: ItemStats) -> float:
+    """As reports rank: by the chance where there is one, else by the mean of the mismatches."""
+    if item.p_wrong is not None:
+        return item.p_wrong + 1e-6 * (item.caption_mismatch or 0)
+    if item.caption_mismatch is None:
+        return np.nan
+    return float(np.mean([each for each in (item.caption_mismatch, item.rival_mismatch) if each is not None]))
 
 
 def main() -> None:

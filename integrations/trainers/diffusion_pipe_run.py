@@ -16,6 +16,7 @@ import torch
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.folder_names import FolderNames
+from loss_logging.integrations.trainers.model_family import captions_of
 from loss_logging.integrations.trainers.seam_run import SeamRun
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.records.capture import CapturedLosses, capture_per_example_loss
@@ -156,7 +157,9 @@ class Run(SeamRun):
     # --- the log --------------------------------------------------------------------------------------------------
 
     def _begin(self) -> LossLogger:
-        losses = self.logger([], self._folder.parent.name or "train", str(self._folder))
+        model = getattr(self._model, "config", {}).get("model", {})
+        captions = captions_of("diffusion-pipe", [model.get("type", "")])
+        losses = self.logger([], self._folder.parent.name or "train", str(self._folder), captions)
         if self.step > 1:
             losses.resume(self.step - 1)
         return losses

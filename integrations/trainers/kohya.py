@@ -139,7 +139,7 @@ def _wrap_train(
 
     @functools.wraps(train)
     def logged(self: Any, args: Any) -> Any:
-        run, steps = Run(section, args), 0
+        run, steps = Run(section, args, self), 0
         exclusions = run.exclude(*run.place)
         left_out = nullcontext() if exclusions is None else without(exclusions)
 

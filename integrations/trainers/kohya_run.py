@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.accelerate import accelerate_loggers
 from loss_logging.integrations.trainers.kohya_items import KEY
+from loss_logging.integrations.trainers.model_family import captions_of
 from loss_logging.integrations.trainers.paired import require_same
 from loss_logging.integrations.trainers.seam_run import SeamRun
 from loss_logging.integrations.trainers.watch import Watch
@@ -35,11 +36,13 @@ class Run(SeamRun):
     Args:
         section: the configuration with our section.
         args: the trainer's own.
+        trainer: the NetworkTrainer, whose class says which model it is.
     """
 
-    def __init__(self, section: Mapping[str, Any], args: Any) -> None:
+    def __init__(self, section: Mapping[str, Any], args: Any, trainer: Any) -> None:
         super().__init__(section, Watch("NetworkTrainer", "look for a newer version of loss_logging"))
         self._args = args
+        self._trainer = trainer
         self._resumed: int | None = None
         self._skipped = 0
         self._step = 0
@@ -148,7 +151,7 @@ class Run(SeamRun):
         return compared
 
     def _begin(self, done: int, accelerator: Any, network: Any) -> LossLogger:
-        losses = self.logger(accelerate_loggers(accelerator), *self.place)
+        losses = self.logger(accelerate_loggers(accelerator), *self.place, _captions(self._trainer, self._args))
         # A trainer that resumes mostly counts from 0 again; the log does not.
         known = (getattr(self._args, "initial_step", None), self._resumed, done)
         position = next(step for step in known if step is not None)
@@ -188,6 +191,21 @@ class Run(SeamRun):
                 continue
             return
         LOGGER.warning("%s does not say at which step it was saved: the log starts anew", folder)
+
+
+_LIMITS = ("t5xxl_max_token_length", "gemma2_max_token_length", "t5_max_token_length")
+
+
+def _captions(trainer: Any, args: Any) -> dict[str, Any]:
+    """The model and the token limit, as the trainer was told."""
+    if hasattr(trainer, "architecture"):
+        return captions_of("musubi", [getattr(trainer, "architecture_full_name", ""), trainer.architecture])
+    kinds = [kind.__name__ for kind in type(trainer).__mro__]
+    special = "flux-schnell" if getattr(trainer, "is_schnell", False) else getattr(args, "model_type", None) or ""
+    tokens = next((getattr(args, name) for name in _LIMITS if hasattr(args, name)), None)
+    found = captions_of("kohya", [special, *kinds], tokens)
+    blocks = getattr(args, "max_token_length", None)  # of 75, without start and end; for CLIP alone
+    return captions_of("kohya", kinds, blocks + 2) if blocks and found.get("model") in ("sd15", "sdxl") else found
 
 
 def _names(batch: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import torch
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
 from loss_logging.integrations.trainers.folder_names import FolderNames
+from loss_logging.integrations.trainers.model_family import captions_of
 from loss_logging.integrations.trainers.seam_run import SeamRun
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.training.logger import LossLogger
@@ -80,7 +81,7 @@ class Run(SeamRun):
         writer = getattr(self._trainer, "tensorboard", None)
         loggers = [] if writer is None else [TensorBoardBackend(writer=writer)]
         name = Path(config.output_model_destination or "").stem or "train"
-        losses = self.logger(loggers, name, config.workspace_dir)
+        losses = self.logger(loggers, name, config.workspace_dir, _captions(config))
         if (done := self._trainer.model.train_progress.global_step) > 0:
             losses.resume(done)
         return losses
@@ -110,6 +111,13 @@ class Run(SeamRun):
             return result
 
         return saved
+
+
+def _captions(config: Any) -> dict[str, Any]:
+    """The model, and the number of tokens that Flux is set to."""
+    model = str(getattr(config, "model_type", ""))
+    setting = "text_encoder_sequence_length" if model == "FLUX_2" else "text_encoder_2_sequence_length"
+    return captions_of("onetrainer", [model], getattr(config, setting, None) if model.startswith("FLUX") else None)
 
 
 def _concepts(config: Any) -> list[tuple[str, str]]:

@@ -81,18 +81,21 @@ class SeamRun(ABC):
         self.exclusions = Exclusions(config)
         return self.exclusions
 
-    def logger(self, loggers: Sequence[LoggerBackend], job_name: str, save_root: str) -> LossLogger:
+    def logger(
+        self, loggers: Sequence[LoggerBackend], job_name: str, save_root: str, captions: Mapping[str, Any]
+    ) -> LossLogger:
         """A LossLogger as the section says, and the trainer where that says nothing.
 
         Args:
             loggers: write to the trainer's own trackers.
             job_name: the trainer's name of the run.
             save_root: where the trainer saves.
+            captions: how it reads captions, as `captions_of` gives it.
 
         Raises:
             LossLoggingError: the section is missing, off or impossible.
         """
-        losses = LossLogger(self._config(job_name, save_root, loggers=loggers))
+        losses = LossLogger(self._config(job_name, save_root, loggers=loggers, captions=captions))
         losses.exclusions = self.exclusions or losses.exclusions
         return losses
 

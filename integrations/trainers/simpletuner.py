@@ -21,6 +21,7 @@ from accelerate.tracking import GeneralTracker
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.accelerate import accelerate_loggers
+from loss_logging.integrations.trainers.model_family import captions_of
 from loss_logging.integrations.trainers.paired import modules_among, with_arguments
 from loss_logging.integrations.trainers.seam_run import SeamRun, squared_error
 from loss_logging.integrations.trainers.settings import read_settings
@@ -143,9 +144,10 @@ class _Run(SeamRun):
         return int(self._trainer.state["global_step"])
 
     def _begin(self) -> LossLogger:
-        losses = self.logger(
-            accelerate_loggers(self._trainer.accelerator), self._run_name, self._trainer.config.output_dir
-        )
+        config = self._trainer.config
+        tokens = getattr(config, "tokenizer_max_length", None)
+        captions = captions_of("simpletuner", [getattr(config, "model_family", "")], tokens)
+        losses = self.logger(accelerate_loggers(self._trainer.accelerator), self._run_name, config.output_dir, captions)
         if self.step > 0:
             losses.resume(self.step)
         return losses

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from loss_logging.captions.caption import PUNCTUATION, tags
+from loss_logging.captions.caption import tags, words
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.names import Style
 from loss_logging.captions.reason import Reason
@@ -79,7 +80,7 @@ class DatasetRule(Protocol):
 
 
 _READ = 4_000  # characters of a caption that are compared
-_LONG_WORD = 16  # characters; a longer average word means a script without spaces
+_WITHOUT_SPACES = re.compile("[\u0e00-\U0010ffff]")  # the scripts of Asia, symbols and emoji
 
 
 def tokens(caption: str, style: Style | None) -> list[str]:
@@ -91,10 +92,10 @@ def tokens(caption: str, style: Style | None) -> list[str]:
     text = caption[:_READ]
     if style == "tags":
         return [tag.replace("_", " ") for tag in tags(text)]
-    words = text.casefold().translate(PUNCTUATION).split()
-    if text.isascii() or max(text) < "\u0e00":
-        return words
-    return [part for word in words for part in ([word] if word.isascii() else word)]
+    found = words(text.casefold())
+    if text.isascii() or not _WITHOUT_SPACES.search(text):
+        return found
+    return [part for word in found for part in ((word,) if word.isascii() else word)]
 
 
 def same(caption: str, style: Style | None, tokens: list[str]) -> int | None:

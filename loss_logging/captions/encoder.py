@@ -30,7 +30,10 @@ MODEL_TOKENS = {name: caption_tokens(name) for name in FAMILIES}
 
 _LEAST = "sdxl"  # the family that is assumed if the configuration names none
 _SPECIAL, _END = "<|endoftext|>", 49_407  # one token of CLIP's
-_CACHED_WORDS, _CACHED_LENGTH = 4_096, 24  # characters; where a script has no spaces, a whole text is one word
+_CACHED_WORDS = 4_096
+_WORD_LENGTH = 24  # characters; where a script has no spaces, a whole text is one word
+_LETTERS_OR_NONE = re.compile(r"[^\W\d_]+|[\W\d_]+")
+_OWN_TOKEN = re.compile("['|]")  # of "n't" and "<|endoftext|>", which are tokens of letters and signs
 _WORD_OR_SIGN = re.compile(r"[^\W_]+|[^\w\s]|_")
 _MOST_CHARACTERS = 40  # per token of the limit; a longer text is not counted in full
 _CHARACTERS_PER_TOKEN = 16  # at most, in a script without spaces
@@ -85,8 +88,8 @@ class TextEncoder(msgspec.Struct, frozen=True):
         >>> TextEncoder(4, lambda text: len(text.split()), False, False).read("a cat on a sofa")
         (5, 10)
         """
-        if len(text) <= self.limit and text.isascii():
-            return None
+        if len(text) <= self.limit and len(text.encode("utf-8", "replace")) <= self.limit:
+            return None  # no encoder has more tokens than a text has bytes
         beginning = text[: self.limit * _MOST_CHARACTERS]
         if (tokens := self.count(beginning)) <= self.limit:
             if len(beginning) == len(text) or (tokens := self.count(text)) <= self.limit:
@@ -124,19 +127,26 @@ def clip_tokenizer() -> Tokenizer | None:
     """CLIP's own byte-pair encoding, without torch; None if the package for it is not installed."""
     if find_spec("instant_clip_tokenizer") is None:
         return None
-    from instant_clip_tokenizer import Tokenizer as ClipTokenizer
-
-    encode = ClipTokenizer().encode
 
     def tokens(text: str) -> list[int]:
+        encode = _clip_encode()
         if not text.isascii():
             text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())  # as trainers' tokenizer does
         if _SPECIAL not in text:
-            return encode(text)  # type: ignore[no-any-return]
+            return encode(text)
         first, *others = map(encode, text.split(_SPECIAL))
         return sum(([_END, *part] for part in others), list(first))
 
     return tokens
+
+
+@cache
+def _clip_encode() -> Callable[[str], list[int]]:
+    """Made when the first text needs it: its tables take as long to load as hundreds of captions to check."""
+    from instant_clip_tokenizer import Tokenizer as ClipTokenizer
+
+    encode: Callable[[str], list[int]] = ClipTokenizer().encode
+    return encode
 
 
 @cache
@@ -146,7 +156,24 @@ def _clip_count() -> Callable[[str], int] | None:
         return None
     count = _counter(tokenizer)
     known = lru_cache(_CACHED_WORDS)(count)
-    return lambda text: sum((known if len(word) <= _CACHED_LENGTH else count)(word) for word in text.split(" "))
+
+    def count_words(text: str) -> int:
+        return sum(
+            known(word) if len(word) <= _WORD_LENGTH else sum(map(known, _parts(word))) for word in text.split(" ")
+        )
+
+    return count_words
+
+
+def _parts(word: str) -> list[str]:
+    """Parts of a long word that CLIP's tokens do not cross: where letters begin or end, as at the vowel signs of Thai.
+
+    >>> _parts("สีน้ำเงิน"), _parts("don't")
+    (['ส', 'ี', 'น', '้', 'ำเง', 'ิ', 'น'], ["don't"])
+    """
+    if word.isascii() or _OWN_TOKEN.search(word):
+        return [word]
+    return _LETTERS_OR_NONE.findall(unicodedata.normalize("NFC", word))
 
 
 def _named(name: str) -> Tokenizer:

@@ -5,12 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Annotated, Any, Literal
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.text import Text
-
-from loss_logging.cli.tables.report import cell
 
 __all__ = ["JobOption", "JsonOption", "TrainerOption", "hint", "print_json"]
 
@@ -26,10 +21,17 @@ JobOption = Annotated[
 
 def print_json(value: Any) -> None:
     """Print ``value`` as JSON, indented in a terminal."""
+    import msgspec
+
     text = msgspec.json.encode(value)
     print((msgspec.json.format(text) if sys.stdout.isatty() else text).decode())
 
 
 def hint(sentence: str, style: str = "") -> None:
     """Print a sentence about the result to standard error."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from loss_logging.cli.tables.report import cell
+
     Console(stderr=True).print(Text(cell(sentence, 1_000), style=style), soft_wrap=True)

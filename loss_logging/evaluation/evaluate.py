@@ -135,6 +135,8 @@ def evaluate_dataset(
         if save_root is None and config is None:
             save_root = stack.enter_context(tempfile.TemporaryDirectory(prefix="loss_logging-"))
         config = _run_config(config, job_name, save_root)
+        if computation.rivals is not None:  # those, and not what the configuration has for training
+            config = msgspec.structs.replace(config, rivals="auto")
         if not config.enabled:
             raise ConfigError("config: log_per_example and log_per_dataset are both false; there is nothing to report")
         losses = stack.enter_context(LossLogger.for_evaluation(config))
@@ -162,6 +164,8 @@ def evaluate_dataset(
             warnings = [*warnings, f"captions are compared with no rivals: {computation.rivals.reason}"]
         for sentence in warnings:
             losses.add_warning(sentence)
+        if computation.rivals is not None:
+            computation.rivals.save(config.paths.rivals)
         path = losses.save_step(step).result()
         assert path is not None
         report = read_report(path)

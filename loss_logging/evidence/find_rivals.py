@@ -12,8 +12,10 @@ from typing import Any
 from loss_logging.captions.folder.read import read_captioned_folder
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evidence.features import Featurizer, as_features, picture_features
-from loss_logging.evidence.pictures import picture_evidence
+from loss_logging.evidence.pictures import PictureEvidence, picture_evidence
+from loss_logging.evidence.planted import calibrated
 from loss_logging.evidence.rivals import Rivals
+from loss_logging.evidence.seen import SeenCaptions
 from loss_logging.evidence.words import caption_words
 
 __all__ = ["find_rivals", "rivals_of_folder"]
@@ -30,6 +32,9 @@ def find_rivals(
     progress: bool = True,
 ) -> Rivals:
     """Find each item's rivals by what the other pictures and captions teach: see `loss_logging.evidence.pictures`.
+
+    How likely each item's own caption is wrong is found by the same, for the reports: see
+    `loss_logging.evidence.planted`.
 
     Args:
         captions: N of them.
@@ -90,7 +95,12 @@ def _rivals(keys: list[tuple[str, str]], captions: list[str], features: Any, mos
         chosen = tuple(islice((other for other in others if _plain(other) not in own[key]), most))
         if chosen:
             found.setdefault(key, chosen)
-    return Rivals(found, seen.reason or ("" if found else "no caption has other words than the others"))
+    reason = seen.reason or ("" if found else "no caption has other words than the others")
+    return Rivals(found, reason, _seen(keys, captions, seen))
+
+
+def _seen(keys: list[tuple[str, str]], captions: list[str], seen: PictureEvidence) -> SeenCaptions:
+    return SeenCaptions.of(keys, captions, calibrated(seen), seen.worst_word, seen.suggested_word)
 
 
 def rivals_of_folder(

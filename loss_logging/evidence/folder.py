@@ -1,4 +1,4 @@
-"""What the pictures of a captioned folder say of its captions, before any training."""
+"""A comparison of a folder's pictures with their captions, before any training."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from loss_logging.evidence.words import caption_words
 __all__ = ["RULE", "check_pictures"]
 
 RULE = "picture"
-"""The name under which it is counted and ignored, beside those of the caption rules."""
+"""The name of this check in counts and ignore lists, beside the names of the caption rules."""
 
 
 class PictureCheck(msgspec.Struct, frozen=True):
-    """What the pictures say.
+    """The result of `check_pictures`.
 
     Args:
-        captions: how many captions were judged.
-        reasons: by path (as in the folder), dataset and caption: those that are very likely wrong (a warning) or worth
-            a look (an info).
-        suggestions: by the same, those of them with the one word replaced that fits the picture better.
+        captions: the number of judged captions.
+        reasons: the findings, by path (in the folder), dataset and caption: a warning for a caption that is very likely
+            wrong, an info for a caption to look at.
+        suggestions: better captions, by the same keys: the caption with one word replaced.
         near_duplicates: groups of pictures that are nearly the same, by their paths.
-        notes: sentences on what could not be told, and why.
+        notes: sentences on what cannot be judged, and why.
     """
 
     captions: int
@@ -53,11 +53,11 @@ def check_pictures(
     features: str = "pixels",
     progress: bool = True,
 ) -> PictureCheck:
-    """Compare each picture of a folder with its caption, by what the other pictures and captions teach.
+    """Compare each picture of a folder with its caption, by a model that the other pictures and captions train.
 
     Args:
         path: a folder or table, as for `read_captioned_folder`; so are ``trainer`` and the columns.
-        features: what pictures are compared by; see `loss_logging.evidence.features.picture_features`.
+        features: the features that represent a picture; see `loss_logging.evidence.features.picture_features`.
         progress: whether to show progress bars.
 
     Raises:
@@ -91,7 +91,7 @@ def check_pictures(
 
 
 def _suggestion(caption: str, row: int, seen: PictureEvidence) -> str:
-    """The caption with the word that fits better, in place of the one that does not; "" where that is not known."""
+    """The caption with its worst word replaced by the one that fits better; "" where neither is known."""
     word, better = seen.worst_word[row], seen.suggested_word[row]
     if not word or not better:
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -15,8 +16,6 @@ __all__ = ["OddImages", "near_duplicates", "odd_images"]
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 _FEWEST = 30
-_FREEDOM = 5
-"""Degrees of freedom of the t distribution that ordinary images follow: tails heavier than the normal one's."""
 _QUARTILE = 0.6745
 """The upper quartile of a normal distribution of standard deviation 1."""
 _ODD = 0.9
@@ -58,9 +57,6 @@ def odd_images(hard: Any) -> OddImages:
         >>> found.end[-2:], any(found.end[:-2])
         (['unusually hard', 'unusually easy'], False)
     """
-    require("evidence", "scipy")
-    from scipy.special import stdtr  # scipy.stats takes four times as long to import, and three times the memory
-
     values = np.asarray(hard, np.float64)
     if values.ndim != 1:
         raise ConfigError(f"hard has the shape {values.shape}; allowed: (N,), one number for each item")
@@ -73,12 +69,23 @@ def odd_images(hard: Any) -> OddImages:
         unit = spread / _QUARTILE
         side = known[sign * (values[known] - middle) >= 0]
         side = side[np.argsort(-sign * values[side], kind="stable")]
-        expected = len(known) * stdtr(_FREEDOM, -sign * (values[side] - middle) / unit)
+        expected = len(known) * _upper_tail(sign * (values[side] - middle) / unit)
         ordinary = np.minimum(1, expected / np.arange(1, len(side) + 1))
         found.p_odd[side] = 1 - np.minimum.accumulate(ordinary[::-1])[::-1]
         for item in side[found.p_odd[side] >= _ODD]:
             found.end[item] = name
     return found
+
+
+def _upper_tail(t: Floats) -> Floats:
+    """The probability of more than ``t`` among ordinary images: they follow Student's t distribution with five degrees
+    of freedom, whose tails are heavier than the normal one's.
+
+    In closed form, to 1e-15 (Abramowitz and Stegun 26.7.3): scipy would take a fifth of a second and 20 MB of each
+    run's reporter.
+    """
+    inside = 1 / (1 + t**2 / 5)
+    return 0.5 - (np.arctan(t / math.sqrt(5)) + t / math.sqrt(5) * inside * (1 + inside * 2 / 3)) / math.pi
 
 
 @dataclass(frozen=True)

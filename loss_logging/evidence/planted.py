@@ -9,10 +9,12 @@ import numpy as np
 
 from loss_logging.evidence.pictures import PictureEvidence
 
-__all__ = ["against_planted"]
+__all__ = ["WrongCaptions", "against_planted", "calibrated"]
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
+_FEWEST = 100
+"""Captions that a chance is calibrated on."""
 _FOLDS = 5
 _DIVISIONS = 16
 """Into folds, that everything is averaged over, since a few captions decide share and ratio of a small set; of larger
@@ -38,15 +40,35 @@ class WrongCaptions:
     score: (N,) log odds that a caption was planted, from a model that has not seen it; NaN where nothing is known.
     ratio: (N,) density of the score among planted captions over that among the set's own.
     share: of the captions that are wrong, `HARD_PICTURES` taken off; from 0 to 1.
+    compared: (N,) True where a caption was compared with its picture at all.
+    reason: a sentence on why nothing is known; "" where something is.
     """
 
     score: Floats
     ratio: Floats
     share: float
+    compared: Any
+    reason: str = ""
+
+    def __len__(self) -> int:
+        return len(self.score)
 
     def probability(self) -> Floats:
         """The chance that each caption is wrong, (N,): share * ratio, as in Bayes' rule."""
         return np.minimum(self.share * self.ratio, _most(self.share))
+
+
+def calibrated(pictures: PictureEvidence, *, seed: int = 0) -> WrongCaptions:
+    """`against_planted`, or the reason why pictures say nothing of these captions."""
+    reason = ""
+    if pictures.reason:
+        reason = f"Pictures say nothing of the captions: {pictures.reason}."
+    elif (told := int((pictures.own[:, 4] > 0).sum())) < _FEWEST:
+        reason = f"Pictures were compared with {told} captions; it takes {_FEWEST} to calibrate a chance."
+    if not reason:
+        return against_planted(pictures, seed=seed)
+    unknown = np.full(len(pictures), np.nan)
+    return WrongCaptions(unknown, unknown.copy(), 0.0, np.zeros(len(pictures), np.bool_), reason)
 
 
 def against_planted(pictures: PictureEvidence, *, seed: int = 0) -> WrongCaptions:
@@ -67,7 +89,8 @@ def against_planted(pictures: PictureEvidence, *, seed: int = 0) -> WrongCaption
     scores = [_scores(rows, wrong, fold[at]) for fold in folds]
     shares = [_share(score, wrong) for score in scores]
     ratios = [_ratio(score, wrong, share)[~wrong] for score, share in zip(scores, shares, strict=True)]
-    found = WrongCaptions(np.full(len(pictures), np.nan), np.full(len(pictures), np.nan), float(np.mean(shares)))
+    unknown, every = np.full(len(pictures), np.nan), np.ones(len(pictures), np.bool_)
+    found = WrongCaptions(unknown, unknown.copy(), float(np.mean(shares)), every)
     found.score[told], found.ratio[told] = np.mean(scores, 0)[~wrong], np.exp(np.mean(np.log(ratios), 0))
     return found
 

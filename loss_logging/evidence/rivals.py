@@ -1,5 +1,7 @@
 """Rivals: for each item the other captions of the set that its picture fits best, to compare its own caption with.
 
+What the pictures say of the items' own captions is found on the way, and goes with them.
+
 `loss_logging.evidence.find_rivals` finds them.
 """
 
@@ -9,19 +11,19 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.evidence.seen import SCHEMA, SeenCaptions
 from loss_logging.support.chance import hash_of
 from loss_logging.support.files import whole_file
 
 __all__ = ["Rivals"]
 
-_SCHEMA = pa.schema(
-    [("dataset", pa.string()), ("path", pa.string()), ("rivals", pa.list_(pa.string()))],
-    metadata={"loss_logging": "rivals/1"},
-)
+_RIVALS = pa.schema({"dataset": pa.string(), "path": pa.string(), "rivals": pa.list_(pa.string())})
+_MARK = {b"loss_logging": b"rivals/1"}
 
 
 class Rivals:
@@ -30,6 +32,7 @@ class Rivals:
     Args:
         captions: by dataset and path.
         reason: why there are none; "" where there are.
+        seen: what the pictures say of the items' own captions.
 
     Example:
         >>> rivals = Rivals({("cats", "1.png"): ("a dog", "a bird")})
@@ -37,10 +40,16 @@ class Rivals:
         (('a dog', 'a bird'), ('a dog', 'a bird'), ())
     """
 
-    def __init__(self, captions: Mapping[tuple[str, str], tuple[str, ...]], reason: str = "") -> None:
+    def __init__(
+        self,
+        captions: Mapping[tuple[str, str], tuple[str, ...]],
+        reason: str = "",
+        seen: SeenCaptions | None = None,
+    ) -> None:
         self._by_item = dict(captions)
         self._by_path = {path: found for (_, path), found in self._by_item.items()}
         self.reason = reason
+        self.seen = seen or SeenCaptions()
 
     def __len__(self) -> int:
         return len(self._by_item)
@@ -60,13 +69,14 @@ class Rivals:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write them as Parquet, for `Rivals.load` and the key ``rivals`` of a TrainConfig."""
-        columns = [
-            pa.array([dataset for dataset, _ in self._by_item], pa.string()),
-            pa.array([path for _, path in self._by_item], pa.string()),
-            pa.array([list(found) for found in self._by_item.values()], _SCHEMA.field("rivals").type),
-        ]
+        names = [[dataset for dataset, _ in self._by_item], [path for _, path in self._by_item]]
+        columns = [pa.array(column, pa.string()) for column in names]
+        captions = pa.array([list(found) for found in self._by_item.values()], _RIVALS.field("rivals").type)
+        rivals = pa.Table.from_arrays([*columns, captions], schema=_RIVALS)
+        table = pa.concat_tables([rivals, self.seen.captions], promote_options="default")
+        about = {"share": float(self.seen.share), "reason": self.seen.reason}
         with whole_file(Path(path)) as file:
-            pq.write_table(pa.Table.from_arrays(columns, schema=_SCHEMA), file)
+            pq.write_table(table.replace_schema_metadata(_MARK | {"seen": msgspec.json.encode(about)}), file)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Rivals:
@@ -81,7 +91,13 @@ class Rivals:
                 table = pq.read_table(file)
         except pa.ArrowException as error:
             raise LossLoggingError(f"{path} holds no rivals: {error}") from error
-        if (table.schema.metadata or {}).get(b"loss_logging") != _SCHEMA.metadata[b"loss_logging"]:
+        about = table.schema.metadata or {}
+        if not _MARK.items() <= about.items():
             raise LossLoggingError(f"{path} holds no rivals; allowed: a file that Rivals.save() has written")
-        rows = zip(*(table[name].to_pylist() for name in _SCHEMA.names), strict=True)
-        return cls({(dataset, path): tuple(found) for dataset, path, found in rows})
+        rivals = table.filter(table["rivals"].is_valid())
+        rows = zip(*(rivals[name].to_pylist() for name in _RIVALS.names), strict=True)
+        seen = SeenCaptions()
+        if b"seen" in about:  # older files have none
+            said = msgspec.json.decode(about[b"seen"])
+            seen = SeenCaptions(table.filter(table["caption"].is_valid()).select(SCHEMA.names), **said)
+        return cls({(dataset, path): tuple(found) for dataset, path, found in rows}, seen=seen)

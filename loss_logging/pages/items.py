@@ -41,6 +41,10 @@ _TEXTS = {
     "n_rival": ("Rival pairs", "Records behind that."),
     "rival_error": ("Error against rival", "Its standard error."),
     "evidence": ("Judged by", "What stands behind the verdict."),
+    "picture_odds": ("Odds, picture", "What the picture adds to the log odds that the caption is wrong."),
+    "loss_odds": ("Odds, losses", "What the losses add to them."),
+    "word": ("Word", "The caption's word that its picture fits least, where the caption may be wrong."),
+    "better_word": ("Better", "The word that the picture fits best."),
     "caption_before": ("Caption before", "Where it was another one."),
     "loss_before": ("Loss before", "The item's mean loss in the first report."),
     "loss_after": ("Loss after", "In the second; of a run that went on, of the steps since."),
@@ -66,6 +70,8 @@ _FOR_THE_CURIOUS = {
     "n_rival",
     "rival_error",
     "evidence",
+    "picture_odds",
+    "loss_odds",
     "change_error",
 }
 

@@ -249,4 +249,4 @@ def _hashes(texts: Iterable[str]) -> str:
 def _packed(block: Any) -> str:
     """Data as compressed base64: small, and no text in it can end a script element."""
     data = block if isinstance(block, bytes) else msgspec.json.encode(block)
-    return b64encode(gzip.compress(data, compresslevel=9, mtime=0)).decode()
+    return b64encode(gzip.compress(data, compresslevel=6, mtime=0)).decode()

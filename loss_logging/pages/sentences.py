@@ -23,10 +23,12 @@ def caption_sentence(item: WorstItem, tries: tuple[int, int] | None = None) -> s
         >>> print(caption_sentence(item, (15, 17)))
         With its caption the loss is 40% higher than with none; seen in 15 of 17 tries.
     """
-    how = _changed(item.score)
-    if tries is not None:
-        return f"With its caption the loss is {how} than with none; seen in {tries[0]:,} of {tries[1]:,} tries."
-    return f"With its caption the loss is {how} than with none, on average of {item.count:,} tries."
+    how = f"With its caption the loss is {_changed(item.score)} than with none"
+    seen = f"; seen in {tries[0]:,} of {tries[1]:,} tries." if tries else f", on average of {item.count:,} tries."
+    better = (
+        f" Its picture fits “{item.better_word}” better than “{item.word}”." if item.word and item.better_word else ""
+    )
+    return how + seen + better
 
 
 def _changed(mismatch: float) -> str:

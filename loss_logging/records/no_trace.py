@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["no_trace"]
+
+_SHARDERS = {"FSDPModule", "FullyShardedDataParallel"}
+"""Classes of torch that keep a module's parameters in parts."""
+
+_CONTAINERS = (dict, OrderedDict, set)
+"""What torch keeps a module's parts in. Containers of another kind, such as DeepSpeed's, are their owner's matter."""
 
 
 @contextmanager
@@ -33,8 +40,9 @@ def no_trace(*modules: torch.nn.Module) -> Iterator[None]:
         for restore in _restorers():
             stack.callback(restore)
         if (torch := sys.modules.get("torch")) is not None:
+            sharded = _sharded_among(modules)
             for module in {module: None for root in modules for module in root.modules()}:
-                stack.callback(_attributes_of(module))
+                stack.callback(_attributes_of(module, is_sharded=module in sharded))
             for buffer in {buffer: None for module in modules for buffer in module.buffers()}:
                 if not torch.nn.parameter.is_lazy(buffer):  # a lazy buffer has no data before its first forward
                     stack.callback(_contents_of(buffer))
@@ -63,14 +71,31 @@ def _restorers() -> Iterator[Callable[[], Any]]:
             yield lambda: torch.mps.set_rng_state(mps_state)
 
 
-def _attributes_of(module: torch.nn.Module) -> Callable[[], None]:
+def _sharded_among(modules: Iterable[torch.nn.Module]) -> set[torch.nn.Module]:
+    """The modules whose parameters FSDP exchanges for whole ones and back, in an order of its own."""
+    all_of_them = (module for root in modules for module in root.modules())
+    return {inner for module in all_of_them if _SHARDERS & _names_of(module) for inner in module.modules()}
+
+
+def _names_of(module: torch.nn.Module) -> set[str]:
+    return {kind.__name__ for kind in type(module).__mro__}
+
+
+def _own_kind(module: torch.nn.Module) -> type:
+    """Its class before ``fully_shard`` made another one of it."""
+    kinds = type(module).__mro__
+    return kinds[2] if kinds[1].__name__ == "FSDPModule" else kinds[0]
+
+
+def _attributes_of(module: torch.nn.Module, *, is_sharded: bool) -> Callable[[], None]:
     """A function that restores the present attributes of the module."""
     attributes = vars(module)
     # The wrappers of torch's own (of compiled, parallel and sharded modules) keep their books in attributes.
-    is_torchs = type(module).__module__.partition(".")[0] == "torch"
+    is_torchs = _own_kind(module).__module__.partition(".")[0] == "torch"
     plain = {"training": module.training} if is_torchs else dict(attributes)
-    inside = ("_buffers", "_non_persistent_buffers_set", *(() if is_torchs else ("_parameters", "_modules")))
-    containers = {name: attributes[name] for name in inside if name in attributes}
+    of_the_user = () if is_torchs else ("_modules",) if is_sharded else ("_parameters", "_modules")
+    inside = ("_buffers", "_non_persistent_buffers_set", *of_the_user)
+    containers = {name: attributes[name] for name in inside if type(attributes.get(name)) in _CONTAINERS}
     contents = {name: container.copy() for name, container in containers.items()}
 
     def restore() -> None:

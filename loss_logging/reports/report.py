@@ -41,10 +41,10 @@ __all__ = [
 
 SCHEMA_NAME = "loss_logging/report/2"
 READABLE = ("loss_logging/report/1", SCHEMA_NAME)
-"""What is read. A report of before has no verdicts, and is otherwise the same."""
+"""The schemas that are read. A report of schema 1 has no verdicts, and is otherwise the same."""
 
 DECISIVE_PAIRS = 4
-"""So many paired records decide about an item's caption; nothing follows from fewer."""
+"""The number of paired records from which an item's caption is decided; nothing follows from fewer."""
 
 
 class Histogram(msgspec.Struct, frozen=True):
@@ -55,8 +55,9 @@ class Histogram(msgspec.Struct, frozen=True):
 
 
 class TimestepCurve(msgspec.Struct, frozen=True):
-    """Mean loss per timestep bin; None for a bin without records. ``edges`` are in the trainer's own timestep scale: at
-    most 20 bins, equal ones of a configured scale, or such as held equally many of the run's first timesteps."""
+    """Mean loss per timestep bin; None for a bin without records. ``edges`` are in the trainer's own timestep scale.
+    There are at most 20 bins: of equal width on a configured scale, otherwise with equal numbers of the run's first
+    timesteps."""
 
     edges: list[float]
     counts: list[int]
@@ -104,18 +105,21 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``caption_mismatch`` is the mean of ``(loss - loss_empty) / ((loss + loss_empty) / 2)``, from -2 to 2, over
     ``n_paired`` records: those with ``loss_empty`` whose caption is not empty and was not dropped, neither loss being
-    negative nor both zero. ``standard_error`` is the standard error of it. With fewer than 4 of them it is undecided
-    whether the caption is wrong: do not rank by such a ``caption_mismatch``. ``robust_z`` is None there; elsewhere it
-    says how far the item lies above the median of its dataset, see `PairedItems`.
+    negative nor both zero. ``standard_error`` is its standard error. An item with fewer than 4 of these records is
+    undecided: do not rank by its ``caption_mismatch``. ``robust_z`` says how far the item lies above the median of its
+    dataset, see `PairedItems`; it is None for an undecided item.
 
     ``rival_mismatch`` is the same of ``loss_rival``, over ``n_rival`` records, with the standard error ``rival_error``:
-    how much worse the caption does than a rival's, which is the other caption that the picture fits best. ``evidence``
-    says what stands behind the verdict: "empty", or "empty, rival".
+    how much higher the loss is with the caption than with its rival, the other caption that the picture fits best.
+    ``evidence`` names what is behind the verdict: "pictures", "empty" and "rival", with commas between them.
 
-    ``verdict`` is on the caption, see `Verdicts`; None is undecided. ``p_wrong`` is the chance, from 0 to 1, that it is
-    another picture's: None where nothing calibrates it, as where losses alone judge. ``p_odd`` is the chance that the
-    image is unlike the others of its dataset, harder or easier; None with fewer than 30 images. ``decision`` is what a
-    person has decided about the item, as far as that is about this caption; None is nothing.
+    ``verdict`` is the verdict on the caption, see `Verdicts`; None is undecided. ``p_wrong`` is the probability, from 0
+    to 1, that the caption belongs to another picture, from the pictures and, as far as they are found to know more, the
+    losses. It is None where losses alone judge, because nothing calibrates it there. ``picture_odds`` and ``loss_odds``
+    are the log odds that each adds to it; the rest is the share of wrong captions, the same for all. ``word`` is the
+    word that the picture fits least, of a caption that may be wrong, and ``better_word`` the word that it fits best.
+    ``p_odd`` is the probability that the image is unlike the others of its dataset, harder or easier; None with fewer
+    than 30 images. ``decision`` is a person's decision about the item with this caption; None where there is none.
 
     The JSON leaves out fields that have their default: there may be millions of items."""
 
@@ -140,19 +144,23 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
     n_rival: int = 0
     rival_error: float | None = None
     evidence: str | None = None
+    picture_odds: float | None = None
+    loss_odds: float | None = None
+    word: str | None = None
+    better_word: str | None = None
     decision: Choice | None = None
 
 
 class PairedItems(msgspec.Struct, frozen=True):
-    """For how many items of a dataset it is known whether their caption is wrong.
+    """How many items of a dataset have enough paired records to judge their caption.
 
     ``decided`` items have 4 paired records or more and a caption_mismatch; ``undecided`` ones have fewer, or none that
     can be computed; ``unpaired`` ones have no paired record. ``median`` and ``mad`` (median absolute deviation) are of
-    the decided items' caption_mismatch, and None without such items. An item's ``robust_z`` is
-    ``(caption_mismatch - median) / (1.4826 * mad)``, the modified z-score of Iglewicz and Hoaglin, "How to Detect and
-    Handle Outliers" (1993), who call 3.5 an outlier; it is None where ``mad`` is zero (below 1e-9). The caption of
-    ``above_zero`` of the decided items hurts. ``median_method`` says whether ``median`` and ``mad`` are exact, or of
-    values rounded to a multiple of 2^-16: off by at most that.
+    the decided items' caption_mismatch, and None without such items. An item's ``robust_z`` is ``(caption_mismatch -
+    median) / (1.4826 * mad)``, the modified z-score of Iglewicz and Hoaglin, "How to Detect and Handle Outliers"
+    (1993), who call 3.5 an outlier; it is None where ``mad`` is zero (below 1e-9). ``above_zero`` counts the decided
+    items with a caption_mismatch above 0. ``median_method`` says whether ``median`` and ``mad`` are exact, or of values
+    rounded to a multiple of 2^-16: off by at most that.
     """
 
     decided: int
@@ -165,13 +173,15 @@ class PairedItems(msgspec.Struct, frozen=True):
 
 
 class Verdicts(msgspec.Struct, frozen=True):
-    """How many captions have which verdict, without those that a person has found fine and those of excluded images.
+    """The number of captions with each verdict. Captions that a person has marked as fine and those of excluded images
+    do not count.
 
-    ``very_likely_wrong``: at most one in ten of them is expected to be right. ``look_at``: worth a look, a quarter and
-    more of them may be right. ``no_sign`` that they are wrong. ``undecided``: too few paired records or none, or it
-    cannot be told. From losses alone these are one-sided t tests that a caption does not hurt, with moderated standard
-    errors (Smyth, 2004) and the false discoveries of all datasets together kept at 10% (Benjamini and Yekutieli, 2001)
-    and 25% (Benjamini and Hochberg, 1995).
+    ``very_likely_wrong``: at most one in ten of them is expected to be right. ``look_at``: worth a look; a quarter of
+    them or more may be right. ``no_sign``: nothing says that they are wrong. ``undecided``: they have too few paired
+    records, or it cannot be told. With pictures, verdicts follow ``p_wrong``, and a caption that the losses alone would
+    call very likely wrong is at least worth a look. From losses alone they are one-sided t tests that a caption does
+    not hurt, with moderated standard errors (Smyth, 2004) and the false discoveries of all datasets together kept at
+    10% (Benjamini and Yekutieli, 2001) and 25% (Benjamini and Hochberg, 1995).
     """
 
     very_likely_wrong: int = 0
@@ -189,7 +199,7 @@ class Verdicts(msgspec.Struct, frozen=True):
         return self.very_likely_wrong + self.look_at + self.no_sign
 
     def __add__(self, other: Verdicts) -> Verdicts:
-        """Of both.
+        """The sum of both, verdict by verdict.
 
         >>> Verdicts(1, 2) + Verdicts(1, no_sign=7)
         Verdicts(very_likely_wrong=2, look_at=2, no_sign=7, undecided=0)
@@ -199,8 +209,8 @@ class Verdicts(msgspec.Struct, frozen=True):
 
 
 class DatasetReport(msgspec.Struct, frozen=True):
-    """One dataset. ``verdicts`` is None where no record has a pair. ``item_stats`` (by path) lives in the JSON
-    artifact; it is empty in what backends receive."""
+    """One dataset. ``verdicts`` is None where no record has a pair and no picture was compared. ``item_stats`` (by
+    path) lives in the JSON artifact; it is empty in what backends receive."""
 
     summary: Summary
     paired_items: PairedItems | None = None
@@ -228,19 +238,21 @@ class WorstItem(msgspec.Struct, frozen=True):
     p_wrong: float | None = None
     p_odd: float | None = None
     decision: Choice | None = None
+    word: str | None = None
+    better_word: str | None = None
 
 
 class Worst(msgspec.Struct, frozen=True):
-    """The two rankings, worst first; in that by caption_mismatch captions that are very likely wrong come before those
-    to look at, and those before all others; within each by the mean of caption_mismatch and, where there is one,
-    rival_mismatch. Items for which caption_mismatch is undecided are not in its
-    list: ``paired_items`` of each dataset counts them."""
+    """The two rankings, worst first. ``caption_mismatch`` lists captions that are very likely wrong first, then those
+    to look at, then all others; within each group it is sorted by ``p_wrong``, then by the mean of caption_mismatch
+    and, where there is one, rival_mismatch. An undecided item is in it only if its picture contradicts its caption:
+    ``paired_items`` of each dataset counts them."""
 
     hard: list[WorstItem] = []
     caption_mismatch: list[WorstItem] = []
 
     def having(self, verdict: Verdict) -> list[WorstItem]:
-        """Those of the ranking by caption_mismatch that have a verdict."""
+        """The items of the ranking by caption_mismatch that have this verdict."""
         return [item for item in self.caption_mismatch if item.verdict == verdict]
 
 
@@ -254,7 +266,7 @@ class Picture(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Which run and save step a report belongs to. ``created`` is ISO 8601 in UTC."""
+    """The run and the save step of a report. ``created`` is ISO 8601 in UTC."""
 
     name: str
     step: int
@@ -280,14 +292,13 @@ def loss_scalar_name(prefix: str, dataset: str) -> str:
 
 
 class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "schema", "global_": "global"}):
-    """Everything that is known at one save step, except the per-item figures, which are in the JSON at ``json_path``.
+    """All figures of one save step. The figures of the items are in the JSON file at ``json_path``.
 
-    ``timestep_scale`` is the last timestep as configured; None where the first timesteps made the bins. ``recent`` maps
-    dataset names to the mean loss since the last time a scalar was reported. ``excluded`` maps them to how many of
-    their items were left out of the training, as a person decided. ``verdicts`` are those of all datasets together.
-    ``warnings`` are sentences about what a
-    reader must know to trust the figures (dropped records, missing ranks). ``scalars``, ``histograms``, ``curves`` and
-    ``tables`` are what a backend writes, by their names in the tracker.
+    ``timestep_scale`` is the configured last timestep; None where the first timesteps made the bins. ``recent`` maps
+    dataset names to the mean loss since the last reported scalar. ``excluded`` maps them to the number of items that
+    were left out of the training by a person's decision. ``verdicts`` are of all datasets together. ``warnings`` are
+    sentences that a reader needs before trusting the figures (dropped records, missing ranks). ``scalars``,
+    ``histograms``, ``curves`` and ``tables`` are what a backend writes, by their names in the tracker.
     """
 
     schema_: str = SCHEMA_NAME
@@ -307,10 +318,10 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
     pictures: list[Picture] = []  # of items in the rankings, for trackers; not in the JSON
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row for each item: its dataset, its path and the figures of `ItemStats`.
+        """A table with one row for each item: its dataset, its path and the figures of `ItemStats`.
 
         Raises:
-            LossLoggingError: pandas is not installed, or the figures of the items are not there any more.
+            LossLoggingError: pandas is not installed, or the JSON file with the items' figures is gone.
 
         Example:
             >>> stats = ItemStats(1, 0.5, 0.5, 0.5, 0.0, 0.5, None, None, "a cat")
@@ -328,10 +339,10 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
         return frame
 
     def to_polars(self) -> pl.DataFrame:
-        """One row for each item: its dataset, its path and the figures of `ItemStats`.
+        """A table with one row for each item: its dataset, its path and the figures of `ItemStats`.
 
         Raises:
-            LossLoggingError: polars is not installed, or the figures of the items are not there any more.
+            LossLoggingError: polars is not installed, or the JSON file with the items' figures is gone.
         """
         from loss_logging.reports.notebook import item_table
 
@@ -344,20 +355,20 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
         return frame
 
     def _repr_html_(self) -> str:
-        """How a notebook shows it."""
+        """The report as a notebook shows it."""
         from loss_logging.reports.notebook import report_html
 
         return report_html(self)
 
     @property
     def prefix(self) -> str:
-        """First part of every name in the trackers."""
+        """The first part of every name in the trackers."""
         return str(self.config.get("prefix", "loss_logging"))
 
     @property
     def scalars(self) -> dict[str, float]:
-        """Mean loss per dataset since the last time, how many captions per dataset are very likely wrong, to look at
-        and undecided, and the number of flagged captions per rule.
+        """The mean loss of each dataset since the last report; the number of its captions that are very likely wrong,
+        to look at and undecided; the number of flagged captions of each rule.
         """
         losses = {loss_scalar_name(self.prefix, name): value for name, value in self.recent.items()}
         verdicts = {
@@ -371,15 +382,15 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
 
     @property
     def suspects(self) -> list[WorstItem]:
-        """Of the ranking by caption_mismatch the captions that are very likely wrong and those to look at; all of it
-        where no caption of the report has a verdict."""
+        """The items of the ranking by caption_mismatch that are very likely wrong or to look at; all items where no
+        caption of the report has a verdict."""
         if self.verdicts is None or not self.verdicts.judged:
             return self.worst.caption_mismatch
         return [item for verdict in VERDICTS[:2] for item in self.worst.having(verdict)]
 
     @property
     def histograms(self) -> dict[str, Histogram]:
-        """Loss histogram per dataset, over the whole run."""
+        """The loss histogram of each dataset, over the whole run."""
         return {
             f"{self.prefix}/loss_histogram/{name}": dataset.summary.histogram
             for name, dataset in self.datasets.items()
@@ -388,7 +399,7 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
 
     @property
     def curves(self) -> dict[str, TimestepCurve]:
-        """Mean loss by timestep per dataset, over the whole run."""
+        """The mean loss by timestep of each dataset, over the whole run."""
         return {
             f"{self.prefix}/loss_by_timestep/{name}": dataset.summary.loss_by_timestep
             for name, dataset in self.datasets.items()
@@ -397,9 +408,9 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
 
     @property
     def tables(self) -> dict[str, Table]:
-        """The two rankings, the second of captions that are very likely wrong or to look at, for how many items it is
-        decided, the flagged captions, what captions are and what is wrong with all of them, and the warnings; a table
-        without rows is left out, one with more than the configuration's ``max_table_rows`` is cut there."""
+        """The tables for trackers: the two rankings (the second with captions that are very likely wrong or to look
+        at), the numbers of decided items, the flagged captions, each dataset's profile and findings, and the warnings.
+        A table without rows is left out. A table is cut at the configuration's ``max_table_rows``."""
         tables = {
             f"{self.prefix}/worst/hard": _worst_table(self.worst.hard, "hard"),
             f"{self.prefix}/worst/caption_mismatch": _worst_table(self.suspects, "caption_mismatch"),
@@ -413,9 +424,9 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
 
     @property
     def galleries(self) -> dict[str, list[Picture | None]]:
-        """The picture of each item of a ranking, by the name of its table and in the order of its rows.
+        """The pictures of a ranking's items, by the name of its table and in the order of its rows.
 
-        None for an item that nobody tried to picture; a ranking of such items alone is left out.
+        None for an item whose picture was not tried. A ranking without any picture is left out.
         """
         pictures = {(picture.dataset, picture.path): picture for picture in self.pictures}
         rankings = {"worst/hard": self.worst.hard, "worst/caption_mismatch": self.suspects}

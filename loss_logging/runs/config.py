@@ -105,7 +105,8 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         rivals: the source of the captions of rivals. ``"auto"`` finds them beside training, for at most 10,000 items,
             in a process of low priority, if the extra ``evidence`` is installed and items have pictures (see
             ``pictures.load``); ``"none"`` compares with the empty caption alone; another value is the path of a file
-            that ``Rivals.save`` has written.
+            that ``Rivals.save`` has written. What pictures say of the items' own captions is found with them, and
+            gives reports their ``p_wrong``.
         log_every: number of steps between two mean losses of each dataset in the trackers.
         save_every: number of steps between two save steps, for trainers that save at no fixed interval.
         top_k: number of highest losses that are kept per dataset.
@@ -115,7 +116,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
             large datasets; or ``"both"``. ``"auto"`` means ``"json"`` for up to a million items, else ``"parquet"``.
         html: also write the report page after each save step, to ``save_root/loss_logging/{job_name}.html``.
         images: the folder of relative paths of items, beside which decisions about them are kept; the working directory
-            when None.
+            when None. Where it is given, pictures are compared with captions for a trainer that has no rivals, too.
         pictures: the small pictures in trackers, a mapping with keys of `Pictures`: ``most`` (16) and ``load``.
         captions: the settings of the caption rules, a mapping with keys of `CaptionConfig`.
         reporter: ``"process"`` computes and writes in a second process, ``"inline"`` in the caller (notebooks, tests).
@@ -203,7 +204,8 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
 
         Args:
             mapping: the program's configuration. Its section is a mapping of our keys, True for the defaults, or False.
-            defaults: values of the program, such as ``job_name`` and ``save_root``; the section overrides them.
+            defaults: values of the program, such as ``job_name`` and ``save_root``; the section overrides them. Of a
+                mapping, such as ``captions``, it overrides key by key.
 
         Returns:
             The configuration; None if there is no such section, or it is False or null.
@@ -228,7 +230,7 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
         if not isinstance(given, Mapping):
             raise ConfigError(f"$.{_SECTION}: got {shown(section)}; allowed: a mapping, or true or false")
         try:
-            return cls.from_dict({**defaults, **given})
+            return cls.from_dict(_overridden(defaults, given))
         except ConfigError as error:
             raise ConfigError(f"$.{_SECTION}{str(error).removeprefix('$')}") from error
 
@@ -251,6 +253,12 @@ class TrainConfig(CheckedConfig, frozen=True, kw_only=True):
     def decisions(self) -> Decisions:
         """What was decided about items, beside their images or in the run's own file."""
         return Decisions(None if self.images is None else Path(self.images), self.paths.decisions)
+
+    @property
+    def rivals_file(self) -> Path | None:
+        """The file of rivals and of what pictures say of captions, which need not be there; None without rivals."""
+        named = {"auto": self.paths.rivals, "none": None}
+        return named[self.rivals] if self.rivals in named else Path(self.rivals)
 
     @property
     def out_dir(self) -> Path:
@@ -300,6 +308,15 @@ def spool_of(url: str, spool: str | Path | None = None) -> Path:
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", url)[:100]
     folder = cache_dir() / "spool" if spool is None else Path(spool)
     return folder / f"{readable}-{hashlib.blake2b(url.encode(), digest_size=4).hexdigest()}"
+
+
+def _overridden(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    inner = {
+        key: _overridden(value, given[key])
+        for key, value in defaults.items()
+        if isinstance(value, Mapping) and isinstance(given.get(key), Mapping)
+    }
+    return {**defaults, **given, **inner}
 
 
 def check_job_name(value: Any, hint: Any, where: str) -> str:

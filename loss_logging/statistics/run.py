@@ -23,7 +23,7 @@ from loss_logging.statistics.aggregate import empty_summary, summaries_of
 from loss_logging.statistics.items import no_items, sum_items
 from loss_logging.statistics.queries import Queries, sql
 from loss_logging.statistics.timestep_bins import MOST_BINS, bins_of_scale, first_timesteps
-from loss_logging.statistics.verdicts import judge_items
+from loss_logging.statistics.verdicts import SeenFile, judge_items
 
 __all__ = ["RunStatistics"]
 
@@ -47,6 +47,7 @@ class RunStatistics:
         timestep_scale: the last timestep of a scale from 0 with bins of equal width; None makes bins from the first
             timesteps, see `loss_logging.statistics.timestep_bins`.
         memory_limit, threads, spill_folder: limits for DuckDB, and the folder for data that do not fit into memory.
+        rivals_file: where it may stand what pictures say of captions; see `Rivals.save`.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class RunStatistics:
         memory_limit: str,
         threads: int,
         spill_folder: Path | None = None,
+        rivals_file: Path | None = None,
     ) -> None:
         self._log = log
+        self._seen = SeenFile(rivals_file)
         self._block_steps = block_steps
         self.timestep_scale = timestep_scale
         self.queries = Queries(memory_limit, threads, spill_folder, block_steps)
@@ -92,6 +95,7 @@ class RunStatistics:
             memory_limit=config.memory_limit,
             threads=config.threads,
             spill_folder=spill_folder,
+            rivals_file=config.rivals_file,
         )
 
     def close(self) -> None:
@@ -131,7 +135,7 @@ class RunStatistics:
         self._middles: Literal["exact", "binned"] = "exact" if decided <= _EXACT_ITEMS else "binned"
         self.queries.table("middles", sql("middles" if self._middles == "exact" else "middles_binned"))
         self.queries.table("paired_items", sql("paired_items"))
-        self.unjudged = judge_items(self.queries)
+        self.unjudged = judge_items(self.queries, self._seen.read())
         self.queries.view(
             "peaks",
             "SELECT dataset, path, coalesce(highest_caption, caption, '') AS caption, highest AS loss, "

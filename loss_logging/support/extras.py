@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from importlib.metadata import distribution, distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -64,6 +63,8 @@ def install_command(requirement: str) -> str:
         >>> install_command("gcsfs>=2024.2")
         'pip install "gcsfs>=2024.2"'
     """
+    from importlib.metadata import distribution  # it takes longer to load than all of this module
+
     extra = re.fullmatch(r"loss[-_]logging\[(\w+)\]", requirement)
     if extra is None:
         return f'pip install "{requirement}"'
@@ -75,6 +76,8 @@ def install_command(requirement: str) -> str:
 
 def _noted_origin() -> dict[str, Any] | None:
     """The origin of this installation; None if pip did not note it."""
+    from importlib.metadata import distributions
+
     installed = list(distributions(name=_NAME))
     if not installed:  # a checkout on the path that is not installed
         return {"url": Path(__file__).parents[2].as_uri(), "dir_info": {"editable": True}}

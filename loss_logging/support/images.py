@@ -18,10 +18,10 @@ LoadImage = Callable[[str, str], Any]
 
 
 def load_image_function(name: str) -> LoadImage:
-    """The function that ``"package.module:function"`` names.
+    """The function with the name ``"package.module:function"``.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no such function, or it is in the script that runs.
     """
     if _is_script(name.partition(":")[0]):  # importing it would run it once more
         raise ConfigError(f"$.pictures.load: {name!r} is in the script that runs; put it into a module of its own")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["announced", "counted", "progress_bar"]
 

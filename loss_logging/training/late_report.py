@@ -1,4 +1,4 @@
-"""Reports of a run that has ended without them, from its log."""
+"""Reports that are made from the log of a run that has ended."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ __all__ = ["find_log", "find_or_make_report", "make_missing_reports", "make_repo
 
 
 def make_report(run: TrainConfig, step: int | None = None, *, progress: bool = False) -> Path:
-    """Make the report of a run from its log, as its reporter would have; returns the JSON's path.
+    """Make the report of a run from its log, with the figures of the run's own reporter. Returns the path of the JSON.
 
     Args:
-        run: which one, by its ``job_name`` and ``save_root``. The configuration that it began with counts.
-        step: the report is of everything up to this step; the last one in the log when None.
-        progress: say on a terminal that it takes a while.
+        run: the run, by its ``job_name`` and ``save_root``. The configuration is the one that the run began with.
+        step: the last step in the report; the last step of the log when None.
+        progress: whether to show a line on a terminal meanwhile.
 
     Raises:
-        LossLoggingError: there are no records, or none so late; the run goes on still; the log cannot be read.
+        LossLoggingError: the log has no records, or no such step; the run is not over; the log cannot be read.
         OSError: the folder cannot be written.
     """
     facts = read_facts(run) or RunFacts(config_of(run).to_dict())
@@ -49,13 +49,13 @@ def make_report(run: TrainConfig, step: int | None = None, *, progress: bool = F
     log = RecordLog(config.records_dir)
     last = log.last_step_of_all()
     if last < 0:
-        raise LossLoggingError(f"{config.records_dir} holds no records: there is nothing to make a report of")
+        raise LossLoggingError(f"{config.records_dir} holds no records: a report needs some")
     if step is not None and not 0 <= step <= last:
-        raise LossLoggingError(f"the log in {config.records_dir} ends at step {last}; there is no step {step} in it")
+        raise LossLoggingError(f"the log in {config.records_dir} ends at step {last}; it has no step {step}")
     if is_locked(config.records_dir, rank=0):
         raise LossLoggingError(
-            f"the run {config.job_name!r} in {config.local_root} goes on still: its report comes with its next save "
-            "step. To look at the records before that: loss-logging view"
+            f"the run {config.job_name!r} in {config.local_root} is not over: its report comes with its next save "
+            "step. Until then, loss-logging view shows the records"
         )
     lock = RunLock(config.records_dir, rank=0)
     lock.acquire()
@@ -89,14 +89,14 @@ def _report(maker: ReportMaker, config: TrainConfig, log: RecordLog, facts: RunF
 
 
 def find_log(given: str | Path, job: str | None = None) -> TrainConfig:
-    """Job and folder of the run whose log ``given`` means, for `make_report`. Of a URL the log is copied.
+    """The job and the folder of the run that ``given`` names, for `make_report`. The log behind a URL is copied.
 
     Args:
-        given: a ``save_root`` or its ``loss_logging``, either with a save step; or one of the JSON reports in it.
-        job: the job's name, where a folder holds several; the one that was written last when None.
+        given: a ``save_root`` or its folder ``loss_logging``, either with a save step; or a JSON report in it.
+        job: the job's name, for a folder with several jobs; the job that was written last when None.
 
     Raises:
-        LossLoggingError: there is no such log; says what there is.
+        LossLoggingError: there is no such log; the message lists those that are there.
     """
     place = place_of(given)
     job = job or place.job
@@ -117,10 +117,10 @@ def find_log(given: str | Path, job: str | None = None) -> TrainConfig:
 
 
 def find_or_make_report(given: str | Path, job: str | None = None) -> Path:
-    """The JSON report that ``given`` means, see `find_report`; made from the log where a run has no report at all.
+    """The JSON report that ``given`` names, see `find_report`. For a run without reports it is made from the log.
 
     Raises:
-        LossLoggingError: there is neither; says what there is. The run goes on still.
+        LossLoggingError: there is neither a report nor a log, or the run is not over.
         OSError: the folder cannot be written.
     """
     place = place_of(given)
@@ -134,8 +134,7 @@ def find_or_make_report(given: str | Path, job: str | None = None) -> Path:
 
 
 def make_missing_reports(folder: Path, job: str | None = None) -> None:
-    """Make the last report of each job in ``folder`` that has none, of ``job`` alone where one is given; but for those
-    that go on still."""
+    """Make the last report of each job in ``folder`` that has none and is over; only of ``job`` where it is given."""
     for name in logs_in(folder):
         run = TrainConfig(job_name=name, save_root=save_root_of(folder))
         if job in (None, name) and not run.report_paths() and not is_locked(run.records_dir, rank=0):

@@ -115,6 +115,7 @@ class LossLogger:
             LossLoggingError: the folder holds a training run of that name.
         """
         losses = cls(config)
+        losses._rivals.asked = False  # nothing is trained that could be compared with what would be found
         if losses._folder is not None:
             losses._folder.start_evaluation()
         return losses

@@ -26,6 +26,7 @@ from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.facts import RunFacts
 from loss_logging.runs.paths import opened_run
 from loss_logging.runs.store.upload import Uploader
+from loss_logging.support.pandas_free import leave_pandas_out
 from loss_logging.support.warn import LOGGER, warn_once
 from loss_logging.trackers.delivery import Dispatcher
 from loss_logging.trackers.pictures import PictureMaker
@@ -241,6 +242,7 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     _be_nice()
+    leave_pandas_out()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to handle; it closes us in order
 
     writing = threading.Lock()

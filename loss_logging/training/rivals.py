@@ -1,4 +1,4 @@
-"""Rivals in training: found by a process beside it, and looked up without waiting.
+"""Rivals in training, and what pictures say of captions: found by a process beside it, and looked up without waiting.
 
 The reporter, which knows the captions, starts ``python -m loss_logging.training.rivals``: it reads each picture, and an
 image that ends a process ends this one. What it finds is a file in the run's folder, which every rank looks for.
@@ -44,11 +44,11 @@ class KnownRivals:
 
     def __init__(self, config: TrainConfig) -> None:
         self._found = Rivals({})
-        self._file = config.paths.rivals if config.rivals == "auto" else None
+        self._file = config.rivals_file if config.rivals == "auto" else None
         self._read = 0
         self.wanted = config.rivals != "none"
-        self.asked = False
-        """Whether the trainer compares with rivals; of one that never does no picture is opened."""
+        self.asked = self.wanted and config.images is not None
+        """Whether the trainer compares with rivals, or says where its pictures are; else no picture is opened."""
         if config.rivals not in ("auto", "none"):
             try:
                 self._found = Rivals.load(config.rivals)
@@ -90,7 +90,8 @@ class RivalFinder:
         self._items = items
         self._looked_at = 0
         self._process: subprocess.Popen[bytes] | None = None
-        possible = config.rivals == "auto" and config.paired_fraction > 0 and config.log_per_example
+        of_use = config.paired_fraction > 0 or config.images is not None
+        possible = config.rivals == "auto" and of_use and config.log_per_example
         self._possible = possible and all(find_spec(name) is not None for name in ("sklearn", "PIL"))
 
     def look(self) -> None:
@@ -118,7 +119,7 @@ class RivalFinder:
         if self._config.pictures.load:
             return True
         try:
-            existing(items["path"][0].as_py(), None)
+            _file(items["path"][0].as_py(), str(self._config.images or ""))
         except NoThumbnailError:
             return False
         return True
@@ -129,7 +130,7 @@ class RivalFinder:
             writer.write_table(items)
         command = [sys.executable, "-m", "loss_logging.training.rivals", str(wanted), str(self._config.paths.rivals)]
         self._process = subprocess.Popen(
-            [*command, self._config.pictures.load or ""],
+            [*command, self._config.pictures.load or "", str(self._config.images or "")],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -137,7 +138,7 @@ class RivalFinder:
         )
 
 
-def main(wanted: str, found: str, load: str) -> None:
+def main(wanted: str, found: str, load: str, images: str) -> None:
     """Find the rivals of the items in the file ``wanted``, and write them to ``found``."""
     from loss_logging.evidence.find_rivals import find_rivals  # which the trainer has no use for
 
@@ -146,21 +147,25 @@ def main(wanted: str, found: str, load: str) -> None:
     with pa.memory_map(wanted) as file:
         items = pa.ipc.open_stream(file).read_all()
     datasets, paths, captions = (items[name].to_pylist() for name in ("dataset", "path", "caption"))
-    pictures = (_picture(path, dataset, load) for path, dataset in zip(paths, datasets, strict=True))
+    pictures = (_picture(path, dataset, load, images) for path, dataset in zip(paths, datasets, strict=True))
     rivals = find_rivals(captions, pictures, paths=paths, datasets=datasets, progress=False)
-    if len(rivals):
-        rivals.save(found)
-    else:
+    rivals.save(found)
+    if not len(rivals):
         LOGGER.info("no rivals: %s", rivals.reason)
     Path(wanted).unlink()
 
 
-def _picture(path: str, dataset: str, load: str) -> Any:
+def _picture(path: str, dataset: str, load: str, images: str) -> Any:
     try:
-        return load_image_function(load)(path, dataset) if load else existing(path, None)
+        return load_image_function(load)(path, dataset) if load else _file(path, images)
     except Exception as error:  # noqa: BLE001 the function is the user's: an item without a picture has no rival
         LOGGER.debug("no picture of %s: %s", path, error)
         return None
+
+
+def _file(path: str, images: str) -> Path:
+    """The image file at a path, which starts from the folder ``images`` if there is one, unless it is absolute."""
+    return existing(path, Path(images) if images and not Path(path).is_absolute() else None)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loss_logging.captions.text_store import TextStore
+from loss_logging.captions.text_store import ByteStore, TextStore
 
 TEXTS = st.lists(st.text(st.characters(codec=None), max_size=30), max_size=8)
 
@@ -30,3 +30,14 @@ def test_what_is_in_a_file_can_be_added_to(monkeypatch: pytest.MonkeyPatch) -> N
         store.append(f"caption {i}")
         assert store[i // 2] == f"caption {i // 2}"
     assert list(store) == [f"caption {i}" for i in range(20)]
+
+
+@given(st.lists(st.lists(st.binary(max_size=9), max_size=4), max_size=4))
+def test_byte_strings_that_come_together_are_read_one_by_one(batches: list[list[bytes]]) -> None:
+    """What was added in one piece is found by number, among what was added alone."""
+    store = ByteStore()
+    for batch in batches:
+        ends = [len(b"".join(batch[: i + 1])) for i in range(len(batch))]
+        store.extend(b"".join(batch), ends)
+        store.append(b"alone")
+    assert [store.read(i) for i in range(len(store))] == [data for batch in batches for data in [*batch, b"alone"]]

@@ -191,6 +191,15 @@ def test_wrong_calls_exit_with_2() -> None:
         assert loss_logging(*arguments).returncode == 2
 
 
+def test_the_help_loads_no_library_of_a_command() -> None:
+    """Help and completion answer at once: no table, array or configuration library, and none that draws frames."""
+    run = "from loss_logging.cli.commands import app; app(['--help'], standalone_mode=False)"
+    code = f"import sys; {run}; print(*sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    loaded = {name.partition(".")[0] for name in printed.split()}
+    assert loaded.isdisjoint({"duckdb", "msgspec", "numpy", "pyarrow", "pydantic", "pygments", "torch", "yaml"})
+
+
 def test_version_and_help() -> None:
     """--version and --help answer."""
     assert loss_logging("--version").stdout.strip().count(".") == 2

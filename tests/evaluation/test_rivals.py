@@ -66,6 +66,14 @@ def test_each_caption_is_compared_with_its_rivals(given: str) -> None:
     assert report.worst.caption_mismatch[0].path == "0.png"
 
 
+def test_pictures_give_the_report_its_chances() -> None:
+    """With 100 captions or more what the pictures say is calibrated; the wrong caption is the likeliest to be so."""
+    report = evaluate_dataset(compute, walls(120), paired=True, rivals=1, draws=4, progress=False)
+    items = report.datasets["walls"].item_stats
+    assert max(items, key=lambda path: items[path].p_wrong or 0) == "0.png"
+    assert {item.evidence for item in items.values()} == {"pictures, empty, rival"}
+
+
 def test_a_record_without_the_loss_that_was_asked_for_is_named() -> None:
     """Where an item has rivals, its record must have been compared with them."""
 

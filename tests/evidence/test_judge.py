@@ -11,6 +11,7 @@ from loss_logging.evidence.features import picture_features
 from loss_logging.evidence.judge import Judgement, judge
 from loss_logging.evidence.losses import LossEvidence, pooled
 from loss_logging.evidence.pictures import picture_evidence
+from loss_logging.evidence.planted import calibrated
 from loss_logging.evidence.words import caption_words
 
 FIRST, LOOK, NONE = "very likely wrong", "look at these", "no sign of it"
@@ -87,12 +88,16 @@ def test_losses_that_are_pure_noise_accuse_nobody() -> None:
 
 
 def test_with_half_of_the_captions_wrong_it_cannot_tell_which_half() -> None:
-    """By pictures and by losses alone: no verdict and no chance, and it says so."""
+    """By pictures, by losses alone, by rivals, and by all of it: no verdict and no chance, and it says so."""
     wrong = digits.said(0.5)[1]
+    seen = calibrated(digits.evidence(0.5))
+    empty, rival = losses(wrong, 0.5), losses(wrong, 0.9, seed=1)
     for found in (
-        judge(digits.evidence(0.5)),
-        judge(empty=losses(wrong, 0.5)),
-        judge(digits.evidence(0.5), empty=losses(wrong, 0.5)),
+        judge(seen),
+        judge(empty=empty),
+        judge(seen, empty=empty),
+        judge(empty=empty, rival=rival),
+        judge(seen, empty=empty, rival=rival),
     ):
         assert set(found.verdict) == {None}
         assert np.isnan(found.p_wrong).all()

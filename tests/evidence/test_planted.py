@@ -33,6 +33,6 @@ def test_the_share_of_wrong_captions_is_found(wrong: int) -> None:
 
 def test_a_chance_is_never_certain() -> None:
     """Of the most contradicted captions some are right ones of odd pictures, whatever the ratio says."""
-    wrong = WrongCaptions(np.array([9.0]), np.array([1e9]), 0.1)
+    wrong = WrongCaptions(np.array([9.0]), np.array([1e9]), 0.1, np.array([True]))
     assert 0.9 < wrong.probability()[0] < 1
-    assert WrongCaptions(np.array([9.0]), np.array([1e9]), 0.0).probability().tolist() == [0.0]
+    assert WrongCaptions(np.array([9.0]), np.array([1e9]), 0.0, np.array([True])).probability().tolist() == [0.0]

@@ -120,12 +120,30 @@ def test_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert rivals.of(tmp_path / "0.png") == rivals.of("0.png", "any dataset") == ("a red wall",)
 
 
+def test_what_pictures_say_of_the_own_captions_goes_with_the_rivals(tmp_path: Path) -> None:
+    """Of digits, a tenth of them wrong: the wrong ones have the highest chances, in the file as well. Of a set too
+    small to calibrate a chance the file says why there is none."""
+    digits, wrong = said(0.1)
+    rivals = find_rivals(captions(digits), paths=range(len(wrong)), features=features(), progress=False)
+    rivals.save(tmp_path / "rivals")
+    seen = Rivals.load(tmp_path / "rivals").seen
+    assert seen.captions.equals(rivals.seen.captions)
+    assert seen.share == rivals.seen.share == pytest.approx(0.1, abs=0.04)
+    chance = dict(zip(seen.captions["path"].to_pylist(), seen.captions["ratio"].to_pylist(), strict=True))
+    worst = sorted(range(len(wrong)), key=lambda item: -chance[str(item)])[:100]
+    assert wrong[worst].mean() > 0.9
+    few = found(*walls(60))
+    few.save(tmp_path / "few")
+    assert "60 captions; it takes 100" in Rivals.load(tmp_path / "few").seen.reason
+
+
 def test_saved_and_loaded(tmp_path: Path) -> None:
     """What is saved comes back; another file is refused by name."""
     rivals = Rivals({("d", "1.png"): ("a dog", "a bird"), ("e", "1.png"): ("a cow",)})
     rivals.save(tmp_path / "rivals")
     again = Rivals.load(tmp_path / "rivals")
     assert (again.of("1.png", "d"), again.of("1.png", "e"), len(again)) == (("a dog", "a bird"), ("a cow",), 2)
+    assert (len(again.seen.captions), again.seen.reason) == (0, "")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other")
     (tmp_path / "text").write_text("no table")
     for name in ("other", "text"):

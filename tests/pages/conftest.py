@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from watched import Watched
+from watched import LIMIT, Watched
 
 from loss_logging.pages.build import PageBuilder
 from loss_logging.runs.locate import find_run
 
-expect.set_options(timeout=30_000)  # a busy machine is not a broken page
+expect.set_options(timeout=LIMIT)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,13 @@ def test_a_mismatch_is_told_as_a_ratio_of_losses(mismatch: float) -> None:
         assert f"{ratio:.1f} times higher" in sentence
     else:
         assert f"{abs(ratio - 1):.0%} {'higher' if ratio >= 1 else 'lower'}" in sentence
-    assert "on average of 8 tries" in sentence
+    assert sentence.endswith("on average of 8 tries.")
+
+
+def test_a_better_word_is_named() -> None:
+    """Where pictures say which word is wrong, and what fits."""
+    item = WorstItem("d", "1.png", "a cat", 0.5, 8, 0.5, word="cat", better_word="dog")
+    assert caption_sentence(item).endswith(" tries. Its picture fits “dog” better than “cat”.")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,10 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import ConsoleMessage, Page, Request
 
-__all__ = ["Watched"]
+__all__ = ["LIMIT", "Watched"]
+
+LIMIT = 120_000
+"""Milliseconds to wait for a page: only one that hangs takes so long, for a busy machine is not a broken page."""
 
 _SHIFTS = """
 window.shifted = 0;
@@ -27,6 +30,7 @@ class Watched:
         self.page = page
         self.problems: list[str] = []
         self.origin = ""
+        page.set_default_timeout(LIMIT)
         page.add_init_script(_SHIFTS)
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
@@ -38,9 +42,9 @@ class Watched:
         parts = urlsplit(address)
         self.origin = address if parts.scheme == "file" else f"{parts.scheme}://{parts.netloc}/"
         self.page.goto(address)
-        self.page.wait_for_selector("html[data-ready=true]", state="attached", timeout=20_000)
+        self.page.wait_for_selector("html[data-ready=true]", state="attached")
         if rows:
-            self.page.wait_for_selector("#table .tabulator-row", timeout=20_000)
+            self.page.wait_for_selector("#table .tabulator-row")
         return self.page
 
     def _said(self, message: ConsoleMessage) -> None:

@@ -66,6 +66,7 @@ SEAMS: dict[str, list[Seam]] = {
             [
                 "NetworkTrainer.train", "NetworkTrainer.process_batch", "NetworkTrainer.compute_loss",
                 "NetworkTrainer.call_dit", "NetworkTrainer.load_transformer", "NetworkTrainer.process_sample_prompts",
+                "NetworkTrainer.architecture", "NetworkTrainer.architecture_full_name",
                 "DiTOutput.pred", "DiTOutput.target",
             ],
         ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
 
 from loss_logging import LossLogger, per_example_loss, read_report
 from loss_logging.evidence.rivals import Rivals
 from loss_logging.records.no_trace import no_trace
+
+try:
+    from torch.distributed.fsdp import fully_shard
+except ImportError:
+    FSDP2 = False
+else:
+    FSDP2 = True
 
 
 def make(folder: Path, **options: Any) -> LossLogger:
@@ -343,6 +354,70 @@ def test_a_module_of_torchs_own_keeps_its_books() -> None:
         model.eval()
         model.note = "kept"  # type: ignore[assignment]
     assert (model.training, model.note) == (True, "kept")
+
+
+class Scaled(nn.Module):
+    """One with a parameter, a buffer and a note of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.weight, self.calls = nn.Linear(3, 3), nn.Parameter(torch.ones(3)), 0
+        self.register_buffer("seen", torch.zeros(3))
+
+    def forward(self, x: torch.Tensor) -> Any:
+        self.calls += 1
+        self.seen += x.mean(0)
+        return self.inner(x) * self.weight
+
+
+@pytest.fixture
+def mesh() -> Iterator[Any]:
+    """A process of its own: what is sharded over it is exchanged as it is over several."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    dist.destroy_process_group()
+
+
+@pytest.mark.skipif(not FSDP2, reason="this torch has no fully_shard")
+def test_a_sharded_model_trains_on(mesh: Any) -> None:
+    """The parameters stay those that FSDP2 has put there, whole or in parts; buffers and notes are as before."""
+    found = []
+    for paired in (False, True):
+        torch.manual_seed(0)
+        model = nn.Sequential(Scaled(), Scaled())
+        for module in (model[0], model):
+            fully_shard(module, mesh=mesh)
+        optimizer, generator = torch.optim.SGD(model.parameters(), 0.1), torch.Generator().manual_seed(1)
+        for _ in range(3):
+            if paired:
+                with no_trace(model):
+                    model(torch.randn(5, 3))
+            model(torch.randn(4, 3, generator=generator)).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        found.append([p.full_tensor() for p in model.parameters()] + [*model.buffers(), torch.tensor(model[0].calls)])
+    assert all(map(torch.equal, *found))
+
+
+def test_a_container_that_is_not_torchs_is_left_alone() -> None:
+    """DeepSpeed's ZeRO-3 puts parameters into one that cannot be copied and counts what is taken from it."""
+
+    class Counting(OrderedDict[str, Any]):
+        def __init__(self, owner: nn.Module) -> None:
+            super().__init__(owner._parameters)
+
+        def clear(self) -> None:
+            raise AssertionError
+
+        def __reduce__(self) -> Any:
+            raise AssertionError
+
+    model = Scaled()
+    model._parameters = Counting(model)
+    with no_trace(model):
+        model(torch.randn(5, 3))
+    assert type(model._parameters) is Counting
+    assert (model.calls, model.seen.tolist()) == (0, [0.0] * 3)
 
 
 def test_lazy_modules_are_left_to_their_first_forward() -> None:

@@ -109,7 +109,7 @@ def test_reports_of_before_are_read(tmp_path: Path) -> None:
     data = json.loads(path.read_bytes())
     data["schema"] = "loss_logging/report/1"
     del data["verdicts"]
-    new = ("verdict", "p_wrong", "p_odd")
+    new = ("verdict", "p_wrong", "p_odd", "word", "better_word")
     for dataset in data["datasets"].values():
         del dataset["verdicts"]
         for item in dataset["item_stats"].values():

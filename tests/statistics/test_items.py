@@ -13,6 +13,9 @@ from summaries import NON_FINITE, ORDINARY, assert_summary, by_dataset, records
 
 from loss_logging.records.log import RecordLog
 
+VERDICT = ("p_wrong", "p_odd", "verdict", "evidence", "picture_odds", "loss_odds", "word", "better_word", "decision")
+"""Columns of `test_verdicts` and `test_decided`."""
+
 
 @settings(deadline=None, max_examples=examples(40))
 @given(
@@ -32,7 +35,7 @@ def test_items_follow_their_definitions(
     got = {(row.pop("dataset"), row.pop("path")): row for row in item_rows(numbers)}
     assert sorted(got) == sorted(expected)
     for figures_ in got.values():
-        for verdict in ("p_wrong", "p_odd", "verdict", "evidence", "decision"):  # test_verdicts.py, test_decided.py
+        for verdict in VERDICT:
             del figures_[verdict]
     for key, figures_ in got.items():
         assert_same(figures_, {name: expected[key][name] for name in figures_}, rel=1e-6, absolute=1e-9, where=str(key))

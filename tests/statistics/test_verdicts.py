@@ -1,7 +1,8 @@
-"""loss_logging.statistics.verdicts: the verdict on every item, from losses alone."""
+"""loss_logging.statistics.verdicts: the verdict on every item, from losses and pictures."""
 
 from __future__ import annotations
 
+import math
 import sys
 import tracemalloc
 from pathlib import Path
@@ -13,12 +14,15 @@ from helpers import examples, item_rows, record, run_statistics, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loss_logging.evidence.planted import WrongCaptions
+from loss_logging.evidence.rivals import Rivals
+from loss_logging.evidence.seen import SeenCaptions
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.report import Verdicts
 from loss_logging.statistics import verdicts
 from loss_logging.statistics.queries import Queries
 from loss_logging.statistics.run import RunStatistics
-from loss_logging.statistics.verdicts import judge_items
+from loss_logging.statistics.verdicts import SeenFile, judge_items
 
 FIRST, LOOK, NO_SIGN = "very likely wrong", "look at these", "no sign of it"
 
@@ -173,7 +177,7 @@ def test_without_scipy_nothing_is_judged(tmp_path: Path, monkeypatch: pytest.Mon
     (note,) = numbers.unjudged
     assert note.startswith("captions have no verdict: this needs the package scipy; run: pip install")
     assert numbers.verdicts() == {"d": Verdicts(undecided=60)}
-    unknown = {"p_wrong": None, "p_odd": None, "verdict": None, "evidence": None}
+    unknown = dict.fromkeys(("p_wrong", "p_odd", "verdict", "evidence"))
     assert [row for row in item_rows(numbers) if row["caption_mismatch"] is None] == []
     assert item_rows(numbers) == [row | unknown for row in item_rows(with_scipy)]
 
@@ -191,14 +195,15 @@ def test_memory_for_each_item_is_small() -> None:
     with Queries() as queries:
         queries.table(
             "item_statistics",
-            "SELECT 'd' AS dataset, format('{}.png', range) AS path, 8 AS n_paired, true AS decided, "
+            "SELECT 'd' AS dataset, format('{}.png', range) AS path, 'a cat' AS caption, "
+            "8 AS n_paired, true AS decided, "
             "hash(range) / 2.0**64 - 0.7 AS caption_mismatch, 0.1 AS standard_error, 8 AS n_rival, "
             "hash(range, 1) / 2.0**64 - 0.7 AS rival_mismatch, 0.1 AS rival_error, hash(-range) / 2.0**63 AS hard "
             f"FROM range({items})",
         )
-        judge_items(queries)
+        judge_items(queries, SeenCaptions())
         tracemalloc.start()
-        judge_items(queries)
+        judge_items(queries, SeenCaptions())
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert queries.value("SELECT count(verdict) FROM judged") == items
@@ -212,3 +217,91 @@ def test_more_items_than_fit_are_not_judged(tmp_path: Path, monkeypatch: pytest.
     assert numbers.unjudged == ["captions have no verdict: of 31 items at most 30 can be judged together"]
     assert numbers.verdicts() == {"d": Verdicts(undecided=31)}
     assert len(numbers.worst_caption_mismatch(40)) == 31
+
+
+def seen_captions(folder: Path, captions: dict[str, str], contradicted: set[str], share: float) -> Path:
+    """The file of what pictures say: of those contradicted that they are wrong, if any are; of the others little."""
+    ratio = np.where([path in contradicted for path in captions], 0.95 / share, 0.3)
+    ratio[["unheard" in caption for caption in captions.values()]] = np.nan
+    found = WrongCaptions(np.log(ratio), ratio, share, np.ones(len(ratio), np.bool_))
+    file = folder / "rivals.parquet"
+    keys, words = [("d", path) for path in captions], [caption.split()[-1] for caption in captions.values()]
+    seen = SeenCaptions.of(keys, [*captions.values()], found, words, ["dog"] * len(words))
+    Rivals({}, seen=seen).save(file)
+    return file
+
+
+def with_pictures(folder: Path, file: Path, captions: dict[str, str], gains: dict[str, float]) -> RunStatistics:
+    """Figures of 8 records for each item, compared where it has a gain, with what the pictures say."""
+    rng = np.random.default_rng(0)
+    log = RecordLog(folder)
+    rows = []
+    for step in range(8):
+        for path, caption in captions.items():
+            other = {"loss_empty": 1.0} if path in gains else {}
+            loss = 1.0 + gains.get(path, 0.0) + 0.1 * rng.normal()
+            rows.append(record(path, loss, "d", step=step, caption=caption, **other))
+    write(log, rows)
+    numbers = RunStatistics(
+        log, block_steps=8, timestep_scale=1.0, memory_limit="1GB", threads=1, spill_folder=folder, rivals_file=file
+    )
+    numbers.advance(8)
+    return numbers
+
+
+def test_pictures_give_a_chance_that_losses_change(tmp_path: Path) -> None:
+    """What its picture contradicts and the losses, too, is likelier wrong than what the picture alone contradicts.
+
+    What hurts is worth a look where the picture finds nothing, or knows no word of it. An item that was not compared
+    with its picture is judged by its losses; so is a caption that was corrected since. Tags in another order are the
+    same caption."""
+    captions = {f"{i:03}": f"photo, cat {i % 7}" for i in range(300)} | {"002": "unheard of"}
+    file = seen_captions(tmp_path, captions, {f"{i:03}" for i in range(30)}, share=0.1)
+    now = captions | {"000": "cat 0, photo", "001": "photo, dog"} | {"new": "photo, new"}
+    hurt = {f"{i:03}" for i in range(24)} | {"200", "new"}
+    gains = {path: 0.5 if path in hurt else -0.2 for path in now}
+    rows = {row["path"]: row for row in item_rows(with_pictures(tmp_path, file, now, gains))}
+    assert rows["000"]["p_wrong"] > rows["100"]["p_wrong"]
+    assert rows["005"]["p_wrong"] > rows["026"]["p_wrong"] > rows["100"]["p_wrong"]
+    assert {path for path, row in rows.items() if row["p_wrong"] is None} == {"001", "002", "new"}
+    assert rows["002"]["verdict"] == LOOK
+    assert (rows["005"]["verdict"], rows["005"]["evidence"]) == (FIRST, "pictures, empty")
+    assert (rows["200"]["verdict"], rows["100"]["verdict"]) == (LOOK, NO_SIGN)
+    assert [(rows[path]["word"], rows[path]["better_word"]) for path in ("005", "100")] == [("5", "dog"), (None, None)]
+    for path in ("005", "026", "100"):
+        odds = math.log(0.1 / 0.9) + rows[path]["picture_odds"] + rows[path]["loss_odds"]
+        assert rows[path]["p_wrong"] == pytest.approx(1 / (1 + math.exp(-odds)))
+    assert [(rows[path]["verdict"], rows[path]["evidence"]) for path in ("001", "new")] == [(FIRST, "empty")] * 2
+
+
+def test_pictures_alone_judge_where_nothing_was_paired(tmp_path: Path) -> None:
+    """The verdicts are counted, and no sentence says that something is missing."""
+    captions = {f"{i:03}": f"cat {i % 7}" for i in range(200)}
+    file = seen_captions(tmp_path, captions, {"003", "004"}, share=0.1)
+    numbers = with_pictures(tmp_path, file, captions, {})
+    assert numbers.verdicts() == {"d": Verdicts(2, 0, 198, 0)}
+    assert numbers.unjudged == []
+    assert {row["evidence"] for row in item_rows(numbers)} == {"pictures"}
+
+
+def test_pictures_that_find_half_of_the_captions_wrong_give_no_verdict(tmp_path: Path) -> None:
+    """Whatever the losses say: the report is told why."""
+    captions = {f"{i:03}": f"cat {i % 7}" for i in range(200)}
+    file = seen_captions(tmp_path, captions, {path for i, path in enumerate(captions) if i % 2}, share=0.5)
+    numbers = with_pictures(tmp_path, file, captions, {path: 0.4 if i % 2 else -0.4 for i, path in enumerate(captions)})
+    assert numbers.verdicts() == {"d": Verdicts(undecided=200)}
+    (note,) = numbers.unjudged
+    assert "which of two such halves is right cannot be told" in note
+
+
+def test_a_file_that_holds_something_else_is_warned_about_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Captions are judged by their losses."""
+    file = tmp_path / "rivals.parquet"
+    file.write_text("no table")
+    seen = SeenFile(file)
+    assert len(seen.read().captions) == len(seen.read().captions) == 0
+    (message,) = [one.getMessage() for one in caplog.records]
+    assert "rivals.parquet holds no rivals" in message
+    assert message.endswith("Captions are judged by their losses alone.")

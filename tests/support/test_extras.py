@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_checkout_is_named_by_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody has installed the package, the command installs the checkout that runs."""
-    monkeypatch.setattr(extras, "distributions", lambda name: [])
+    monkeypatch.setattr("importlib.metadata.distributions", lambda name: [])
     assert extras.install_command("loss-logging[wandb]") == f'pip install -e "{ROOT}[wandb]"'
 
 
@@ -46,7 +46,7 @@ class Installed:
 def test_what_building_leaves_behind_hides_no_note(monkeypatch: pytest.MonkeyPatch) -> None:
     """The egg-info in a checkout is found before what pip has installed, and holds no note."""
     note = json.dumps({"url": "file:///home/me/there", "dir_info": {"editable": True}})
-    monkeypatch.setattr(extras, "distributions", lambda name: [Installed(), Installed(note)])
+    monkeypatch.setattr("importlib.metadata.distributions", lambda name: [Installed(), Installed(note)])
     assert extras.install_command("loss-logging[wandb]") == 'pip install -e "/home/me/there[wandb]"'
 
 
@@ -57,7 +57,7 @@ SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
 @pytest.mark.parametrize("extra", sorted(set(SETUP["options.extras_require"]) - {"cli"}))
 def test_no_hint_names_us_on_an_index(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody noted what was installed, a hint names the extra's packages: ours may be anybody's."""
-    monkeypatch.setattr(extras, "distributions", lambda name: [Installed()])
+    monkeypatch.setattr("importlib.metadata.distributions", lambda name: [Installed()])
     command = extras.install_command(f"loss-logging[{extra}]")
     program, action, *packages = shlex.split(command)
     assert (program, action) == ("pip", "install")

@@ -106,7 +106,7 @@ def test_what_cannot_be_made_is_said(tmp_path: Path) -> None:
         (["none"], "none is not there"),
         (["empty"], "holds no records"),
         (["run", "--job", "dogs"], "no records of the job 'dogs'; there are: cats"),
-        (["run", "--step", "131"], "ends at step 130; there is no step 131"),
+        (["run", "--step", "131"], "ends at step 130; it has no step 131"),
     ):
         with pytest.raises(LossLoggingError, match=words):
             call("report", tmp_path / arguments[0], *arguments[1:])
@@ -115,7 +115,7 @@ def test_what_cannot_be_made_is_said(tmp_path: Path) -> None:
         losses.resume(100)
         losses.log_records(101, [record()])
         for make in (lambda: make_report(config), lambda: find_or_make_report(tmp_path / "run")):
-            with pytest.raises(LossLoggingError, match="goes on still"):
+            with pytest.raises(LossLoggingError, match="is not over"):
                 make()
     assert not list((tmp_path / "run" / "loss_logging").glob("*.json"))
 

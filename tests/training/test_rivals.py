@@ -13,7 +13,7 @@ from waiting import wait_until
 
 from loss_logging import LossLogger, TrainConfig, read_report
 from loss_logging.errors import LossLoggingError
-from loss_logging.training.rivals import KnownRivals, RivalFinder
+from loss_logging.training.rivals import KnownRivals, RivalFinder, _picture
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
@@ -102,6 +102,24 @@ def test_the_empty_caption_stands_where_there_are_no_pictures(tmp_path: Path, wa
     assert {(item.n_paired, item.n_rival) for item in report.datasets["d"].item_stats.values()} == {(8, 0)}
 
 
+def test_where_images_are_told_pictures_judge_without_any_pair(tmp_path: Path, walls: dict[str, str]) -> None:
+    """A trainer that never pairs, with relative paths: the report after the next has chances and verdicts, the wrong
+    caption the highest chance; the same figures come from the log afterwards."""
+    wrong = Path(next(iter(walls))).name
+    with LossLogger(**options(tmp_path, images=tmp_path, paired_fraction=0)) as losses:
+        for step, captions in enumerate([walls, walls], 1):
+            names = [Path(path).name for path in captions] * 2
+            paths = [name if i < 60 else f"./{name}" for i, name in enumerate(names)]  # a chance takes 100 items
+            losses.log_batch(step, [1.0] * 120, paths=paths, datasets="d", captions=[*captions.values()] * 2)
+            path = losses.save_step(step).result()
+            wait_until(losses.config.paths.rivals.exists, 120)
+    report = read_report(path)
+    items = report.datasets["d"].item_stats
+    assert max(items, key=lambda name: items[name].p_wrong) in (wrong, f"./{wrong}")
+    assert {item.evidence for item in items.values()} == {"pictures"}
+    assert report.verdicts.judged == 120
+
+
 @pytest.mark.parametrize("off", [{"rivals": "none"}, {"paired_fraction": 0}, {"log_per_example": False}])
 def test_nobody_looks_for_rivals_that_are_not_wanted(
     tmp_path: Path, walls: dict[str, str], off: dict[str, Any]
@@ -126,6 +144,21 @@ def test_what_goes_wrong_does_not_reach_the_report(tmp_path: Path, caplog: pytes
     assert [record.getMessage() for record in caplog.records] == [
         "no rivals are looked for: OSError: 10000 items are too many"
     ]
+
+
+def test_items_that_are_no_pictures_have_the_ones_that_a_function_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Videos: a frame of each; one that the function cannot read has none, and stops nothing."""
+    (tmp_path / "frames_of_mine.py").write_text(
+        "def load(path, dataset): return [[0, 255]] if path == 'a.mp4' else 1 / 0\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    given = [_picture(path, "d", "frames_of_mine:load", "") for path in ("a.mp4", "b.mp4")]
+    assert given == [[[0, 255]], None]
+    (tmp_path / "c.mp4").write_bytes(b"no picture")
+    assert _picture("c.mp4", "d", "", str(tmp_path)) == tmp_path / "c.mp4"  # which Pillow does not open
+    assert _picture("../c.mp4", "d", "", str(tmp_path / "frames")) is None  # outside the folder of images
 
 
 def test_a_file_of_rivals_that_is_none(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.integrations.trainers.model_family import captions_of
 from loss_logging.runs.config import TrainConfig
 from loss_logging.support.warn import LOGGER
 
@@ -77,12 +78,13 @@ def _places(trainer: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
 
 def _defaults(trainer: Any) -> dict[str, Any]:
-    defaults = {
+    defaults: dict[str, Any] = {
         "job_name": trainer.job.name,
         "save_root": _save_root(trainer),
         "loggers": _loggers(trainer),
         "timestep_scale": 1000,
     }
+    defaults["captions"] = captions_of("ai-toolkit", [getattr(trainer.model_config, "arch", "")])
     rhythm = {"save_every": trainer.save_config.save_every, "log_every": trainer.logging_config.log_every}
     return defaults | {key: steps for key, steps in rhythm.items() if steps}
 

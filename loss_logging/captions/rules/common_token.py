@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from loss_logging.captions.caption import quote
@@ -16,6 +17,7 @@ __all__ = ["CommonToken"]
 _SHARE = 0.9
 _FEW = 20  # captions; fewer are no evidence
 _VOCABULARY = 20_000  # tokens counted at a time; rare ones are forgotten then
+_TOGETHER = 256  # captions whose tokens are counted together, in less time
 _SHOWN = 6
 
 # Words of grammar, which are in every caption of their language.
@@ -43,20 +45,21 @@ class CommonToken:
 
     def __init__(self) -> None:
         self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._waiting: defaultdict[str, list[set[str]]] = defaultdict(list)
         self._captions: Counter[str] = Counter()
         self._triggers: dict[str, str | None] = {}
 
     def add(self, item: CaptionedItem) -> None:
         """Look at a caption."""
-        counts = self._counts[item.dataset]
-        counts.update(set(item.tokens))
-        self._captions[item.dataset] += 1
-        if len(counts) > _VOCABULARY:
-            least = self._captions[item.dataset] // 2
-            self._counts[item.dataset] = Counter({token: n for token, n in counts.items() if n >= least})
+        waiting = self._waiting[item.dataset]
+        waiting.append(set(item.tokens))
+        if len(waiting) >= _TOGETHER:
+            self._count(item.dataset)
 
     def finish(self, known: Known) -> Found:
         """One reason for a dataset."""
+        for dataset in self._waiting:
+            self._count(dataset)
         gone: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for index in known.gone:
             gone[known.dataset_of(index)].update(set(known.tokens(index)))
@@ -74,3 +77,13 @@ class CommonToken:
                 advice = "remove it from the captions, or vary it" if trigger else "fine if it is the trigger"
                 message = f"In nearly every caption: {shown}. A model learns it together with the concept: {advice}."
                 yield dataset, Reason("common_token", "warning" if trigger else "info", 0.3, message)
+
+    def _count(self, dataset: str) -> None:
+        """Count the tokens of the captions that wait for it."""
+        counts, waiting = self._counts[dataset], self._waiting[dataset]
+        counts.update(chain.from_iterable(waiting))
+        self._captions[dataset] += len(waiting)
+        waiting.clear()
+        if len(counts) > _VOCABULARY:
+            least = self._captions[dataset] // 2
+            self._counts[dataset] = Counter({token: n for token, n in counts.items() if n >= least})

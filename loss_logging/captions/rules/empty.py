@@ -37,7 +37,7 @@ def empty(caption: Caption) -> Reason | None:
     if not text:
         return _reason("The caption is empty: write one, or take the image out of the dataset.", None)
     span = (start := caption.text.index(text[0]), start + len(text))
-    if len(text) <= _LONGEST_NULL:
+    if len(text) <= _LONGEST_NULL and text.isascii():
         word = " ".join(text.casefold().strip(string.punctuation + string.whitespace).split())
         if word in _NULL_WORDS or word.replace(".", "") in _NULL_WORDS:
             return _reason(f"The caption is only {text!r}, which stands for a missing value: write a real one.", span)

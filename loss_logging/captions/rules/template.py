@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from loss_logging.captions.caption import holds_any, quote
@@ -78,6 +79,8 @@ _ADVICE: dict[str, tuple[Severity, float, str]] = {
     "asks": ("error", 0.9, "write what it asks for"),
 }
 
+_START = re.compile(r"[\[{<(_$|%TYIilL]|(?<!\w)[te]")  # what an alternative begins with; most letters are skipped
+
 _STRUCTURED = re.compile(r"\s*[\[{]\s*[\"{\[]")
 
 
@@ -92,7 +95,7 @@ def template(caption: Caption) -> Reason | None:
     if not holds_any(caption.folded, _HINTS if caption.signs else _WORDS):
         return None
     structured = _STRUCTURED.match(text) is not None
-    for match in _TEMPLATE.finditer(text):
+    for match in _matches(text):
         kind = match.lastgroup or ""
         if caption.config.resolves(kind) or (structured and kind in ("choices", "variable")):
             continue
@@ -101,3 +104,12 @@ def template(caption: Caption) -> Reason | None:
             "template", severity, score, f"{quote(match[0])} is no part of a description: {advice}.", match.span()
         )
     return None
+
+
+def _matches(text: str) -> Iterator[re.Match[str]]:
+    """The matches in a text, without trying all alternatives at each of its letters."""
+    end = 0
+    for start in _START.finditer(text):
+        if start.start() >= end and (match := _TEMPLATE.match(text, start.start())) is not None:
+            end = match.end()
+            yield match

@@ -71,6 +71,7 @@ app = typer.Typer(
     cls=_Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # frames around the help would double the time that it takes
     epilog="Exit status: 0 on success, 1 on failure (standard error gives the reason), 2 for a wrong call.",
 )
 
@@ -92,4 +93,5 @@ def root(
 
 # In the order of --help.
 for command in (demo, evaluate, check_captions, apply, show, compare, html, view, export, report, push, upload, doctor):
-    app.command(cls=_Command)(command)
+    # The whole first sentence: without it, the library cuts it after 45 characters.
+    app.command(cls=_Command, short_help=(command.__doc__ or "").partition("\n")[0])(command)

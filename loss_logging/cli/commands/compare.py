@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from loss_logging.cli.console import JobOption, JsonOption, print_json
 from loss_logging.errors import LossLoggingError
-from loss_logging.runs.locate import decisions_about, last_two
 from loss_logging.support.extras import require
-from loss_logging.support.object_store import as_url
 
 __all__ = ["both_reports", "compare"]
 
@@ -52,7 +49,10 @@ def compare(
       loss-logging compare before.json after.json --json
       loss-logging compare runs/before runs/after --html compared.html
     """
+    from rich.console import Console
+
     from loss_logging.reports.compare import compare_reports
+    from loss_logging.runs.locate import decisions_about
 
     first, second = both_reports(before, after, job)
     if html is not None:
@@ -80,6 +80,8 @@ def both_reports(before: Path, after: Path | None, job: str | None) -> tuple[Pat
     Raises:
         LossLoggingError: one is not there, or there is only one.
     """
+    from loss_logging.runs.locate import last_two
+    from loss_logging.support.object_store import as_url
     from loss_logging.training.late_report import find_or_make_report
 
     first = find_or_make_report(before, job)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from loss_logging.cli.console import JsonOption, print_json
 from loss_logging.support.extras import require
@@ -30,6 +29,8 @@ def demo(
       loss-logging demo
       loss-logging demo --out runs/demo --loggers tensorboard,wandb
     """
+    from rich.console import Console
+
     require("demo", "torch", "sklearn", "PIL")
     from loss_logging.trackers.backends import select_backends
 

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from loss_logging.cli.console import JsonOption, print_json
 from loss_logging.errors import LossLoggingError
@@ -33,6 +31,9 @@ def doctor(
       loss-logging doctor --config train.yaml
       loss-logging doctor --json
     """
+    from rich.console import Console
+    from rich.text import Text
+
     from loss_logging.cli.examine import examine
     from loss_logging.runs.config import TrainConfig
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
-from rich.console import Console
 
 from loss_logging.cli.console import JsonOption, TrainerOption, print_json
-from loss_logging.cli.tables.report import print_report
 from loss_logging.support.extras import require
 
 __all__ = ["evaluate"]
@@ -52,6 +49,10 @@ def evaluate(
       loss-logging evaluate evaluate.yaml --json | jq .worst.caption_mismatch
       loss-logging evaluate evaluate.yaml --engine ray --option actors=8 --option num_gpus=1
     """
+    import msgspec
+    from rich.console import Console
+
+    from loss_logging.cli.tables.report import print_report
     from loss_logging.evaluation.again import read_paths
     from loss_logging.evaluation.config import EvaluateConfig, run_evaluation
     from loss_logging.reports.artifact import read_without_items
@@ -81,6 +82,8 @@ def _key_and_value(option: str) -> tuple[str, Any]:
     >>> _key_and_value("actors=8"), _key_and_value("address=head:6379")
     (('actors', 8), ('address', 'head:6379'))
     """
+    import msgspec
+
     key, equals, value = option.partition("=")
     if not key or not equals:
         raise typer.BadParameter(f"got {option!r}; allowed: KEY=VALUE, such as actors=8", param_hint="--option")

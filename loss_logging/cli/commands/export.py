@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-import msgspec
 import typer
 
 from loss_logging.cli.console import JobOption, JsonOption, hint, print_json
@@ -103,6 +102,8 @@ def export(
       loss-logging export runs/cats --to exclude-list --flagged error
       loss-logging export runs/cats --to jsonl --likely-wrong
     """
+    import msgspec
+
     from loss_logging.evidence.verdict import VERDICTS
     from loss_logging.reports.export import ItemFilter, export_items
     from loss_logging.runs.locate import decisions_about

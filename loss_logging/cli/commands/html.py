@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from loss_logging.cli.console import JobOption, JsonOption, print_json
-from loss_logging.runs.locate import place_of
 from loss_logging.support.extras import require
-from loss_logging.support.object_store import as_url
 
 __all__ = ["html"]
 
@@ -36,6 +34,9 @@ def html(
       loss-logging html runs/cats --out cats.html --images photos
       loss-logging html runs/cats --json | jq -r .page
     """
+    from loss_logging.runs.locate import place_of
+    from loss_logging.support.object_store import as_url
+
     require("view", "jinja2", "PIL")
     from loss_logging.pages.build import PageBuilder
     from loss_logging.runs.locate import find_run

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from loss_logging.cli.console import JsonOption, print_json
 from loss_logging.errors import LossLoggingError
-from loss_logging.support.object_store import as_url
 
 __all__ = ["push"]
 
@@ -39,7 +37,10 @@ def push(
       loss-logging push runs/cats --to tensorboard
       loss-logging push runs/cats --to wandb --project cats --mode offline
     """
+    from rich.console import Console
+
     from loss_logging.runs.locate import latest_reports
+    from loss_logging.support.object_store import as_url
     from loss_logging.trackers.push import push_job
     from loss_logging.training.late_report import make_missing_reports
 

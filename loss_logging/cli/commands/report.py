@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from loss_logging.cli.console import JobOption, JsonOption, print_json
-from loss_logging.support.object_store import as_url
 
 __all__ = ["report"]
 
@@ -34,6 +33,7 @@ def report(
       loss-logging report runs/cats --step 1200
     """
     from loss_logging.runs.locate import place_of
+    from loss_logging.support.object_store import as_url
     from loss_logging.training.late_report import find_log, make_report
 
     asked = place_of(folder).step

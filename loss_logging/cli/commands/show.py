@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from loss_logging.cli.console import JobOption, JsonOption, print_json
-from loss_logging.cli.tables.report import print_report
 
 __all__ = ["show"]
 
@@ -35,6 +33,9 @@ def show(
       loss-logging show runs/cats@500 --rows 40
       loss-logging show runs/cats --json | jq .flagged_summary
     """
+    from rich.console import Console
+
+    from loss_logging.cli.tables.report import print_report
     from loss_logging.reports.artifact import read_without_items
     from loss_logging.reports.decided import decided_report
     from loss_logging.runs.locate import decisions_about

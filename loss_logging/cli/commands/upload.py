@@ -9,9 +9,6 @@ import typer
 
 from loss_logging.cli.console import JsonOption, print_json
 from loss_logging.errors import LossLoggingError
-from loss_logging.runs.config import TrainConfig, spool_of
-from loss_logging.runs.paths import RunPaths
-from loss_logging.support.object_store import as_url
 
 __all__ = ["upload"]
 
@@ -31,7 +28,10 @@ def upload(
       loss-logging upload s3://bucket/runs/cats
       loss-logging upload s3://bucket/runs/cats --job cats
     """
+    from loss_logging.runs.config import TrainConfig, spool_of
+    from loss_logging.runs.paths import RunPaths
     from loss_logging.runs.store.upload import Uploader
+    from loss_logging.support.object_store import as_url
 
     given, url = url, as_url(url) or ""
     if not url:

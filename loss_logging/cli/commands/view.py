@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import sys
-import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
-from loss_logging.captions.trainers import TrainerName
 from loss_logging.cli.commands.compare import both_reports
 from loss_logging.cli.console import JobOption, JsonOption, TrainerOption, print_json
 from loss_logging.errors import LossLoggingError
-from loss_logging.runs.config import TrainConfig
-from loss_logging.runs.locate import find_run, is_run, place_of
 from loss_logging.support.extras import require
 
 if TYPE_CHECKING:
+    from loss_logging.captions.trainers import TrainerName
     from loss_logging.pages.served.editor import Editor
     from loss_logging.pages.served.served_page import ServedPage
+    from loss_logging.runs.config import TrainConfig
 
 __all__ = ["view"]
 
@@ -40,7 +37,10 @@ def view(
         bool, typer.Option("--edit", help="Allow editing captions in their files, and decisions about items.")
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port on 127.0.0.1; 0 takes any free port.")] = 0,
-    images: Annotated[Path | None, typer.Option(help="Folder of the images; no file outside it is opened.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the images; no file outside it is opened. Default: that which the run names."),
+    ] = None,
     trainer: TrainerOption = None,
     pictures: Annotated[
         bool | None,
@@ -64,6 +64,10 @@ def view(
       loss-logging view photos --edit --trainer kohya
       loss-logging view runs/cats --port 8000 --memory-limit 2GB
     """
+    import webbrowser
+
+    from loss_logging.runs.locate import is_run
+
     require("view", "jinja2", "PIL", "starlette", "uvicorn")
     from loss_logging.pages.served.server import serve, serve_text
 
@@ -87,8 +91,9 @@ def view(
     elif is_run(folder):
         if trainer is not None or pictures is not None:
             raise typer.BadParameter("--trainer and --pictures are for a folder of captioned images, and this is a run")
-        limits = {"memory_limit": memory_limit, "threads": threads}
-        name, page, editor = _of_run(folder, job, limits, images, edit=edit)
+        config = _config(folder, job, images, memory_limit=memory_limit, threads=threads)
+        name, images = config.job_name, None if config.images is None else Path(config.images)
+        page, editor = _of_run(config, images, edit=edit)
         serve(page, port=port, images=images, editor=editor, announce=announce)
     else:
         if job is not None or images is not None:
@@ -98,28 +103,33 @@ def view(
         serve(page, port=port, images=images, editor=editor, announce=announce)
 
 
-def _of_run(
-    folder: Path, job: str | None, limits: dict[str, Any], images: Path | None, *, edit: bool
-) -> tuple[str, ServedPage, Editor | None]:
+def _config(folder: Path, job: str | None, images: Path | None, **limits: Any) -> TrainConfig:
+    """That of the run, with these limits, and these images where they are given."""
+    import msgspec
+
+    from loss_logging.runs.config import TrainConfig
+    from loss_logging.runs.locate import find_run, place_of
+
+    if place_of(folder).job is None and (step := place_of(folder).step) is not None:
+        raise LossLoggingError(f"view shows the whole log; for the page of step {step}: loss-logging html {folder}")
+    config = TrainConfig.from_dict(find_run(folder, job).to_dict() | limits)
+    return config if images is None else msgspec.structs.replace(config, images=images)
+
+
+def _of_run(config: TrainConfig, images: Path | None, *, edit: bool) -> tuple[ServedPage, Editor | None]:
     from loss_logging.pages.served.editor import Editor
     from loss_logging.pages.served.kept_decisions import KeptDecisions
     from loss_logging.pages.served.live import LiveRun
     from loss_logging.pages.served.run_captions import RunCaptions
     from loss_logging.pages.served.run_page import RunPage
 
-    if place_of(folder).job is None and (step := place_of(folder).step) is not None:
-        raise LossLoggingError(f"view shows the whole log; for the page of step {step}: loss-logging html {folder}")
-    config = TrainConfig.from_dict(find_run(folder, job).to_dict() | limits)
-    if images is not None:
-        config = msgspec.structs.replace(config, images=images)
     run = LiveRun(config, progress=True)
     decisions = KeptDecisions(config.decisions, run)
     run.decided = decisions.all
     if not edit:
-        return config.job_name, RunPage(run), None
+        return RunPage(run), None
     captions = RunCaptions(images)
-    editor = Editor(captions.find, captions.wrote, captions.writer_of, decisions, run.suggested)
-    return config.job_name, RunPage(run), editor
+    return RunPage(run), Editor(captions.find, captions.wrote, captions.writer_of, decisions, run.suggested)
 
 
 def _of_folder(

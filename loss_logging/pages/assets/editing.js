@@ -7,10 +7,12 @@ class Editing {
     Object.assign(this, { source, details, table });
     this.decided = new Map();
     this.queue = [];
-    this.waiting = [];
+    document.removeEventListener("keydown", keepEarly);
+    this.waiting = early.filter((pressed) => pressed in this.commands);
+    this.busy = true; // until what there is to look at is known
     this.past = JSON.parse(sessionStorage.getItem(UNDONE) ?? "[]");
     details.editing = this;
-    $("look").addEventListener("click", () => this.run("j"));
+    $("look").addEventListener("click", () => (this.busy ? this.waiting.push("j") : this.run("j")));
     $("help-close").addEventListener("click", () => $("help").close());
     $("help-open").addEventListener("click", () => $("help").showModal());
     document.addEventListener("keydown", (event) => this.pressed(event));
@@ -23,6 +25,7 @@ class Editing {
     this.queue = queue.map(([dataset, path]) => ({ dataset, path }));
     this.decided = new Map(decided.map(([dataset, path, decision]) => [key(dataset, path), decision]));
     this.show();
+    await this.goOn();
   }
 
   of({ dataset, path }) {
@@ -86,6 +89,11 @@ class Editing {
     } catch (error) {
       toast(`loss-logging view does not answer (${error.message}); nothing was changed.`);
     }
+    await this.goOn();
+  }
+
+  /** What was typed in the meantime. */
+  async goOn() {
     this.busy = false;
     if (this.waiting.length) await this.run(this.waiting.shift());
   }

@@ -3,9 +3,16 @@
 
 /** What an element holds as compressed base64. */
 function unpacked(element) {
-  const bytes = Uint8Array.from(atob(element.textContent), (c) => c.charCodeAt(0));
+  const text = atob(element.textContent);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i); // Uint8Array.from takes five times as long
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
 }
+
+// Keys that are pressed before the scripts run are for them.
+const early = [];
+const keepEarly = (event) => event.target === document.body && !event.ctrlKey && !event.altKey && !event.metaKey && early.push(event.key);
+document.addEventListener("keydown", keepEarly);
 
 (async () => {
   for (const packed of document.querySelectorAll("script.packed")) {

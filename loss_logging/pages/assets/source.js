@@ -6,6 +6,7 @@
 //   at(step)                       from now on of that save step, null for the newest figures; gives the page's parts
 
 const NO_FIGURE = -32768;
+const TENS = Float64Array.from({ length: 400 }, (_, power) => 10 ** power); // a power takes longer than a look
 const key = (dataset, path) => `${dataset}\u0000${path}`;
 
 /** A column of figures: in planes of a byte for each, its digits and its power of ten as signed 16-bit integers. */
@@ -15,7 +16,7 @@ function figures(bytes, rows) {
   const found = new Float64Array(rows);
   for (let i = 0; i < rows; i++) {
     const digits = signed(low[i], high[i]), power = signed(lowPower[i], highPower[i]);
-    found[i] = digits === NO_FIGURE ? NaN : power < 0 ? digits / 10 ** -power : digits * 10 ** power;
+    found[i] = digits === NO_FIGURE ? NaN : power < 0 ? digits / TENS[-power] : digits * TENS[power];
   }
   return found;
 }
@@ -63,8 +64,9 @@ class FileSource {
     this.rules = rules;
     this.flags = new Map(flags.map(([dataset, path, reasons]) => [key(dataset, path), reasons]));
     this.reasons = new Array(this.block.rows);
-    if (this.flags.size) {
-      for (let i = 0; i < this.block.rows; i++) this.reasons[i] = this.flags.get(key(this.dataset(i), this.data.path[i]));
+    const flagged = new Set(flags.map(([, path]) => path));
+    for (let i = 0; i < this.block.rows; i++) {
+      if (flagged.has(this.data.path[i])) this.reasons[i] = this.flags.get(key(this.dataset(i), this.data.path[i]));
     }
     this.matching = { filter: null, places: null };
     this.sorted = { order: null, places: null };

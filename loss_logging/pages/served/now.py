@@ -15,7 +15,7 @@ from loss_logging.reports.report import DECISIVE_PAIRS, LossReport, Worst, Worst
 __all__ = ["brought_up_to_date", "counts_of"]
 
 _ROWS = 100_000
-_ALSO = ("verdict", "p_wrong", "p_odd")
+_ALSO = ("verdict", "p_wrong", "p_odd", "word", "better_word")
 """Columns, and fields of lists, that only a report of a later version has."""
 
 

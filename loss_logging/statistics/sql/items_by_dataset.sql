@@ -22,6 +22,10 @@ SELECT
     n_rival,
     rival_error,
     evidence,
+    picture_odds,
+    loss_odds,
+    word,
+    better_word,
     NULL::VARCHAR AS decision  -- which the files of decisions have, and not the log
 FROM judged
 JOIN paired_items USING (dataset)

@@ -27,3 +27,5 @@ CREATE OR REPLACE TEMP MACRO merged_m2(n_a, mean_a, m2_a, n_b, mean_b, m2_b) AS
         WHEN coalesce(n_b, 0) = 0 THEN m2_a
         ELSE m2_a + m2_b + (mean_b - mean_a) ** 2 * n_a * n_b / (n_a + n_b)
     END;
+-- The words of a caption in no order: trainers shuffle tags.
+CREATE OR REPLACE MACRO words_of(caption) AS list_sort(list_distinct(regexp_split_to_array(lower(trim(caption)), '[\s,.;]+')));

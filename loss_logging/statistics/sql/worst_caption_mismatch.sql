@@ -1,5 +1,7 @@
 -- First the captions that are very likely wrong, then those to look at, then all others: by score alone the few records of an
--- item lead, whose error is large. Where rivals were compared, too, both mismatches count alike. Items for which too few paired records decide are counted in paired_items.sql.
+-- item lead, whose error is large. Within each go the chances, where pictures calibrate them, then both mismatches alike, where
+-- rivals were compared, too. Items for which too few paired records decide are counted in paired_items.sql; they are here where
+-- their picture contradicts them.
 SELECT
     dataset,
     path,
@@ -13,9 +15,12 @@ SELECT
     NULL AS std_z,
     verdict,
     p_wrong,
-    p_odd
+    p_odd,
+    NULL AS decision,
+    word,
+    better_word
 FROM judged
 JOIN paired_items USING (dataset)
-WHERE judged.decided
-ORDER BY coalesce(bin, 2), judged.mismatch DESC, dataset, path
+WHERE judged.decided OR (bin < 2 AND caption_mismatch IS NOT NULL)
+ORDER BY coalesce(bin, 2), p_wrong DESC NULLS LAST, judged.mismatch DESC, dataset, path
 LIMIT $k

@@ -181,7 +181,7 @@ TRAIN = {
 }  # fmt: skip
 SAVE = {"save_every": 1000, "max_step_saves_to_keep": 2, "push_to_hub": False}
 LOGGING = {"log_every": 1, "use_wandb": False}
-MODEL = {"refiner_name_or_path": None}
+MODEL = {"refiner_name_or_path": None, "arch": "sd1"}
 
 
 class SDTrainer:

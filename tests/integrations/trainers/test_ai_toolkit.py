@@ -346,6 +346,14 @@ def test_the_section_may_be_missing_misspelt_or_elsewhere(tmp_path: Path, caplog
     assert len(rows_of(tmp_path / "b")) == 12
 
 
+def test_nobody_has_to_name_the_model(tmp_path: Path) -> None:
+    """The job's ``model.arch`` says it; what the section says goes before, key by key."""
+    section = {**SECTION, "captions": {"max_words": 9}}
+    process = trainer(tmp_path, section, model={"arch": "flux2_klein_4b"})
+    captions = process._loss_logging._losses.config.captions
+    assert (captions.trainer, captions.model, captions.max_words) == ("ai-toolkit", "flux2", 9)
+
+
 @pytest.mark.parametrize("seam", ["calculate_loss", "hook_train_loop", "hook_before_train_loop"])
 def test_another_ai_toolkit_is_named_and_training_goes_on(
     seam: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

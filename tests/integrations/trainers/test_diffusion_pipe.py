@@ -150,7 +150,8 @@ def test_a_batch_without_names_and_a_loss_that_is_not_a_mean_are_counted(tmp_pat
     from loss_logging.integrations.trainers.diffusion_pipe_run import Run
 
     run = Run({"loss_logging": {"loggers": [], "reporter": "inline"}})
-    model = SimpleNamespace(prepare_inputs=lambda inputs: ((torch.ones(2),), (torch.zeros(2), None)))
+    config = {"model": {"type": "qwen_image"}}
+    model = SimpleNamespace(config=config, prepare_inputs=lambda inputs: ((torch.ones(2),), (torch.zeros(2), None)))
     engine = SimpleNamespace(global_steps=0, num_stages=1)
     weight = torch.ones(2, requires_grad=True)
     loss_fn = run.seeing(lambda output, label: output.mean() if engine.global_steps < 2 else output.prod())
@@ -168,6 +169,9 @@ def test_a_batch_without_names_and_a_loss_that_is_not_a_mean_are_counted(tmp_pat
     named = {"image_spec": [["/data/cats/a.tar", "1.png"], [None, "/data/cats/2.png"]], "caption": ["one", "two"]}
     for inputs in (named, {"caption": ["one", "two"]}, named):
         engine.train_batch(inputs)
+    assert run.losses is not None
+    captions = run.losses.config.captions
+    assert (captions.trainer, captions.model) == ("diffusion-pipe", "qwen-image")
     run.close()
     steps = by_step(tmp_path)
     assert [row["path"] for row in steps[1]] == ["/data/cats/a.tar/1.png", "/data/cats/2.png"]

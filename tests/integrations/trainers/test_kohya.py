@@ -490,6 +490,8 @@ def test_a_seam_that_is_never_called_is_said_so(
 class Base:
     """A trainer that calls its methods with what is in their places."""
 
+    architecture = architecture_full_name = "wan"
+
     def process_batch(self, batch: Any, network: Any, accelerator: Any, global_step: int) -> Any:
         output = SimpleNamespace(pred=torch.tensor([[1.0], [3.0]]), target=torch.zeros(2, 1))
         return self.compute_loss(None, output, torch.ones(2))
@@ -516,8 +518,8 @@ def test_a_subclass_that_takes_whatever_it_is_given_is_logged(tmp_path: Path) ->
             return super().compute_loss(*whatever)
 
     args = SimpleNamespace(output_dir=str(tmp_path), output_name="a")
-    run = Run({"loss_logging": {"loggers": [], "reporter": "inline"}}, args)
     trainer = Mine()
+    run = Run({"loss_logging": {"loggers": [], "reporter": "inline"}}, args, trainer)
     see_musubi(trainer, run)
     names = {"paths": ["a", "b"], "datasets": ["d"] * 2, "captions": ["", ""]}
     for step in range(3):
@@ -537,11 +539,12 @@ def test_what_could_not_be_logged_is_counted_in_the_report(tmp_path: Path) -> No
                 return super().process_batch(batch, network, accelerator, global_step)
             return torch.ones(()), {}
 
+    trainer = Strange()
     run = Run(
         {"loss_logging": {"loggers": [], "reporter": "inline"}},
         SimpleNamespace(output_dir=str(tmp_path), output_name="a"),
+        trainer,
     )
-    trainer = Strange()
     see_musubi(trainer, run)
     names = {"paths": ["a", "b"], "datasets": ["d"] * 2, "captions": ["", ""]}
     for step, found in enumerate([names, {"error": ["no folder"]}, names, names]):
@@ -551,6 +554,45 @@ def test_what_could_not_be_logged_is_counted_in_the_report(tmp_path: Path) -> No
     warnings = read_report(path).warnings
     assert any("1 batch was not logged" in line and "which images it is of: no folder" in line for line in warnings)
     assert any("2 batches were not logged: process_batch did not call compute_loss" in line for line in warnings)
+
+
+class SdxlNetworkTrainer:
+    """Named as in sdxl_train_network.py."""
+
+
+class FluxNetworkTrainer:
+    """Named as in flux_train_network.py."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "model", "tokens"),
+    [
+        (SdxlNetworkTrainer, {"max_token_length": None}, "sdxl", 75),
+        (SdxlNetworkTrainer, {"max_token_length": 225}, "sdxl", 225),
+        (FluxNetworkTrainer, {"max_token_length": 225, "t5xxl_max_token_length": None}, "flux", 511),
+        (FluxNetworkTrainer, {"t5xxl_max_token_length": 128}, "flux", 127),
+        (FluxNetworkTrainer, {"t5xxl_max_token_length": None, "model_type": "chroma"}, "chroma", 511),
+        (Base, {}, "wan", 511),
+    ],
+)
+def test_nobody_has_to_name_the_model(
+    kind: type, args: dict[str, Any], model: str, tokens: int, tmp_path: Path
+) -> None:
+    """The trainer's class and arguments say it, and the token limit; what the section says goes before."""
+    from loss_logging.captions.encoder import TextEncoder
+    from loss_logging.integrations.trainers.kohya_run import Run
+
+    network = SimpleNamespace(save_weights=print)
+    for section, name in (({}, model), ({"captions": {"model": "sd3", "max_words": 9}}, "sd3")):
+        losses = Run(
+            {"loss_logging": {"loggers": [], "reporter": "inline", **section}},
+            SimpleNamespace(output_dir=str(tmp_path), output_name="a", initial_step=None, **args),
+            kind(),
+        )._begin(0, SimpleNamespace(is_main_process=False, unwrap_model=lambda network: network), network)
+        captions = losses.config.captions
+        assert (captions.model, captions.max_words) == (name, 9 if section else 380)
+        assert section or TextEncoder.of(captions).limit == tokens
+        losses.close()
 
 
 class Encoding(Base):
@@ -608,11 +650,12 @@ def test_musubi_encodes_the_empty_caption_once_or_says_why_not(
     from loss_logging.integrations.trainers.kohya_seams import see_musubi
 
     monkeypatch.syspath_prepend(STANDIN / "musubi")
+    trainer = Encoding()
     run = Run(
         {"loss_logging": {"loggers": [], "reporter": "inline", "paired_fraction": 1}},
         SimpleNamespace(output_dir=str(tmp_path), output_name="a"),
+        trainer,
     )
-    trainer = Encoding()
     trainer.architecture = architecture
     see_musubi(trainer, run)
     args = SimpleNamespace(t5=t5)
@@ -647,7 +690,6 @@ def test_sd_scripts_is_asked_for_rivals_where_it_can_encode_them(is_cached: bool
     file = tmp_path / "rivals.parquet"
     Rivals({("d", "a"): ("xxxx",)}).save(str(file))
     section = {"loggers": [], "reporter": "inline", "paired_fraction": 1, "rivals": str(file)}
-    run = Run({"loss_logging": section}, SimpleNamespace(output_dir=str(tmp_path), output_name="a"))
 
     class Trainer:
         def process_batch(
@@ -661,6 +703,7 @@ def test_sd_scripts_is_asked_for_rivals_where_it_can_encode_them(is_cached: bool
 
     util: Any = SimpleNamespace(conditional_loss=lambda pred, target: pred.square(), DatasetGroup=object)
     trainer = Trainer()
+    run = Run({"loss_logging": section}, SimpleNamespace(output_dir=str(tmp_path), output_name="a"), trainer)
     step = 0
     see_sd_scripts(trainer, run, util, lambda loss, batch: loss, lambda: step)
     network = SimpleNamespace(save_weights=lambda: None)
@@ -720,7 +763,7 @@ def test_what_is_not_as_expected_at_a_seam_does_not_stop_the_training(caplog: py
 
     for step, reason in ((0, "which images it is of"), (1, "shape (2, 3), and the target (2, 3, 1)")):
         trainer = Trainer()
-        see_musubi(trainer, Run({"loss_logging": True}, None))
+        see_musubi(trainer, Run({"loss_logging": True}, None, trainer))
         with caplog.at_level(logging.DEBUG, "loss_logging"):
             loss, _ = trainer.process_batch({}, None, None, step)
         assert float(loss) == 1

@@ -169,7 +169,7 @@ def test_a_wrong_command_line_is_refused() -> None:
 
 
 def test_a_batch_that_cannot_be_named_costs_itself_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It is counted in the report; several trainings of one process have a log each."""
+    """It is counted in the report, whose captions are those of the model and limit that the trainer is set to."""
     from types import SimpleNamespace
 
     from loss_logging.integrations.trainers.onetrainer_run import Run
@@ -178,6 +178,7 @@ def test_a_batch_that_cannot_be_named_costs_itself_alone(tmp_path: Path, caplog:
         config=SimpleNamespace(workspace_dir=str(tmp_path), output_model_destination="a.pt", concepts=[]),
         model=SimpleNamespace(train_progress=SimpleNamespace(global_step=0)),
     )
+    trainer.config.model_type, trainer.config.text_encoder_2_sequence_length = "FLUX_DEV_1", 154
     run = Run({"loss_logging": {"loggers": [], "reporter": "inline"}}, trainer)
     weighted = torch.ones(2, requires_grad=True) * 2
     batch = {"image_path": ["/x/a.png", "/x/b.png"], "prompt_1": ["a", "b"]}
@@ -186,6 +187,9 @@ def test_a_batch_that_cannot_be_named_costs_itself_alone(tmp_path: Path, caplog:
             trainer.model.train_progress.global_step = step
             run.found(given, {}, plain, weighted)
     run.found(batch, {}, torch.ones(2), weighted.detach())  # it validates
+    assert run.losses is not None
+    captions = run.losses.config.captions
+    assert (captions.trainer, captions.model, captions.reading.max_tokens) == ("onetrainer", "flux", 153)
     run.close()
     assert {step: [row["dataset"] for row in rows] for step, rows in by_step(tmp_path).items()} == {1: ["x", "x"]}
     (path,) = (tmp_path / "loss_logging").glob("*.json")

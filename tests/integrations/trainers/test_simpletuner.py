@@ -470,3 +470,17 @@ def test_exclusions_that_cannot_be_are_an_error_before_the_training(
             trainer.init_data_backend()
         assert not trainer.scalars
         (tmp_path / "exclude.txt").write_text("".join(f"/data/reg/{i}.png\n" for i in range(6)), encoding="utf-8")
+
+
+def test_nobody_has_to_name_the_model(tmp_path: Path) -> None:
+    """The trainer's settings say it, and the number of tokens."""
+    from loss_logging.integrations.trainers.simpletuner import _Run
+    from loss_logging.integrations.trainers.watch import Watch
+
+    config = SimpleNamespace(output_dir=str(tmp_path), model_family="sd3", tokenizer_max_length=256)
+    accelerator = SimpleNamespace(is_main_process=False)
+    trainer: Any = SimpleNamespace(config=config, accelerator=accelerator, state={"global_step": 0})
+    losses = _Run(trainer, "a", {"loss_logging": True}, Watch("SimpleTuner", ""))._begin()
+    captions = losses.config.captions
+    assert (captions.trainer, captions.model, captions.reading.max_tokens) == ("simpletuner", "sd3", 255)
+    losses.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from served_files import RIGHT, WRONG, change, own
 from view_server import PROGRAM, Server
+from waiting import wait_until
 from watched import Watched
 
 from loss_logging import LossLogger
@@ -130,6 +132,25 @@ def test_ten_captions_by_the_keyboard(editing: Server, folder: Path, page: Page)
     page.keyboard.press("u")
     expect(page.locator("#progress")).to_have_text("8 of 10 looked at")
     assert sum(path.read_text().startswith("corrected") for path in (folder / "cats").glob("*.txt")) == 8
+    assert watched.problems == []
+
+
+@pytest.mark.browser
+def test_keys_that_come_before_the_page_is_ready_are_not_lost(editing: Server, page: Page) -> None:
+    """j while the scripts still ask the server for what they need: the first item opens as soon as they have it."""
+    watched = Watched(page)
+    held: list[Route] = []
+    pressed: list[str] = []
+    page.route(re.compile("/api/(queue|items)"), lambda route: route.continue_() if pressed else held.append(route))
+    page.goto(editing.address)
+    expect(page.locator("#look")).to_be_visible()
+    wait_until(lambda: page.wait_for_timeout(20) or held)  # it sees what the page asks for
+    page.keyboard.press("j")
+    pressed.append("j")
+    assert page.locator("#details").is_hidden()
+    for route in held:
+        route.continue_()
+    expect(page.locator("#details")).to_be_visible()
     assert watched.problems == []
 
 

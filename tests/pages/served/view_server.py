@@ -57,7 +57,7 @@ class Server:
     ) -> Answer:
         headers = {"Cookie": f"loss_logging-{self.port}={self.token if cookie is None else cookie}"} | (sent or {})
         target = f"{target}?{urlencode(values)}" if values else target
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=120)) as connection:
             connection.request(method, target, body, headers=headers | ({"Host": host} if host else {}))
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
@@ -81,5 +81,5 @@ class Server:
 
     def stop(self) -> tuple[int, str]:
         self.process.send_signal(signal.SIGINT)
-        _, err = self.process.communicate(timeout=20)
+        _, err = self.process.communicate(timeout=120)
         return self.process.returncode, err
