@@ -4,8 +4,7 @@
 
 Five records an item, half of them paired, in ten datasets and one text of 90 characters each. Every size runs in a
 process of its own, with one thread and `memory_limit` 2GB; nothing is carried from an earlier save step. The caption
-rules are switched off: benchmarks/captions.py measures them. A size
-needs 150 bytes of disk a record for a while.
+rules are switched off: benchmarks/captions.py measures them. A size needs 150 bytes of disk a record for a while.
 """
 
 from __future__ import annotations

@@ -49,7 +49,8 @@ DECIDED = f"n_paired >= {DECISIVE_PAIRS}"
 def read_items(report: Path, *, progress: bool = False) -> Iterator[pa.RecordBatch]:
     """The figures of all items of ``report``, as batches of `ITEM_SCHEMA`; no batch if it has none.
 
-    A JSON file is held in memory as bytes, but its Python objects only in part; Parquet is read in pieces.
+    A JSON file is held in memory as bytes, and becomes columns a piece at a time; Parquet is read in pieces. A figure
+    that is no number is unknown.
 
     Args:
         report: a ``{job_name}_{step:09d}.json``.
