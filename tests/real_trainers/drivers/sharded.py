@@ -1,6 +1,7 @@
-"""One rank of two that train a small model: python sharded.py RANK STORE OUT MODE, of words plain, logged, fsdp2, compiled.
+"""One rank of two that train a small model: python sharded.py RANK STORE OUT MODE.
 
-Prints a line of JSON: the weights' hash, the scalars and the means of the losses that were captured.
+The mode has the words plain or logged, fsdp2 or ddp, and compiled. Prints a line of JSON: the weights' hash,
+the scalars and the means of the losses that were captured.
 """
 
 from __future__ import annotations
