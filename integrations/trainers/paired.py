@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.records.no_trace import is_sharded
 from loss_logging.support.warn import LOGGER
 from loss_logging.training.logger import LossLogger
 
@@ -49,7 +50,7 @@ class PairedForwards:
         step: int,
         names: Callable[[], Mapping[str, Any]],
         forward: Callable[[Sequence[str]], torch.Tensor],
-        modules: Iterable[Any],
+        modules: Sequence[Any],
     ) -> dict[str, Any]:
         """What `log_batch` takes of a comparison; nothing on the other steps and where it is refused.
 
@@ -64,6 +65,8 @@ class PairedForwards:
         if losses is None:
             return {}
         try:
+            if self._refused is None and losses.is_paired_step(step) and is_sharded(modules):
+                self.refuse("the model's parameters are divided between the ranks, and one that fails would stop all")
             if self._refused is not None:
                 self._missing += losses.is_paired_step(step)
                 return {}

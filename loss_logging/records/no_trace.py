@@ -12,13 +12,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["no_trace"]
+__all__ = ["is_sharded", "no_trace"]
 
 _SHARDERS = {"FSDPModule", "FullyShardedDataParallel"}
 """Classes of torch that keep a module's parameters in parts."""
 
 _CONTAINERS = (dict, OrderedDict, set)
-"""What torch keeps a module's parts in. Containers of another kind, such as DeepSpeed's, are their owner's matter."""
+"""What torch keeps a module's parts in. Whoever puts another kind there, such as DeepSpeed, looks after it."""
+
+
+def is_sharded(modules: Iterable[torch.nn.Module]) -> bool:
+    """Whether a forward of these takes all ranks: FSDP or DeepSpeed's ZeRO-3 has divided their parameters.
+
+    Example:
+        >>> import torch
+        >>> is_sharded([torch.nn.Linear(2, 2)])
+        False
+    """
+    modules = list(modules)
+    by_deepspeed = (hasattr(parameter, "ds_id") for module in modules for parameter in module.parameters())
+    return bool(_sharded_among(modules)) or any(by_deepspeed)
 
 
 @contextmanager

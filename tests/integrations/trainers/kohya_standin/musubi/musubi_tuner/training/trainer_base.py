@@ -47,7 +47,8 @@ def collate(examples: list[Any]) -> Any:
 class NetworkTrainer:
     """The trainer; a subclass calls its model."""
 
-    architecture = architecture_full_name = "wan"
+    architecture: str = "wan"
+    architecture_full_name: str = "wan"
     blocks_to_swap = 0
 
     def process_sample_prompts(self, args: Any, accelerator: Any, sample_prompts: str) -> list[dict[str, Any]]:

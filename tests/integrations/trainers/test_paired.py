@@ -1,0 +1,33 @@
+"""loss_logging/integrations/trainers/paired.py"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from loss_logging import LossLogger, read_report
+from loss_logging.integrations.trainers.paired import PairedForwards
+
+
+@pytest.mark.parametrize("kind", ["FSDPModule", "ds_id", ""])
+def test_a_model_that_is_divided_between_ranks_is_refused_and_counted(kind: str, tmp_path: Path) -> None:
+    """A rank that refused alone would let the others wait: FSDP2 and ZeRO-3 are known before any forward."""
+    model: Any = torch.nn.Linear(2, 2)
+    if kind == "ds_id":
+        model.weight.ds_id = 1
+    elif kind:
+        model.__class__ = type("Sharded", (type(kind, (), {}), torch.nn.Linear), {})
+    pairs = PairedForwards("SimpleTuner")
+    with LossLogger(job_name="a", save_root=tmp_path, loggers=[], reporter="inline", paired_fraction=1) as losses:
+        names = {"paths": ["a"], "datasets": ["d"]}
+        found = pairs.compare(losses, 1, lambda: names, lambda captions: torch.zeros(len(captions)), [model])
+        losses.log_batch(1, [1.0], **names, captions=["a cat"])
+        pairs.note(losses)
+        report = read_report(losses.save_step(1).result())
+    assert bool(found) == (not kind)
+    counted = [line for line in report.warnings if "1 batch has no losses with the empty caption" in line]
+    assert len(counted) == bool(kind)
+    assert all("divided between the ranks" in line for line in counted)
