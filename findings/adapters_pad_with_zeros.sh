@@ -6,7 +6,7 @@
 #   latents. The branch that LoRA, DoRA, LoHa, LoKr and HiRA compute beside such a layer has its stride and padding and
 #   not its padding_mode; merged into its weight it gets it. At the borders training and the merged model are then two models,
 #   and safe_merge=True says nothing. BOFT and HRA compute the whole layer anew, and change the output before the first
-#   step, where every other fresh adapter is an identity. With zeros all of them are exact.
+#   step, where the fresh ones of the others are an identity. With zeros all of them are exact.
 # Seen: "circular: a fresh adapter changes the output by {'lora': 0.0, ..., 'boft': 0.37, 'hra': 0.37}", "circular: merging
 #   changes it, as a part of what training did, by {'lora': 0.41, 'dora': 0.38, 'loha': 0.43, 'lokr': 0.48, 'hira': 0.45,
 #   'boft': 0.87, 'hra': 0.93}", "zeros: ... 0.0"
