@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.item_texts import ROWS_OF_TEXT, select_texts, texts_of
-from loss_logging.reports.report import PairedItems, Summary, TimestepCurve, Verdicts, WorstItem
+from loss_logging.reports.report import ItemStats, PairedItems, Summary, TimestepCurve, Verdicts, WorstItem
 from loss_logging.runs.config import TrainConfig
 from loss_logging.statistics.aggregate import empty_summary, summaries_of
 from loss_logging.statistics.items import no_items, sum_items
@@ -206,7 +206,8 @@ class RunStatistics:
 
     def item_texts(self) -> Iterator[tuple[str, bytes]]:
         """The figures of `items` as the text of JSON, for `write_report`."""
-        held = [name for (name,) in self.queries.rows("held_fields")]
+        none = {name for (name,) in self.queries.rows("fields_of_none")}
+        held = [name for name in ItemStats.__struct_fields__ if name not in none]
         select = select_texts(held, f"({sql('items_by_dataset')})")
         return itertools.chain.from_iterable(map(texts_of, self.queries.batches(select, rows=ROWS_OF_TEXT)))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 from hard_items import hard_items
 from helpers import assert_same, examples, figures, item_rows, plain_edges, record, run_statistics, write
@@ -18,6 +19,7 @@ from summaries import NON_FINITE, ORDINARY, records
 
 from loss_logging import aggregate_by_dataset
 from loss_logging.records.log import RecordLog
+from loss_logging.reports.item_texts import item_texts
 from loss_logging.statistics import timestep_bins
 from loss_logging.statistics.run import RunStatistics
 
@@ -414,3 +416,21 @@ def test_hostile_names_are_grouped_and_ordered(tmp_path: Path) -> None:
     }
     order = [row["dataset"] for row in item_rows(numbers)]
     assert order == [name for name in summaries if name is not None]
+
+
+@pytest.mark.parametrize("figures_of", ["nothing", "pairs", "pictures"])
+def test_the_text_of_items_has_all_that_items_have(tmp_path: Path, figures_of: str) -> None:
+    """What is left out of every item is what none of them has."""
+    log = RecordLog(tmp_path)
+    more = {"loss_empty": 0.4, "loss_rival": 0.3, "rival": "a dog"} if figures_of == "pairs" else {}
+    losses = [math.nan, *np.random.default_rng(0).lognormal(-1, 0.3, 160)]
+    write(log, [record(path=f"{i % 40}.png", loss=loss, step=i // 8, **more) for i, loss in enumerate(losses)])
+    numbers = run_statistics(log, block_steps=100, timestep_scale=1.0)
+    numbers.advance(20)
+    if figures_of == "pictures":
+        numbers.cursor().execute("UPDATE verdicts SET p_wrong = 0.25, picture_odds = 1.5, loss_odds = -1.0")
+    texts = [msgspec.json.decode(b"{%b}" % text) for _, text in numbers.item_texts()]
+    items = pa.Table.from_batches(numbers.items())
+    assert texts == [msgspec.json.decode(b"{%b}" % text) for _, text in item_texts(items.combine_chunks().to_batches())]
+    held = {name for text in texts for item in text.values() for name in item}
+    assert {"nothing": "non_finite", "pairs": "rival_error", "pictures": "picture_odds"}[figures_of] in held
