@@ -75,14 +75,12 @@ class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
         """Make a report; a checkpoint may also be saved before and after the training, and when it has failed."""
         if self._losses is not None:
-            self._watch.note(self._losses)
-            self._losses.save_step(trainer.global_step)
+            self._watch.report(self._losses, trainer.global_step)
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
         """Make the last report."""
         if self._losses is not None:
-            self._watch.note(self._losses)
-            self._losses.save_step(trainer.global_step)
+            self._watch.report(self._losses, trainer.global_step)
         self._end()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:  # noqa: ARG002

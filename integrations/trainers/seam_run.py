@@ -115,9 +115,8 @@ class SeamRun(ABC):
     def save(self) -> None:
         """Make a report."""
         if self.losses is not None:
-            self.watch.note(self.losses)
             self.pairs.note(self.losses)
-            self.losses.save_step(self.step)
+            self.watch.report(self.losses, self.step)
 
     def close(self) -> None:
         """Make the last report and close, while the trainer's trackers are open."""

@@ -347,12 +347,10 @@ class _Callback(transformers.TrainerCallback):  # type: ignore[misc, unused-igno
 
     def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         if not self._ended:
-            self._watch.note(self._losses)
-            self._losses.save_step(state.global_step)
+            self._watch.report(self._losses, state.global_step)
 
     def on_train_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         if not self._ended:
             self._ended = True
-            self._watch.note(self._losses)
-            self._losses.save_step(state.global_step)
+            self._watch.report(self._losses, state.global_step)
             self._losses.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from loss_logging.errors import LossLoggingError
 from loss_logging.support.warn import LOGGER
 from loss_logging.training.logger import LossLogger
 
@@ -73,6 +74,14 @@ class Watch:
             examples = f" ({missed.examples} examples)" if missed.examples else ""
             losses.add_warning(f"{self.trainer}{steps}: {batches} not logged{examples}: {reason}")
         self._missed.clear()
+
+    def report(self, losses: LossLogger, step: int) -> None:
+        """Make a report, with what was missed; where another adapter has taken the run over, that is said."""
+        try:
+            self.note(losses)
+            losses.save_step(step)
+        except LossLoggingError as error:
+            self.cannot(str(error))
 
     def step_ended(self, step: int) -> None:
         """Warn if by now there should have been something."""
