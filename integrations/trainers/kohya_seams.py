@@ -53,70 +53,92 @@ def see_sd_scripts(trainer: Any, run: Run, train_util: Any, masked: Callable[[An
         masked: its ``apply_masked_loss``.
         step: gives the number of steps that the trainer has counted.
     """
-    seen: dict[str, Any] = {}
-    process_batch, post_process_loss = trainer.process_batch, trainer.post_process_loss
-    conditional_loss = train_util.conditional_loss
-    signature = _signature(trainer, "process_batch", "batch", "network", "accelerator", "args", "is_train")
-    captions = SdCaptions(train_util)
+    seams = _SdScripts(trainer, run, train_util, masked, step)
+    trainer.process_batch = _in_place_of(trainer.process_batch, seams.process_batch)
+    trainer.post_process_loss = _in_place_of(trainer.post_process_loss, seams.post_process_loss)
+    train_util.conditional_loss = _in_place_of(train_util.conditional_loss, seams.conditional_loss)
 
-    @functools.wraps(process_batch)
-    def process(*args: Any, **kwargs: Any) -> Any:
+
+def _in_place_of(original: Callable[..., Any], seam: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that looks like the original one, for whoever asks for its signature."""
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return seam(*args, **kwargs)
+
+    return call
+
+
+class _SdScripts:
+    """What takes the place of the trainer's methods; each calls the one that was there."""
+
+    def __init__(
+        self, trainer: Any, run: Run, train_util: Any, masked: Callable[[Any, Any], Any], step: Callable[[], int]
+    ) -> None:
+        self._trainer, self._run, self._masked, self._step = trainer, run, masked, step
+        self._process_batch, self._post_process_loss = trainer.process_batch, trainer.post_process_loss
+        self._conditional_loss = train_util.conditional_loss
+        self._signature = _signature(trainer, "process_batch", "batch", "network", "accelerator", "args", "is_train")
+        self._captions = SdCaptions(train_util)
+        self._seen: dict[str, Any] = {}  # of the batch that is computed; empty between batches and for validation
+
+    def process_batch(self, *args: Any, **kwargs: Any) -> Any:
+        seen, run = self._seen, self._run
         seen.clear()
-        given = signature.bind(*args, **kwargs).arguments
+        given = self._signature.bind(*args, **kwargs).arguments
         if not given.get("is_train", True):
-            return process_batch(*args, **kwargs)
-        run.batch_begins(step, given)
-        forward = functools.partial(with_captions, args, kwargs)
-        run.compare(step, seen, given["batch"], forward, modules_among(given.values()))
+            return self._process_batch(*args, **kwargs)
+        run.batch_begins(self._step, given)
+        forward = functools.partial(self._with_captions, args, kwargs)
+        run.compare(self._step, seen, given["batch"], forward, modules_among(given.values()))
         seen.update(given)
-        loss = process_batch(*args, **kwargs)
+        loss = self._process_batch(*args, **kwargs)
         if "per_example" not in seen:
             run.watch.missed(seen.get("problem", "process_batch did not call conditional_loss"))
         else:
-            run.log_found(step, seen)
+            run.log_found(self._step, seen)
         seen.clear()
         return loss
 
-    def with_captions(args: tuple[Any, ...], kwargs: Mapping[str, Any], other: Sequence[str]) -> dict[str, Any]:
+    def _with_captions(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], other: Sequence[str]) -> dict[str, Any]:
         """A validation step, which the trainer makes without gradients; it draws what the step's own will draw."""
-        given = signature.bind(*args, **kwargs).arguments
-        batch = captions.batch(given, other)
+        seen = self._seen
+        given = self._signature.bind(*args, **kwargs).arguments
+        batch = self._captions.batch(given, other)
         try:
             seen.update(given, batch=batch)
-            args, kwargs = with_arguments(signature, args, kwargs, batch=batch, is_train=False)
-            process_batch(*args, **kwargs)
+            args, kwargs = with_arguments(self._signature, args, kwargs, batch=batch, is_train=False)
+            self._process_batch(*args, **kwargs)
             if "per_example" not in seen:
                 raise LossLoggingError(seen.get("problem", "process_batch did not call conditional_loss"))
             return {name: seen[name] for name in ("per_example", "target")}
         finally:
             seen.clear()
-            if hasattr(trainer, "on_validation_step_end"):  # blocks that were swapped go where a step expects them
-                ends = inspect.signature(trainer.on_validation_step_end).parameters
-                trainer.on_validation_step_end(**{name: given[name] for name in ends})
+            if hasattr(
+                self._trainer, "on_validation_step_end"
+            ):  # blocks that were swapped go where a step expects them
+                ends = inspect.signature(self._trainer.on_validation_step_end).parameters
+                self._trainer.on_validation_step_end(**{name: given[name] for name in ends})
 
-    @functools.wraps(conditional_loss)
-    def elementwise(*args: Any, **kwargs: Any) -> Any:
-        loss = conditional_loss(*args, **kwargs)
+    def conditional_loss(self, *args: Any, **kwargs: Any) -> Any:
+        loss, seen = self._conditional_loss(*args, **kwargs), self._seen
         if "batch" in seen and loss.ndim > 0:
-            run.look(seen, lambda: {"per_example": per_example_loss(with_mask(loss.detach(), seen["batch"]))})
+            self._run.look(seen, lambda: {"per_example": per_example_loss(self._with_mask(loss.detach()))})
             target = args[1] if len(args) > 1 else kwargs.get("target")
             if target is not None:
                 seen["target"] = target.detach()
         return loss
 
-    def with_mask(loss: torch.Tensor, batch: Mapping[str, Any]) -> Any:
-        is_masked = seen["args"].masked_loss or batch.get("alpha_masks") is not None
-        return masked(loss, batch) if is_masked else loss
+    def _with_mask(self, loss: torch.Tensor) -> Any:
+        batch = self._seen["batch"]
+        is_masked = self._seen["args"].masked_loss or batch.get("alpha_masks") is not None
+        return self._masked(loss, batch) if is_masked else loss
 
-    @functools.wraps(post_process_loss)
-    def post_process(loss: Any, args: Any, timesteps: Any, *rest: Any, **kwargs: Any) -> Any:
-        weighted = post_process_loss(loss, args, timesteps, *rest, **kwargs)
-        if "batch" in seen:
-            run.look(seen, lambda: {"weighted": per_example_loss(weighted), "timesteps": timesteps})
+    def post_process_loss(self, loss: Any, args: Any, timesteps: Any, *rest: Any, **kwargs: Any) -> Any:
+        weighted = self._post_process_loss(loss, args, timesteps, *rest, **kwargs)
+        if "batch" in self._seen:
+            self._run.look(self._seen, lambda: {"weighted": per_example_loss(weighted), "timesteps": timesteps})
         return weighted
-
-    trainer.process_batch, trainer.post_process_loss = process, post_process
-    train_util.conditional_loss = elementwise
 
 
 # --- musubi-tuner -------------------------------------------------------------------------------------------------
