@@ -23,7 +23,7 @@ __all__ = ["VERDICTS", "Judgement", "Verdict", "judge"]
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 FALSE = 0.1
-"""Chance that a caption of the first bin is right: at most, where there are chances; else in the mean."""
+"""Share of the first bin that is expected to be right."""
 _LOOK = 1 / 3
 """Chance from which a caption is worth a look."""
 _LOOK_FALSE = 0.25
@@ -294,16 +294,16 @@ def _scaled(values: Floats) -> Floats:
 
 
 def _bins(p_wrong: Floats) -> list[Verdict | None]:
-    """First those of which each is right with a chance of at most `FALSE`.
-
-    A longer list, of which so many are expected to be right in the mean, was right too often on sets of icons: chances
-    below 0.9 are less true than those above.
-    """
-    edges = (1 - FALSE, _LOOK, 0.0)
-    return [
-        None if np.isnan(p) else next(verdict for edge, verdict in zip(edges, VERDICTS, strict=True) if p >= edge)
-        for p in p_wrong
-    ]
+    """First the longest list, likeliest first, of which at most `FALSE` is expected to be right."""
+    order = np.argsort(-np.where(np.isnan(p_wrong), -1, p_wrong), kind="stable")
+    order = order[~np.isnan(p_wrong[order])]
+    expected = np.cumsum(1 - p_wrong[order]) / np.arange(1, len(order) + 1)
+    within = (expected <= FALSE) & (p_wrong[order] > 0.5)
+    first = order[: int(within.sum())]
+    verdict: list[Verdict | None] = [None if np.isnan(p) else VERDICTS[1 if p >= _LOOK else 2] for p in p_wrong]
+    for item in first:
+        verdict[item] = VERDICTS[0]
+    return verdict
 
 
 def _hurting(statistic: Floats, freedom: Floats) -> list[Verdict | None]:

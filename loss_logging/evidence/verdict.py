@@ -9,4 +9,4 @@ __all__ = ["VERDICTS", "Verdict"]
 Verdict: TypeAlias = Literal["very likely wrong", "look at these", "no sign of it"]
 
 VERDICTS: tuple[Verdict, ...] = ("very likely wrong", "look at these", "no sign of it")
-"""Of the first, at most one in ten is expected to be right; where there are chances, each with at most one in ten."""
+"""Of the first, at most one in ten is expected to be right."""
