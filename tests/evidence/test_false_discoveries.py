@@ -17,9 +17,9 @@ def test_figures_are_those_of_scipy(chances: list[float]) -> None:
     """For independent and dependent tests, with ties, 0 and 1."""
     p = np.array(chances)
     for dependent, method in ((False, "bh"), (True, "by")):
-        np.testing.assert_allclose(
-            false_discoveries(p, dependent=dependent), false_discovery_control(p, method=method), rtol=1e-12
-        )
+        expected = false_discovery_control(p, method=method)
+        # The smallest numbers of all have no digits to agree in.
+        np.testing.assert_allclose(false_discoveries(p, dependent=dependent), expected, rtol=1e-12, atol=1e-300)
 
 
 def test_no_test_has_no_discovery() -> None:
