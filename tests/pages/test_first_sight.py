@@ -141,6 +141,16 @@ def test_what_is_seen_is_in_the_address(watched: Watched, page_file: Path, brows
     other.close()
 
 
+def test_another_address_of_the_page_is_shown(watched: Watched, page_file: Path) -> None:
+    """A link that is put into the address of an open page, where the browser itself loads nothing."""
+    tab = watched.open(page_file.as_uri())
+    tab.fill("#search", "nothing has this caption")
+    expect(tab.locator("#table-status")).to_contain_text("0 items match")
+    tab.goto(f"{page_file.as_uri()}#search=number+2")
+    expect(tab.locator("#search")).to_have_value("number 2")
+    expect(tab.locator(f"{ROWS} button.open").first).to_be_visible()
+
+
 # --- charts and datasets ---------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,11 @@ const Address = {
   },
 };
 
+// Somebody has put another link to this page into its address: the browser itself would stay where it is.
+addEventListener("hashchange", () => {
+  if (location.hash.includes("=")) location.reload();
+});
+
 /** Links to a place on the page go there, and what the address holds stays. */
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href^='#']");
