@@ -110,7 +110,7 @@ def test_a_report_pending_when_a_run_goes_back(tmp_path: Path, through: dict[int
 
 def orphan(root: Path) -> psutil.Process:
     """The reporter of a killed trainer, stopped while it has two reports or more to write."""
-    process = train(root, 0, "0.06")
+    process = train(root, 0, "0.03", str(LAST - SAVE + 5))
     wait_until(lambda: (root / "loss_logging").exists() and last_report(root) >= SAVE)
     (child,) = reporters(process)
     child.suspend()

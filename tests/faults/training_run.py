@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -50,8 +51,11 @@ def options(root: str | Path, **more: Any) -> dict[str, Any]:
     return defaults | more
 
 
-def main(root: str, resume: int, last: int, pause: float = 0.008) -> None:
-    """Train from ``resume`` to ``last``, and print each step and when it was logged."""
+def main(root: str, resume: int, last: int, pause: float = 0.008, hold: float | None = None) -> None:
+    """Train from ``resume`` to ``last``, and print each step and when it was logged.
+
+    With ``hold``, go on from the first save step when its report is there, and wait at step ``hold`` to be killed.
+    """
     recorder._DRAIN_SECONDS = 0.01
     recorder._SLICE_BATCHES, recorder._SHARD_ROWS = 2, BATCH  # two steps a shard: they get compacted during the run
     with LossLogger(**options(root)) as losses:
@@ -60,7 +64,11 @@ def main(root: str, resume: int, last: int, pause: float = 0.008) -> None:
             log(losses, step)
             print(step, time.time(), flush=True)
             if step % SAVE == 0:
-                losses.save_step(step)
+                report = losses.save_step(step)
+                if hold is not None and step == SAVE:
+                    report.result(120)
+            if step == hold:
+                signal.pause()
             time.sleep(pause)
 
 
