@@ -138,6 +138,7 @@ def timed(times: dict[str, list[tuple[float, float]]], what: str, measure: Calla
 
 def opened(page: Page, address: str) -> float:
     """Milliseconds until charts are drawn and the table has rows."""
+    page.goto("about:blank")  # the address may be that of the page which is open
     before = time.perf_counter()
     page.goto(address, wait_until="commit")
     page.wait_for_selector("#table .tabulator-row", timeout=120_000)
