@@ -2,11 +2,12 @@
 # Resuming with use_stateful_dataloader=True in the middle of a shuffled epoch goes on in another permutation.
 #
 # Versions: accelerate 1.15.0, torchdata 0.11.0, torch 2.13.0; Python 3.11
-# Behaviour: 40 examples, batches of four, load_state() after four of ten batches. torchdata's StatefulDataLoader alone resumes
-#   shuffle=True exactly. Prepared by accelerate with use_stateful_dataloader=True, which is "backed by
-#   torchdata.StatefulDataLoader" after the docs of DataLoaderConfiguration, six batches follow, but of another shuffle: examples come twice, and as many never. With
-#   use_seedable_sampler=True the first epoch is resumed exactly, and the second is not. With skip_first_batches, as for
-#   other loaders, the epoch after the resumed one is without its first four batches, too. Nothing warns.
+# Behaviour: 40 examples, batches of four, load_state() after four of ten batches. torchdata's StatefulDataLoader
+#   alone resumes shuffle=True exactly. Prepared by accelerate with use_stateful_dataloader=True, which is "backed by
+#   torchdata.StatefulDataLoader" after the docs of DataLoaderConfiguration, six batches follow, but of another
+#   shuffle: examples come twice, and as many never. With use_seedable_sampler=True the first epoch is resumed
+#   exactly, and the second is not. With skip_first_batches, as for other loaders, the epoch after the resumed one is
+#   without its first four batches, too. Nothing warns.
 # Seen: "torchdata alone: twice 0, never 0", "accelerate, epoch 0: twice 9, never 9", "seedable, epoch 0: twice 0, never 0",
 #   "seedable, epoch 1: twice 10, never 10", "with skip_first_batches: batches of the two epochs [6, 6]"
 set -euo pipefail

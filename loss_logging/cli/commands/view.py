@@ -39,7 +39,7 @@ def view(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port on 127.0.0.1; 0 takes any free port.")] = 0,
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of the images; no file outside it is opened. Default: that which the run names."),
+        typer.Option(help="Folder of the images; no file outside it is opened. Default: the folder named by the run."),
     ] = None,
     trainer: TrainerOption = None,
     pictures: Annotated[
