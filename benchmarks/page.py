@@ -178,8 +178,7 @@ def file_page(results: Results, items: int) -> None:
                 }
                 for what, each in times.items()
             ],
-            f"{items:,} items: {path.stat().st_size / 1e6:.1f} MB, built in {building:.1f} s. A filter waits 50 ms for "
-            "more keys.",
+            f"{items:,} items: {path.stat().st_size / 1e6:.1f} MB, built in {building:.1f} s.",
         )
 
 

@@ -246,3 +246,21 @@ def test_a_run_without_items(watched: Watched, tmp_path: Path) -> None:
     status(tab, "0 items match")
     assert drawn(tab, "chart-means") > 2_000
     expect(tab.locator("#hard")).to_contain_text("Nothing to show")
+
+
+def test_a_filter_writes_the_address_once(tab: Page) -> None:
+    """A browser takes milliseconds for each change of the address: a filter costs one, the same question again none."""
+    tab.evaluate(
+        """() => {
+          window.written = 0;
+          const replace = history.replaceState.bind(history);
+          history.replaceState = (...values) => { window.written += 1; replace(...values); };
+        }"""
+    )
+    tab.fill("#search", "a")
+    expect(tab).to_have_url(re.compile("search=a"))
+    assert tab.evaluate("window.written") == 1
+    tab.locator("#search").dispatch_event("input")
+    tab.fill("#search", "b")
+    expect(tab).to_have_url(re.compile("search=b"))
+    assert tab.evaluate("window.written") == 2

@@ -12,7 +12,9 @@ const Address = {
       if (value === "" || value === null || value === undefined) this.values.delete(name);
       else this.values.set(name, value);
     }
-    history.replaceState(null, "", this.text() || location.pathname + location.search);
+    // A browser takes milliseconds for each, and refuses what comes too often.
+    if (this.text() !== this.written) history.replaceState(null, "", this.text() || location.pathname + location.search);
+    this.written = this.text();
   },
 
   text(changes = {}) {

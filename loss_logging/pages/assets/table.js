@@ -20,7 +20,7 @@ class Table {
     this.selected = new Map();
     this.total = 0;
     this.bounds = new Map();
-    this.refresh = later(served ? 250 : 50, () => this.grid.setPage(1));
+    this.refresh = later(served ? 250 : 0, () => this.grid.setPage(1));
     this.restore();
     this.grid = new Tabulator("#table", this.options());
     this.built = new Promise((done) => {
@@ -40,6 +40,7 @@ class Table {
       columnDefaults: { headerTooltip: true, resizable: "header", minWidth: 84 },
       columns: this.allColumns(),
       index: "id",
+      rowHeight: 2.25 * parseFloat(getComputedStyle(document.documentElement).fontSize), // measured, each cell costs a layout
       pagination: true,
       paginationMode: "remote",
       sortMode: "remote",
@@ -153,19 +154,19 @@ class Table {
   }
 
   filter() {
-    const found = [], problems = [];
+    const found = [], problems = [], kept = {};
     for (const [field, input] of this.bounds) {
       const bound = bounds(field, input.value);
       const bad = input.value.trim() !== "" && bound === null;
       input.setAttribute("aria-invalid", String(bad));
       if (bad) problems.push(`“${input.value.trim().slice(0, 40)}” is no figure, so ${input.ariaLabel.split(":")[0]} is not filtered: write >0.5, <0.1 or 0.2..0.4.`);
       if (bound) found.push(bound);
-      Address.set({ [`where.${field}`]: input.value.trim() });
+      kept[`where.${field}`] = input.value.trim();
     }
     $("filter-problem").textContent = problems.join(" ");
     $("filter-problem").hidden = problems.length === 0;
     const asked = { search: $("search").value, dataset: $("dataset-filter").value, reason: $("reason-filter").value, ...(editable ? { decision: $("decision-filter").value } : {}) };
-    Address.set({ search: asked.search, dataset: asked.dataset, flagged: asked.reason });
+    Address.set({ ...kept, search: asked.search, dataset: asked.dataset, flagged: asked.reason });
     return { ...asked, bounds: found };
   }
 
