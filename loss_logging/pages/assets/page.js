@@ -90,15 +90,16 @@ class Steps {
 async function start() {
   const whenChanged = theme();
   Ranking.start();
-  const run = $("losses") ? { charts: new Charts(), data: served ? await fetchJson("api/charts") : await unpack("charts") } : null;
-  run?.charts.show(run.data);
   const compared = $("runs") ? new RunCharts(await unpack("runs")) : null;
-  whenChanged(() => (run?.charts ?? compared)?.draw());
+  const charts = $("losses") ? new Charts() : null;
+  // The table does not wait for the charts: `view` reads the whole log for them.
+  const shown = charts && (served ? fetchJson("api/charts") : unpack("charts")).then((data) => charts.show(data));
+  whenChanged(() => (charts ?? compared)?.draw());
   const source = served ? await ServedSource.open() : await FileSource.open();
   const details = new Details(source);
   const table = new Table(source, (row, rows) => details.open(row, rows));
   const editing = editable ? new Editing(source, details, table) : null;
-  if (run) await startRun(run, source, details, table, editing);
+  if (charts) await startRun(charts, shown, source, details, table, editing);
   await editing?.load();
   if (served) explainMissingPictures();
   details.openLinked();
@@ -106,14 +107,15 @@ async function start() {
 }
 
 /** What a run has and a folder has not: charts, save steps, and news while it goes on. */
-async function startRun({ charts, data }, source, details, table, editing) {
+async function startRun(charts, shown, source, details, table, editing) {
   const steps = new Steps(source, charts, table, details, editing);
-  steps.offer(data.compared);
+  if (served) follow(source, steps);
+  await shown;
+  steps.offer(charts.data.compared);
   if (steps.earlier) {
     await table.built;
     await steps.choose();
   }
-  if (served) follow(source, steps);
 }
 
 start().catch((error) => {

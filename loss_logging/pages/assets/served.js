@@ -1,15 +1,17 @@
 // The same questions, answered by loss-logging view; and what is new while training goes on.
-const LOOK_MILLISECONDS = 3_000;
+const LOOK_MILLISECONDS = 3_000, LOOK_FOR_ROWS_MILLISECONDS = 200;
 
 class ServedSource {
   static async open() {
-    return new ServedSource(await fetchJson("api/about"));
+    const state = await fetchJson("api/state"); // before all else: what changes from now on is shown by `follow`
+    return new ServedSource(await fetchJson("api/about"), state);
   }
 
-  constructor(about, step = null) {
+  constructor(about, state) {
     this.about = about;
+    this.state = state;
     this.rules = about.rules;
-    this.step = step;
+    this.step = null;
   }
 
   async at(step) {
@@ -94,31 +96,38 @@ class ServedSource {
 /** Say what the server is doing, and show what is new: everything that is seen is of one moment. */
 async function follow(source, steps) {
   const live = new Live();
-  let shown = null, busy = true;
   for (;;) {
     try {
       const state = await fetchJson("api/state");
       live.show(state);
       $("busy").hidden = !state.busy;
       $("busy").textContent = `${state.busy}…`;
-      busy = Boolean(state.busy);
       source.note = [state.problem, state.step >= 0 && !steps.earlier && `Records up to step ${count(state.step)}`].filter(Boolean).join(" ");
-      if (shown && (state.report_step !== shown.report_step || state.version !== shown.version)) await renew(source, steps);
+      if (state.report_step !== source.state.report_step || state.version !== source.state.version) await renew(source, steps);
       else steps.table.status(source.note);
-      shown = state;
+      source.state = state;
     } catch (error) {
       live.lost();
       steps.table.status(`loss-logging view does not answer (${error.message}); what is shown may be old.`);
     }
-    await new Promise((done) => setTimeout(done, busy ? LOOK_MILLISECONDS / 3 : LOOK_MILLISECONDS));
+    const { version, busy } = source.state;
+    await new Promise((done) => setTimeout(done, busy && !version ? LOOK_FOR_ROWS_MILLISECONDS : busy ? LOOK_MILLISECONDS / 3 : LOOK_MILLISECONDS));
   }
 }
 
-/** Ask anew for all that is shown. An earlier save step does not change; what can be chosen does. */
+/** Ask anew for all that is shown. The charts come when the log is read for them. */
 async function renew(source, steps) {
+  await Promise.all([renewCharts(steps), renewFigures(source, steps)]);
+}
+
+async function renewCharts(steps) {
   const charts = await fetchJson("api/charts");
   steps.offer(charts.compared);
   steps.charts.show(charts);
+}
+
+/** An earlier save step does not change. */
+async function renewFigures(source, steps) {
   if (steps.earlier) return;
   const { parts } = await source.at(null);
   steps.show(parts);

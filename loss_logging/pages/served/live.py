@@ -166,7 +166,12 @@ class LiveRun:
             return brought_up_to_date(report, connection, table, counts, self.config.top_k), counts
 
     def curves(self) -> LossCurves:
-        """The loss over training; read again as the log grows, in at most a tenth of the time."""
+        """The loss over training; read again as the log grows, in at most a tenth of the time.
+
+        It is empty before there is a table of items: reading the log for it would delay that.
+        """
+        if not self._tables:
+            return LossCurves()
         with self._answering:
             if self._curves_version != self.state.version and time.monotonic() >= self._curves_due and self.log.files():
                 before, version = time.monotonic(), self.state.version
