@@ -28,6 +28,7 @@ THEMES = {
     "pages/test_first_sight": "what the first screen says, in a browser",
     "pages/test_page": "the page in a browser",
     "pages/test_screenshots": "the pictures of the documents",
+    "records/test_random_programs": "whatever torch calls follow one another, in a captured step",
     "runs/store/test_faults": "stores and networks that fail",
     "statistics/test_large_logs": "logs that are read in parts",
     "training/ranks/test_ranks": "several processes as one run",

@@ -18,9 +18,10 @@ from loss_logging.captions.dataset_checker import CheckedCaptions, DatasetChecke
 from loss_logging.captions.decisions import Decisions
 from loss_logging.captions.folder.image_suffixes import TEXTS
 from loss_logging.captions.folder.problems import PROBLEMS, FolderProblem, FolderProblems, ProblemKind, there_is
-from loss_logging.captions.folder.read import CaptionedFile, class_tokens, read_captioned_folder
+from loss_logging.captions.folder.read import CaptionedFile, read_captioned_folder
 from loss_logging.captions.folder.repair import Repairer
 from loss_logging.captions.folder.trainer_settings import TrainerSettings, trainer_settings
+from loss_logging.captions.folder.untrained import ClassTokens, NotTrained
 from loss_logging.captions.ignore import Accepted, IgnoreList
 from loss_logging.captions.reason import SEVERITIES, FlaggedCaption, Reason, Severity
 from loss_logging.captions.text_store import TextStore
@@ -227,38 +228,27 @@ def check_folder(
     folder = Path(root) if Path(root).is_dir() else Path(root).parent
     config = config or CaptionConfig()
     accepted = Accepted([IgnoreList(config.ignore), ignore or IgnoreList()], Decisions(folder))
-
-    def is_ignored(kind: ProblemKind, file: str) -> bool:
-        return kind != "nothing_read" and accepted.accepts(kind, _relative(file, str(folder)))
-
-    problems = FolderProblems(ignores=is_ignored)
+    problems = FolderProblems(ignores=_ignores(accepted, folder))
     repairer = Repairer(folder, problems, write=repair == "write") if repair else None
     settings = trainer_settings(config, trainer)
     checker = DatasetChecker(_with_syntax(config, settings), accepted=accepted)
-    places, tokens, left = _Places(), _ClassTokens(settings), _NotTrained()
-    found = False
+    checked = _Pass(folder, repairer, settings, checker, each)
     files = read_captioned_folder(
         root, problems=problems, path_column=path_column, caption_column=caption_column, trainer=settings
     )
     for file in progress_bar("checking captions", files, shown=progress):
-        found = True
-        if file.not_trained is not None:
-            left.add(file)
-            continue
-        if file.caption is None and file.source is not None and file.line is None:
-            continue  # an unreadable file, which the problems already list
-        current = repairer.repaired(file) if repairer else file
-        caption = tokens.count(current)
-        image = _relative(current.path, str(folder))
-        fingerprint = _fingerprint(current.path)
-        checker.add(image, current.dataset, caption, fingerprint)
-        each(image, msgspec.structs.replace(current, caption=caption), fingerprint)
-        places.add(image, current.dataset, caption, current.source or current.path, current.line)
-    tokens.tell(folder, problems)
-    left.tell(problems)
-    if not found:
-        problems.add("nothing_read", root, f"holds no images or captions of a known kind{there_is(problems)}")
-    return FolderCheck(str(folder), checker.finish(), problems, repairer, places, accepted)
+        checked.add(file)
+    checked.tell(root, problems)
+    return FolderCheck(str(folder), checker.finish(), problems, repairer, checked.places, accepted)
+
+
+def _ignores(accepted: Accepted, folder: Path) -> Callable[[ProblemKind, str], bool]:
+    """Whether a person accepted a problem with a file; that nothing was read is always said."""
+
+    def is_ignored(kind: ProblemKind, file: str) -> bool:
+        return kind != "nothing_read" and accepted.accepts(kind, _relative(file, str(folder)))
+
+    return is_ignored
 
 
 def _with_syntax(config: CaptionConfig, settings: TrainerSettings | None) -> CaptionConfig:
@@ -271,48 +261,49 @@ def _with_syntax(config: CaptionConfig, settings: TrainerSettings | None) -> Cap
     return msgspec.structs.replace(config, reading=reading, trainer=settings.trainer.name)
 
 
-class _NotTrained:
-    """Images that the trainer leaves out, by reason."""
+class _Pass:
+    """The one pass: takes each file's caption to the rules, and notes what is told of the folder at the end."""
 
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._first: dict[str, str] = {}
+    def __init__(
+        self,
+        folder: Path,
+        repairer: Repairer | None,
+        settings: TrainerSettings | None,
+        checker: DatasetChecker,
+        each: Callable[[str, CaptionedFile, bytes | None], object],
+    ) -> None:
+        self.places = _Places()
+        self._folder = folder
+        self._repairer = repairer
+        self._checker = checker
+        self._each = each
+        self._tokens = ClassTokens(settings)
+        self._left_out = NotTrained()
+        self._found = False
 
     def add(self, file: CaptionedFile) -> None:
-        """Count one."""
-        reason = file.not_trained or ""
-        self._counts[reason] += 1
-        self._first.setdefault(reason, file.path)
+        """Check the caption of a file, unless it is not trained on."""
+        self._found = True
+        if file.not_trained is not None:
+            self._left_out.add(file)
+        elif file.caption is not None or file.source is None or file.line is not None:
+            self._check(self._repairer.repaired(file) if self._repairer else file)
+        # else the file is unreadable, and the problems list it
 
-    def tell(self, problems: FolderProblems) -> None:
-        """Add one problem per reason."""
-        for reason, count in self._counts.items():
-            images = f"{count:,} images are" if count > 1 else "an image is"
-            problems.add("not_trained", self._first[reason], f"{images} not trained on: {reason}")
+    def _check(self, file: CaptionedFile) -> None:
+        caption = self._tokens.count(file)
+        image = _relative(file.path, str(self._folder))
+        fingerprint = _fingerprint(file.path)
+        self._checker.add(image, file.dataset, caption, fingerprint)
+        self._each(image, msgspec.structs.replace(file, caption=caption), fingerprint)
+        self.places.add(image, file.dataset, caption, file.source or file.path, file.line)
 
-
-class _ClassTokens:
-    """Images without a caption in kohya's folders; kohya trains them on the words in the folder's name."""
-
-    def __init__(self, trainer: TrainerSettings | None) -> None:
-        self._trainer = trainer
-        self._all: Counter[str] = Counter()
-        self._without: Counter[str] = Counter()
-
-    def count(self, file: CaptionedFile) -> str | None:
-        """The text that the image is trained on; None if there is none."""
-        self._all[file.dataset] += 1
-        if file.source is not None or (tokens := class_tokens(file.dataset)) is None:
-            return file.caption
-        if self._trainer is not None and file.caption != tokens:
-            return file.caption  # of a trainer without class tokens
-        self._without[file.dataset] += 1
-        return tokens
-
-    def tell(self, root: Path, problems: FolderProblems) -> None:
-        for dataset, count in self._without.items():
-            message = f"{count} of {self._all[dataset]} images have no caption: kohya uses {class_tokens(dataset)!r}"
-            problems.add("class_tokens", str(root / dataset), message)
+    def tell(self, root: str, problems: FolderProblems) -> None:
+        """Add the problems that are known at the end only."""
+        self._tokens.tell(self._folder, problems)
+        self._left_out.tell(problems)
+        if not self._found:
+            problems.add("nothing_read", root, f"holds no images or captions of a known kind{there_is(problems)}")
 
 
 class _Places:

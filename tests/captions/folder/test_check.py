@@ -1,4 +1,4 @@
-"""loss_logging/captions/folder: check, formats, repair, and the command"""
+"""The check of a folder: what it finds and where, and the page about it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from captioned_folders import image
 from checked_folders import found, write
 from sarif_pydantic import Sarif
 
@@ -45,13 +44,6 @@ def test_positions(folder: Path) -> None:
     assert positions["table/metadata.jsonl"] == (2, None, None, None)
 
 
-def test_kohya_class_tokens(tmp_path: Path) -> None:
-    """In kohya's folders an image without caption is trained on the folder's name, which is no error."""
-    check = check_folder(write(tmp_path, {f"10_sks dog/{i}.png": image() for i in range(4)}))
-    assert found(check) == {("info", "class_tokens", "10_sks dog")}
-    assert check.captions.datasets["10_sks dog"].profile == "instance"
-
-
 def test_one_image_with_two_captions(tmp_path: Path) -> None:
     """The same image under two names is known by its bytes; others of the same size are not the same."""
     write(tmp_path, {f"{i}.txt": f"a photo of thing number {i} on a table" for i in range(4)})
@@ -78,15 +70,6 @@ def test_a_single_table(tmp_path: Path) -> None:
     check = check_folder(tmp_path / "a.parquet")
     assert found(check) == {("error", "empty", "b.png")}
     assert [finding.line for finding in check.findings()] == [2]
-
-
-# --- formats ------------------------------------------------------------------------------------------------------
-
-
-# --- repairs ------------------------------------------------------------------------------------------------------
-
-
-# --- the command --------------------------------------------------------------------------------------------------
 
 
 def test_documentation(tmp_path: Path) -> None:
