@@ -209,7 +209,7 @@ class _Case:
         odds = sum(np.where(np.isfinite(part), part, 0) for part in self.contributions.values())
         odds = np.where(np.isfinite(found.score), odds, np.nan)
         p_wrong = 1 / (1 + np.exp(-odds))
-        least = 0.5 if self.losses is None else 1 - FALSE
+        least = 1 - FALSE if self.contributions.get("losses", start * 0).any() else 0.5
         return p_wrong, odds + 1e-3 * found.score, self._or_hurting(_bins(p_wrong, least))
 
     def _or_hurting(self, verdict: list[Verdict | None]) -> list[Verdict | None]:
@@ -245,12 +245,14 @@ def _cannot_tell(share: float) -> str:
 
 
 def _loss_odds(losses: LossEvidence, p_wrong: Floats) -> Floats:
-    """Log odds of wrong against right that the losses add to ``p_wrong``, 0 where they are undecided.
+    """Log odds of wrong against right that the losses add to ``p_wrong``, 0 where there are none.
+
+    A single pair says something, too, beside what the picture says, as much as its error lets it.
 
     A few rounds of expectation and maximisation: which captions are wrong is not known, only likely; in turn the losses
     are told apart by how likely that is, and that is said anew by the losses. More rounds would teach themselves.
     """
-    statistic, _ = losses.moderated()
+    statistic, _ = losses.moderated(fewest=1)
     used = np.isfinite(statistic) & np.isfinite(p_wrong)
     added = np.zeros(len(statistic))
     if used.sum() < _FEWEST or not 0 < (total := p_wrong[used].sum()) < used.sum():
@@ -260,8 +262,8 @@ def _loss_odds(losses: LossEvidence, p_wrong: Floats) -> Floats:
     wrong = p_wrong[used]
     for _ in range(_ROUNDS):
         odds = _told_apart(columns, wrong) - _logit(wrong.mean())
-        if np.corrcoef(odds, columns[:, 0])[0, 1] <= 0 or not np.isfinite(odds).all():
-            return added  # the more a caption hurts, the likelier it is right: that is no evidence
+        if (odds - odds.mean()) @ columns[:, 0] <= 0 or not np.isfinite(odds).all():
+            return added  # the more a caption hurts, the likelier it is right, or all hurt alike: that is no evidence
         wrong = 1 / (1 + np.exp(-(start + odds)))
         if not 0 < wrong.sum() <= 2 * total + 1:
             return added

@@ -15,7 +15,7 @@ __all__ = ["LossEvidence", "balanced", "pooled"]
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 FEWEST = 4
-"""Records; fewer decide nothing."""
+"""Records; fewer decide nothing by themselves."""
 _PRIOR = 4
 """Records that the spread of all items counts for beside an item's own."""
 
@@ -58,18 +58,21 @@ class LossEvidence:
         """(N,) True where there are `FEWEST` records or more."""
         return (self.n >= FEWEST) & np.isfinite(self.mean)
 
-    def moderated(self) -> tuple[Floats, Floats]:
-        """The mean over its standard error, and the degrees of freedom of that t statistic; NaN where undecided.
+    def moderated(self, fewest: int = FEWEST) -> tuple[Floats, Floats]:
+        """The mean over its standard error, and the degrees of freedom of that t statistic; NaN where there are fewer
+        records than ``fewest``.
 
-        A few records know their own spread badly: that of all items counts beside it (Smyth, 2004).
+        A few records know their own spread badly: that of all items counts beside it (Smyth, 2004). One record has
+        that alone.
         """
-        known = self.decided & np.isfinite(self.error)
+        used = (self.n >= fewest) & np.isfinite(self.mean)
+        known = used & np.isfinite(self.error)
         variance = self.error**2 * self.n
         usual = np.median(variance[known]) if known.any() else np.nan
         own = np.where(known, self.n - 1, 0)
         with np.errstate(invalid="ignore", divide="ignore"):
             error = np.sqrt((np.where(known, variance, 0) * own + usual * _PRIOR) / (own + _PRIOR) / self.n)
-            statistic = np.where(self.decided & (error > 0), self.mean / error, np.nan)
+            statistic = np.where(used & (error > 0), self.mean / error, np.nan)
         return statistic, own + _PRIOR
 
 

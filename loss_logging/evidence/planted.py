@@ -27,6 +27,8 @@ _BENDS = (0.2, 0.5)
 _FITTED = 20_000
 """Captions that a fit is made on."""
 _KNOTS = (0.05, 0.25, 0.5, 0.75, 0.95)
+_LEAST = 1e-6
+"""Share of wrong captions where none are seen: chances of 0 would rank nothing."""
 _TAILS = (0.5, 0.2)
 """Shares of the planted captions, those that their pictures contradict most, at which wrong captions are counted."""
 HARD_PICTURES = 0.005
@@ -39,7 +41,7 @@ class WrongCaptions:
     """Args:
     score: (N,) log odds that a caption was planted, from a model that has not seen it; NaN where nothing is known.
     ratio: (N,) density of the score among planted captions over that among the set's own.
-    share: of the captions that are wrong, `HARD_PICTURES` taken off; from 0 to 1.
+    share: of the captions that are wrong, `HARD_PICTURES` taken off; a millionth where none are seen, up to 1.
     compared: (N,) True where a caption was compared with its picture at all.
     reason: a sentence on why nothing is known; "" where something is.
     """
@@ -157,7 +159,7 @@ def _share(score: Floats, wrong: Any) -> float:
         least = np.quantile(planted, 1 - tail)
         above, unit = int((own >= least).sum()), 1 / len(own) / float((planted >= least).mean())
         found.append(((above + np.sqrt(above)) * unit, max(above - 1, 0) * unit))
-    return min(1.0, max(0.0, (min(found)[1] - HARD_PICTURES) / (1 - HARD_PICTURES)))
+    return min(1.0, max(_LEAST, (min(found)[1] - HARD_PICTURES) / (1 - HARD_PICTURES)))
 
 
 def _most(share: float) -> float:

@@ -118,6 +118,34 @@ def test_losses_add_to_what_the_pictures_say() -> None:
     np.testing.assert_allclose(1 / (1 + np.exp(-odds)), both.p_wrong, atol=1e-6)
 
 
+def test_single_pairs_count_beside_pictures_and_decide_nothing_without() -> None:
+    """Two pairs of an item, and none of every fifth: fewer right captions are accused than by pictures alone."""
+    wrong = digits.said(0.1)[1]
+    noise = np.random.default_rng(1).normal(0, 0.35, (1797, 8, 8))
+    rows = picture_features(list(np.array(digits.pictures()) + noise), progress=False).features
+    noisy = picture_evidence(rows, caption_words(digits.captions(digits.said(0.1)[0])), progress=False)
+    pairs = losses(wrong, 0.5, n=2)
+    pairs.n[::5], pairs.mean[::5] = 0, np.nan
+    alone, both = judge(noisy), judge(noisy, empty=pairs)
+    assert (first(both) & wrong).sum() > 0.8 * (first(alone) & wrong).sum()
+    assert (first(both) & ~wrong).sum() < 0.5 * (first(alone) & ~wrong).sum()
+    assert not both.contributions["losses"][::5].any()
+    assert set(judge(empty=pairs).verdict) == {None}
+
+
+def test_pairs_that_are_still_missing_leave_the_bin_of_the_pictures() -> None:
+    """No pair at all: the judgement is the pictures' own."""
+    nothing = LossEvidence(np.full(1797, np.nan), np.zeros(1797), np.full(1797, np.nan))
+    assert judge(digits.evidence(0.1), empty=nothing).verdict == judge(digits.evidence(0.1)).verdict
+
+
+def test_chances_of_a_set_without_wrong_captions_rank_it_all_the_same() -> None:
+    """They are near 0, and the likeliest of the few wrong ones, which no share shows, are the highest."""
+    found = judge(digits.evidence(0.0))
+    assert 0 < np.nanmax(found.p_wrong) < 0.01
+    assert len(np.unique(found.p_wrong)) > 900
+
+
 def test_what_hurts_is_worth_a_look_where_its_picture_agrees_with_it() -> None:
     """The chance stays the pictures'; the verdict is not that there is no sign of anything."""
     hurting = np.arange(1797) < 20
