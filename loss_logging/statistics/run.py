@@ -144,10 +144,10 @@ class RunStatistics:
         self._through = through
 
     def milestones(self, first: int) -> list[tuple[int, int]]:
-        """Steps with about ``first`` records up to them, then four times as many, and so on to the last step; each with
-        its number of records.
+        """The last step, a step with an eighth of its records, and so on down to about ``first`` records; in order of
+        steps, each with its number of records.
 
-        Advancing in these steps shows early figures and costs a third more in total.
+        Advancing in these steps shows early figures and costs a sixth more in total.
         """
         self.queries.read(self._log.files())
         return [(step, records) for step, records in self.queries.rows("milestones", first=first)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -381,6 +382,26 @@ def test_recent_means(tmp_path: Path) -> None:
     ]
     assert numbers.recent(5, 8, 5) == [(8, {"a": 7.0, "b": 7.0})]
     assert numbers.recent(8, 8, 5) == []
+
+
+def test_milestones_grow_eightfold_to_the_last_step(tmp_path: Path) -> None:
+    """Each milestone has at most an eighth of the next one's records, and half of that at least; the last has all."""
+    rows = [record(step=step, path=f"{i}.png", loss=1.0) for step in range(1, 1_001) for i in range(2)]
+    log = RecordLog(tmp_path)
+    write(log, rows)
+    found = run_statistics(log).milestones(10)
+    assert found[-1] == (1_000, 2_000)
+    assert [records for _, records in found] == [2 * step for step, _ in found]
+    for (_, before), (_, after) in itertools.pairwise(found):
+        assert after / 16 < before <= after / 8
+    assert 10 <= found[0][1] < 160
+
+
+def test_milestones_of_a_short_log(tmp_path: Path) -> None:
+    """A log that is no longer than the first milestone has its end alone."""
+    log = RecordLog(tmp_path)
+    write(log, [record(step=step, path="a.png", loss=1.0) for step in (3, 7)])
+    assert run_statistics(log).milestones(10) == [(7, 2)]
 
 
 # --- paths that mean something to others ----------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from loss_logging.support.warn import LOGGER
 __all__ = ["LiveRun", "State"]
 
 _LOOK_SECONDS, _MOST_SECONDS = 2.0, 60.0
-_FIRST_RECORDS = 50_000
+_FIRST_RECORDS = 25_000
 """The number of records of a log that are read first: the table appears after a second, and then grows."""
 _SHARE = 0.1
 """The share of time for updates of a growing log, unless a pause becomes too long; the machine belongs to the
@@ -286,7 +286,7 @@ class LiveRun:
         self._show(self._statistics.keep_items, step)
 
     def _read_first(self) -> None:
-        """Show the first records of a log as soon as they are read, then four times as many, and so on."""
+        """Show the first records of a log as soon as they are read, then eight times as many, and so on."""
         self._change(busy="Looking through the log")
         milestones = self._statistics.milestones(_FIRST_RECORDS)
         _, total = milestones[-1]
