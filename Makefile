@@ -11,6 +11,7 @@ EXTRAS := demo$(if $(findstring wandb,$(LOGGERS)),$(comma)wandb)
 # The project's own folders, by name: whatever else lies in the root is the user's.
 FOLDERS := .ci benchmarks docs examples integrations loss_logging tests
 
+ALL := $(if $(LONG),-m "not real")
 MEASURED := $(if $(COVERAGE),--cov --cov-config=setup.cfg --cov-report=term:skip-covered)
 SIZE_OF_DEMO := 50 packages, 1 to 4 minutes, 0.4 GB to download, 1.5 GB
 SIZE_OF_DEV := 180 packages, 3 to 10 minutes, 0.8 GB to download, 3 GB
@@ -21,9 +22,9 @@ demo: $(VENV)/.installed-$(EXTRAS)
 	$(BIN)/loss-logging demo --out $(OUT) --loggers $(LOGGERS)
 
 # BROWSER=none leaves out the tests that look at pages in a browser, and says so at the end. COVERAGE=yes measures which
-# lines ran, in the processes that tests start too; it makes the tests slower.
+# lines ran, in the processes that tests start too; it makes the tests slower. LONG=yes runs the tests marked long, too.
 test: lint browser
-	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadgroup $(MEASURED)
+	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadgroup $(MEASURED) $(ALL)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(FOLDERS)
@@ -74,6 +75,7 @@ constraints: $(VENV)/.installed-dev
 		--custom-compile-command "make constraints" setup.cfg --output-file constraints.txt
 
 # Wheel and sdist of the commit that is checked out, into dist/, installed and tried on the oldest and the newest Python.
+# Before it: make test LONG=yes.
 release: $(VENV)/.installed-dev
 	$(BIN)/python .ci/release.py --address "$(ADDRESS)" --pythons $(PYTHONS)
 

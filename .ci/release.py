@@ -3,7 +3,7 @@
     python .ci/release.py --address https://HOST/OWNER/loss_logging --pythons python3.10 python3.13
 
 ``--address`` is the repository's, for the metadata and for the links of README.md, which must be absolute on an index.
-It stands nowhere else. Nothing is uploaded: the last line says how to.
+It stands nowhere else. Nothing is uploaded: the last line says how to. `make test LONG=yes` comes before it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def main() -> None:
         (wheel,) = (file for file in built if file.suffix == ".whl")
         for page in ("README.md", "docs/start.md"):
             follow(ROOT / page, wheel, Path(folder) / Path(page).stem)
-    print(f"good: {', '.join(file.name for file in built)}. Now: git tag v{VERSION}; twine upload them")
+    names = ", ".join(file.name for file in built)
+    print(f"good: {names}. Now, if make test LONG=yes has passed: git tag v{VERSION}; twine upload them")
 
 
 def check_address(address: str) -> None:

@@ -59,7 +59,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=LEFT_OUT))
 
 
-# What is imported for all tests stays to the end: a million objects, which Python's collector would look through hundreds
+# What is imported for all tests stays to the end: a million objects, which the collector would look through hundreds
 # of times, as trainers call it after each training. That took a third of the time of all tests.
 gc.disable()
 
@@ -69,9 +69,14 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """The collector takes everything at the end, or libraries speak of what has leaked."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _what_is_there_stays() -> None:
-    """The collector looks at what came after the first test of a file."""
+    """The collector no longer looks at what is there before the first test of a file."""
     gc.collect()
     gc.freeze()
 

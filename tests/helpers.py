@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -92,6 +93,11 @@ def assert_same(got: Any, expected: Any, *, rel: float = 1e-9, absolute: float =
         assert got == expected, where
 
 
+@functools.cache
+def _schema() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(report_schema())
+
+
 def strict_json(path: Path) -> dict[str, Any]:
     """The JSON at ``path``, which must be strict, satisfy the schema, and have consistent histograms."""
 
@@ -99,7 +105,7 @@ def strict_json(path: Path) -> dict[str, Any]:
         raise AssertionError(f"{literal} is no JSON")
 
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
-    jsonschema.Draft202012Validator(report_schema()).validate(data)
+    _schema().validate(data)
     for summary in [data["global"], *(dataset["summary"] for dataset in data["datasets"].values())]:
         if summary["histogram"] is not None:
             assert_histogram(summary["histogram"], summary["count"] - summary["non_finite"])

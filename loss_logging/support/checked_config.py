@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import warnings
@@ -76,6 +77,12 @@ Check: TypeAlias = Callable[[Any, Any, str], Any]
 """A function from value, type and place, such as ``"$.top_k"``, to the checked value."""
 
 
+@functools.cache  # for a class they never change, and reading them takes longer than all checks
+def _hints(kind: type) -> dict[str, Any]:
+    """The type of each key, with what is allowed."""
+    return get_type_hints(kind, include_extras=True)
+
+
 class ConfigType(msgspec.StructMeta):
     """The type of configurations. It also takes the keywords of the previous release. Its signature has only names
     and defaults, so that ``help()`` shows it in one line.
@@ -105,7 +112,7 @@ class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigT
     def __post_init__(self) -> None:
         # msgspec checks types only when it decodes; the keyword form promises the same checks.
         checks = self._checks()
-        hints = get_type_hints(type(self), include_extras=True)
+        hints = _hints(type(self))
         for name in self.__struct_fields__:
             hint, check = hints[name], checks.get(name, convert)
             msgspec.structs.force_setattr(self, name, check(getattr(self, name), hint, f"$.{name}"))
@@ -135,7 +142,7 @@ class CheckedConfig(msgspec.Struct, frozen=True, kw_only=True, metaclass=ConfigT
                 _warn_of_old(f"{old} is now {new}" if new else f"{old} has no effect any more")
             if new:
                 found[group] = {**inner, key: value} if key else value
-        for name, hint in get_type_hints(cls).items():
+        for name, hint in _hints(cls).items():
             if isinstance(hint, ConfigType) and isinstance(found.get(name), Mapping):
                 found[name] = hint.in_new_spelling(found[name], warn=warn)  # type: ignore[attr-defined]
         return found

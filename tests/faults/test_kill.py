@@ -62,7 +62,7 @@ def kill_and_resume(root: Path, rng: random.Random, *, reporter_too: bool) -> No
 
 
 @pytest.mark.parametrize("victim", ["trainer", "both"])
-@pytest.mark.parametrize("kills", [3, pytest.param(75, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [1, pytest.param(75, marks=pytest.mark.long)])
 def test_a_trainer_killed_at_random_moments(victim: str, kills: int, tmp_path: Path, unbroken: dict[str, Any]) -> None:
     """Resumed from its last report each time, the run ends with the report of one that was never interrupted."""
     rng = random.Random(f"{victim} {kills}")
@@ -177,7 +177,7 @@ def test_a_report_killed_at_every_point(tmp_path: Path) -> None:
     assert names[-1] == "new"
 
 
-# --- at every point of a run ----------------------------------------------------------------------------------------
+# --- at points of a run: some in every run of the tests, all of them in a long one -----------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -197,10 +197,11 @@ def test_a_run_killed_at_many_points(stride: int, tmp_path: Path, short: Path) -
         end_and_compare(folder, short)
 
 
-def test_going_back_killed_at_every_point(tmp_path: Path, short: Path) -> None:
+@pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.long)])
+def test_going_back_killed_at_many_points(stride: int, tmp_path: Path, short: Path) -> None:
     """No report is left that the log does not hold the records of; asked again, it goes back, and on to the end."""
     shutil.copytree(short, tmp_path / "before")
-    for folder in killed(tmp_path, "resume"):
+    for folder in killed(tmp_path, "resume", 1, stride):
         end_and_compare(folder, short)
 
 
@@ -214,11 +215,12 @@ def end_and_compare(folder: Path, short: Path) -> None:
     assert_same_figures(figures(folder, 3 * SAVE), figures(short, 3 * SAVE))
 
 
-def test_archiving_killed_at_every_point(tmp_path: Path, short: Path) -> None:
+@pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.long)])
+def test_archiving_killed_at_many_points(stride: int, tmp_path: Path, short: Path) -> None:
     """Every record and every report of the earlier run is in the archive or still in its place."""
     shutil.copytree(short, tmp_path / "before")
     captions = set(log_of(short).read()["caption"].to_pylist())
-    for folder in killed(tmp_path, "archive"):
+    for folder in killed(tmp_path, "archive", 1, stride):
         out = folder / "loss_logging"
         found = Counter(text for path in out.rglob("*.parquet") for text in pq.read_table(path)["caption"].to_pylist())
         assert {text for text in captions if found[text] != 1} == set()

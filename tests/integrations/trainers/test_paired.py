@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from loss_logging import LossLogger, read_report
-from loss_logging.integrations.trainers.paired import PairedForwards
+from loss_logging.errors import LossLoggingError
+from loss_logging.integrations.trainers.paired import PairedForwards, require_same
 
 
 @pytest.mark.parametrize("kind", ["FSDPModule", "ds_id", ""])
@@ -31,3 +32,11 @@ def test_a_model_that_is_divided_between_ranks_is_refused_and_counted(kind: str,
     counted = [line for line in report.warnings if "1 batch has no losses with the empty caption" in line]
     assert len(counted) == bool(kind)
     assert all("divided between the ranks" in line for line in counted)
+
+
+@pytest.mark.parametrize("second", [torch.ones(2), torch.ones(3)])
+def test_two_forwards_that_drew_other_noise_are_not_compared(second: torch.Tensor) -> None:
+    """Whatever a trainer draws from a generator of its own."""
+    require_same("noise", torch.ones(2), torch.ones(2))
+    with pytest.raises(LossLoggingError, match="different noise"):
+        require_same("noise", torch.zeros(2), second)
