@@ -50,11 +50,15 @@ class PictureFeatures:
     kept: np.ndarray[Any, np.dtype[np.int64]]
     unread: dict[int, str]
 
-    def about_unread(self) -> list[str]:
-        """A sentence about the pictures that were left out; none when there are none."""
+    def about_unread(self, names: Sequence[str] | None = None) -> list[str]:
+        """A sentence about the pictures that were left out, by name where ``names`` of all are given; none when there
+        are none."""
         if not self.unread:
             return []
-        reasons = [f"number {place} ({reason})" for place, reason in islice(self.unread.items(), _MOST_NAMED)]
+        reasons = [
+            f"{f'number {place}' if names is None else names[place]} ({reason})"
+            for place, reason in islice(self.unread.items(), _MOST_NAMED)
+        ]
         more = f", and {len(self.unread) - _MOST_NAMED} more" if len(self.unread) > _MOST_NAMED else ""
         count = len(self.unread) + len(self.kept)
         return [f"{len(self.unread)} of {count} pictures do not open and are left out: {', '.join(reasons)}{more}"]

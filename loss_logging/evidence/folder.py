@@ -84,9 +84,14 @@ def check_pictures(
         for row, file in enumerate(kept)
         if keys[row] in reasons and (suggestion := _suggestion(file.caption or "", row, seen))
     }
-    duplicates = [[_relative(kept[row], folder) for row in group] for group in near_duplicates(read.features).groups]
-    notes = [*read.about_unread(), *([seen.reason] if seen.reason else []), *found.notes]
-    groups = [names for names in duplicates if len(set(names)) > 1]
+    alike = near_duplicates(read.features).groups
+    duplicates = [list(dict.fromkeys(_relative(kept[row], folder) for row in group)) for group in alike]
+    notes = [
+        *read.about_unread([_relative(file, folder) for file in files]),
+        *([seen.reason] if seen.reason else []),
+        *found.notes,
+    ]
+    groups = [names for names in duplicates if len(names) > 1]
     return PictureCheck(len(kept), reasons, groups, notes, suggestions)
 
 

@@ -50,13 +50,14 @@ def bin_of(item: WorstItem) -> Bin:
         return "likely" if "likely" in words else "look" if words.startswith("look") else ""
     error = item.standard_error
     decided = item.count >= DECISIVE_PAIRS and error is not None
-    return "look" if decided and item.score > max(0.0, ERRORS * (error or 0.0)) else ""
+    return "look" if decided and (item.score or 0.0) > max(0.0, ERRORS * (error or 0.0)) else ""
 
 
 def is_odd(item: WorstItem, counts: ItemCounts | None) -> bool:
     """Whether the loss of an item in the ranking by hard stands out, beyond chance and beyond its dataset."""
-    sure = item.score - ERRORS * (item.std_z or 0.0) / max(1, item.count) ** 0.5
-    return sure >= LEAST_ODD and not item.score <= (counts.floors.get(item.dataset, -np.inf) if counts else -np.inf)
+    score = item.score or 0.0
+    sure = score - ERRORS * (item.std_z or 0.0) / max(1, item.count) ** 0.5
+    return sure >= LEAST_ODD and not score <= (counts.floors.get(item.dataset, -np.inf) if counts else -np.inf)
 
 
 def mean_figures(report: LossReport, counts: ItemCounts | None) -> dict[str, tuple[int, float, float]]:

@@ -111,7 +111,7 @@ def _counted(table: pa.Table) -> ItemCounts:
         likely=int((likely & open_).sum()),
         look=int((look & open_).sum()),
         odd=int(odd.sum()),
-        decided=int((np.nan_to_num(values["n_paired"]) >= DECISIVE_PAIRS).sum()),
+        decided=int(((np.nan_to_num(values["n_paired"]) >= DECISIVE_PAIRS) | _judged(table)).sum()),
         with_verdicts=with_verdicts,
         averages=_averages(codes[seen], values["average_loss"][seen], names),
         floors={name: float(floor) for name, floor in zip(names, floors, strict=True)},
@@ -146,6 +146,13 @@ def _bins(table: pa.Table, values: dict[str, npt.NDArray[np.float64]]) -> tuple[
         look = (values["n_paired"] >= DECISIVE_PAIRS) & (values["caption_mismatch"] > 0)
         look &= values["caption_mismatch"] > ERRORS * values["standard_error"]
     return np.zeros_like(look), look, False
+
+
+def _judged(table: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which items have a verdict: pictures give it without a pair."""
+    if "verdict" not in table.column_names:
+        return np.zeros(table.num_rows, bool)
+    return np.asarray(pc.is_valid(table["verdict"]).to_numpy(), bool)
 
 
 def _settled(table: pa.Table) -> npt.NDArray[np.bool_]:

@@ -23,11 +23,13 @@ def caption_sentence(item: WorstItem, tries: tuple[int, int] | None = None) -> s
         >>> print(caption_sentence(item, (15, 17)))
         With its caption the loss is 40% higher than with none; seen in 15 of 17 tries.
     """
-    how = f"With its caption the loss is {_changed(item.score)} than with none"
-    seen = f"; seen in {tries[0]:,} of {tries[1]:,} tries." if tries else f", on average of {item.count:,} tries."
     better = (
         f" Its picture fits “{item.better_word}” better than “{item.word}”." if item.word and item.better_word else ""
     )
+    if item.score is None:
+        return f"Its picture contradicts its caption; no loss without it is known yet.{better}"
+    how = f"With its caption the loss is {_changed(item.score)} than with none"
+    seen = f"; seen in {tries[0]:,} of {tries[1]:,} tries." if tries else f", on average of {item.count:,} tries."
     return how + seen + better
 
 
@@ -49,7 +51,7 @@ def odd_sentence(item: WorstItem, report: LossReport, *, stands_out: bool) -> st
     """A sentence that compares the loss of an item with others of the same timestep."""
     dataset = report.datasets.get(item.dataset)
     mean = dataset.summary.mean if dataset else None
-    how = "is far above" if stands_out else "is above" if item.score > 0 else "is not above"
+    how = "is far above" if stands_out else "is above" if (item.score or 0.0) > 0 else "is not above"
     text = f"Its loss {how} others of the same timestep"
     if item.average_loss is None or mean is None:
         return f"{text}."

@@ -79,7 +79,7 @@ def _captions(report: LossReport) -> list[tuple[str, Table]]:
     hurting = [
         item
         for item in report.worst.caption_mismatch
-        if item.count >= DECISIVE_PAIRS and item.score > max(0.0, 2 * (item.standard_error or 0.0))
+        if item.count >= DECISIVE_PAIRS and (item.score or 0.0) > max(0.0, 2 * (item.standard_error or 0.0))
     ]
     return [("Captions that may be wrong: the loss is higher with them, by more than chance", _wrong(hurting))]
 
@@ -88,7 +88,8 @@ def _wrong(items: list[WorstItem]) -> Table:
     table = _items(items, "caption mismatch")
     errors = [item.standard_error for item in items[:_ROWS]]
     rows = [
-        [*row[:2], f"{row[2]:.3g} ± {error or 0:.2g}", *row[3:]] for row, error in zip(table.rows, errors, strict=True)
+        [*row[:2], None if row[2] is None else f"{row[2]:.3g} ± {error or 0:.2g}", *row[3:]]
+        for row, error in zip(table.rows, errors, strict=True)
     ]
     return Table(table.columns, rows)
 

@@ -220,14 +220,14 @@ class DatasetReport(msgspec.Struct, frozen=True):
 
 
 class WorstItem(msgspec.Struct, frozen=True):
-    """An item in one of the two rankings. ``count`` is the number of records behind ``score``; ``standard_error``,
-    ``t`` and ``robust_z`` belong to caption_mismatch, ``std_z`` to hard; each is None in the other ranking. The rest is
-    as in `ItemStats`."""
+    """An item in one of the two rankings. ``score`` is None for a caption that its picture alone contradicts, without a
+    paired record. ``count`` is the number of records behind it; ``standard_error``, ``t`` and ``robust_z`` belong to
+    caption_mismatch, ``std_z`` to hard; each is None in the other ranking. The rest is as in `ItemStats`."""
 
     dataset: str
     path: str
     caption: str
-    score: float
+    score: float | None
     count: int
     average_loss: float | None
     standard_error: float | None = None

@@ -88,6 +88,7 @@ def empty_report(step: int) -> LossReport:
 def _worst(i: int, caption: str) -> WorstItem:
     """Each figure that can be missing is missing in one row, and not a number in another."""
     figure = (None, math.nan, math.inf, 0.25)[i % 4]
+    score = None if figure is None else 2.5 - i
     return WorstItem(
-        "cats", f"{i}.png", caption, 2.5 - i, 3, figure, standard_error=figure, t=figure, verdict="look at these"
+        "cats", f"{i}.png", caption, score, 3, figure, standard_error=figure, t=figure, verdict="look at these"
     )

@@ -55,10 +55,14 @@ def test_one_picture_in_every_form_has_the_same_features(tmp_path: Path) -> None
     np.testing.assert_allclose(rows, np.broadcast_to(rows[0], rows.shape), atol=1e-3)
 
 
-def test_what_is_transparent_is_white_and_not_what_lies_beneath() -> None:
+def test_what_is_transparent_is_white_and_not_what_lies_beneath(tmp_path: Path) -> None:
     """Two pictures that look the same have the same features, whatever their transparent pixels hold."""
-    clear = np.zeros((16, 16, 4), np.uint8)
-    assert distance(clear, np.full((16, 16, 3), 255, np.uint8)) < 1e-3
+    white = Image.new("RGB", (16, 16), "white")
+    palette = Image.new("P", (16, 16), 0)
+    palette.putpalette([0, 0, 0] * 256)
+    palette.save(tmp_path / "palette.png", transparency=0)
+    for clear in (np.zeros((16, 16, 4), np.uint8), Image.new("LA", (16, 16), (0, 0)), tmp_path / "palette.png"):
+        assert distance(clear, white) < 1e-3
 
 
 def test_pictures_that_do_not_open_are_left_out_and_counted(tmp_path: Path) -> None:

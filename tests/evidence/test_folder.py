@@ -98,6 +98,39 @@ def test_few_pictures_say_nothing(tmp_path: Path) -> None:
     assert "too few" in " ".join(found.notes)
 
 
+def walls(folder: Path, count: int) -> list[str]:
+    """Pictures of walls in one of three colours; their colours."""
+    colours = ["red", "green", "blue"] * (count // 3)
+    for i, colour in enumerate(colours):
+        Image.new("RGB", (8, 8), colour).save(folder / f"{i}.png")
+    return colours
+
+
+def test_videos_are_left_out_by_name(tmp_path: Path) -> None:
+    """A captioned video among pictures is no picture; the others are compared."""
+    for i, colour in enumerate(walls(tmp_path, 30)):
+        (tmp_path / f"{i}.txt").write_text(f"a {colour} wall")
+    (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(100))
+    (tmp_path / "clip.txt").write_text("a red wall")
+    found = check_pictures(tmp_path, progress=False)
+    assert found.captions == 30
+    assert "1 of 31 pictures do not open and are left out: clip.mp4 (no image that Pillow knows)" in found.notes
+
+
+def test_several_captions_of_a_picture_are_judged_each_and_are_no_duplicates(tmp_path: Path) -> None:
+    """Right in other words, none accuses another, and a picture is not nearly the same as itself."""
+    rows = [
+        f"{i}.png,{caption}"
+        for i, colour in enumerate(walls(tmp_path, 60))
+        for caption in (f"a {colour} wall", f"{colour} surface in paint")
+    ]
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name,caption", *rows]))
+    found = check_pictures(tmp_path, progress=False)
+    assert (found.captions, found.reasons) == (120, {})
+    assert found.near_duplicates
+    assert all(len(set(group)) == len(group) for group in found.near_duplicates)
+
+
 def test_no_picture_opens(tmp_path: Path) -> None:
     """Captions without pictures are an error that says so."""
     (tmp_path / "captions.csv").write_text("file_name,caption\n1.png,a cat\n2.png,a dog\n")

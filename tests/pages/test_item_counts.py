@@ -65,3 +65,10 @@ def test_verdicts_of_the_report_decide_where_it_has_them() -> None:
     verdicts = ["likely_wrong", "look at these", "no sign of it", None] * 10
     counts = count_items([batch(verdict=verdicts, caption_mismatch=[0.9] * 40)])
     assert (counts.likely, counts.look, counts.with_verdicts) == (10, 10, True)
+
+
+def test_a_verdict_counts_as_a_comparison_without_pairs() -> None:
+    """Pictures give it before any loss does."""
+    verdicts = ["very likely wrong"] * 2 + [None] * 38
+    counts = count_items([batch(verdict=verdicts, n_paired=[0] * 40)])
+    assert (counts.decided, counts.likely) == (2, 2)

@@ -27,6 +27,14 @@ def test_a_better_word_is_named() -> None:
     assert caption_sentence(item).endswith(" tries. Its picture fits “dog” better than “cat”.")
 
 
+def test_a_caption_that_only_its_picture_contradicts_is_said_to_be_so() -> None:
+    """No loss is named where none was compared."""
+    item = WorstItem("d", "1.png", "a cat", None, 0, 0.5, word="cat", better_word="dog")
+    assert caption_sentence(item) == (
+        "Its picture contradicts its caption; no loss without it is known yet. Its picture fits “dog” better than “cat”."
+    )
+
+
 @pytest.mark.parametrize(
     ("score", "stands_out", "how"),
     [(3.0, True, "is far above"), (0.5, False, "is above"), (-1.0, False, "is not above")],

@@ -275,11 +275,16 @@ def test_pictures_give_a_chance_that_losses_change(tmp_path: Path) -> None:
 
 
 def test_pictures_alone_judge_where_nothing_was_paired(tmp_path: Path) -> None:
-    """The verdicts are counted, and no sentence says that something is missing."""
+    """The verdicts are counted, what they name is listed without a score, and no sentence says that something is
+    missing."""
     captions = {f"{i:03}": f"cat {i % 7}" for i in range(200)}
     file = seen_captions(tmp_path, captions, {"003", "004"}, share=0.1)
     numbers = with_pictures(tmp_path, file, captions, {})
     assert numbers.verdicts() == {"d": Verdicts(2, 0, 198, 0)}
+    assert {(item.path, item.score, item.count) for item in numbers.worst_caption_mismatch(9)} == {
+        ("003", None, 0),
+        ("004", None, 0),
+    }
     assert numbers.unjudged == []
     assert {row["evidence"] for row in item_rows(numbers)} == {"pictures"}
 

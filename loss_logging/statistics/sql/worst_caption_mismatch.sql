@@ -1,7 +1,7 @@
 -- First the captions that are very likely wrong, then those to look at, then all others: by score alone the few records of an
 -- item lead, whose error is large. Within each go the chances, where pictures calibrate them, then both mismatches alike, where
 -- rivals were compared, too. Items for which too few paired records decide are counted in paired_items.sql; they are here where
--- their picture contradicts them.
+-- their picture contradicts them, without a score if none of their records is paired.
 SELECT
     dataset,
     path,
@@ -21,6 +21,6 @@ SELECT
     better_word
 FROM judged
 JOIN paired_items USING (dataset)
-WHERE judged.decided OR (bin < 2 AND caption_mismatch IS NOT NULL)
+WHERE judged.decided OR bin < 2
 ORDER BY coalesce(bin, 2), p_wrong DESC NULLS LAST, judged.mismatch DESC, dataset, path
 LIMIT $k
