@@ -46,7 +46,7 @@ class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
         self._identify = identify or _by_key
         fix = f'return {{"loss": loss, "{_PER_EXAMPLE}": losses}} from training_step'
         self._watch = Watch("lightning.Trainer", fix)
-        self._undo: Callable[[], None] | None = None
+        self._step: _Step | None = None
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Put the capture around ``training_step``, and resume the log where a checkpoint was loaded."""
@@ -54,19 +54,15 @@ class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
         self._losses.exclusions = self.exclusions
         if trainer.global_step > 0:
             self._losses.resume(trainer.global_step)
-        step = pl_module.training_step
+        self._step = _Step(pl_module, functools.partial(self._logged_step, trainer))
 
-        @functools.wraps(step)
-        def training_step(*args: Any, **kwargs: Any) -> Any:
-            batch = args[0] if args else next(iter(kwargs.values()))
-            names = dict(self._identify(batch))
-            with capture_per_example_loss(len(names["paths"])) as captured:
-                output = step(*args, **kwargs)
-            self._log(trainer.global_step + 1, names, output, captured)
-            return output
-
-        pl_module.training_step = training_step
-        self._undo = lambda: delattr(pl_module, "training_step")
+    def _logged_step(self, trainer: Any, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        batch = args[0] if args else next(iter(kwargs.values()))
+        names = dict(self._identify(batch))
+        with capture_per_example_loss(len(names["paths"])) as captured:
+            output = step(*args, **kwargs)
+        self._log(trainer.global_step + 1, names, output, captured)
+        return output
 
     def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
         """Notice when nothing is logged."""
@@ -88,9 +84,9 @@ class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
         self._end()
 
     def _end(self) -> None:
-        if self._undo is not None:
-            self._undo()
-            self._undo = None
+        if self._step is not None:
+            self._step.remove()
+            self._step = None
         losses, self._losses = self._losses, None
         if losses is not None:
             losses.close()
@@ -107,8 +103,45 @@ class LossLoggingCallback(Callback):  # type: ignore[misc, unused-ignore]
             self._watch.missed(captured.reason, step, len(names["paths"]))
             return
         assert self._losses is not None
-        self._losses.log_batch(step, given, **names)
+        try:
+            self._losses.log_batch(step, given, **names)
+        except LossLoggingError as error:  # such as another callback that writes the same run
+            self._watch.missed(str(error), step, len(names["paths"]))
+            return
         self._watch.logged()
+
+
+class _Step:
+    """Around a module's ``training_step``; of several, each may be removed first.
+
+    Args:
+        module: the LightningModule.
+        around: is given the step that was there, and its arguments.
+    """
+
+    def __init__(self, module: Any, around: Callable[..., Any]) -> None:
+        self._module = module
+        self._around: Callable[..., Any] | None = around
+        self._inner = vars(module).get("training_step")
+        step = module.training_step
+
+        @functools.wraps(step)
+        def training_step(*args: Any, **kwargs: Any) -> Any:
+            return step(*args, **kwargs) if self._around is None else self._around(step, *args, **kwargs)
+
+        training_step.of = self  # type: ignore[attr-defined]
+        module.training_step = training_step
+
+    def remove(self) -> None:
+        """Now, or as soon as what has been put around it is removed."""
+        self._around = None
+        top: Any = vars(self._module).get("training_step")
+        while (own := getattr(top, "of", None)) is not None and own._around is None:
+            top = own._inner
+        if top is None:
+            vars(self._module).pop("training_step", None)
+        else:
+            self._module.training_step = top
 
 
 def _by_key(batch: Any) -> dict[str, Sequence[Any] | str]:

@@ -111,9 +111,17 @@ def _wrap_losses(mixin: Any, current: Callable[[], Any]) -> None:
     def look(losses_of: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(losses_of)
         def looked(self: Any, batch: Any, data: Any, *args: Any, **kwargs: Any) -> Any:
-            plain.clear()
-            losses = losses_of(self, batch, data, *args, **kwargs)
             run = current()
+
+            def plain_of(other: Any) -> Any:
+                losses_of(self, batch, other, *args, **kwargs)
+                return plain[0]
+
+            plain.clear()
+            if run is not None:
+                run.other_losses(data, plain_of)
+                plain.clear()
+            losses = losses_of(self, batch, data, *args, **kwargs)
             if run is not None:
                 run.found(batch, data, plain[0] if plain else None, losses)
             return losses

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.loggers.tensorboard import TensorBoardBackend
 from loss_logging.integrations.trainers.folder_names import FolderNames
 from loss_logging.integrations.trainers.model_family import captions_of
+from loss_logging.integrations.trainers.onetrainer_captions import OtherCaptions, text_modules
+from loss_logging.integrations.trainers.paired import require_same
 from loss_logging.integrations.trainers.seam_run import SeamRun
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.training.logger import LossLogger
@@ -40,6 +43,10 @@ class Run(SeamRun):
         self._trainer = trainer
         self._concepts: FolderNames | None = None
         self._step = 0
+        self._other: dict[str, Any] = {}  # what the model gave for another caption, until the step's own losses
+        self._compared: dict[str, Any] = {}
+        if (setup := getattr(trainer, "model_setup", None)) is not None:
+            setup.predict = self._then_predict(setup.predict)
         if (saver := getattr(trainer, "model_saver", None)) is not None:
             saver.save = self._then_save(saver.save)
 
@@ -47,6 +54,24 @@ class Run(SeamRun):
     def step(self) -> int:
         """OneTrainer counts each batch as a step, also those that it accumulates."""
         return self._step
+
+    def other_losses(self, data: Mapping[str, Any], losses_of: Callable[[Any], Any]) -> None:
+        """Before the losses of a batch: those with the other caption, which had a forward before the step's own.
+
+        Args:
+            data: what the model gave, with the target that is trained on.
+            losses_of: gives (B,) losses before the weights.
+        """
+        other, self._other = self._other, {}
+        if not other:
+            return
+        try:
+            with torch.no_grad():
+                losses = losses_of({**other, **{name: data[name] for name in data if name.endswith("target")}})
+            self._compared = {name: losses if one is None else one for name, one in self._compared.items()}
+        except Exception as error:  # noqa: BLE001, whatever the reason, the user's training is worth more
+            self._compared = {}
+            self.pairs.refuse(f"{type(error).__name__}: {error}")
 
     def found(self, batch: Any, data: Any, plain: Any, weighted: Any) -> None:
         """Log a batch that is trained on; what is not as expected costs the batch, not the training.
@@ -66,14 +91,53 @@ class Run(SeamRun):
         if not (torch.is_tensor(plain) and plain.shape == weighted.shape and plain.ndim == 1):
             raise LossLoggingError("the losses before the weights were not seen")
         names, timesteps = self._names(batch), data.get("timestep")
-        self._step = self._trainer.model.train_progress.global_step + 1
+        self._step = self._next
+        compared, self._compared = self._compared, {}
         losses.log_batch(
             self._step,
             plain.detach(),
             timesteps=timesteps if torch.is_tensor(timesteps) and timesteps.shape == plain.shape else None,
             components={"weighted": weighted.detach()},
             **names,
+            **compared,
         )
+
+    @property
+    def _next(self) -> int:
+        return int(self._trainer.model.train_progress.global_step) + 1
+
+    def _then_predict(self, predict: Callable[..., Any]) -> Callable[..., Any]:
+        """First with another caption, on the steps that want it: a step's noise is seeded by its number."""
+        signature = inspect.signature(predict)
+        captions = OtherCaptions(predict, self._trainer.model)
+
+        @functools.wraps(predict)
+        def predicted(*args: Any, **kwargs: Any) -> Any:
+            if not torch.is_grad_enabled():  # it validates, or asks the model before training
+                return predict(*args, **kwargs)
+            self._other, self._compared = {}, {}
+            batch = signature.bind(*args, **kwargs).arguments.get("batch", {})
+            self.begin(lambda: self._begin(batch))
+            forward = functools.partial(self._with_captions, captions, args, kwargs)
+            modules = text_modules(self._trainer.model)
+            self._compared = self.pairs.compare(self.losses, self._next, lambda: self._names(batch), forward, modules)
+            data = predict(*args, **kwargs)
+            if self._other:
+                self._require_same(data)
+            return data
+
+        return predicted
+
+    def _with_captions(self, captions: OtherCaptions, args: Any, kwargs: Any, other: Sequence[str]) -> Any:
+        self._other = captions.predict(args, kwargs, other)
+        return None  # its losses come after the step's own forward
+
+    def _require_same(self, data: Mapping[str, Any]) -> None:
+        try:
+            require_same("noise or targets", self._other["target"], data["target"])
+        except (LossLoggingError, LookupError) as error:
+            self._other, self._compared = {}, {}
+            self.pairs.refuse(str(error))
 
     def _begin(self, batch: Any) -> LossLogger:
         self._names(batch)  # a batch that does not say what it is of begins nothing

@@ -57,6 +57,8 @@ def log_losses(
     dataset whose items alone know their ``path``, make that yourself before ``train()``:
     ``trainer.train_dataset = losses.exclusions.subset(trainer.train_dataset, paths)``.
 
+    A second call for the same training says so, and changes nothing.
+
     A report is made at each of the Trainer's saves and at the end; a training that is resumed from a checkpoint resumes
     the log.
 
@@ -77,6 +79,10 @@ def log_losses(
         LossLoggingError: this version of transformers is unknown, or a column is missing from the dataset.
         ConfigError: there is no list ``exclude``, or everything is excluded.
     """
+    for earlier in [one for one in trainer.callback_handler.callbacks if isinstance(one, _Callback)]:
+        if not earlier.ended:
+            return earlier.stays()
+        trainer.remove_callback(earlier)
     if trainer.train_dataset is None:
         raise LossLoggingError("the Trainer has no train_dataset; give it one before log_losses")
     _require_own_batches(trainer)
@@ -331,10 +337,19 @@ class _Callback(transformers.TrainerCallback):  # type: ignore[misc, unused-igno
     def __init__(self, losses: LossLogger, watch: Watch) -> None:
         self._losses = losses
         self._watch = watch
-        self._ended = False
+        self.ended = False
+
+    def stays(self) -> LossLogger:
+        """Say that the training is logged already."""
+        LOGGER.warning(
+            "log_losses was called for this Trainer before: its losses are logged as %r in %s, as that call said",
+            self._losses.config.job_name,
+            self._losses.config.save_root,
+        )
+        return self._losses
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        if self._ended:
+        if self.ended:
             self._watch.cannot("an earlier train() has closed the log; call log_losses again before the next one")
         elif state.global_step > 0:
             try:
@@ -346,11 +361,11 @@ class _Callback(transformers.TrainerCallback):  # type: ignore[misc, unused-igno
         self._watch.step_ended(state.global_step)
 
     def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        if not self._ended:
+        if not self.ended:
             self._watch.report(self._losses, state.global_step)
 
     def on_train_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        if not self._ended:
-            self._ended = True
+        if not self.ended:
+            self.ended = True
             self._watch.report(self._losses, state.global_step)
             self._losses.close()

@@ -138,6 +138,12 @@ SEAMS: dict[str, list[Seam]] = {
             ["modules/util/TrainProgress.py"],
             ["TrainProgress.global_step", "TrainProgress.next_step"],
         ),
+        Seam(
+            "onetrainer_standin/modules/trainer/GenericTrainer.py",
+            ["modules/modelSetup/BaseModelSetup.py", "modules/model/StableDiffusionModel.py"],
+            ["Setup.predict", "Model.encode_text"],
+            {"Setup": ["BaseModelSetup"], "Model": ["StableDiffusionModel"]},
+        ),
     ],
     "diffusion-pipe": [
         Seam(

@@ -189,6 +189,26 @@ def test_a_loss_of_two_terms_is_not_guessed(tmp_path: Path, caplog: pytest.LogCa
     assert 'return {"loss": loss, "per_example_loss": losses}' in warning
 
 
+@pytest.mark.parametrize("folders", [("a", "a"), ("a", "b")])
+def test_two_callbacks_do_not_stop_the_training(
+    folders: tuple[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of one run, the second one writes it and the first one says so once; of two, both have all losses. Afterwards
+    the module is as it was, and the same callbacks log another training."""
+    callbacks = [LossLoggingCallback(config_of(tmp_path / folder)) for folder in folders]
+    module = Module("scalar")
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            fit(tmp_path, module, callbacks)
+            assert "training_step" not in vars(module)
+            for folder in folders:
+                steps = by_step(tmp_path / folder)
+                assert {step: len(rows) for step, rows in steps.items()} == dict.fromkeys(range(1, 7), 4)
+    assert len(module.scalars) == 12
+    said = [line for line in caplog.messages if "another one of this process writes its run" in line]
+    assert len(said) == len(folders) - len({*folders})
+
+
 def test_a_batch_without_names_is_an_error(tmp_path: Path) -> None:
     """Names that cannot be found are an error at the first batch that says how to give them."""
     callback = LossLoggingCallback(config_of(tmp_path), identify=None)

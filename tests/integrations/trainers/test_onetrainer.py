@@ -23,6 +23,7 @@ pytestmark = pytest.mark.xdist_group("onetrainer")  # whose runs are made once
 ROOT = Path(__file__).parents[3]
 STANDIN = Path(__file__).parent / "onetrainer_standin"
 SCRIPT = STANDIN / "scripts" / "train.py"
+LIVE = {"train_text_encoder": True, "dropout_probability": 0.0}
 RUNS = """
 import runpy, sys
 from pathlib import Path
@@ -46,6 +47,7 @@ def configured(folder: Path, images: Path, **options: Any) -> Path:
     ]
     given = {"workspace_dir": str(folder), "output_model_destination": "lora.pt", "steps": 8, "save_every": 3}
     given |= {"batch_size": 2, "gradient_accumulation_steps": 2, "masked_training": False, "flow": True}
+    given |= {"train_text_encoder": False, "dropout_probability": 0.3}
     given |= {"concepts": concepts, "concept_file_name": "", "continue_from": "", "continue_step": 0}
     (folder / "config.json").write_text(json.dumps(given | options))
     return folder / "config.json"
@@ -60,15 +62,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for i in range(count):
             file = folder / "images" / name / f"{name[-4:]}{i}.png"
             file.touch()
-            file.with_suffix(".txt").write_text(f"number {i} of {name[-4:]}")
+            file.with_suffix(".txt").write_text(f"number {i} of {name[-4:]}" if i else "")
     ours = folder / "losses.toml"
-    ours.write_text('[loss_logging]\nreporter = "inline"\nloggers = []\n', encoding="utf-8")
+    settings = '[loss_logging]\nreporter = "inline"\nloggers = []\npaired_fraction = 0.7\n'
+    ours.write_text(settings, encoding="utf-8")
     resumed = {"continue_from": str(folder / "resumed" / "save-3.pt"), "continue_step": 3}
     (folder / "resumed").mkdir()
     plans = [
         (configured(folder / "without", folder / "images"), ""),
         (configured(folder / "with", folder / "images"), ours),
-        (configured(folder / "masked", folder / "images", masked_training=True, flow=False), ours),
+        (configured(folder / "masked", folder / "images", masked_training=True, flow=False, **LIVE), ours),
         (configured(folder / "resumed", folder / "images", steps=5), ours),
     ]
     (folder / "again.json").write_text(
@@ -115,11 +118,27 @@ def test_each_image_has_its_loss_concept_and_prompt(name: str, masked: float, ru
     assert reports == [f"lora_{step:09d}.json" for step in (3, 6, 8)]
 
 
+@pytest.mark.parametrize("name", ["with", "masked"])
+def test_pairs_are_of_the_same_noise_and_target(name: str, runs: Path) -> None:
+    """To the bit where the caption is empty or dropped: of cached and of trained encodings, and a prior prediction."""
+    rows = [row for rows in by_step(runs / name).values() for row in rows if row["loss_empty"] is not None]
+    assert {row["is_reg"] for row in rows} == {True, False}
+    same = [row["caption"] for row in rows if row["loss_empty"] == row["loss"]]
+    other = [row["caption"] for row in rows if row["loss_empty"] != row["loss"]]
+    assert "" in same
+    assert other
+    assert "" not in other
+    assert (set(same) == {""}) == (name == "masked"), "only cached captions are dropped here"
+    report = read_report(runs / name / "loss_logging" / "lora_000000008.json")
+    assert not [line for line in report.warnings if "empty caption" in line]
+
+
 def test_a_training_that_goes_on_resumes_the_log(runs: Path) -> None:
     """What came after the backup is gone, and the figures are those of one run."""
     assert {step: len(rows) for step, rows in by_step(runs / "resumed").items()} == dict.fromkeys(range(1, 9), 2)
     report = read_report(runs / "resumed" / "loss_logging" / "lora_000000008.json")
-    assert (report.job.resumed_from, report.global_.count, report.warnings) == (3, 16, [])
+    assert (report.job.resumed_from, report.global_.count) == (3, 16)
+    assert [line for line in report.warnings if "undecided" not in line] == []
 
 
 # --- bad input ----------------------------------------------------------------------------------------------------

@@ -66,6 +66,24 @@ def test_a_second_training_goes_on_unlogged(tmp_path: Path, caplog: pytest.LogCa
     assert {step: len(rows) for step, rows in by_step(tmp_path).items()} == {1: 4, 2: 4, 3: 4}
 
 
+def test_a_call_too_many_is_said_and_one_for_the_next_training_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first call's log has all losses; after the training, another call is for the next one."""
+    trainer = trainer_of(tmp_path, image_model(), Images(), max_steps=2)
+    losses = log_losses(trainer, config_of(tmp_path / "first"))
+    assert log_losses(trainer, config_of(tmp_path / "second")) is losses
+    assert "as that call said" in warning(caplog)
+    trainer.train()
+    caplog.clear()
+    log_losses(trainer, config_of(tmp_path / "third"))
+    trainer.train()
+    assert not [record for record in caplog.records if record.name == "loss_logging"]
+    logged = {name: {step: len(rows) for step, rows in by_step(tmp_path / name).items()} for name in ("first", "third")}
+    assert logged == {"first": {1: 4, 2: 4}, "third": {1: 4, 2: 4}}
+    assert not (tmp_path / "second").exists()
+
+
 def test_a_trainer_that_never_comes_by_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A Trainer whose data does not pass by us is warned about after 20 steps, instead of silence."""
 

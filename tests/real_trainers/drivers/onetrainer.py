@@ -77,7 +77,8 @@ def configure(out: Path, images: Path, options: dict[str, Any]) -> Path:
     given["unet"] |= {"weight_dtype": "FLOAT_32"}
     for part in ("vae", "text_encoder"):
         given[part] |= {"weight_dtype": "FLOAT_32"}
-    given |= options
+    for name, value in options.items():
+        given[name] = {**given[name], **value} if isinstance(value, dict) else value
     file = out / "config.json"
     file.write_text(json.dumps(given), encoding="utf-8")
     return file
@@ -112,7 +113,9 @@ def main() -> None:
         from loss_logging.integrations.trainers import onetrainer
 
         ours = Path(out) / "losses.toml"
-        ours.write_text("[loss_logging]\nloggers = []\ntimeouts = {close = 300}\n", encoding="utf-8")
+        ours.write_text(
+            "[loss_logging]\nloggers = []\npaired_fraction = 0.7\ntimeouts = {close = 300}\n", encoding="utf-8"
+        )
         onetrainer.main([script, "--config-path", str(config), "--loss_logging_config", str(ours)])
     else:
         sys.argv = [script, "--config-path", str(config)]

@@ -40,12 +40,36 @@ class Tokens(strategy_sd.SdTokenizeStrategy):
         self.tokenizer, self.max_length = tokenizer(), 77
 
 
-class TinyTrainer(train_network.NetworkTrainer):
-    """Only the models are other ones; ``process_batch`` is overridden as users do it."""
+class Watched:
+    """Keeps what the loop saw; ``process_batch`` is overridden as users do it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.found: list[Any] = []
+
+    def process_batch(self, *args: Any, **kwargs: Any) -> Any:
+        loss = super().process_batch(*args, **kwargs)  # type: ignore[misc]
+        if kwargs.get("is_train", True):
+            batch = args[0]
+            images = batch.get("images")
+            pixels = None if images is None else images.mean((1, 2, 3)).tolist()
+            shape = None if images is None else list(images.shape[2:])
+            masks = batch.get("conditioning_images")
+            seen = {"loss": loss.item(), "pixels": pixels, "captions": list(batch["captions"]), "shape": shape}
+            self.found.append(seen | {"masks": None if masks is None else masks.mean((1, 2, 3)).tolist()})
+        return loss
+
+
+def start(parser: Any, trainer: Any) -> None:
+    """Train, and write it; with workers that are spawned as on Windows and macOS, if REAL_SPAWN is set."""
+    if os.environ.get("REAL_SPAWN"):
+        torch.multiprocessing.set_start_method("spawn")
+    trainer.train(train_network.train_util.read_config_from_file(parser.parse_args(), parser))
+    Path(os.environ["REAL_FOUND"]).write_text(json.dumps({"batches": trainer.found}), encoding="utf-8")
+
+
+class TinyTrainer(Watched, train_network.NetworkTrainer):
+    """Only the models are other ones."""
 
     def get_tokenize_strategy(self, args: Any) -> Any:
         return Tokens()
@@ -67,18 +91,6 @@ class TinyTrainer(train_network.NetworkTrainer):
         )  # fmt: skip
         return "tiny", CLIPTextModel(text), vae, unet
 
-    def process_batch(self, *args: Any, **kwargs: Any) -> Any:
-        loss = super().process_batch(*args, **kwargs)
-        if kwargs.get("is_train", True):
-            batch = args[0]
-            pixels = None if batch.get("images") is None else batch["images"].mean((1, 2, 3)).tolist()
-            self.found.append({"loss": loss.item(), "pixels": pixels, "captions": list(batch["captions"])})
-        return loss
-
 
 if __name__ == "__main__":
-    parser = train_network.setup_parser()
-    arguments = train_network.train_util.read_config_from_file(parser.parse_args(), parser)
-    trainer = TinyTrainer()
-    trainer.train(arguments)
-    Path(os.environ["REAL_FOUND"]).write_text(json.dumps({"batches": trainer.found}), encoding="utf-8")
+    start(train_network.setup_parser(), TinyTrainer())
