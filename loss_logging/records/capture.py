@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from loss_logging.records.dataflow.facts import Mean, Opaque
 from loss_logging.records.dataflow.trace import Trace
-from loss_logging.records.dataflow.usual_calls import CHANGES_ARGUMENTS, safely, usual_calls, ways, without_result
+from loss_logging.records.dataflow.usual_calls import CHANGES_ARGUMENTS, usual_calls, ways, without_result
 
 if TYPE_CHECKING:
     import torch
@@ -210,7 +210,7 @@ def _mode() -> Any:
         def __init__(self, trace: Trace) -> None:
             super().__init__()
             self.trace = trace
-            self.passes = safely(usual_calls(trace), trace)
+            self.is_usual = usual_calls(trace)
 
         def __torch_function__(
             self,
@@ -226,8 +226,13 @@ def _mode() -> Any:
                 return _with_care(self.trace, func, types, args, kwargs or {})
             result = func(*args, **kwargs) if kwargs else func(*args)
             if type(result) is tensor:
-                if self.passes(way, args, kwargs, result):
-                    return result
+                try:
+                    if self.is_usual(way, args, kwargs, result):
+                        return result
+                except RuntimeError:  # of a nested tensor, which has no shape
+                    pass
+                except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
+                    self.trace.broke(error)
             elif type(result) is torch.Size or not (isinstance(result, (tuple, list, tensor)) or func in matters):
                 return result
             _look(self.trace, sys._getframe(1), (func, args, kwargs or {}, result))

@@ -16,6 +16,8 @@ from loss_logging.records.columns import is_missing
 __all__ = ["Pinned", "hold", "hold_components", "hold_sized", "names", "numbers"]
 
 _PAUSE_SECONDS = 0.002
+_FEW = 16
+"""So many figures are read sooner than torch makes a second tensor of them."""
 
 
 # --- figures ------------------------------------------------------------------------------------------------------
@@ -33,10 +35,11 @@ class Pinned(NamedTuple):
         return self.host
 
 
-def hold(values: Any) -> Any:
-    """A private copy of a tensor, safe from later in-place changes, made without waiting for the device."""
-    if values.requires_grad:
-        values = values.detach()
+def hold(values: Any, size: int) -> Any:
+    """A private copy of a (``size``,) tensor, safe from later in-place changes, made without waiting for its device."""
+    if size <= _FEW and values.is_cpu:
+        return values.tolist()
+    values = values.detach()
     return _hold_cuda(values) if values.is_cuda else values.clone()
 
 
@@ -62,7 +65,7 @@ def hold_sized(name: str, values: Any, size: int) -> Any:
     if values.shape != (size,):
         shape = tuple(values.shape)
         raise ValueError(f"{name} has shape {shape} but the batch has {size} losses; expected shape ({size},)")
-    return hold(values) if is_tensor else values
+    return hold(values, size) if is_tensor else values
 
 
 def hold_components(components: Mapping[str, Any], size: int) -> dict[str, Any]:

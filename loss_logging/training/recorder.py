@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain
 from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -144,8 +145,7 @@ class LossRecorder:
         rivals: Collection[object] | None = None,
     ) -> None:
         """Take one batch of (B,) figures and B names. The tensors are copied without synchronising their device."""
-        is_tensor = hasattr(losses, "detach")
-        if not is_tensor:
+        if not (is_tensor := hasattr(losses, "detach")):
             losses = numbers("per_example", losses)  # a copy already
         shape = losses.shape
         size = shape[0] if len(shape) == 1 else _not_per_example(shape)
@@ -166,7 +166,7 @@ class LossRecorder:
         self._pending.append(
             (  # a _Batch in all but name: the plain tuple costs a tenth
                 step,
-                hold(losses) if is_tensor else losses,
+                hold(losses, size) if is_tensor else losses,
                 tuple(paths) if type(paths) is list else paths,
                 tuple(datasets) if type(datasets) is list else datasets,
                 tuple(captions) if type(captions) is list else captions,
@@ -179,7 +179,8 @@ class LossRecorder:
                 rivals,
             )
         )
-        self._count(step, size)
+        self.last_step = step
+        self.appended += size
 
     def append_table(self, step: int, table: pa.Table) -> None:
         """Take records that are in columns already; they get this step."""
@@ -189,7 +190,8 @@ class LossRecorder:
         if self.appended - self._drained > self._limit:
             self._wait_for_room()
         self._pending.append(table.set_column(0, SCHEMA.field(0), pa.array(np.full(table.num_rows, step))))
-        self._count(step, table.num_rows)
+        self.last_step = step
+        self.appended += table.num_rows
 
     def flush(self, then: Callable[[Unwritten], None], *, patient: bool = False) -> None:
         """Have everything that was appended so far written, then ``then`` called in the small thread.
@@ -207,10 +209,6 @@ class LossRecorder:
         self._wake.set()
         self._thread.join(timeout)
         return self._unwritten(waiting=self.appended - self._drained)
-
-    def _count(self, step: int, rows: int) -> None:
-        self.last_step = step
-        self.appended += rows
 
     def _wait_for_room(self) -> None:
         if self._closed:
@@ -367,6 +365,8 @@ def _concatenate(columns: list[Any], sizes: list[int], missing: float) -> np.nda
     read = [column.read() if isinstance(column, Pinned) else column for column in columns]
     if all(hasattr(column, "detach") for column in read):  # one call for all of them: a tenth of the time
         return _to_numpy(sys.modules["torch"].cat(read))
+    if all(type(column) is list for column in read):
+        return np.array(list(chain.from_iterable(read)), dtype=np.float64)
     parts = [
         np.full(size, missing) if column is None else _to_numpy(column)
         for column, size in zip(read, sizes, strict=True)

@@ -17,7 +17,7 @@ from loss_logging.records.dataflow.trace import Trace
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["CHANGES_ARGUMENTS", "safely", "usual_calls", "ways", "without_result"]
+__all__ = ["CHANGES_ARGUMENTS", "usual_calls", "ways", "without_result"]
 
 # What a function does to the rows; or how many dimensions its input has, where its first is then the batch.
 ELEMENTWISE, VIEW, RESHAPE, CHANGES_ARGUMENTS, MATRICES, CONCATENATION, LAST, ANY_DIMENSIONS = *range(-7, 0), 0
@@ -37,7 +37,7 @@ def usual_calls(trace: Trace) -> IsUsual:
         for value in values:
             kind = type(value)
             if kind is tensor:
-                if id(value) in facts or (value.dim() and value.size(0) == size):
+                if id(value) in facts or ((shape := value.shape) and shape[0] == size):
                     return False
             elif kind is list or (kind is tuple and not holds_no_examples(value)):
                 return False
@@ -46,58 +46,45 @@ def usual_calls(trace: Trace) -> IsUsual:
     def is_usual(
         way: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, result: torch.Tensor
     ) -> bool:
-        dims = result.dim()
-        if not dims or overwritten or not args or in_transform() is not None:
+        shape = result.shape  # of all ways to ask for sizes the cheapest
+        if not shape or overwritten or not args or in_transform() is not None:
             return False
-        if result.size(0) != size:
+        if shape[0] != size:
             return holds_no_examples(args) and (not kwargs or holds_no_examples(kwargs.values()))
         if way is None:
             return False
         first = args[0]
+        dims = len(shape)
         if way == CONCATENATION:
             return isinstance(first, (list, tuple)) and all(
-                type(x) is tensor and id(x) not in facts and x.dim() == dims and x.size(0) == size for x in first
+                type(x) is tensor and id(x) not in facts and len(x.shape) == dims and x.shape[0] == size for x in first
             )
-        if type(first) is not tensor or (facts and id(first) in facts):
+        if type(first) is not tensor or id(first) in facts:
+            return False
+        of_first = first.shape
+        if not of_first or of_first[0] != size:
             return False
         if way == ELEMENTWISE:
-            if first.dim() != dims or first.size(0) != size:
+            if len(of_first) != dims:
                 return False
-        else:
-            of_first = first.dim()
-            if not of_first or first.size(0) != size:
-                return False
-            if way == RESHAPE:
-                return True
-            if way == VIEW:
-                return _is_view_of_rows(first, result)
-            if dims < 2 or (way > 0 and of_first != way) or (way < 0 and not _is_within_rows(way, args, kwargs, dims)):
-                return False
+        elif way == RESHAPE:
+            return True
+        elif way == VIEW:
+            return _is_view_of_rows(first, result)
+        elif dims < 2 or (way > 0 and len(of_first) != way) or (way < 0 and not _is_within_rows(way, args, kwargs, dims)):
+            return False
         for other in args[1:] if not kwargs else (*args[1:], *kwargs.values()):
-            if type(other) is tensor and ((facts and id(other) in facts) or _may_be_rows(other, way, dims, size)):
+            if type(other) is tensor and (id(other) in facts or _may_be_rows(other.shape, way, dims, size)):
                 return False
         return True
 
     return is_usual
 
 
-def safely(is_usual: IsUsual, trace: Trace) -> IsUsual:
-    """The same function, with errors that end the trace and not the training."""
-
-    def passes(way: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, result: torch.Tensor) -> bool:
-        try:
-            return is_usual(way, args, kwargs, result)
-        except Exception as error:  # noqa: BLE001 the training goes on, whatever it is
-            trace.broke(error)
-            return True
-
-    return passes
-
-
-def _may_be_rows(other: torch.Tensor, way: int, dims: int, size: int) -> bool:
+def _may_be_rows(other: torch.Size, way: int, dims: int, size: int) -> bool:
     """Whether a further argument could hold the examples along another dimension of the result."""
-    own = other.dim()
-    return bool(own) and (own != dims or way not in (ELEMENTWISE, MATRICES)) and other.size(0) == size
+    own = len(other)
+    return bool(own) and (own != dims or way not in (ELEMENTWISE, MATRICES)) and other[0] == size
 
 
 def _is_within_rows(way: int, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, dims: int) -> bool:
