@@ -41,6 +41,8 @@ KINDS: dict[str, Captions] = {"digits": "digit", "digits-word": "one word", "dig
 HELD_OUT = 0.25
 FEWEST = 40
 """Icons that have a tag, for pictures to be asked about it."""
+PAIRED = 0.25
+"""Share of the steps that are compared with another caption: 600 steps are few."""
 REPEATS = 8
 """Pictures that are generated for each caption that is held out."""
 
@@ -101,7 +103,8 @@ def measure(case: Case, steps: int, seed: int) -> dict[str, Any]:
     found: dict[str, Any] = {"read": reader.right(case.trained[case.held], case.shown[case.held])}
     captions = [case.captions[row] for row in case.rows]
     with tempfile.TemporaryDirectory() as folder:
-        config = TrainConfig(job_name="cleaning", save_root=folder, loggers=[], reporter="inline", seed=seed)
+        options: dict[str, Any] = {"loggers": [], "reporter": "inline", "seed": seed, "paired_fraction": PAIRED}
+        config = TrainConfig(job_name="cleaning", save_root=folder, **options)
         with LossLogger(config) as logger:
             model = fit(case.trained[case.rows], captions, steps=steps, seed=seed, logger=logger)
             report = read_report(logger.save_step(steps).result())

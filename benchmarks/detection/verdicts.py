@@ -1,13 +1,15 @@
 """Which evidence finds wrong captions, alone and together, whether said chances are true, and what peers find.
 
     python -m benchmarks.detection.verdicts [--sets NAME ...] [--seeds N] [--epochs N] [--wrong SHARE ...]
-                                            [--objective flow|epsilon] [--no-training] [--json FILE]
+                                            [--objective flow|epsilon] [--fractions SHARE ...] [--no-training]
+                                            [--json FILE]
 
 Digits (scikit-learn's) and two sets of icons, whose pictures npm brings; see ``SETS`` in ``sets.py``. The features, how
 the share is estimated and how much the losses count were chosen on digits and lucide, none of it by fluent emoji.
 Training pairs each step's captions with the empty one and with the rival's. What is called a report is read from that
-of a LossLogger, by turns at random as it asks for them, with and without what pictures say of the captions; the other
-figures are made up from the records of the same run.
+of a LossLogger, on shares of the steps, by turns at random as it asks for them, with and without what pictures say of
+the captions; the other figures are made up from the records of the same run. With 100% wrong, captions of icons have
+nothing to do with their pictures.
 """
 
 from __future__ import annotations
@@ -31,22 +33,19 @@ from benchmarks.detection.peers import by_aum, by_cleanlab, by_neighbours
 from benchmarks.detection.rankings import Scores, auroc, precision, spread
 from benchmarks.detection.sets import SETS, CaptionedSet, load_set
 from benchmarks.table import Results
-from loss_logging import LossLogger, read_report
+from loss_logging import LossLogger, TrainConfig, read_report
 from loss_logging.evidence.features import picture_features
 from loss_logging.evidence.judge import VERDICTS, Judgement, Verdict, judge
 from loss_logging.evidence.pictures import PictureEvidence, picture_evidence
-from loss_logging.evidence.planted import calibrated
+from loss_logging.evidence.planted import WrongCaptions, calibrated
 from loss_logging.evidence.rivals import Rivals
 from loss_logging.evidence.seen import SeenCaptions
 from loss_logging.evidence.words import caption_words
 from loss_logging.reports.report import ItemStats
 
 EDGES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
-FORWARDS = {"rival, 25% of steps": 0.25, "empty": 1, "rival": 1, "half empty, half rival": 1} | {
-    f"report: {name}, {fraction:.0%} of steps": fraction
-    for name in ("empty", "by turns", "by turns, pictures")
-    for fraction in (1.0, 0.25)
-}
+FORWARDS: dict[str, float] = {"rival, 25% of steps": 0.25, "empty": 1, "rival": 1, "half empty, half rival": 1}
+DEFAULT = TrainConfig(job_name="default", save_root=".").paired_fraction
 
 
 class Found:
@@ -57,9 +56,10 @@ class Found:
         self.said: defaultdict[tuple[Any, ...], list[Any]] = defaultdict(list)
         self.bins: defaultdict[tuple[Any, ...], list[tuple[int, int, int, float]]] = defaultdict(list)
         self.words: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+        self.forwards = dict(FORWARDS)
 
     def rank(self, data: CaptionedSet, share: float, name: str, scores: Scores) -> None:
-        if data.wrong.any():
+        if 0 < data.wrong.mean() < 1:
             value = precision(scores, data.wrong), auroc(scores, data.wrong)
             self.ranked[data.name, share, name].append(value)
 
@@ -72,8 +72,12 @@ class Found:
 
     def judged(self, data: CaptionedSet, share: float, name: str, found: Judgement) -> None:
         self.counted(data, share, name, found.verdict, found.share)
-        known = np.isfinite(found.p_wrong)
-        self.said[data.name, share, name].append((found.p_wrong[known], data.wrong[known]))
+        self.chances(data, share, name, found.p_wrong)
+
+    def chances(self, data: CaptionedSet, share: float, name: str, p_wrong: Scores) -> None:
+        known = np.isfinite(p_wrong)
+        if known.any():
+            self.said[data.name, share, name].append((p_wrong[known], data.wrong[known]))
 
     def single_words(self, data: CaptionedSet, seen: PictureEvidence) -> None:
         known = [item for item, right in enumerate(data.right) if right]
@@ -87,7 +91,7 @@ class Found:
                 "set": name,
                 "wrong": share,
                 "ranking": ranking,
-                "forwards more": FORWARDS.get(ranking.split(" & ")[-1], 0),
+                "forwards more": self.forwards.get(ranking.split(" & ")[-1], 0),
             }
             | {"precision": spread([p for p, _ in values]), "AUROC": spread([a for _, a in values])}
             for (name, share, ranking), values in self.ranked.items()
@@ -130,7 +134,8 @@ def look(data: CaptionedSet, share: float, seed: int, options: argparse.Namespac
     features = picture_features(data.pictures, progress=False).features
     words = caption_words(data.captions)
     seen = picture_evidence(features, words, seed=seed, progress=False)
-    alone = judge(seen, seed=seed)
+    known = calibrated(seen, seed=seed)
+    alone = judge(known)
     found.rank(data, share, "pictures: whole caption", seen.whole)
     found.rank(data, share, "pictures: single words", seen.word)
     found.rank(data, share, "pictures: calibrated", alone.score)
@@ -141,23 +146,31 @@ def look(data: CaptionedSet, share: float, seed: int, options: argparse.Namespac
     if data.one_word and data.wrong.any():
         found.single_words(data, seen)
     if not options.no_training:
-        _trained(data, share, seed, options, found, seen)
+        _trained(data, share, seed, options, found, seen, known)
 
 
 def _trained(
-    data: CaptionedSet, share: float, seed: int, options: argparse.Namespace, found: Found, seen: PictureEvidence
+    data: CaptionedSet,
+    share: float,
+    seed: int,
+    options: argparse.Namespace,
+    found: Found,
+    seen: PictureEvidence,
+    known: WrongCaptions,
 ) -> None:
     rivals = [data.captions[rival] if rival >= 0 else "" for rival in seen.rival.tolist()]
-    run = _logged(data, share, rivals, seed, options, found, seen)
+    said = SeenCaptions.of(_keys(data), data.captions, known, seen.worst_word, seen.suggested_word)
+    run = _logged(data, share, rivals, seed, options, found, said)
     found.rank(data, share, "peer: raw loss", run.loss.mean(0))
     found.rank(data, share, "peer: loss of the last epoch", run.loss[-1])
     for name, losses in run.evidence().items():
         found.rank(data, share, name, losses.mean)
         kind = "dropped" if name.startswith("dropped") else "empty" if name == "empty" else "rival"
-        both = judge(seen, **{kind: losses}, seed=seed)
+        both = judge(known, **{kind: losses})
         found.rank(data, share, f"judge: pictures & {name}", both.score)
         if data.one_word and kind == "rival":
-            found.rank(data, share, f"judge, single words: pictures & {name}", both.word_score)
+            words = judge(seen, **{kind: losses}, seed=seed).word_score
+            found.rank(data, share, f"judge, single words: pictures & {name}", words)
         found.judged(data, share, f"pictures & {name}", both)
     without = judge(empty=run.evidence()["empty"])
     found.judged(data, share, "empty alone", without)
@@ -170,17 +183,15 @@ def _logged(
     seed: int,
     options: argparse.Namespace,
     found: Found,
-    pictures: PictureEvidence,
+    seen: SeenCaptions,
 ) -> Online:
     """Train, with loggers that compare with the empty caption alone, by turns, and with pictures; rank and count by
     their reports."""
-    keys = [(data.name, str(item)) for item in range(len(rivals))]
-    named = {key: (rival,) for key, rival in zip(keys, rivals, strict=True) if rival}
+    named = {key: (rival,) for key, rival in zip(_keys(data), rivals, strict=True) if rival}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         file, both = (str(Path(folder, name)) for name in ("rivals.parquet", "both.parquet"))
         Rivals(named).save(file)
-        said = calibrated(pictures, seed=seed), pictures.worst_word, pictures.suggested_word
-        Rivals(named, seen=SeenCaptions.of(keys, data.captions, *said)).save(both)
+        Rivals(named, seen=seen).save(both)
         loggers = {
             f"report: {name}, {fraction:.0%} of steps": stack.enter_context(
                 LossLogger(
@@ -194,25 +205,36 @@ def _logged(
                 )
             )
             for name, source in (("empty", "none"), ("by turns", file), ("by turns, pictures", both))
-            for fraction in (1.0, 0.25)
+            for fraction in dict.fromkeys(options.fractions)
         }
+        found.forwards |= {name: logger.config.paired_fraction for name, logger in loggers.items()}
         run = train_online(data, rivals, options.objective, options.epochs, seed, list(loggers.values()))
         for name, logger in loggers.items():
             items = read_report(logger.config.report_paths()[-1]).datasets[data.name].item_stats
             figures = [items[str(item)] for item in range(len(data.captions))]
-            means = [_ranked_by(item) for item in figures]
-            found.rank(data, share, name, np.array(means))
+            found.rank(data, share, name, _ranked(figures))
             found.counted(data, share, name, [item.verdict for item in figures])
+            found.chances(data, share, name, np.array([item.p_wrong for item in figures], np.float64))
     return run
 
 
-def _ranked_by(item: ItemStats) -> float:
-    """As reports rank: by the chance where there is one, else by the mean of the mismatches."""
-    if item.p_wrong is not None:
-        return item.p_wrong + 1e-6 * (item.caption_mismatch or 0)
-    if item.caption_mismatch is None:
-        return np.nan
-    return float(np.mean([each for each in (item.caption_mismatch, item.rival_mismatch) if each is not None]))
+def _keys(data: CaptionedSet) -> list[tuple[str, str]]:
+    return [(data.name, str(item)) for item in range(len(data.captions))]
+
+
+def _ranked(items: Sequence[ItemStats]) -> Scores:
+    """As reports rank: by the chance where there is one, then by the mean of the mismatches."""
+    chance, empty, rival = (
+        np.array([getattr(item, name) for item in items], np.float64)
+        for name in ("p_wrong", "caption_mismatch", "rival_mismatch")
+    )
+    mismatch: Scores = (empty + np.where(np.isnan(rival), empty, rival)) / 2
+    known = np.isfinite(chance)
+    if not known.any():
+        return mismatch
+    places = np.empty(len(items))
+    places[np.lexsort((np.nan_to_num(mismatch), np.where(known, chance, -1)))] = np.arange(len(items))
+    return np.where(known, places, np.nan)
 
 
 def main() -> None:
@@ -222,6 +244,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--wrong", nargs="+", type=float, default=[0.1])
     parser.add_argument("--objective", choices=("flow", "epsilon"), default="flow")
+    parser.add_argument(
+        "--fractions", nargs="+", type=float, default=[1.0, 0.25, DEFAULT], help="shares of the steps that reports pair"
+    )
     parser.add_argument("--no-training", action="store_true", help="pictures and peers alone")
     parser.add_argument("--quick", action="store_true", help="a smoke test: digits, one seed, no training")
     parser.add_argument("--json", type=Path, metavar="FILE")

@@ -87,10 +87,11 @@ def _captions(report: LossReport) -> list[tuple[str, Table]]:
 def _wrong(items: list[WorstItem]) -> Table:
     table = _items(items, "caption mismatch")
     errors = [item.standard_error for item in items[:_ROWS]]
-    rows = [
-        [*row[:2], None if row[2] is None else f"{row[2]:.3g} ± {error or 0:.2g}", *row[3:]]
+    scores = [
+        None if row[2] is None else f"{row[2]:.3g} ± {error or 0:.2g}"
         for row, error in zip(table.rows, errors, strict=True)
     ]
+    rows = [[*row[:2], score, *row[3:]] for row, score in zip(table.rows, scores, strict=True)]
     return Table(table.columns, rows)
 
 

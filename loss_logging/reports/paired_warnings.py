@@ -16,14 +16,17 @@ _DISTINCT_SHARE = 0.5
 """The lowest number of different captions per item; in the benchmark, captions were nearly unique."""
 
 
-def paired_warnings(paired: Mapping[str, PairedItems], distinct: Mapping[str, int]) -> list[str]:
+def paired_warnings(
+    paired: Mapping[str, PairedItems], distinct: Mapping[str, int], *, judged: bool = False
+) -> list[str]:
     """Sentences about datasets without a decided item, and about datasets that the model may have memorised.
 
     Args:
         paired: figures of the paired items by dataset.
         distinct: number of different captions by dataset.
+        judged: whether there is a verdict on any caption: pictures give it without 4 pairs.
     """
-    return [*_undecided(paired.values()), *_memorised(paired, distinct)]
+    return [*([] if judged else _undecided(paired.values())), *_memorised(paired, distinct)]
 
 
 def _undecided(paired: Collection[PairedItems]) -> list[str]:
@@ -33,7 +36,7 @@ def _undecided(paired: Collection[PairedItems]) -> list[str]:
         return []
     return [
         f"caption_mismatch is undecided for all items: {undecided} have paired records, but none the 4 that it takes; "
-        "log loss_empty on more steps, or evaluate with draws=4 or more"
+        "train on, raise paired_fraction, or evaluate with draws=4 or more"
     ]
 
 

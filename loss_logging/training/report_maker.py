@@ -82,7 +82,8 @@ class ReportMaker:
             captions = {name: self.captions.dataset(name) for name in paired}
             flagged, flagged_summary = self.captions.flagged(config.max_table_rows)
         self._decided = DecidedItems(self._decisions)
-        if any(counts.judged for counts in verdicts.values()) and self._decided.are_about(statistics.folders):
+        judged = any(counts.judged for counts in verdicts.values())
+        if judged and self._decided.are_about(statistics.folders):
             self._decided.look(statistics.items())
         more = config.top_k + self._decided.settled  # which are taken out again
         report = LossReport(
@@ -108,7 +109,7 @@ class ReportMaker:
             timestep_scale=statistics.timestep_scale,
             recent=recent,
             excluded=dict(self._facts.excluded if excluded is None else excluded),
-            warnings=[*warnings, *self._warnings(), *paired_warnings(paired, distinct)],
+            warnings=[*warnings, *self._warnings(), *paired_warnings(paired, distinct, judged=judged)],
             json_path=str(config.report_path(step)),
         )
         decided = self._decided.report(report)

@@ -31,8 +31,8 @@ def test_a_caption_that_only_its_picture_contradicts_is_said_to_be_so() -> None:
     """No loss is named where none was compared."""
     item = WorstItem("d", "1.png", "a cat", None, 0, 0.5, word="cat", better_word="dog")
     assert caption_sentence(item) == (
-        "Its picture contradicts its caption; no loss without it is known yet. "
-        "Its picture fits “dog” better than “cat”."
+        "Its picture contradicts its caption; no loss without it is known yet."
+        " Its picture fits “dog” better than “cat”."
     )
 
 

@@ -25,9 +25,10 @@ def test_what_is_ordinary_is_not(change: dict[str, float], distinct: int) -> Non
 
 
 def test_an_empty_ranking_is_explained() -> None:
-    """Only where no dataset has a decided item."""
+    """Only where no dataset has a decided item, and pictures have not judged it either."""
     open_ = PairedItems(decided=0, undecided=7, unpaired=0, above_zero=0, median=None, mad=None)
     (sentence,) = paired_warnings({"a": open_, "b": open_}, {})
     assert "undecided for all items: 14 have paired records" in sentence
+    assert paired_warnings({"a": open_, "b": open_}, {}, judged=True) == []
     some = PairedItems(decided=1, undecided=0, unpaired=0, above_zero=1, median=0.1, mad=0.1)
     assert paired_warnings({"a": open_, "b": some}, {}) == []
