@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+    from torch.multiprocessing.reductions import StorageWeakRef
 
-__all__ = ["address", "has_unseen_scalar", "is_parameter", "is_transformed", "unwrapped", "version"]
+__all__ = ["Memory", "address", "has_unseen_scalar", "is_parameter", "is_transformed", "unwrapped", "version"]
 
 _NEAREST = 32
 
@@ -19,6 +20,39 @@ def version(tensor: torch.Tensor) -> int:
 def address(tensor: torch.Tensor) -> int:
     """The address of the memory, for torch.func's wrappers of the tensor inside."""
     return unwrapped(tensor)[0].untyped_storage().data_ptr()
+
+
+class Memory:
+    """When something last happened to the memory of tensors; of memory that is free again, nothing has.
+
+    Code that no mode sees, such as a compiled model, makes tensors where those of FSDP were a moment before.
+    """
+
+    def __init__(self) -> None:
+        self._times: dict[int, tuple[int, StorageWeakRef]] = {}
+
+    def note(self, tensor: torch.Tensor, time: int) -> None:
+        """It happened at ``time``, 0 or later."""
+        from torch.multiprocessing.reductions import StorageWeakRef
+
+        storage = unwrapped(tensor)[0].untyped_storage()
+        self._times[address(tensor)] = time, StorageWeakRef(storage)  # type: ignore[no-untyped-call, unused-ignore]
+
+    def time_of(self, tensor: torch.Tensor) -> int:
+        """When it happened to the tensor's memory; -1 if it never did."""
+        if not self._times:
+            return -1
+        where = address(tensor)
+        time, of = self._times.get(where, (-1, None))
+        if of is None:
+            return -1
+        import torch
+
+        storage = torch.UntypedStorage._new_with_weak_ptr(of.cdata)
+        return time if storage is not None and storage.data_ptr() == where else -1
+
+    def __bool__(self) -> bool:
+        return bool(self._times)
 
 
 def is_parameter(tensor: torch.Tensor) -> bool:

@@ -15,7 +15,7 @@ from loss_logging.records.dataflow.call_results import Results
 from loss_logging.records.dataflow.example_layout import Layout, axis, rows
 from loss_logging.records.dataflow.facts import PLAIN, Fact, Mean, Opaque, Plain, has_same_factor, has_same_rows
 from loss_logging.records.dataflow.tensor_state import (
-    address,
+    Memory,
     has_unseen_scalar,
     is_parameter,
     is_transformed,
@@ -38,7 +38,7 @@ class Trace:
         self.batch_size = batch_size
         self.blocks = blocks
         self.facts: dict[int, _Entry] = {}  # by id; an entry is removed with its tensor
-        self.overwritten: dict[int, int] = {}  # address of a storage whose examples were moved -> when
+        self.overwritten = Memory()  # whose examples were moved
         self.time = 0
         self.roots: list[Mean | Opaque] = []  # of scalars given to backward
         self.reads: list[Mean | Opaque] = []  # of scalars read as a Python number
@@ -55,7 +55,7 @@ class Trace:
         entry = self.facts.get(id(tensor))
         if entry is not None and entry.of() is not tensor:
             entry = None
-        if self.overwritten and self.overwritten.get(address(tensor), -1) > (-1 if entry is None else entry.time):
+        if self.overwritten and self.overwritten.time_of(tensor) > (-1 if entry is None else entry.time):
             return Opaque("a tensor was changed in place through another name")
         if entry is None:
             return self._of_outside(tensor)
@@ -149,7 +149,7 @@ class Trace:
         if all(self._is_mapped(*unwrapped(x)) for x in tensors):
             return
         for out in outs:
-            self.overwritten[address(unwrapped(out)[0])] = self.time
+            self.overwritten.note(out, self.time)
 
     def _is_mapped(self, tensor: torch.Tensor, dim: int | None) -> bool:
         """Whether a tensor within vmap holds one example per entry of the mapped dimension, or no examples."""
@@ -165,7 +165,7 @@ class Trace:
             self._forget_ingredients(call)
         for out, fact in zip(call.outs, found, strict=True):
             if id(out) in known and fact != known[id(out)] and not isinstance(fact, Plain):  # in place
-                self.overwritten[address(out)] = self.time
+                self.overwritten.note(out, self.time)
             self._remember(out, fact)
 
     def _written(self, call: Call, known: dict[int, Fact]) -> None:
@@ -185,7 +185,7 @@ class Trace:
             if isinstance(of_value, Opaque)
             else "a scalar of the whole batch, or another example, was written into a tensor"
         )
-        self.overwritten[address(x)] = self.time
+        self.overwritten.note(x, self.time)
         self._remember(x, Opaque(why))
 
     def _remember(self, tensor: torch.Tensor, fact: Fact) -> None:

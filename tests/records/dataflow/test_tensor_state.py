@@ -3,6 +3,7 @@ from __future__ import annotations
 import torch
 
 from loss_logging.records.dataflow.tensor_state import (
+    Memory,
     address,
     has_unseen_scalar,
     is_parameter,
@@ -23,6 +24,25 @@ def test_writing_changes_the_version_and_views_share_the_memory() -> None:
         assert version(torch.zeros(2)) == 0
     assert is_parameter(torch.nn.Parameter(tensor))
     assert not is_parameter(tensor)
+
+
+def test_memory_that_is_free_again_has_no_past() -> None:
+    """Also where a storage lives on and has given its memory back, as FSDP's do; a view has the same past."""
+    memory = Memory()
+    again: list[torch.Tensor] = []
+    for is_resized in (False, True):
+        tensor = torch.zeros(1 << 12)
+        where = address(tensor)
+        memory.note(tensor, 3)
+        assert memory.time_of(tensor) == memory.time_of(tensor[2:]) == 3
+        if is_resized:
+            tensor.untyped_storage().resize_(0)
+        else:
+            del tensor
+        again += [torch.zeros(1 << 12) for _ in range(8)]
+        (new,) = [one for one in again if address(one) == where] or [torch.zeros(1)]
+        assert memory.time_of(new) == -1
+    assert len({address(one) for one in again}) == len(again)
 
 
 def test_the_tensor_below_a_transform_is_found() -> None:
