@@ -56,7 +56,7 @@ class Family:
         return {"embeds": embeds}
 
     def image_conditions(self, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:  # noqa: ARG002
-        """What the denoiser is told about each image beside its latents, by name; each (B, ...)."""
+        """What the denoiser is told about each image beside its latents, by name; each (B, ...), on any device."""
         return {}
 
     def predict(
@@ -70,16 +70,17 @@ class Family:
 
     @property
     def device(self) -> torch.device:
-        device: torch.device = self.pipeline._execution_device  # with offloading, the one that models are moved to
+        """Where models run: with offloading, the device that they are moved to. To find it takes milliseconds."""
+        device: torch.device = self.pipeline._execution_device
         return device
 
-    def guidance(self, batch_size: int) -> torch.Tensor | None:
+    def guidance(self, noisy: torch.Tensor) -> torch.Tensor | None:
         """(B,) guidance scales; None for a denoiser that takes none."""
         import torch
 
         if not getattr(self.denoiser.config, "guidance_embeds", False):
             return None
-        return torch.full((batch_size,), self.guidance_scale, device=self.device)
+        return torch.full((len(noisy),), self.guidance_scale, device=noisy.device)
 
 
 class StableDiffusionXL(Family):
@@ -97,7 +98,7 @@ class StableDiffusionXL(Family):
         size = torch.tensor(batch["pixel_values"].shape[-2:]).expand(len(batch["paths"]), 2)
         original = torch.as_tensor(batch.get("original_sizes", size))
         corner = torch.as_tensor(batch.get("crop_top_lefts", torch.zeros_like(size)))
-        return {"time_ids": torch.cat([original, corner, size], dim=1).to(self.device, self.denoiser.dtype)}
+        return {"time_ids": torch.cat([original, corner, size], dim=1)}
 
     def predict(
         self, noisy: torch.Tensor, timesteps: torch.Tensor, conditions: Mapping[str, torch.Tensor]
@@ -106,7 +107,7 @@ class StableDiffusionXL(Family):
             noisy,
             timesteps,
             encoder_hidden_states=conditions["embeds"],
-            added_cond_kwargs={"text_embeds": conditions["pooled"], "time_ids": conditions["time_ids"]},
+            added_cond_kwargs={"text_embeds": conditions["pooled"], "time_ids": conditions["time_ids"].to(noisy)},
             return_dict=False,
         )[0]
         return prediction
@@ -162,7 +163,7 @@ class Flux(Family):
         packed = self.denoiser(
             hidden_states=self.pipeline._pack_latents(noisy, batch_size, channels, height, width),
             timestep=timesteps / 1000,  # the transformer multiplies it again
-            guidance=self.guidance(batch_size),
+            guidance=self.guidance(noisy),
             pooled_projections=conditions["pooled"],
             encoder_hidden_states=embeds,
             txt_ids=embeds.new_zeros(embeds.shape[1], 3),
@@ -193,7 +194,7 @@ class Flux2(Flux):
         packed = self.denoiser(
             hidden_states=self.pipeline._pack_latents(noisy),
             timestep=timesteps / 1000,  # the transformer multiplies it again
-            guidance=self.guidance(len(noisy)),
+            guidance=self.guidance(noisy),
             encoder_hidden_states=conditions["embeds"],
             txt_ids=conditions["positions"],
             img_ids=positions,
