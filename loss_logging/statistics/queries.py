@@ -142,7 +142,9 @@ class Queries:
         self._connection.execute(f"DELETE FROM {name} WHERE list_contains($values, {column})", {"values": values})
 
     def drop(self, name: str) -> None:
-        self._connection.execute(f"DROP TABLE {name}")
+        """Delete the table or view ``name``."""
+        is_view = self.value("SELECT count(*) > 0 FROM duckdb_views() WHERE view_name = $name", name=name)
+        self._connection.execute(f"DROP {'VIEW' if is_view else 'TABLE'} {name}")
 
     def rows(self, name: str, **parameters: object) -> list[tuple[Any, ...]]:
         """All rows of the query in ``sql/{name}.sql``."""

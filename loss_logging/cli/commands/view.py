@@ -125,7 +125,7 @@ def _of_run(config: TrainConfig, images: Path | None, *, edit: bool) -> tuple[Se
 
     run = LiveRun(config, progress=True)
     decisions = KeptDecisions(config.decisions, run)
-    run.decided = decisions.all
+    run.decided, run.decision_of = decisions.all, decisions.of
     if not edit:
         return RunPage(run), None
     captions = RunCaptions(images)

@@ -45,7 +45,7 @@ def open_folder(
     seen = FolderSeen.of(folder, config, pictures=pictures)
     page = FolderPage(seen)
     decisions = KeptDecisions(Decisions(seen.root, home=seen.root), page.items)
-    page.items.decided = decisions.all
+    page.items.decided, page.items.decision_of = decisions.all, decisions.of
     if not edit:
         return seen.name, page, None
     captions = FolderCaptions(seen)
@@ -111,6 +111,7 @@ class FolderItems:
         self._paths = set(seen.files)
         self._lock = threading.Lock()
         self.decided: Any = dict
+        self.decision_of: Any = None
 
     def close(self) -> None:
         """Give the memory back."""
@@ -118,16 +119,15 @@ class FolderItems:
 
     def page(self, asked: ItemQuery, _step: int | None = None) -> tuple[list[dict[str, Any]], int]:
         """The rows of one page, and the number of all matching items."""
-        decided = self.decided()
         with self._lock:
-            where, values = matching(asked, columns_in(self._connection, "items"), self._flagged, decided)
+            where, values = matching(asked, columns_in(self._connection, "items"), self._flagged, self.decided)
             rows, total = page_of(self._connection, "items", asked, where, values)
-        return [with_marks(row, self._flagged, decided) for row in rows], total
+        return [with_marks(row, self._flagged, self.decision_of) for row in rows], total
 
     def batches(self, asked: Filter, _step: int | None = None) -> Iterator[pa.RecordBatch]:
         """Every item that matches."""
         with self._lock:
-            where, values = matching(asked, columns_in(self._connection, "items"), self._flagged, self.decided())
+            where, values = matching(asked, columns_in(self._connection, "items"), self._flagged, self.decided)
             found = self._connection.sql(f"SELECT * FROM items WHERE {where}", params=values).to_arrow_table()
         yield from found.to_batches(8_192)
 
@@ -143,7 +143,7 @@ class FolderItems:
         """One row."""
         with self._lock:
             rows = rows_of(self._connection, "FROM items WHERE dataset = ? AND path = ?", [dataset, path])
-        return with_marks(rows[0], self._flagged, self.decided()) if rows else None
+        return with_marks(rows[0], self._flagged, self.decision_of) if rows else None
 
     def names(self, path: str) -> bool:
         """Whether the folder has an image of this path."""

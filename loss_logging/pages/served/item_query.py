@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import duckdb
@@ -61,7 +61,10 @@ Names = tuple[str, str]
 
 
 def matching(
-    asked: Filter, columns: list[str], flagged: Mapping[Names, list[str]], decided: Mapping[Names, str]
+    asked: Filter,
+    columns: list[str],
+    flagged: Mapping[Names, list[str]],
+    decided: Callable[[], Mapping[Names, str]],
 ) -> tuple[str, list[Any]]:
     """The WHERE clause of ``asked`` and its parameters. Each text is a parameter, and each column is checked.
 
@@ -80,7 +83,7 @@ def matching(
         conditions.append(_AMONG)
         values += _columns_of(found)
     if asked.decision:
-        found = [item for item, decision in decided.items() if asked.decision in ("none", decision)]
+        found = [item for item, decision in decided().items() if asked.decision in ("none", decision)]
         conditions.append(f"NOT {_AMONG}" if asked.decision == "none" else _AMONG)
         values += _columns_of(found)
     for bound in asked.bounds:
@@ -99,10 +102,12 @@ def _columns_of(found: list[Names]) -> list[list[str]]:
     return [[dataset for dataset, _ in found], [path for _, path in found]]
 
 
-def with_marks(row: dict[str, Any], flagged: Mapping[Names, list[str]], decided: Mapping[Names, str]) -> dict[str, Any]:
+def with_marks(
+    row: dict[str, Any], flagged: Mapping[Names, list[str]], decision_of: Callable[[str, str], str]
+) -> dict[str, Any]:
     """A row with the rules that object to it, and the decision about it."""
     names = row["dataset"], row["path"]
-    return row | {"flags": ", ".join(flagged.get(names, [])), "decision": decided.get(names, "")}
+    return row | {"flags": ", ".join(flagged.get(names, [])), "decision": decision_of(*names)}
 
 
 def page_of(
@@ -140,8 +145,8 @@ def rows_of(connection: duckdb.DuckDBPyConnection, query: str, values: list[Any]
 
 
 def columns_in(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
-    """The names of the columns of a table."""
-    return [row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()]
+    """The names of the columns of a table or view, without ``rowid``, which tells rows apart."""
+    return [row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall() if row[0] != "rowid"]
 
 
 def _column(name: str, columns: list[str]) -> str:

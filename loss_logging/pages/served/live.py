@@ -20,11 +20,10 @@ from loss_logging.pages.item_counts import ItemCounts
 from loss_logging.pages.run_reports import RunReports
 from loss_logging.pages.served.item_query import Filter, ItemQuery, columns_in, matching, page_of, rows_of, with_marks
 from loss_logging.pages.served.now import brought_up_to_date, counts_of
-from loss_logging.pages.served.step_tables import StepTables, load_items_of
+from loss_logging.pages.served.step_tables import StepTables, load_items_of, look_at_items_of
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.decided import DecidedItems
 from loss_logging.reports.items import ITEM_SCHEMA
-from loss_logging.reports.names import items_path
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.lock import is_locked
@@ -73,7 +72,9 @@ class LiveRun:
         self.reports: list[LossReport] = []
         self.problems: list[str] = []
         self.decided: Callable[[], Mapping[tuple[str, str], str]] = dict
-        """A person's decisions, by dataset and path."""
+        """All decisions of a person, by dataset and path; they are in files of all folders."""
+        self.decision_of: Callable[[str, str], str] = _undecided
+        """The decision about one item, by dataset and path; "" if there is none."""
         self._read_reports = RunReports(config)
         self._statistics = RunStatistics.of(config, self.log)
         self._progress = progress
@@ -111,20 +112,23 @@ class LiveRun:
         """
         flagged = self.flagged(step)
         with self._table(step) as (connection, table):
-            where, values = matching(asked, columns_in(connection, table), flagged, decided := self.decided())
+            where, values = matching(asked, columns_in(connection, table), flagged, self.decided)
             rows, total = page_of(connection, table, asked, where, values)
-        return [with_marks(row, flagged, decided) for row in rows], total
+        return [with_marks(row, flagged, self.decision_of) for row in rows], total
 
     def batches(self, asked: Filter, step: int | None = None) -> Iterator[pa.RecordBatch]:
         """All matching items, with all figures."""
         with self._table(step) as (connection, table):
-            where, values = matching(asked, columns_in(connection, table), self.flagged(step), self.decided())
-            yield from connection.sql(f"SELECT * FROM {table} WHERE {where}", params=values).to_arrow_reader(8_192)
+            where, values = matching(asked, columns_in(connection, table), self.flagged(step), self.decided)
+            columns = _listed(connection, table)
+            yield from connection.sql(f"SELECT {columns} FROM {table} WHERE {where}", params=values).to_arrow_reader(
+                8_192
+            )
 
     def columns(self, step: int | None = None) -> pa.Schema:
         """The columns of the table of items."""
         with self._table(step) as (connection, table):
-            return connection.sql(f"FROM {table} LIMIT 0").to_arrow_table().schema
+            return connection.sql(f"SELECT {_listed(connection, table)} FROM {table} LIMIT 0").to_arrow_table().schema
 
     def datasets(self, most: int) -> list[str]:
         """Names of at most ``most`` datasets."""
@@ -135,8 +139,9 @@ class LiveRun:
     def item(self, dataset: str, path: str, step: int | None = None) -> dict[str, Any] | None:
         """The figures of one item."""
         with self._table(step) as (connection, table):
-            rows = rows_of(connection, f"FROM {table} WHERE dataset = ? AND path = ?", [dataset, path])
-        return with_marks(rows[0], self.flagged(step), self.decided()) if rows else None
+            query = f"SELECT {_listed(connection, table)} FROM {table} WHERE dataset = ? AND path = ?"
+            rows = rows_of(connection, query, [dataset, path])
+        return with_marks(rows[0], self.flagged(step), self.decision_of) if rows else None
 
     def report(self, step: int | None = None) -> tuple[LossReport | None, ItemCounts | None]:
         """The report of a save step, or the newest report with present figures; and the counts over all items.
@@ -311,18 +316,23 @@ class LiveRun:
             self._change(report_step=reports[-1].job.step)
 
     def _show_stored(self, *, has_log: bool) -> None:
-        """Show the items of the newest report, if that is faster than reading the log, or if there is no log."""
+        """Show the items of the newest report, if that is faster than reading the log, or if there is no log: of a
+        Parquet file at once, and then from memory, as searches are faster there."""
         if not self.reports:
             return
         report = self.reports[-1]
-        if items_path(Path(report.json_path or "")).exists() or not has_log:
-            self._show(lambda name: load_items_of(report, name, self._statistics.cursor()), report.job.step)
+        if self._show(lambda name: look_at_items_of(report, name, self._statistics.cursor()), report.job.step):
+            self._change(busy="Reading the items")
+        elif has_log:
+            return
+        self._show(lambda name: load_items_of(report, name, self._statistics.cursor()), report.job.step)
 
-    def _show(self, make: Callable[[str], object], step: int) -> None:
-        """Make a new table and show it from now on; the old table stays for requests that still read it."""
+    def _show(self, make: Callable[[str], object], step: int) -> bool:
+        """Make a new table and show it from now on; the old table stays for requests that still read it. False if there
+        is none to show."""
         name = f"items_{self.state.version + 1}"
         if make(name) is False:
-            return
+            return False
         with self._statistics.cursor() as connection:
             rows = connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
         self._tables.append(name)
@@ -330,6 +340,15 @@ class LiveRun:
         self._change(version=self.state.version + 1, step=step, items=rows)
         if len(self._tables) > 2:
             self._statistics.forget_items(self._tables.pop(0))
+        return True
 
     def _change(self, **fields: Any) -> None:
         self.state = msgspec.structs.replace(self.state, **fields)
+
+
+def _undecided(_dataset: str, _path: str) -> str:
+    return ""
+
+
+def _listed(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    return ", ".join(f'"{name}"' for name in columns_in(connection, table))

@@ -14,7 +14,7 @@ from loss_logging.reports.items import read_items
 from loss_logging.reports.names import items_path
 from loss_logging.reports.report import LossReport
 
-__all__ = ["StepTables", "load_items_of"]
+__all__ = ["StepTables", "load_items_of", "look_at_items_of"]
 
 _KEPT = 3
 
@@ -49,6 +49,17 @@ class StepTables:
                     oldest = next(iter(self._names))
                     connection.execute(f"DROP TABLE {self._names.pop(oldest)}")
             return self._names[step]
+
+
+def look_at_items_of(report: LossReport, name: str, connection: duckdb.DuckDBPyConnection) -> bool:
+    """Make the view ``name`` of the Parquet file beside a report, at once; False if it has none. A search in the file
+    takes three times as long as in a table."""
+    stored = items_path(Path(report.json_path or ""))
+    if stored.exists():
+        rows = connection.read_parquet(glob.escape(str(stored)), file_row_number=True)
+        rows.project("* EXCLUDE (file_row_number), file_row_number AS rowid").create_view(name)
+        return True
+    return False
 
 
 def load_items_of(report: LossReport, name: str, connection: duckdb.DuckDBPyConnection) -> bool:
