@@ -159,7 +159,7 @@ def _trained(
     known: WrongCaptions,
 ) -> None:
     rivals = [data.captions[rival] if rival >= 0 else "" for rival in seen.rival.tolist()]
-    said = SeenCaptions.of(_keys(data), data.captions, known, seen.worst_word, seen.suggested_word)
+    said = SeenCaptions.of(_keys(data), data.captions, known, seen.worst_word, seen.suggested_word, seen.word)
     run = _logged(data, share, rivals, seed, options, found, said)
     found.rank(data, share, "peer: raw loss", run.loss.mean(0))
     found.rank(data, share, "peer: loss of the last epoch", run.loss[-1])
@@ -213,6 +213,9 @@ def _logged(
             items = read_report(logger.config.report_paths()[-1]).datasets[data.name].item_stats
             figures = [items[str(item)] for item in range(len(data.captions))]
             found.rank(data, share, name, _ranked(figures))
+            words = np.array([item.word_score for item in figures], np.float64)
+            if data.one_word and np.isfinite(words).any():
+                found.rank(data, share, f"{name}, single words", words)
             found.counted(data, share, name, [item.verdict for item in figures])
             found.chances(data, share, name, np.array([item.p_wrong for item in figures], np.float64))
     return run
