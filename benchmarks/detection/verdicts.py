@@ -91,7 +91,7 @@ class Found:
                 "set": name,
                 "wrong": share,
                 "ranking": ranking,
-                "forwards more": self.forwards.get(ranking.split(" & ")[-1], 0),
+                "forwards more": self.forwards.get(ranking.removesuffix(", single words").split(" & ")[-1], 0),
             }
             | {"precision": spread([p for p, _ in values]), "AUROC": spread([a for _, a in values])}
             for (name, share, ranking), values in self.ranked.items()
@@ -99,7 +99,9 @@ class Found:
         if rows:
             results.table("Wrong captions found", rows, note)
         results.table("The first bin", [_bin_row(key, values) for key, values in self.bins.items()])
-        results.table("Said chances and how often they are true", [_said_row(*each) for each in self.said.items()])
+        if self.said:
+            rows = [_said_row(*each) for each in self.said.items()]
+            results.table("Said chances and how often they are true", rows)
         if self.words:
             rows = [
                 {
