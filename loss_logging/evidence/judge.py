@@ -212,7 +212,8 @@ class _Case:
         odds = sum(np.where(np.isfinite(part), part, 0) for part in self.contributions.values())
         odds = np.where(np.isfinite(found.score), odds, np.nan)
         p_wrong = 1 / (1 + np.exp(-odds))
-        least = 1 - FALSE if self.contributions.get("losses", start * 0).any() else 0.5
+        losses = self.contributions.get("losses")
+        least = 0.5 if losses is None or not losses.any() else 1 - FALSE  # losses that add nothing have no part
         return p_wrong, odds + 1e-3 * found.score, self._or_hurting(_bins(p_wrong, least))
 
     def _or_hurting(self, verdict: list[Verdict | None]) -> list[Verdict | None]:

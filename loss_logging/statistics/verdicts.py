@@ -83,9 +83,9 @@ def _verdicts(items: pa.Table, seen: SeenCaptions) -> tuple[dict[str, pa.Array],
     rivals, against, rival_error = (_floats(items[name]) for name in ("n_rival", "rival_mismatch", "rival_error"))
     hard = _floats(items["hard"])
     score, ratio = (_floats(items[name]) for name in ("score", "ratio"))
-    words = _floats(items["word_score"])
-    pictured = np.isfinite(ratio).any() or np.isfinite(words).any()
-    if not n.any() and np.isfinite(hard).sum() < _FEWEST and not pictured:
+    words = _floats(items["word_score"]) if items["word_score"].null_count < len(items) else None
+    nothing_seen = words is None and not np.isfinite(ratio).any()
+    if not n.any() and np.isfinite(hard).sum() < _FEWEST and nothing_seen:
         return _nothing(len(items)), []
     from loss_logging.evidence.judge import judge  # scipy, which takes a fifth of a second and 30 MB
     from loss_logging.evidence.losses import LossEvidence
