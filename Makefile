@@ -54,6 +54,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.detection
 	$(BIN)/python -m benchmarks.detection.verdicts
+	$(BIN)/python -m benchmarks.detection.representations
 	$(BIN)/python -m benchmarks.evidence
 	$(BIN)/python -m benchmarks.cleaning
 

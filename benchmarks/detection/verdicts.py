@@ -91,7 +91,7 @@ class Found:
                 "set": name,
                 "wrong": share,
                 "ranking": ranking,
-                "forwards more": self.forwards.get(ranking.split(" & ")[-1], 0),
+                "forwards more": self.forwards.get(ranking.removesuffix(", single words").split(" & ")[-1], 0),
             }
             | {"precision": spread([p for p, _ in values]), "AUROC": spread([a for _, a in values])}
             for (name, share, ranking), values in self.ranked.items()
@@ -99,7 +99,9 @@ class Found:
         if rows:
             results.table("Wrong captions found", rows, note)
         results.table("The first bin", [_bin_row(key, values) for key, values in self.bins.items()])
-        results.table("Said chances and how often they are true", [_said_row(*each) for each in self.said.items()])
+        if self.said:
+            rows = [_said_row(*each) for each in self.said.items()]
+            results.table("Said chances and how often they are true", rows)
         if self.words:
             rows = [
                 {
@@ -159,7 +161,7 @@ def _trained(
     known: WrongCaptions,
 ) -> None:
     rivals = [data.captions[rival] if rival >= 0 else "" for rival in seen.rival.tolist()]
-    said = SeenCaptions.of(_keys(data), data.captions, known, seen.worst_word, seen.suggested_word)
+    said = SeenCaptions.of(_keys(data), data.captions, known, seen.worst_word, seen.suggested_word, seen.word)
     run = _logged(data, share, rivals, seed, options, found, said)
     found.rank(data, share, "peer: raw loss", run.loss.mean(0))
     found.rank(data, share, "peer: loss of the last epoch", run.loss[-1])
@@ -213,6 +215,9 @@ def _logged(
             items = read_report(logger.config.report_paths()[-1]).datasets[data.name].item_stats
             figures = [items[str(item)] for item in range(len(data.captions))]
             found.rank(data, share, name, _ranked(figures))
+            words = np.array([item.word_score for item in figures], np.float64)
+            if data.one_word and np.isfinite(words).any():
+                found.rank(data, share, f"{name}, single words", words)
             found.counted(data, share, name, [item.verdict for item in figures])
             found.chances(data, share, name, np.array([item.p_wrong for item in figures], np.float64))
     return run

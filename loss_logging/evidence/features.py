@@ -154,7 +154,8 @@ def pixels(pictures: Floats) -> Floats:
 
 
 FEATURES: dict[str, Featurizer] = {"pixels": pixels}
-"""Features by name. ``latents`` and ``model`` are arrays that the caller has already: see `as_features`."""
+"""Features by name. Latents and activations of a model are arrays that the caller has already: see `as_features`. On
+what they were measured, they find no more (docs/decisions/picture_features.md)."""
 
 
 def _edges(pictures: Floats) -> Floats:

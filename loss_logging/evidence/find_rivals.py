@@ -100,7 +100,7 @@ def _rivals(keys: list[tuple[str, str]], captions: list[str], features: Any, mos
 
 
 def _seen(keys: list[tuple[str, str]], captions: list[str], seen: PictureEvidence) -> SeenCaptions:
-    return SeenCaptions.of(keys, captions, calibrated(seen), seen.worst_word, seen.suggested_word)
+    return SeenCaptions.of(keys, captions, calibrated(seen), seen.worst_word, seen.suggested_word, seen.word)
 
 
 def rivals_of_folder(

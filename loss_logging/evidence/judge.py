@@ -77,6 +77,7 @@ def judge(
     rival: LossEvidence | None = None,
     dropped: LossEvidence | None = None,
     hard: Any = None,
+    words: Any = None,
     seed: int = 0,
 ) -> Judgement:
     """Combine any of the kinds of evidence on the same N items, in the same order.
@@ -92,6 +93,8 @@ def judge(
             alike; a right caption may do a little worse than a rival in other words, so that a rival's say alone is no
             verdict.
         dropped: unpaired evidence; used where there are no pairs.
+        words: (N,) how much single words are contradicted, `PictureEvidence.word`; asked of ``pictures`` that are not
+            calibrated yet.
         hard: (N,) standardised loss of each item, for ``p_odd``; NaN where there is none.
         seed: of the folds.
 
@@ -109,8 +112,9 @@ def judge(
         (5, 'no sign of it', True)
     """
     require("evidence", "scipy")
-    given = {"pictures": pictures, "empty": empty, "rival": rival, "dropped": dropped, "hard": hard}
-    lengths = {name: len(value) for name, value in given.items() if value is not None}
+    words = pictures.word if isinstance(pictures, PictureEvidence) else words
+    kinds = {"pictures": pictures, "empty": empty, "rival": rival, "dropped": dropped, "hard": hard, "words": words}
+    lengths = {name: len(value) for name, value in kinds.items() if value is not None}
     if len(set(lengths.values())) != 1:
         said = ", ".join(f"{name} {length:,}" for name, length in lengths.items()) or "nothing"
         raise ConfigError(f"judge was given {said}; allowed: one kind of evidence or more, on equally many items")
@@ -121,7 +125,6 @@ def judge(
     seen = calibrated(pictures, seed=seed) if isinstance(pictures, PictureEvidence) else pictures
     case = _Case(count, seen, _losses(empty, rival, dropped=dropped), hurting)
     odd = OddImages.unknown(count) if hard is None else odd_images(hard)
-    words = pictures.word if isinstance(pictures, PictureEvidence) else None
     return case.judgement(odd, _word_score(words, rival, count))
 
 
@@ -209,7 +212,8 @@ class _Case:
         odds = sum(np.where(np.isfinite(part), part, 0) for part in self.contributions.values())
         odds = np.where(np.isfinite(found.score), odds, np.nan)
         p_wrong = 1 / (1 + np.exp(-odds))
-        least = 1 - FALSE if self.contributions.get("losses", start * 0).any() else 0.5
+        losses = self.contributions.get("losses")
+        least = 0.5 if losses is None or not losses.any() else 1 - FALSE  # losses that add nothing have no part
         return p_wrong, odds + 1e-3 * found.score, self._or_hurting(_bins(p_wrong, least))
 
     def _or_hurting(self, verdict: list[Verdict | None]) -> list[Verdict | None]:

@@ -99,5 +99,7 @@ class Rivals:
         seen = SeenCaptions()
         if b"seen" in about:  # older files have none
             said = msgspec.json.decode(about[b"seen"])
-            seen = SeenCaptions(table.filter(table["caption"].is_valid()).select(SCHEMA.names), **said)
+            known = table.filter(table["caption"].is_valid())
+            held = known.select([name for name in SCHEMA.names if name in known.column_names])
+            seen = SeenCaptions(pa.concat_tables([held, SCHEMA.empty_table()], promote_options="default"), **said)
         return cls({(dataset, path): tuple(found) for dataset, path, found in rows}, seen=seen)

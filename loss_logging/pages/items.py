@@ -45,6 +45,7 @@ _TEXTS = {
     "loss_odds": ("Odds, losses", "What the losses add to them."),
     "word": ("Word", "The caption's word that its picture fits least, where the caption may be wrong."),
     "better_word": ("Better", "The word that the picture fits best."),
+    "word_score": ("Word score", "Rank, from 0 to 1, of captions of which a single word is wrong; no probability."),
     "caption_before": ("Caption before", "Where it was another one."),
     "loss_before": ("Loss before", "The item's mean loss in the first report."),
     "loss_after": ("Loss after", "In the second; of a run that went on, of the steps since."),
@@ -72,6 +73,7 @@ _FOR_THE_CURIOUS = {
     "evidence",
     "picture_odds",
     "loss_odds",
+    "word_score",
     "change_error",
 }
 

@@ -118,6 +118,8 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
     losses. It is None where losses alone judge, because nothing calibrates it there. ``picture_odds`` and ``loss_odds``
     are the log odds that each adds to it; the rest is the share of wrong captions, the same for all. ``word`` is the
     word that the picture fits least, of a caption that may be wrong, and ``better_word`` the word that it fits best.
+    ``word_score``, from 0 to 1, ranks captions of which a single word is wrong, among all items: the mean of the ranks
+    by what pictures say of words and by the rival, where each is known. It is no probability.
     ``p_odd`` is the probability that the image is unlike the others of its dataset, harder or easier; None with fewer
     than 30 images. ``decision`` is a person's decision about the item with this caption; None where there is none.
 
@@ -148,6 +150,7 @@ class ItemStats(msgspec.Struct, frozen=True, omit_defaults=True):
     loss_odds: float | None = None
     word: str | None = None
     better_word: str | None = None
+    word_score: float | None = None
     decision: Choice | None = None
 
 

@@ -83,7 +83,9 @@ def _verdicts(items: pa.Table, seen: SeenCaptions) -> tuple[dict[str, pa.Array],
     rivals, against, rival_error = (_floats(items[name]) for name in ("n_rival", "rival_mismatch", "rival_error"))
     hard = _floats(items["hard"])
     score, ratio = (_floats(items[name]) for name in ("score", "ratio"))
-    if not n.any() and np.isfinite(hard).sum() < _FEWEST and not np.isfinite(ratio).any():
+    words = _floats(items["word_score"]) if items["word_score"].null_count < len(items) else None
+    nothing_seen = words is None and not np.isfinite(ratio).any()
+    if not n.any() and np.isfinite(hard).sum() < _FEWEST and nothing_seen:
         return _nothing(len(items)), []
     from loss_logging.evidence.judge import judge  # scipy, which takes a fifth of a second and 30 MB
     from loss_logging.evidence.losses import LossEvidence
@@ -94,7 +96,7 @@ def _verdicts(items: pa.Table, seen: SeenCaptions) -> tuple[dict[str, pa.Array],
         pictures = (
             WrongCaptions(score, ratio, seen.share, items["compared"].to_numpy()) if np.isfinite(ratio).any() else None
         )
-        found = judge(pictures, empty=LossEvidence(mean, n, error), rival=rival, hard=hard)
+        found = judge(pictures, empty=LossEvidence(mean, n, error), rival=rival, hard=hard, words=words)
     except MissingExtraError as missing:
         return _nothing(len(items)), [f"captions have no verdict: {missing}"] if n.any() else []
     place: dict[Verdict | None, int] = {verdict: i for i, verdict in enumerate(VERDICTS)}
@@ -103,6 +105,7 @@ def _verdicts(items: pa.Table, seen: SeenCaptions) -> tuple[dict[str, pa.Array],
         "p_wrong": pa.array(found.p_wrong, from_pandas=True),  # NaN becomes NULL
         "p_odd": pa.array(found.p_odd, from_pandas=True),
         **{f"{name}_odds": _added(found, key) for name, key in (("picture", "pictures"), ("loss", "losses"))},
+        "word_score": pa.array(found.word_score.round(4), from_pandas=True),
         "bin": bins,
         "verdict": pa.DictionaryArray.from_arrays(bins, list(VERDICTS)),
     }, [*found.notes] if bins.null_count == len(bins) else []
@@ -120,6 +123,7 @@ def _nothing(count: int) -> dict[str, pa.Array]:
         "p_odd": pa.nulls(count, pa.float64()),
         "picture_odds": pa.nulls(count, pa.float64()),
         "loss_odds": pa.nulls(count, pa.float64()),
+        "word_score": pa.nulls(count, pa.float64()),
         "bin": pa.nulls(count, pa.int8()),
         "verdict": pa.nulls(count, pa.string()),
     }

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 
-from benchmarks.detection.online import train_online
+from benchmarks.detection.online import Denoiser, train_online
 from benchmarks.detection.peers import by_aum, by_cleanlab, by_neighbours
 from benchmarks.detection.rankings import auroc
+from benchmarks.detection.representations import LEVELS, activations, latents
 from benchmarks.detection.sets import CaptionedSet, load_set
+from benchmarks.detection.verdicts import _ranked
 from loss_logging.evidence.features import picture_features
 from loss_logging.evidence.words import caption_words
 
@@ -62,3 +65,34 @@ def test_peers_find_more_than_chance() -> None:
     features = picture_features(data.pictures, progress=False).features
     for peer in (by_cleanlab, by_neighbours, by_aum):
         assert auroc(peer(features, caption_words(data.labels)), data.wrong) > 0.85
+
+
+def test_items_are_ranked_as_reports_rank_them() -> None:
+    """By the chance, then by the mean of the mismatches; without any chance by these alone; undecided is NaN."""
+
+    def ranked(*rows: tuple[float | None, float | None, float | None]) -> list[float]:
+        return _ranked([SimpleNamespace(p_wrong=p, caption_mismatch=c, rival_mismatch=r) for p, c, r in rows]).tolist()  # type: ignore[misc]
+
+    assert ranked((0.5, None, None), (0.9, -1.0, None), (0.5, 0.1, None)) == [0, 2, 1]
+    mean, alone, unknown = ranked((None, 0.2, 0.4), (None, 0.1, None), (None, None, 0.3))
+    assert (mean, alone) == pytest.approx((0.3, 0.1))
+    assert np.isnan(unknown)
+    assert np.isnan(ranked((0.5, 0.1, None), (None, 0.9, None))[1])
+
+
+def test_activations_with_the_empty_caption_know_nothing_of_the_items_own() -> None:
+    """With the own caption they do: such features would agree with a wrong caption."""
+    data = first(load_set("digits"), 50)
+    model = Denoiser(64)
+    empty, own = (activations(model, data, said, seed=0) for said in ([""] * 50, data.captions))
+    other = activations(model, data, data.captions[::-1], seed=0)
+    assert empty.shape == own.shape == (50, len(LEVELS) * 256)
+    assert not np.allclose(own, other)
+    assert np.array_equal(empty, activations(model, replace(data, captions=[]), [""] * 50, seed=0))
+
+
+@pytest.mark.parametrize(("channels", "side"), [(1, 8), (3, 16)])
+def test_latents_are_four_by_four_cells(channels: int, side: int) -> None:
+    """Of grey pictures of 8 x 8 and of coloured ones of 16 x 16."""
+    rows = np.random.default_rng(0).random((20, channels * side * side), np.float32)
+    assert latents(replace(first(load_set("digits"), 20), trained=rows), seed=0, epochs=1).shape == (20, 128)

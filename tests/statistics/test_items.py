@@ -13,7 +13,18 @@ from summaries import NON_FINITE, ORDINARY, assert_summary, by_dataset, records
 
 from loss_logging.records.log import RecordLog
 
-VERDICT = ("p_wrong", "p_odd", "verdict", "evidence", "picture_odds", "loss_odds", "word", "better_word", "decision")
+VERDICT = (
+    "p_wrong",
+    "p_odd",
+    "verdict",
+    "evidence",
+    "picture_odds",
+    "loss_odds",
+    "word",
+    "better_word",
+    "word_score",
+    "decision",
+)
 """Columns of `test_verdicts` and `test_decided`."""
 
 

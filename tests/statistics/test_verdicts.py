@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from helpers import examples, item_rows, record, run_statistics, write
 from hypothesis import given, settings
@@ -226,7 +227,8 @@ def seen_captions(folder: Path, captions: dict[str, str], contradicted: set[str]
     found = WrongCaptions(np.log(ratio), ratio, share, np.ones(len(ratio), np.bool_))
     file = folder / "rivals.parquet"
     keys, words = [("d", path) for path in captions], [caption.split()[-1] for caption in captions.values()]
-    seen = SeenCaptions.of(keys, [*captions.values()], found, words, ["dog"] * len(words))
+    score = [float(path in contradicted) for path in captions]
+    seen = SeenCaptions.of(keys, [*captions.values()], found, words, ["dog"] * len(words), score)
     Rivals({}, seen=seen).save(file)
     return file
 
@@ -286,7 +288,23 @@ def test_pictures_alone_judge_where_nothing_was_paired(tmp_path: Path) -> None:
         ("004", None, 0),
     }
     assert numbers.unjudged == []
-    assert {row["evidence"] for row in item_rows(numbers)} == {"pictures"}
+    rows = item_rows(numbers)
+    assert {row["evidence"] for row in rows} == {"pictures"}
+    assert min(row["word_score"] for row in rows if row["path"] in ("003", "004")) > 0.98
+    assert max(row["word_score"] for row in rows if row["path"] not in ("003", "004")) < 0.6
+
+
+def test_single_words_are_ranked_where_no_chance_is_calibrated(tmp_path: Path) -> None:
+    """Of few captions pictures say which words fit least, and no more; a file of before knows nothing of it."""
+    captions = {f"{i:03}": "a cat unheard of" for i in range(40)}
+    file = seen_captions(tmp_path, captions, {"003"}, share=0.1)
+    rows = {row["path"]: row for row in item_rows(with_pictures(tmp_path, file, captions, {}))}
+    assert max(rows, key=lambda path: rows[path]["word_score"]) == "003"
+    assert {(row["p_wrong"], row["verdict"]) for row in rows.values()} == {(None, None)}
+    table = pq.read_table(file)
+    pq.write_table(table.drop_columns("word_score"), file)
+    old = Rivals.load(file).seen
+    assert (len(old.captions), old.captions["word_score"].null_count) == (40, 40)
 
 
 def test_pictures_that_find_half_of_the_captions_wrong_give_no_verdict(tmp_path: Path) -> None:

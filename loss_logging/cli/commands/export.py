@@ -52,7 +52,7 @@ Worst: TypeAlias = Annotated[
     str | None,
     typer.Option(
         metavar="FIGURE:N",
-        help="Only the N worst of the remaining items: hard:100, caption_mismatch:50 or average_loss:20.",
+        help="Only the N worst of the remaining: hard:100, caption_mismatch:50, word_score:50 or average_loss:20.",
         show_default=False,
     ),
 ]
@@ -60,7 +60,7 @@ KeepFormulas: TypeAlias = Annotated[
     bool, typer.Option("--keep-formulas", help="Do not escape texts in CSV that a spreadsheet would run.")
 ]
 
-_FIGURES = ("hard", "caption_mismatch", "average_loss")
+_FIGURES = ("hard", "caption_mismatch", "word_score", "average_loss")
 
 
 def _worst(given: str) -> tuple[str, int]:

@@ -9,6 +9,7 @@ SELECT unnest(
         if(bool_or(n_rival > 0), [], ['rival_mismatch', 'n_rival', 'rival_error']),
         if((SELECT count(verdict) FROM verdicts) > 0, [], ['verdict', 'evidence', 'word', 'better_word']),
         if((SELECT count(p_wrong) FROM verdicts) > 0, [], ['p_wrong', 'picture_odds', 'loss_odds']),
+        if((SELECT count(word_score) FROM verdicts) > 0, [], ['word_score']),
         if((SELECT count(p_odd) FROM verdicts) > 0, [], ['p_odd'])
     )
 )

@@ -26,6 +26,7 @@ SELECT
     loss_odds,
     word,
     better_word,
+    word_score,
     NULL::VARCHAR AS decision  -- which the files of decisions have, and not the log
 FROM judged
 JOIN paired_items USING (dataset)

@@ -5,6 +5,7 @@ SELECT
     p_odd,
     picture_odds,
     loss_odds,
+    verdicts.word_score,
     CASE WHEN bin < 2 THEN word END AS word,
     CASE WHEN bin < 2 THEN better_word END AS better_word,
     bin,

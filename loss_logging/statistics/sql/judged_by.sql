@@ -10,6 +10,7 @@ SELECT
     rival_error,
     score,
     ratio,
+    word_score,
     seen.item_hash IS NOT NULL AS compared,
     hard - coalesce(middle, 0) AS hard
 FROM item_statistics
