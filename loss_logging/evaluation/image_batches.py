@@ -14,10 +14,10 @@ from loss_logging.captions.folder.read import CaptionedFile
 from loss_logging.captions.folder.webdataset import ArchivedImage
 from loss_logging.errors import LossLoggingError
 from loss_logging.evaluation.selection import Item
+from loss_logging.support.colours import in_colour
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image
 
 __all__ = ["ImageBatches", "ImageRow", "about_unopened", "image_row", "open_rows"]
 
@@ -187,7 +187,7 @@ def _open(source: str | bytes, side: _Side) -> _Square:
     from PIL import Image, ImageOps
 
     with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
-        image: Image.Image = _in_colour(ImageOps.exif_transpose(file))
+        image = in_colour(ImageOps.exif_transpose(file))
     resolution = side() if callable(side) else side  # not before: a model may have to be loaded to know it
     scale = resolution / min(image.size)
     width, height = (max(resolution, round(side * scale)) for side in image.size)
@@ -196,16 +196,6 @@ def _open(source: str | bytes, side: _Side) -> _Square:
     square = np.asarray(scaled.crop((left, top, left + resolution, top + resolution)), dtype=np.float32)
     pixels = torch.from_numpy(square / 127.5 - 1).permute(2, 0, 1)
     return _Square(pixels.contiguous(), (image.height, image.width), (top, left))
-
-
-def _in_colour(image: Image) -> Image:
-    """RGB; what is transparent becomes white, and not the colour that happens to lie beneath."""
-    from PIL import Image
-
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    layer = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
 def _unreadable() -> tuple[type[Exception], ...]:

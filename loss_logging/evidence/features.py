@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from loss_logging.errors import ConfigError, LossLoggingError
+from loss_logging.support.colours import in_colour
 from loss_logging.support.extras import require
 from loss_logging.support.images import load_image_function
 from loss_logging.support.progress_bar import progress_bar
@@ -258,13 +259,9 @@ def _from_array(array: np.ndarray[Any, Any]) -> Any:
 def _small(image: Any) -> Floats:
     from PIL import Image
 
-    if image.mode[0] in "IF":  # 16 bits and more: Pillow cuts them off at 255 otherwise
-        image = _from_array(np.asarray(image).astype(np.int64))
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    image = in_colour(image)
     method = Image.Resampling.BOX if min(image.size) > SIDE else Image.Resampling.BILINEAR
-    resized = image.convert("RGB").resize((SIDE, SIDE), method)
+    resized = image.resize((SIDE, SIDE), method)
     small: Floats = np.asarray(resized, np.float32) / np.float32(255)
     return small
 

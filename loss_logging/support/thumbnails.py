@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from loss_logging.errors import LossLoggingError
+from loss_logging.support.colours import eight_bits
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -72,7 +73,7 @@ def shrunk(image: Path | BinaryIO | Image, *, pixels: int = 256) -> bytes:
                 if opened.width * opened.height > _MOST_PIXELS:
                     raise NoThumbnailError(f"too large: {width:,} x {height:,} pixels")
                 opened.thumbnail((pixels, pixels))
-                shown = ImageOps.exif_transpose(opened)
+                shown = eight_bits(ImageOps.exif_transpose(opened))
                 out = io.BytesIO()
                 shown.convert("RGBA" if shown.has_transparency_data else "RGB").save(out, "WEBP", quality=75)
     except NoThumbnailError:

@@ -82,6 +82,16 @@ def test_orientation_and_transparency(tmp_path: Path) -> None:
     assert batch["pixel_values"].shape == (3, 3, 8, 8)
 
 
+def test_a_picture_of_16_bits_is_not_white(tmp_path: Path) -> None:
+    """Its losses are those of the same picture in 8 bits."""
+    grey = picture(mode="L")
+    grey.save(tmp_path / "grey.png")
+    Image.fromarray(np.asarray(grey).astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    files = [CaptionedFile(str(tmp_path / name), "d", "") for name in ("grey.png", "deep.png")]
+    ((batch,), _) = batches(files, tmp_path, batch_size=2)
+    assert torch.equal(*batch["pixel_values"])
+
+
 def test_images_that_do_not_open_are_named(tmp_path: Path) -> None:
     """They are left out, named with the reason and counted; batches are filled from what follows."""
     files = write(tmp_path, "a.png b.png c.png d.png")

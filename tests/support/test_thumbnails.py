@@ -37,6 +37,14 @@ def test_a_turned_photograph_is_upright(tmp_path: Path) -> None:
         assert image.height > image.width
 
 
+def test_a_picture_of_16_bits_is_not_white(tmp_path: Path) -> None:
+    """A grey of a half is shown as such."""
+    Image.new("I;16", (8, 8), 128 * 257).save(tmp_path / "deep.png")
+    (tmp_path / "out.webp").write_bytes(thumbnail(str(tmp_path / "deep.png")))
+    with Image.open(tmp_path / "out.webp") as image:
+        assert abs(image.convert("L").getpixel((4, 4)) - 128) < 3
+
+
 def a_bomb(folder: Path) -> str:
     data = bytearray(saved(folder / "big.png").read_bytes())
     data[16:24] = struct.pack(">II", 30_000, 20_000)  # what its header says it holds
