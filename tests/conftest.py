@@ -33,9 +33,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # each worker has a core; two threads of ea
 os.environ["NO_COLOR"] = "1"
 os.environ.pop("FORCE_COLOR", None)
 
-# A few inputs of each property, others each time; more of them: -m hypothesis --hypothesis-profile long
+# A few inputs of each property, others each time; more of them: make test LONG=yes
 _BUSY = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # a busy machine is no slow property
-settings.register_profile("short", max_examples=25, **_BUSY)
+settings.register_profile("short", max_examples=10, **_BUSY)
 settings.register_profile("long", max_examples=400, **_BUSY)
 settings.load_profile("short")
 
