@@ -35,7 +35,6 @@ from loss_logging.integrations.trainers import kohya
 
 pytest.importorskip("accelerate")
 
-
 pytestmark = pytest.mark.xdist_group("kohya")  # whose runs are made once
 
 
@@ -71,9 +70,9 @@ def runs(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (MUSUBI, arguments(images, folder / "musubi_without", *one_epoch), False),
         (MUSUBI, arguments(images, folder / "musubi", *spawn, "--loss_logging_config", config), True),
         (SD_SCRIPTS, arguments(images, folder / "sd_without", *sd), False),
+        (SD_SCRIPTS, arguments(images, folder / "masks", *masks(images), "--loss_logging_config", config), True),
         (SD_SCRIPTS, arguments(blank, folder / "cached_without", *cached), False),
         (SD_SCRIPTS, arguments(blank, folder / "cached", *cached, "--loss_logging_config", config), True),
-        (SD_SCRIPTS, arguments(images, folder / "masks", *masks(images), "--loss_logging_config", config), True),
     ]
     assert not python("-c", BOTH, repr(planned))
     return folder
