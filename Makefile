@@ -11,7 +11,7 @@ EXTRAS := demo$(if $(findstring wandb,$(LOGGERS)),$(comma)wandb)
 # The project's own folders, by name: whatever else lies in the root is the user's.
 FOLDERS := .ci benchmarks docs examples integrations loss_logging tests
 
-ALL := $(if $(LONG),-m "not real")
+ALL := $(if $(LONG),-m "not real" --hypothesis-profile long)
 MEASURED := $(if $(COVERAGE),--cov --cov-config=setup.cfg --cov-report=term:skip-covered)
 SIZE_OF_DEMO := 50 packages, 1 to 4 minutes, 0.4 GB to download, 1.5 GB
 SIZE_OF_DEV := 180 packages, 3 to 10 minutes, 0.8 GB to download, 3 GB
@@ -22,7 +22,8 @@ demo: $(VENV)/.installed-$(EXTRAS)
 	$(BIN)/loss-logging demo --out $(OUT) --loggers $(LOGGERS)
 
 # BROWSER=none leaves out the tests that look at pages in a browser, and says so at the end. COVERAGE=yes measures which
-# lines ran, in the processes that tests start too; it makes the tests slower. LONG=yes runs the tests marked long, too.
+# lines ran, in the processes that tests start too; it makes the tests slower. LONG=yes runs the tests marked long, too,
+# and properties on forty times as many inputs.
 test: lint browser
 	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadgroup $(MEASURED) $(ALL)
 

@@ -33,9 +33,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # each worker has a core; two threads of ea
 os.environ["NO_COLOR"] = "1"
 os.environ.pop("FORCE_COLOR", None)
 
-# A few inputs of each property, others each time; more of them: -m hypothesis --hypothesis-profile long
+# A few inputs of each property, others each time; more of them: make test LONG=yes
 _BUSY = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # a busy machine is no slow property
-settings.register_profile("short", max_examples=25, **_BUSY)
+settings.register_profile("short", max_examples=10, **_BUSY)
 settings.register_profile("long", max_examples=400, **_BUSY)
 settings.load_profile("short")
 
@@ -60,12 +60,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 # What is imported for all tests stays to the end: a million objects, which the collector would look through hundreds
-# of times, as trainers call it after each training. That took a third of the time of all tests.
+# of times, as trainers call it after each training. The tests of transformers took three times as long for that.
 gc.disable()
 
 
-def pytest_collection_finish() -> None:
-    """From here on, the collector looks at what came after the imports."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """From here on, the collector looks at what came after the imports; also where workers run the tests."""
     gc.enable()
 
 

@@ -72,36 +72,42 @@ def test_an_unwritable_save_root(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("name", ["a[1]", "run*", "{x}", "it's", "日本語", "a b", "x" * 200, "100%", "-rf", "$HOME"])
 def test_unusual_job_names(tmp_path: Path, name: str) -> None:
     """A job name is a plain file name; none is taken for a pattern."""
-    for _ in range(2):
+    for steps in ((1,), (1, 2)):
         with make(tmp_path, job_name=name, keep_reports=1) as losses:
             losses.resume(0)
-            for step in (1, 2):
+            for step in steps:
                 losses.log_batch(step, [0.5, 1.0], **BATCH)
                 path = losses.save_step(step).result()
         assert path is not None
-        assert strict_json(path)["global"]["count"] == 4
+        assert strict_json(path)["global"]["count"] == 2 * len(steps)
         assert losses.config.report_paths() == [path]
 
 
 # --- records --------------------------------------------------------------------------------------------------------
 
 
+MISFITS: tuple[tuple[dict[str, Any], type[Exception], str], ...] = (
+    ({"paths": ["a", "b", "c"]}, ValueError, "paths has 3 elements but the batch has 2 losses"),
+    ({"captions": None}, TypeError, "captions is None"),
+    ({"per_example": torch.tensor(0.5)}, ValueError, r"per_example has shape \(\); expected one loss per example"),
+    ({"per_example": torch.zeros(2, 4, 8, 8)}, ValueError, r"shape \(2, 4, 8, 8\).*per_example_loss"),
+    ({"step": -5}, ValueError, "step is -5"),
+    ({"step": 2**70}, ValueError, r"step is 1180591620717411303424; expected 0 or more, up to 2\*\*62"),
+    ({"step": 2**62 + 1}, ValueError, r"expected 0 or more, up to 2\*\*62"),
+    ({"timesteps": [1]}, ValueError, "timesteps has shape"),
+)
+
+
 @pytest.mark.parametrize(
-    ("change", "error", "message"),
+    ("reporter", "change", "error", "message"),
     [
-        ({"paths": ["a", "b", "c"]}, ValueError, "paths has 3 elements but the batch has 2 losses"),
-        ({"captions": None}, TypeError, "captions is None"),
-        ({"per_example": torch.tensor(0.5)}, ValueError, r"per_example has shape \(\); expected one loss per example"),
-        ({"per_example": torch.zeros(2, 4, 8, 8)}, ValueError, r"shape \(2, 4, 8, 8\).*per_example_loss"),
-        ({"step": -5}, ValueError, "step is -5"),
-        ({"step": 2**70}, ValueError, r"step is 1180591620717411303424; expected 0 or more, up to 2\*\*62"),
-        ({"step": 2**62 + 1}, ValueError, r"expected 0 or more, up to 2\*\*62"),
-        ({"timesteps": [1]}, ValueError, "timesteps has shape"),
+        *(("inline", *misfit) for misfit in MISFITS),
+        ("process", *MISFITS[0]),
+        *(pytest.param("process", *misfit, marks=pytest.mark.long) for misfit in MISFITS[1:]),
     ],
 )
-@pytest.mark.parametrize("reporter", ["inline", "process"])
 def test_a_batch_that_does_not_fit(
-    tmp_path: Path, change: dict[str, Any], error: type[Exception], message: str, reporter: str
+    tmp_path: Path, reporter: str, change: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     """Refused at the call, in words, and the next batch is logged as if nothing had been."""
     good: dict[str, Any] = {"step": 1, "per_example": [0.5, 1.0], **BATCH}

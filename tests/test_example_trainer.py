@@ -8,11 +8,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
-def test_it_is_found_by_its_name_and_passes(tmp_path: Path) -> None:
-    """The commands in its docstring: installed, the suite and doctor know it by its name, and it passes every case."""
+@pytest.mark.parametrize(
+    ("cases", "passed"),
+    [
+        (["-k", "weights or scalar"], "2 passed"),
+        pytest.param([], "9 passed", marks=pytest.mark.long),
+    ],
+)
+def test_it_is_found_by_its_name_and_passes(cases: list[str], passed: str, tmp_path: Path) -> None:
+    """The commands in its docstring: installed, the suite and doctor know it by its name, and it passes the cases."""
     shutil.copytree(ROOT / "examples" / "trainer", tmp_path / "source")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     command += ["--disable-pip-version-check", "--target", str(tmp_path / "site"), str(tmp_path / "source")]
@@ -21,7 +30,7 @@ def test_it_is_found_by_its_name_and_passes(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}"}
     plugin = ["-p", "loss_logging.testing.plugin", "-p", "no:cacheprovider"]
     for arguments, printed in (
-        (["-m", "pytest", "-q", *plugin, "--loss-logging-trainer", "tiny"], "9 passed"),
+        (["-m", "pytest", "-q", *plugin, "--loss-logging-trainer", "tiny", *cases], passed),
         (["-c", "from loss_logging.cli import main; main()", "doctor"], "trainer tiny"),
     ):
         done = subprocess.run(

@@ -35,7 +35,7 @@ def test_plain_pytorch(tmp_path: Path) -> None:
     assert list((tmp_path / "loss_logging" / "tensorboard").rglob("events.out.tfevents.*"))
 
 
-@pytest.mark.parametrize("options", [(), ("--snr-gamma", "5")])
+@pytest.mark.parametrize("options", [pytest.param((), marks=pytest.mark.long), ("--snr-gamma", "5")])
 def test_diffusers_style(options: tuple[str, ...], tmp_path: Path) -> None:
     """Both branches of the diffusers loss are logged: the same unweighted losses at first, and they fall."""
     report, _ = run("diffusers_style.py", tmp_path, "--max-train-steps", "60", *options)

@@ -110,7 +110,11 @@ def test_the_corpus(tmp_path: Path) -> None:
     assert len(judgement.flagged) > 200
 
 
-@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+@pytest.mark.parametrize(
+    "dataset",
+    [dataset if i % 3 == 0 else pytest.param(dataset, marks=pytest.mark.long) for i, dataset in enumerate(DATASETS)],
+    ids=lambda dataset: dataset.name,
+)
 def test_datasets_with_settings(dataset: Any, tmp_path: Path) -> None:
     """What is found with the words and limits of the user, too."""
     items = captioned(dataset.name, [item.caption for item in dataset.items])

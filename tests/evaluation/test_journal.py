@@ -45,7 +45,12 @@ def interrupted(root: Path, at: int, size: int) -> None:
         evaluate_dataset(Given(at), captions(size=size), save_root=root, draws=2, progress=False)
 
 
-@pytest.mark.parametrize(("size", "at", "order"), [(1, 4, -1), (1, 8, 1), (1, 8, -1), (2, 4, 1), (2, 4, -1)])
+LONG = ((1, 8, -1), (2, 4, 1), (1, 4, -1))
+
+
+@pytest.mark.parametrize(
+    ("size", "at", "order"), [(1, 8, 1), (2, 4, -1), *(pytest.param(*one, marks=pytest.mark.long) for one in LONG)]
+)
 def test_repeated_items_after_an_interruption(tmp_path: Path, size: int, at: int, order: int) -> None:
     """The figures are those of a run that nothing interrupted, in whatever order the items come this time."""
     interrupted(tmp_path, at, size)

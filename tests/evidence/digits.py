@@ -9,6 +9,7 @@ import numpy as np
 
 from loss_logging.evidence.features import picture_features
 from loss_logging.evidence.pictures import PictureEvidence, picture_evidence
+from loss_logging.evidence.planted import WrongCaptions, calibrated
 from loss_logging.evidence.words import caption_words
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -50,6 +51,12 @@ def captions(digits: Any) -> list[str]:
 
 
 @cache
-def evidence(share: float, seed: int = 0) -> PictureEvidence:
+def evidence(share: float, seed: int) -> PictureEvidence:
     """What the pictures say when a share of the captions is wrong."""
     return picture_evidence(features(), caption_words(captions(said(share, seed)[0])), progress=False)
+
+
+@cache
+def wrong_captions(share: float, seed: int) -> WrongCaptions:
+    """The same against planted captions, which takes longest; `judge` does it itself where it is given the evidence."""
+    return calibrated(evidence(share, seed))

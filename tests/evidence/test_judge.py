@@ -14,6 +14,8 @@ from loss_logging.evidence.pictures import picture_evidence
 from loss_logging.evidence.planted import calibrated
 from loss_logging.evidence.words import caption_words
 
+pytestmark = pytest.mark.xdist_group("digits")  # whose evidence is worked out once
+
 FIRST, LOOK, NONE = "very likely wrong", "look at these", "no sign of it"
 
 
@@ -29,18 +31,19 @@ def first(found: Judgement) -> np.ndarray:
     return np.array([verdict == FIRST for verdict in found.verdict])
 
 
-def test_a_chance_of_nine_in_ten_is_true_in_that_many_cases() -> None:
-    """Over three seeds of a tenth of wrong captions: what is said above 0.9, and the first bin."""
+@pytest.mark.parametrize("seeds", [1, pytest.param(3, marks=pytest.mark.long)])
+def test_a_chance_of_nine_in_ten_is_true_in_that_many_cases(seeds: int) -> None:
+    """Of a tenth of wrong captions: what is said above 0.9, and the first bin."""
     said, true, binned = [], [], []
-    for seed in range(3):
+    for seed in range(seeds):
         wrong = digits.said(0.1, seed)[1]
-        found = judge(digits.evidence(0.1, seed))
+        found = judge(digits.wrong_captions(0.1, seed))
         said.append(wrong[found.p_wrong > 0.9])
         binned.append(wrong[first(found)])
         true.append(found.share)
     assert np.concatenate(said).mean() > 0.9
     assert np.concatenate(binned).mean() > 0.85
-    assert sum(map(len, binned)) > 150
+    assert sum(map(len, binned)) > 50 * seeds
     assert np.mean(true) == pytest.approx(0.1, abs=0.03)
 
 
@@ -61,7 +64,7 @@ def test_the_first_bin_of_a_small_set_does_not_hang_on_the_seed() -> None:
 
 def test_a_set_without_wrong_captions_has_none() -> None:
     """At most 0.5% of the items in the first bin."""
-    found = judge(digits.evidence(0.0))
+    found = judge(digits.wrong_captions(0.0, 0))
     assert first(found).mean() <= 0.005
     assert found.count(NONE) > 0.95 * 1797
 
@@ -90,7 +93,7 @@ def test_losses_that_are_pure_noise_accuse_nobody() -> None:
 def test_with_half_of_the_captions_wrong_it_cannot_tell_which_half() -> None:
     """By pictures, by losses alone, by rivals, and by all of it: no verdict and no chance, and it says so."""
     wrong = digits.said(0.5)[1]
-    seen = calibrated(digits.evidence(0.5))
+    seen = digits.wrong_captions(0.5, 0)
     empty, rival = losses(wrong, 0.5), losses(wrong, 0.9, seed=1)
     for found in (
         judge(seen),
@@ -109,7 +112,7 @@ def test_losses_add_to_what_the_pictures_say() -> None:
     wrong = digits.said(0.1)[1]
     noise = np.random.default_rng(1).normal(0, 0.35, (1797, 8, 8))
     rows = picture_features(list(np.array(digits.pictures()) + noise), progress=False).features
-    noisy = picture_evidence(rows, caption_words(digits.captions(digits.said(0.1)[0])), progress=False)
+    noisy = calibrated(picture_evidence(rows, caption_words(digits.captions(digits.said(0.1)[0])), progress=False))
     alone, both = judge(noisy), judge(noisy, rival=losses(wrong, 0.3, n=8))
     assert (first(both) & wrong).sum() > 0.9 * (first(alone) & wrong).sum()
     assert (first(both) & ~wrong).sum() < 0.5 * (first(alone) & ~wrong).sum()
@@ -149,7 +152,7 @@ def test_chances_of_a_set_without_wrong_captions_rank_it_all_the_same() -> None:
 def test_what_hurts_is_worth_a_look_where_its_picture_agrees_with_it() -> None:
     """The chance stays the pictures'; the verdict is not that there is no sign of anything."""
     hurting = np.arange(1797) < 20
-    found = judge(digits.evidence(0.0), empty=losses(hurting, 1.0))
+    found = judge(digits.wrong_captions(0.0, 0), empty=losses(hurting, 1.0))
     assert found.verdict[:20] == [LOOK] * 20
     assert found.verdict[20:].count(LOOK) <= 5
 
@@ -157,14 +160,15 @@ def test_what_hurts_is_worth_a_look_where_its_picture_agrees_with_it() -> None:
 def test_a_rival_that_does_a_little_better_is_no_sign_of_anything() -> None:
     """It may say the same in other words: alone, and beside pictures that see nothing wrong."""
     better = LossEvidence(np.full(1797, 0.05), np.full(1797, 16), np.full(1797, 0.001))
-    assert judge(digits.evidence(0.0), rival=better).count(NONE) == 1797
+    assert judge(digits.wrong_captions(0.0, 0), rival=better).count(NONE) == 1797
     assert set(judge(rival=better).verdict) == {None}
 
 
 def test_losses_that_know_nothing_take_nothing_away() -> None:
     """Beside the pictures, noise changes few verdicts."""
     wrong = digits.said(0.1)[1]
-    alone, both = judge(digits.evidence(0.1)), judge(digits.evidence(0.1), empty=losses(wrong, 0.0))
+    pictures = digits.wrong_captions(0.1, 0)
+    alone, both = judge(pictures), judge(pictures, empty=losses(wrong, 0.0))
     assert (first(both) & ~wrong).sum() <= (first(alone) & ~wrong).sum() + 10
     assert (first(both) & wrong).sum() >= 0.8 * (first(alone) & wrong).sum()
 
@@ -188,7 +192,7 @@ def test_any_part_of_the_evidence_is_enough() -> None:
     hard = np.random.default_rng(0).normal(size=1797)
     for kinds in ({"empty": some}, {"rival": some}, {"dropped": some}, {"hard": hard}):
         assert len(judge(**kinds).verdict) == 1797
-    found = judge(digits.evidence(0.1), empty=some, rival=some, dropped=some, hard=hard)
+    found = judge(digits.evidence(0.1, 0), empty=some, rival=some, dropped=some, hard=hard)
     assert np.isfinite(found.p_wrong).all()
     assert np.isfinite(found.word_score).all()
     assert judge(empty=some).verdict[:100] == [None] * 100

@@ -23,7 +23,7 @@ def auroc(score: np.ndarray, wrong: np.ndarray) -> float:
 def test_wrong_digits_their_word_and_the_right_one_are_found() -> None:
     """A tenth of the captions names another digit."""
     said, wrong = digits.said(0.1)
-    found = digits.evidence(0.1)
+    found = digits.evidence(0.1, 0)
     assert auroc(found.whole, wrong) > 0.98
     assert auroc(found.word, wrong) > 0.9
     worst = np.array(found.worst_word)[wrong] == np.array(digits.WORDS)[said[wrong]]
@@ -61,7 +61,7 @@ def test_many_pictures_are_compared_with_a_sample_to_the_same_effect(monkeypatch
 
 def test_planted_captions_are_described_as_wrong_ones_are() -> None:
     """Where captions are moved around, wrong and planted ones look alike, and both unlike the right ones."""
-    found = digits.evidence(0.1)
+    found = digits.evidence(0.1, 0)
     wrong = digits.said(0.1)[1]
     middle = np.median(found.planted[:, 0])
     assert abs(middle - np.median(found.own[wrong, 0])) < 0.3 * abs(middle - np.median(found.own[~wrong, 0]))

@@ -70,7 +70,7 @@ def names(steps: range) -> Counter[str]:
     return Counter(f"{step}-{i}" for step in steps for i in range(BATCH))
 
 
-@pytest.mark.parametrize("trouble", [fill, forbid])
+@pytest.mark.parametrize("trouble", [fill, pytest.param(forbid, marks=pytest.mark.long)])
 def test_a_disk_that_takes_nothing_for_a_while(
     trouble: Callable[[Path], Callable[[], object]],
     disk: Path,
@@ -134,7 +134,7 @@ def test_past_the_bound_the_oldest_are_dropped_and_counted(
     assert sorted(missing) == sorted(names(range(steps[0], steps[0] + lost // BATCH)))  # a run of whole batches
 
 
-@pytest.mark.parametrize("trouble", [fill, forbid])
+@pytest.mark.parametrize("trouble", [pytest.param(fill, marks=pytest.mark.long), forbid])
 def test_the_end_comes_while_the_disk_takes_nothing(
     trouble: Callable[[Path], Callable[[], object]], disk: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,11 +79,19 @@ def interrupt(root: Path, after: int, **options: Any) -> set[tuple[str, int]]:
     return set(asked)
 
 
+CHANGES: tuple[dict[str, Any], ...] = (
+    {"draws": 4},
+    {"step": 5},
+    {"sample_fraction": 0.5},
+    {"model_id": "sdxl, 512 pixels"},
+)
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        {"seed": 1}, {"draws": 4}, {"step": 5}, {"paired": False}, {"sample_fraction": 0.5}, {"max_samples": 30},
-        {"resume": False}, {"model_id": "sdxl, 512 pixels"},
+        {"seed": 1}, {"paired": False}, {"max_samples": 30}, {"resume": False},
+        *(pytest.param(change, marks=pytest.mark.long) for change in CHANGES),
     ],
     ids=str,
 )  # fmt: skip

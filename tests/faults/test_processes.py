@@ -127,8 +127,15 @@ def fork(child: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-@pytest.mark.parametrize("reporter", ["inline", "process"])
-@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize(
+    ("before", "reporter"),
+    [
+        (0, "process"),
+        (1, "inline"),
+        pytest.param(0, "inline", marks=pytest.mark.long),
+        pytest.param(1, "process", marks=pytest.mark.long),
+    ],
+)
 def test_a_forked_child_logs_nothing_and_says_so_once(
     tmp_path: Path, reporter: str, before: int, caplog: pytest.LogCaptureFixture
 ) -> None:

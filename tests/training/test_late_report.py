@@ -35,9 +35,18 @@ def items_in(path: Path) -> list[dict[str, Any]]:
     return [row for batch in read_items(path) for row in batch.to_pylist()]
 
 
-@pytest.mark.parametrize("items", ["json", "parquet"])
-@pytest.mark.parametrize("options", [{}, {"log_per_dataset": False}, {"log_per_example": False}, {"keep_reports": 1}])
-def test_the_report_is_the_runs_own(items: str, options: dict[str, Any], tmp_path: Path) -> None:
+OPTIONS: tuple[dict[str, Any], ...] = ({}, {"log_per_dataset": False}, {"log_per_example": False}, {"keep_reports": 1})
+FORMATS = ("json", "parquet")
+
+
+@pytest.mark.parametrize(
+    ("options", "items"),
+    [
+        *zip(OPTIONS, FORMATS * 2, strict=True),
+        *(pytest.param(*both, marks=pytest.mark.long) for both in zip(OPTIONS, FORMATS[::-1] * 2, strict=True)),
+    ],
+)
+def test_the_report_is_the_runs_own(options: dict[str, Any], items: str, tmp_path: Path) -> None:
     """What is made from the log is what the save step would have made, up to when and where it was made; for any step,
     in whatever order, with the configuration that the run had."""
     train(tmp_path / "with", 100, STEPS, items=items, **options)
@@ -178,7 +187,7 @@ def steps_of(losses: LossLogger, first: int, last: int) -> Path | None:
     return path
 
 
-@pytest.mark.parametrize("resumed_at", [5, 25, 50])
+@pytest.mark.parametrize("resumed_at", [25, *(pytest.param(step, marks=pytest.mark.long) for step in (5, 50))])
 def test_figures_do_not_depend_on_a_resume(resumed_at: int, tmp_path: Path) -> None:
     """Bins that the first timesteps made are the same whenever the first save was, and resumed or not."""
     options: dict[str, Any] = {"job_name": "cats", "loggers": [], "reporter": "inline", "save_every": 20}

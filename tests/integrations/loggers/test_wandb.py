@@ -169,7 +169,13 @@ assert os.environ["WANDB_RUN_ID"] == wandb.setup().settings.run_id == "trainers"
 
 
 @pytest.mark.parametrize(
-    ("reporter", "group", "launch"), [("process", "", False), ("inline", "", True), ("process", "g", True)]
+    ("reporter", "group", "launch"),
+    [
+        ("process", "", False),
+        ("inline", "g", True),
+        pytest.param("inline", "", True, marks=pytest.mark.long),
+        pytest.param("process", "g", True, marks=pytest.mark.long),
+    ],
 )
 def test_a_run_of_our_own_in_a_sweep(reporter: str, group: str, launch: bool, tmp_path: Path) -> None:
     """With the environment that an agent, or Launch, makes for the trainer's run, ours is another, in our project, and

@@ -243,10 +243,10 @@ def trained(tmp_path: Path, data: Any, exclude: str | None, options: Any, **name
 @pytest.mark.parametrize(
     ("kind", "names", "options"),
     [
-        (table, {}, {}),
+        pytest.param(table, {}, {}, marks=pytest.mark.long),
         (table, {"path": "file", "dataset": "source", "caption": "text"}, {}),
         (texts, {}, {}),
-        (Stream, {"path": "file", "dataset": "source"}, {}),
+        pytest.param(Stream, {"path": "file", "dataset": "source"}, {}, marks=pytest.mark.long),
         (Stream, {"path": "file", "dataset": "source"}, {"dataloader_num_workers": 2}),
     ],
     ids=["table by number", "table by column", "torch by number", "stream", "stream of workers"],

@@ -35,7 +35,6 @@ from loss_logging.integrations.trainers import kohya
 
 pytest.importorskip("accelerate")
 
-
 pytestmark = pytest.mark.xdist_group("kohya")  # whose runs are made once
 
 
@@ -43,6 +42,11 @@ pytestmark = pytest.mark.xdist_group("kohya")  # whose runs are made once
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With captions."""
     return pictures(tmp_path_factory.mktemp("images"))
+
+
+def masks(images: Path) -> tuple[object, ...]:
+    """Options of one epoch with masks in a folder."""
+    return ("--conditioning_data_dir", images, "--masked_loss", "--max_train_steps", 4)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +70,7 @@ def runs(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (MUSUBI, arguments(images, folder / "musubi_without", *one_epoch), False),
         (MUSUBI, arguments(images, folder / "musubi", *spawn, "--loss_logging_config", config), True),
         (SD_SCRIPTS, arguments(images, folder / "sd_without", *sd), False),
+        (SD_SCRIPTS, arguments(images, folder / "masks", *masks(images), "--loss_logging_config", config), True),
         (SD_SCRIPTS, arguments(blank, folder / "cached_without", *cached), False),
         (SD_SCRIPTS, arguments(blank, folder / "cached", *cached, "--loss_logging_config", config), True),
     ]
@@ -160,18 +165,16 @@ def test_sd_scripts_states_know_where_the_log_is(runs: Path) -> None:
     assert found == {name: {"step": step} for name, step in states.items()}
 
 
-def test_sd_scripts_with_masks_in_a_folder_knows_its_datasets(images: Path, tmp_path: Path) -> None:
-    """Where the images are those of a dataset inside of the dataset, each row is of its folder, also from workers."""
-    masks = ("--conditioning_data_dir", images, "--masked_loss", "--max_train_steps", 4)  # one epoch
-    ways = [("fork", 0), ("spawn", 1)]
-    options = {way: (*masks, "--max_data_loader_n_workers", n, "--start_method", way) for way, n in ways}
-    planned = [(SD_SCRIPTS, arguments(images, tmp_path / way, *given), True) for way, given in options.items()]
-    python("-c", BOTH, repr(planned))
-    for way in options:
-        rows = [row for of_step in by_step(tmp_path / way).values() for row in of_step]
-        assert rows
-        assert {row["dataset"] for row in rows} == {"10_cats", "5_dogs_reg"}
-        assert all(row["dataset"] == Path(row["path"]).parent.name for row in rows)
+def assert_own_datasets(folder: Path) -> None:
+    """Each row is of its folder."""
+    rows = [row for of_step in by_step(folder).values() for row in of_step]
+    assert {row["dataset"] for row in rows} == {"10_cats", "5_dogs_reg"}
+    assert all(row["dataset"] == Path(row["path"]).parent.name for row in rows)
+
+
+def test_sd_scripts_with_masks_in_a_folder_knows_its_datasets(runs: Path) -> None:
+    """Where the images are those of a dataset inside of the dataset."""
+    assert_own_datasets(runs / "masks")
 
 
 def test_musubi_trains_bit_for_bit_as_without_and_its_batches_know_their_images(runs: Path) -> None:
@@ -334,3 +337,13 @@ def test_two_ranks_are_one_run(images: Path, tmp_path: Path) -> None:
     report = read_report(out / "loss_logging" / "lora_000000012.json")
     assert (report.job.world_size, report.global_.count) == (2, 2 * 12 * BATCH)
     assert list((out / "network_train").rglob("events.out.tfevents.*"))
+
+
+@pytest.mark.long
+def test_sd_scripts_with_masks_in_a_folder_knows_its_datasets_from_spawned_workers(
+    images: Path, tmp_path: Path
+) -> None:
+    """The same where a worker imports sd-scripts anew."""
+    workers = ("--max_data_loader_n_workers", 1, "--start_method", "spawn")
+    python("-c", BOTH, repr([(SD_SCRIPTS, arguments(images, tmp_path, *masks(images), *workers), True)]))
+    assert_own_datasets(tmp_path)

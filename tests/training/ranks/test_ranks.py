@@ -105,7 +105,7 @@ def figures(path: str | Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("mode", "world"),
     [
-        ("shared", 2),
+        pytest.param("shared", 2, marks=pytest.mark.long),  # what the two others have, together
         ("apart", 2),
         ("environment", 2),
         pytest.param("shared", 4, marks=pytest.mark.long),
