@@ -140,8 +140,10 @@ def main() -> None:
     checkout, out, mode, images, *more = sys.argv[1:]
     os.environ |= {"DS_ACCELERATOR": "cpu", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "WANDB_MODE": "disabled"}
     sys.path.insert(0, checkout)
+    import deepspeed.comm.torch
     import torch
 
+    deepspeed.comm.torch.build_shm_op = lambda: None  # compiles C++, for several ranks of one machine
     torch.cuda.set_device = lambda *_: None
     stand_in("wandb")
     stand_in("comfy", model_management=SimpleNamespace(unload_all_models=lambda: None))
