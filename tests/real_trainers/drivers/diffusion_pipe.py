@@ -13,7 +13,9 @@ import ast
 import json
 import os
 import runpy
+import sqlite3
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -140,17 +142,30 @@ def main() -> None:
     checkout, out, mode, images, *more = sys.argv[1:]
     os.environ |= {"DS_ACCELERATOR": "cpu", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "WANDB_MODE": "disabled"}
     sys.path.insert(0, checkout)
-    import deepspeed.comm.torch
     import torch
+    from deepspeed.runtime.pipe.engine import PipelineEngine
 
-    deepspeed.comm.torch.build_shm_op = lambda: None  # compiles C++, for several ranks of one machine
+    communication: Any = import_module("deepspeed.comm.torch")
+    communication.build_shm_op = lambda: None  # compiles C++, for several ranks of a machine
     torch.cuda.set_device = lambda *_: None
+    if sys.version_info < (3, 12):  # which it needs for this argument alone
+        connect: Any = sqlite3.connect
+        sqlite3.connect = lambda *args, autocommit, **kwargs: connect(*args, **kwargs)
     stand_in("wandb")
     stand_in("comfy", model_management=SimpleNamespace(unload_all_models=lambda: None))
     stand_in("comfy.model_management", unload_all_models=lambda: None)
     stand_in("comfy_api")
     stand_in("comfy_api.latest", InputImpl=None)
     stand_in("utils.patches", apply_patches=lambda: None)
+    train_batch = PipelineEngine.train_batch
+    scalars: list[float] = []
+
+    def trained(self: Any, *args: Any, **kwargs: Any) -> Any:
+        loss = train_batch(self, *args, **kwargs)
+        scalars.append(loss.item())
+        return loss
+
+    PipelineEngine.train_batch = trained
     found: list[Any] = []
     stand_in("models.flux", FluxPipeline=pipeline_of(checkout, found))
     config = Path(out) / "config.toml"
@@ -171,7 +186,7 @@ def main() -> None:
     else:
         sys.argv = arguments
         runpy.run_path(script, run_name="__main__")
-    Path(out, "found.json").write_text(json.dumps({"batches": found}), encoding="utf-8")
+    Path(out, "found.json").write_text(json.dumps({"batches": found, "scalars": scalars}), encoding="utf-8")
 
 
 if __name__ == "__main__":
