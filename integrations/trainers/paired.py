@@ -68,7 +68,7 @@ class PairedForwards:
             if self._refused is None and losses.is_paired_step(step) and is_sharded(modules):
                 self.refuse("the model's parameters are divided between the ranks, and one that fails would stop all")
             if self._refused is not None:
-                self._missing += losses.is_paired_step(step)
+                self.count(losses, step)
                 return {}
             with losses.paired_forward(step, *modules) as compared:
                 return {} if compared is None else _compared(losses, compared == "rival", names(), forward)
@@ -76,6 +76,10 @@ class PairedForwards:
             self.refuse(str(error) if isinstance(error, LossLoggingError) else f"{type(error).__name__}: {error}")
             self._missing += 1
             return {}
+
+    def count(self, losses: LossLogger, step: int) -> None:
+        """A step after `refuse`."""
+        self._missing += self._refused is not None and losses.is_paired_step(step)
 
     def note(self, losses: LossLogger) -> None:
         """Before a report is asked for: it says how many batches should have had one."""

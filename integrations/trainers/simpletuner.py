@@ -227,14 +227,16 @@ def _naming(collate: Callable[..., Any]) -> Callable[..., Any]:
 def _see(trainer: Any, run: _Run) -> None:
     """Look at what a Trainer's methods are given and return.
 
-    The loss of the examples is captured from ``model.loss``, whose scalar it adds up to. With ``--snr_gamma`` that is
-    weighted, and the squared errors of prediction and target are the unweighted ones.
+    The loss of the examples is captured from ``model.loss_with_logs``, whose scalar it adds up to; most models call
+    ``loss`` in it, which versions before 4 call themselves. With ``--snr_gamma`` that is weighted, and the squared
+    errors of prediction and target are the unweighted ones.
     """
     import torch
 
     model = trainer.model
     predict, save, end = trainer.model_predict, trainer.checkpoint_state_save, trainer.accelerator.end_training
-    loss_of = model.loss
+    seam = "loss_with_logs" if hasattr(model, "loss_with_logs") else "loss"
+    loss_of = getattr(model, seam)
     signature, captions = inspect.signature(predict), Captions(trainer)
     predicted: bool = False
     compared: Mapping[str, Any] = {}
@@ -255,7 +257,8 @@ def _see(trainer: Any, run: _Run) -> None:
         prepared = captions.batch(batch, other)
         args, kwargs = with_arguments(signature, args, kwargs, prepared_batch=prepared)
         output = predict(*args, **kwargs)
-        return _losses(*_capture(loss_of, prepared, output, apply_conditioning_mask=True), model, output, prepared)[0]
+        captured, result = _capture(loss_of, prepared, output, apply_conditioning_mask=True)
+        return _losses(captured, _scalar(result), model, output, prepared)[0]
 
     @functools.wraps(loss_of)
     def loss(prepared_batch: Any, model_output: Any, *args: Any, **kwargs: Any) -> Any:
@@ -263,12 +266,12 @@ def _see(trainer: Any, run: _Run) -> None:
         first, predicted = predicted, False  # regularisers ask for the loss of something else once more
         if not first or run.off:
             return loss_of(prepared_batch, model_output, *args, **kwargs)
-        captured, scalar = _capture(loss_of, prepared_batch, model_output, *args, **kwargs)
-        if not scalar.requires_grad:  # it evaluates
-            return scalar
-        found = functools.partial(_losses, captured, scalar, model, model_output, prepared_batch)
+        captured, result = _capture(loss_of, prepared_batch, model_output, *args, **kwargs)
+        if not _scalar(result).requires_grad:  # it evaluates
+            return result
+        found = functools.partial(_losses, captured, _scalar(result), model, model_output, prepared_batch)
         run.log_found(prepared_batch, found, compared)
-        return scalar
+        return result
 
     @functools.wraps(save)
     def checkpoint_state_save(*args: Any, **kwargs: Any) -> Any:
@@ -281,14 +284,21 @@ def _see(trainer: Any, run: _Run) -> None:
         run.close()
         return end()
 
-    model.loss, trainer.model_predict = loss, model_predict
+    setattr(model, seam, loss)
+    trainer.model_predict = model_predict
     trainer.checkpoint_state_save, trainer.accelerator.end_training = checkpoint_state_save, end_training
 
 
 def _capture(loss_of: Callable[..., Any], batch: Any, *args: Any, **kwargs: Any) -> tuple[CapturedLosses, Any]:
     with capture_per_example_loss(len(batch["prompts"])) as captured:
-        scalar = loss_of(batch, *args, **kwargs)
-    return captured, scalar
+        result = loss_of(batch, *args, **kwargs)
+    return captured, result
+
+
+def _scalar(result: Any) -> torch.Tensor:
+    """With the loss come figures for the trackers, or none."""
+    scalar: torch.Tensor = result[0] if isinstance(result, tuple) else result
+    return scalar
 
 
 def _losses(

@@ -192,6 +192,12 @@ SEAMS: dict[str, list[Seam]] = {
         ),
         Seam(
             "test_simpletuner.py",
+            ["simpletuner/helpers/models/xm_mixin.py"],
+            ["ModelWithLogs.loss_with_logs"],
+            {"ModelWithLogs": ["ExplorativeModelingMixin"]},
+        ),
+        Seam(
+            "test_simpletuner.py",
             ["simpletuner/helpers/training/collate.py", "simpletuner/helpers/training/state_tracker.py"],
             [
                 "collate_fn", "compute_prompt_embeddings", "StateTracker.get_default_text_embed_cache",

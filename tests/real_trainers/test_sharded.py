@@ -1,4 +1,4 @@
-"""Models over two ranks (gloo): FSDP2 and DistributedDataParallel, also compiled. It needs no checkout."""
+"""Models over two ranks (gloo): FSDP2 and DistributedDataParallel, also compiled or by Accelerate; no checkout."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def train(out: Path, mode: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("kind", ["fsdp2", "fsdp2 compiled", "ddp", "ddp compiled"])
+@pytest.mark.parametrize("kind", ["fsdp2", "fsdp2 compiled", "ddp", "ddp compiled", "accelerate"])
 def test_a_model_over_two_ranks_trains_as_without_us(kind: str, tmp_path: Path) -> None:
     """Weights and buffers to the bit, with pairs on half of the steps; parity; one report on both ranks."""
     plain, logged = train(tmp_path / "plain", f"plain {kind}"), train(tmp_path / "logged", f"logged {kind}")

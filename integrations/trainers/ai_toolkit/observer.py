@@ -15,9 +15,10 @@ import torch
 from loss_logging.errors import LossLoggingError
 from loss_logging.integrations.trainers.ai_toolkit.exclusions import datasets_without
 from loss_logging.integrations.trainers.ai_toolkit.items import Items, dataset_names, folder_of, items_of
-from loss_logging.integrations.trainers.ai_toolkit.paired import EmptyCaption, obstacle
+from loss_logging.integrations.trainers.ai_toolkit.paired import OtherCaptions, obstacle
 from loss_logging.integrations.trainers.ai_toolkit.row_losses import RowLosses
 from loss_logging.integrations.trainers.ai_toolkit.settings import config_of, require_seams
+from loss_logging.integrations.trainers.paired import PairedForwards
 from loss_logging.integrations.trainers.watch import Watch
 from loss_logging.runs.exclusions import Exclusions
 from loss_logging.support.warn import LOGGER
@@ -62,7 +63,7 @@ class _Rows(NamedTuple):
     losses: torch.Tensor
     items: Items
     timesteps: Any
-    losses_empty: torch.Tensor | None
+    compared: Mapping[str, Any]
     weighted: torch.Tensor
 
 
@@ -88,7 +89,8 @@ class Observer:
         )
         self._pending: list[_Rows] = []
         self._latest: dict[str, deque[float]] = {}
-        self._empty: EmptyCaption | None = None
+        self._other: OtherCaptions | None = None
+        self._pairs = PairedForwards("ai-toolkit")
         self._steps = 0
         self._has_logged = self._ended = False
         self._stopped: str | None = None
@@ -135,7 +137,7 @@ class Observer:
         if reason is not None:
             self._stop_pairs(reason)
         else:
-            self._empty = EmptyCaption(self._trainer, self._losses)
+            self._other = OtherCaptions(self._trainer, self._losses, self._items)
 
     @_harmless("_stop")
     def step_begins(self) -> None:
@@ -144,9 +146,11 @@ class Observer:
 
     @_harmless("_stop_pairs")
     def before_forward(self, predict: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """The forward with the empty caption."""
-        if self._empty is not None:
-            self._empty.predict(predict, args, kwargs)
+        """The forward with another caption."""
+        if self._other is not None:
+            self._other.predict(predict, args, kwargs)
+        elif kwargs.get("is_primary_pred"):
+            self._pairs.count(self._losses, self._trainer.step_num)
 
     def calculate_loss(self, calculate: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """What ``calculate`` returns, and on the side the losses of the rows."""
@@ -154,10 +158,10 @@ class Observer:
         if arguments is None or self._stopped is not None:
             self._count(arguments)
             return calculate(*args, **kwargs)
-        losses_empty = self._losses_empty(calculate, arguments)
+        compared = self._compared(calculate, arguments) or {}
         with RowLosses(len(arguments["noise_pred"])) as seen:
             loss = calculate(*args, **kwargs)
-        self._keep(arguments, seen, losses_empty, loss)
+        self._keep(arguments, seen, compared, loss)
         return loss
 
     @_harmless("_stop", always=True)
@@ -171,27 +175,32 @@ class Observer:
             self._losses.count_unlogged(len(arguments["noise_pred"]), str(self._stopped))
 
     @_harmless("_stop_pairs")
-    def _losses_empty(self, calculate: Callable[..., Any], arguments: Mapping[str, Any]) -> torch.Tensor | None:
-        return None if self._empty is None else self._empty.row_losses(calculate, arguments)
+    def _compared(self, calculate: Callable[..., Any], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {} if self._other is None else self._other.row_losses(calculate, arguments)
 
     @_harmless("_stop")
-    def _keep(self, arguments: Mapping[str, Any], seen: RowLosses, losses_empty: Any, loss: torch.Tensor) -> None:
+    def _keep(
+        self, arguments: Mapping[str, Any], seen: RowLosses, compared: Mapping[str, Any], loss: torch.Tensor
+    ) -> None:
         if seen.losses is None or seen.weighted is None:
             self._cannot(
                 arguments, "calculate_loss took no mean over (B, C, H, W) or (B, C, T, H, W), and then over (B,)"
             )
             return
-        trainer = self._trainer
-        has_refiner = trainer.model_config.refiner_name_or_path is not None and trainer.train_config.train_unet
         try:
-            items = items_of(arguments["batch"], len(seen.losses), self._names, has_refiner=has_refiner)
+            items = self._items(arguments["batch"], len(seen.losses))
         except LookupError as error:
             self._cannot(arguments, str(error))
             return
         if not self._has_logged:
             self._compare(float(seen.weighted.mean()), float(loss.detach()))
         self._has_logged = True
-        self._pending.append(_Rows(seen.losses, items, arguments["timesteps"], losses_empty, seen.weighted))
+        self._pending.append(_Rows(seen.losses, items, arguments["timesteps"], compared, seen.weighted))
+
+    def _items(self, batch: Any, rows: int) -> Items:
+        trainer = self._trainer
+        has_refiner = trainer.model_config.refiner_name_or_path is not None and trainer.train_config.train_unet
+        return items_of(batch, rows, self._names, has_refiner=has_refiner)
 
     def _cannot(self, arguments: Mapping[str, Any], reason: str) -> None:
         self._watch.cannot(reason)
@@ -221,9 +230,9 @@ class Observer:
                 self._trainer.step_num,
                 rows.losses,
                 timesteps=rows.timesteps,
-                losses_empty=rows.losses_empty,
                 components={WEIGHTED: rows.weighted},
                 **rows.items._asdict(),
+                **rows.compared,
             )
             self._watch.logged()
             del self._pending[0]
@@ -254,7 +263,11 @@ class Observer:
         if step is None:
             self.end()
         elif self._has_logged:
-            self._losses.save_step(step)
+            self._report(step)
+
+    def _report(self, step: int) -> None:
+        self._pairs.note(self._losses)
+        self._losses.save_step(step)
 
     def end(self) -> None:
         """Report on everything and close: before ai-toolkit ends the W&B run that we write to."""
@@ -266,7 +279,7 @@ class Observer:
     @_harmless("_stop", always=True)
     def _last_report(self) -> None:
         if self._has_logged:
-            self._losses.save_step(self._trainer.step_num)
+            self._report(self._trainer.step_num)
         elif self._trainer.step_num > 0:
             self._watch.cannot("the training has ended and no batch came by")
 
@@ -280,5 +293,5 @@ class Observer:
         LOGGER.warning("ai-toolkit: losses are logged no more: %s. Training goes on.", reason)
 
     def _stop_pairs(self, reason: str) -> None:
-        self._empty = None
-        LOGGER.warning("ai-toolkit: no losses with the empty caption, and no caption_mismatch: %s.", reason)
+        self._other = None
+        self._pairs.refuse(reason)

@@ -153,6 +153,22 @@ def test_an_empty_forward_is_only_made_on_paired_steps(tmp_path: Path) -> None:
     assert forwards[-1] == 20 + len(paired)
 
 
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_rivals_are_compared_with_where_the_text_encoder_is_there(is_cached: bool, tmp_path: Path) -> None:
+    """On half of the paired steps; one that is the own caption has the own loss. With cached texts, the empty one."""
+    from loss_logging.evidence.rivals import Rivals
+
+    file = tmp_path / "rivals.parquet"
+    own, other = {("cats", "/data/cats/0.png"): (CATS["files"]["0.png"],)}, {("cats", "/data/cats/1.png"): ("a dog",)}
+    Rivals(own | other).save(str(file))
+    section = {**SECTION, "paired_fraction": 1.0, "rivals": str(file)}
+    trained(tmp_path, section, datasets=[{**CATS, "cache_text_embeddings": is_cached}], train={"steps": 20})
+    rows = rows_of(tmp_path)
+    rivals = {row["rival"]: row["loss_rival"] == row["loss"] for row in rows if row["rival"]}
+    assert rivals == ({} if is_cached else {CATS["files"]["0.png"]: True, "a dog": False})
+    assert any(row["loss_empty"] is not None for row in rows)
+
+
 def test_means_are_in_the_progress_bar_and_the_trackers(tmp_path: Path) -> None:
     """Each dataset's mean is in the bar, in TensorBoard and in what W&B and the UI are given."""
     writer_class = pytest.importorskip("tensorboardX").SummaryWriter
@@ -266,6 +282,8 @@ def test_an_empty_forward_out_of_memory_is_given_up(tmp_path: Path, caplog: pyte
     assert len(rows_of(tmp_path / "watched")) == 12
     (warning,) = warnings_in(caplog)
     assert "no caption_mismatch: OutOfMemoryError: no memory left" in warning
+    (counted,) = read_report(tmp_path / "watched" / "run" / "loss_logging" / "run_000000006.json").warnings
+    assert counted == "ai-toolkit: 5 batches have no losses with the empty caption: OutOfMemoryError: no memory left"
 
 
 def test_terms_of_the_whole_batch_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -57,6 +57,21 @@ class Model:
         return loss.mean(dim=[1, 2, 3]).mean()
 
 
+class ModelWithLogs(Model):
+    """As since 4: the trainer asks for figures, too, and some models have a loss of another kind there."""
+
+    kind = "plain"
+
+    def loss_with_logs(
+        self, prepared_batch: dict[str, Any], model_output: Any, apply_conditioning_mask: bool = True
+    ) -> tuple[torch.Tensor, dict[str, float] | None]:
+        """The loss, or a sum of the video's own and the sound's."""
+        if self.kind == "plain":
+            return self.loss(prepared_batch, model_output, apply_conditioning_mask=apply_conditioning_mask), None
+        sound = model_output["model_prediction"].abs().amax()
+        return F.mse_loss(model_output["model_prediction"], prepared_batch["noise"]) + sound, {"sound": sound.item()}
+
+
 class StateTracker:
     """Where the parts of SimpleTuner find each other."""
 
@@ -154,8 +169,11 @@ def trainer_class(steps: int, calls_loss: bool = True) -> Any:
             for i in range(self.state["global_step"], steps):
                 batch = self.model.prepare_batch(sys.modules[LOADER].collate_fn(self.samples(i)))
                 output = self.model_predict(prepared_batch=batch)
-                if calls_loss:
-                    loss = self.model.loss(prepared_batch=batch, model_output=output, apply_conditioning_mask=True)
+                given = {"prepared_batch": batch, "model_output": output, "apply_conditioning_mask": True}
+                if calls_loss and isinstance(self.model, ModelWithLogs):
+                    loss, _ = self.model.loss_with_logs(**given)
+                elif calls_loss:
+                    loss = self.model.loss(**given)
                 else:
                     loss = output["model_prediction"].square().mean()
                 self.model.loss(batch, output)  # as a regulariser does
@@ -254,17 +272,19 @@ def tracker_file(folder: Path, section: str | None = SECTION) -> Path:
     return file
 
 
-@pytest.mark.parametrize("snr_gamma", [None, 5.0])
+@pytest.mark.parametrize(("snr_gamma", "model"), [(None, Model), (5.0, ModelWithLogs)])
 def test_each_file_has_its_loss_and_training_is_bit_for_bit_the_same(
-    snr_gamma: float | None, install: Callable[..., Any], tmp_path: Path
+    snr_gamma: float | None, model: type[Model], install: Callable[..., Any], tmp_path: Path
 ) -> None:
     """Files, datasets, captions, dropped ones, regularisation; one row per example, with the scalar as their mean."""
     (tmp_path / "with").mkdir()
     (tmp_path / "without").mkdir()
     plain = install(trainer_class(7))(tmp_path / "without", snr_gamma)
+    plain.model = model(plain.config)
     plain.accelerator = accelerate.Accelerator(cpu=True)
     plain.train()
     trainer = install(trainer_class(7))(tmp_path / "with", snr_gamma)
+    trainer.model = model(trainer.config)
     trainer.load_tracker(tracker_file(tmp_path))
     trainer.train()
     assert trainer.scalars == plain.scalars
@@ -296,6 +316,18 @@ def test_each_file_has_its_loss_and_training_is_bit_for_bit_the_same(
     assert reports == [f"cats_{step:09d}.json" for step in (3, 6, 7)]
     checkpoints = {path.name for path in (tmp_path / "with").iterdir()} - {"loss_logging"}
     assert checkpoints == {path.name for path in (tmp_path / "without").iterdir()}
+
+
+def test_a_loss_of_two_kinds_is_counted(install: Callable[..., Any], tmp_path: Path) -> None:
+    """Of a model with a loss_with_logs of its own: each batch, with the reason, and nothing is guessed."""
+    trainer = install(trainer_class(3))(tmp_path)
+    trainer.model = ModelWithLogs(trainer.config)
+    trainer.model.kind = "of two kinds"
+    trainer.load_tracker(tracker_file(tmp_path))
+    trainer.train()
+    assert (len(trainer.scalars), by_step(tmp_path)) == (3, {})
+    warnings = read_report(max((tmp_path / "loss_logging").glob("*.json"))).warnings
+    assert any("3 batches were not logged" in line and "not one mean over the examples" in line for line in warnings)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """One rank of two that train a small model: python sharded.py RANK STORE OUT MODE.
 
-The mode has the words plain or logged, fsdp2 or ddp, and compiled. Prints a line of JSON: the weights' hash,
-the scalars and the means of the losses that were captured.
+The mode has the words plain or logged, fsdp2 or ddp, and compiled; or accelerate, which shards by FSDP2. Prints a line
+of JSON: the weights' hash, the scalars and the means of the losses that were captured.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Scale(nn.Module):
         return x * self.weight
 
 
-def network(mode: str) -> nn.Module:
+def network(mode: str) -> tuple[nn.Module, torch.optim.Optimizer]:
     """Sharded block by block, or for DistributedDataParallel."""
     torch.manual_seed(0)
     blocks = [nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh(), Scale(), nn.Dropout(0.2)) for _ in range(2)]
@@ -45,15 +45,31 @@ def network(mode: str) -> nn.Module:
             fully_shard(part, mesh=mesh)
     if "compiled" in mode:
         model.compile(backend="aot_eager")
-    return model if "fsdp2" in mode else nn.parallel.DistributedDataParallel(model)
+    if "accelerate" in mode:
+        return prepared(model)
+    model = model if "fsdp2" in mode else nn.parallel.DistributedDataParallel(model)
+    return model, torch.optim.AdamW(model.parameters(), lr=1e-2)
+
+
+def prepared(model: nn.Module) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """By Accelerate, as a script of diffusers is started with its FSDP plugin."""
+    from accelerate import Accelerator, FullyShardedDataParallelPlugin, PartialState
+    from accelerate.utils import DistributedType
+
+    PartialState(cpu=True)
+    PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU  # on CPUs it leaves the plugin unused
+    plugin = FullyShardedDataParallelPlugin(fsdp_version=2, auto_wrap_policy="size_based_wrap", min_num_params=50)
+    accelerator = Accelerator(cpu=True, fsdp_plugin=plugin)
+    prepared_model, optimizer = accelerator.prepare(model, torch.optim.AdamW(model.parameters(), lr=1e-2))
+    assert any(hasattr(one, "full_tensor") for one in prepared_model.parameters()), accelerator.distributed_type
+    return prepared_model, optimizer
 
 
 def train(rank: int, out: str, mode: str) -> dict[str, Any]:
     """A few steps, with a pair on half of them where it is logged."""
     from loss_logging import LossLogger, TrainConfig, capture_per_example_loss
 
-    model = network(mode)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    model, optimizer = network(mode)
     config = TrainConfig(job_name="run", save_root=out, loggers=[], paired_fraction=0.5, timeouts={"close": 300})
     losses = LossLogger(config) if "logged" in mode else None
     torch.manual_seed(1 + rank)
@@ -88,7 +104,7 @@ def train(rank: int, out: str, mode: str) -> dict[str, Any]:
 def main() -> None:
     """In this process."""
     rank, store, out, mode = sys.argv[1:]
-    os.environ |= {"RANK": rank, "WORLD_SIZE": str(WORLD), "LOCAL_RANK": rank}
+    os.environ |= {"RANK": rank, "WORLD_SIZE": str(WORLD), "LOCAL_RANK": rank, "MASTER_ADDR": "localhost"}
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=int(rank), world_size=WORLD)
     print(json.dumps(train(int(rank), out, mode)))
     dist.destroy_process_group()
