@@ -71,7 +71,9 @@ def usual_calls(trace: Trace) -> IsUsual:
             return True
         elif way == VIEW:
             return _is_view_of_rows(first, result)
-        elif dims < 2 or (way > 0 and len(of_first) != way) or (way < 0 and not _is_within_rows(way, args, kwargs, dims)):
+        elif (
+            dims < 2 or (way > 0 and len(of_first) != way) or (way < 0 and not _is_within_rows(way, args, kwargs, dims))
+        ):
             return False
         for other in args[1:] if not kwargs else (*args[1:], *kwargs.values()):
             if type(other) is tensor and (id(other) in facts or _may_be_rows(other.shape, way, dims, size)):
