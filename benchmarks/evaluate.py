@@ -4,13 +4,16 @@
 
 Two tiny pipelines on one thread, one like SDXL and one like Flux, whose models take little, so that what is around them
 shows; images of 32 pixels a side. The time of the processor counts. "One by one" asks for each draw of a batch by
-itself, as an engine that computes them on several machines does: nothing is computed ahead.
+itself, as an engine that computes them on several machines does: nothing is computed ahead. "A cache" keeps encodings
+in a folder, which is new in each round: the first call writes them, the second reads them.
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +21,7 @@ from tests.integrations.trainers.tiny_pipelines import flux, stable_diffusion_xl
 
 from benchmarks.table import Results, arguments
 from loss_logging import evaluate_dataset
+from loss_logging.evaluation.tensor_cache import TensorCache
 from loss_logging.integrations.trainers.diffusers import PipelineLoss
 
 BATCH, DRAWS = 4, 16
@@ -48,16 +52,24 @@ def main() -> None:
     items = 8 if options.quick else 64
     rows = []
     for name, make in (("like SDXL", stable_diffusion_xl), ("like Flux", flux)):
-        compute = PipelineLoss(make(), paired=True)
-        ways = {"as it is": compute, "one by one": one_by_one(compute)}
+        pipeline = make()
+        compute = PipelineLoss(pipeline, paired=True)
         for round_ in range(2 if options.quick else 4):  # the first warms up
-            for way, function in ways.items():
-                start = time.process_time()
-                evaluate_dataset(function, batches(items), draws=DRAWS, paired=True, progress=False)
-                if round_:
-                    rows.append(
-                        {"pipeline": name, "way": way, "items a CPU second": items / (time.process_time() - start)}
-                    )
+            with tempfile.TemporaryDirectory() as folder:
+                cache = TensorCache(Path(folder), 10**9)
+                ways: dict[str, Callable[..., Any]] = {
+                    "as it is": compute,
+                    "one by one": one_by_one(compute),
+                    "a cache, first call": PipelineLoss(pipeline, paired=True, cache=cache),
+                    "a cache, second call": PipelineLoss(pipeline, paired=True, cache=cache),
+                }
+                for way, function in ways.items():
+                    start = time.process_time()
+                    evaluate_dataset(function, batches(items), draws=DRAWS, paired=True, progress=False)
+                    if round_:
+                        rows.append(
+                            {"pipeline": name, "way": way, "items a CPU second": items / (time.process_time() - start)}
+                        )
     results.table(f"{items} items, {DRAWS} draws, own and empty caption", rows)
     results.finish()
 

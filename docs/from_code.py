@@ -53,6 +53,8 @@ EXAMPLES: dict[str, Any] = {
     "device": "cuda:1",
     "library": "diffusers",
     "engine_options": {"actors": 8},
+    "cache": "~/.cache/encodings",
+    "cache_gigabytes": 50,
     "timestep_scale": 1000,
 }
 """Where neither the type nor the default gives an example, by the last part of the key."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evaluation.evaluate import Draw
-from loss_logging.integrations.trainers.diffusers_captions import CaptionCache
+from loss_logging.evaluation.tensor_cache import TensorCache, digest
+from loss_logging.integrations.trainers.diffusers_captions import CaptionCache, Encoded, rows_of
 from loss_logging.integrations.trainers.diffusers_draws import Asked, Compared, DrawLosses, Noised, joined
+from loss_logging.integrations.trainers.diffusers_encodings import KeptEncodings, fingerprint
 from loss_logging.integrations.trainers.diffusers_family_of import family_of
 from loss_logging.integrations.trainers.diffusers_noise import noise_process
 from loss_logging.records.per_example import compute_per_example_loss, per_example_loss
@@ -45,6 +47,7 @@ class PipelineLoss:
         guidance_scale: what a denoiser distilled for guidance is told (Flux); 3.5 in diffusers' scripts.
         max_sequence_length: tokens that T5 and language models see of a caption; the pipeline's own by default.
         cache_bytes: most host memory for captions that are encoded.
+        cache: keeps the encodings of captions and images on disk, for the next evaluation.
 
     Raises:
         ConfigError: the pipeline or its scheduler is of another kind, or ``snr_gamma`` does not fit it.
@@ -63,11 +66,14 @@ class PipelineLoss:
         guidance_scale: float = 3.5,
         max_sequence_length: int | None = None,
         cache_bytes: int = 1 << 30,
+        cache: TensorCache | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._family = family_of(pipeline, guidance_scale, max_sequence_length)
         self._process = noise_process(pipeline.scheduler)
-        self._encode = CaptionCache(self._family.encode_captions, cache_bytes)
+        self._kept_captions = None if cache is None else KeptEncodings(cache, self._text_fingerprint)
+        self._kept_images = None if cache is None else KeptEncodings(cache, self._vae_fingerprint)
+        self._encode = CaptionCache(self._encoded_captions, cache_bytes)
         self._paired = paired
         self._snr_gamma = snr_gamma
         self._latents: tuple[torch.Tensor, int, torch.Tensor] | None = None
@@ -193,13 +199,38 @@ class PipelineLoss:
 
     def _encoded_images(self, batch: Mapping[str, Any]) -> torch.Tensor:
         """(B, C, h, w) float32. Those of the last batch are kept: the draws of a batch come one after the other."""
+        import torch
+
         pixels: torch.Tensor = _pixel_values(batch, self.multiple)
         if self._latents is None or self._latents[0] is not pixels or self._latents[1] != pixels._version:
-            vae = self._pipeline.vae
             with self._evaluating():
-                latents = self._family.encode_images(pixels.to(self._family.device, vae.dtype)).float()
+                if self._kept_images is None:
+                    latents = self._to_latents(pixels)
+                else:
+                    content = [digest(str(tuple(row.shape)), row.float().cpu().contiguous().numpy()) for row in pixels]
+                    rows = self._kept_images(content, lambda places: {"latents": self._to_latents(pixels[places])})
+                    latents = torch.stack([row["latents"] for row in rows]).to(self._family.device)
             self._latents = (pixels, pixels._version, latents)
         return self._latents[2]
+
+    def _to_latents(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self._family.encode_images(pixels.to(self._family.device, self._pipeline.vae.dtype)).float()
+
+    def _vae_fingerprint(self) -> str:
+        return fingerprint([self._pipeline.vae], type(self._family), self._family.device.type)
+
+    def _encoded_captions(self, captions: list[str]) -> Iterable[Encoded]:
+        if self._kept_captions is None:
+            return rows_of(self._family.encode_captions(captions))
+        return self._kept_captions(
+            captions, lambda places: self._family.encode_captions([captions[place] for place in places])
+        )
+
+    def _text_fingerprint(self) -> str:
+        family = self._family
+        images = {family.denoiser_name, "vae", "scheduler"}
+        parts = [part for name, part in self._pipeline.components.items() if name not in images]
+        return fingerprint(parts, type(family), type(self._pipeline), family.lengths, family.device.type)
 
     @contextlib.contextmanager
     def _evaluating(self) -> Iterator[None]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["CaptionCache"]
+__all__ = ["CaptionCache", "Encoded", "rows_of"]
 
 Encoded: TypeAlias = "dict[str, torch.Tensor]"
 
@@ -18,11 +18,11 @@ class CaptionCache:
     """Encodes captions, and keeps the results of those used last, in host memory.
 
     Args:
-        encode: captions -> named tensors (B, ...).
+        encode: gives named tensors of each caption, on the CPU.
         max_bytes: most memory to use.
     """
 
-    def __init__(self, encode: Callable[[list[str]], Encoded], max_bytes: int) -> None:
+    def __init__(self, encode: Callable[[list[str]], Iterable[Encoded]], max_bytes: int) -> None:
         self._encode = encode
         self._max_bytes = max_bytes
         self._kept: OrderedDict[str, Encoded] = OrderedDict()
@@ -38,10 +38,7 @@ class CaptionCache:
         rows = {caption: self._kept[caption] for caption in captions if caption in self._kept}
         missing = [caption for caption in dict.fromkeys(captions) if caption not in rows]
         if missing:
-            encoded = {name: tensor.cpu() for name, tensor in self._encode(missing).items()}
-            for i, caption in enumerate(missing):
-                # A row of its own memory: a view would keep the whole batch alive after the rest is forgotten.
-                rows[caption] = {name: tensor[i].clone() for name, tensor in encoded.items()}
+            rows |= zip(missing, self._encode(missing), strict=True)
         for caption, row in rows.items():
             self._keep(caption, row)
         return rows
@@ -65,3 +62,10 @@ def _stack(rows: Sequence[torch.Tensor]) -> torch.Tensor:
 
 def _size(row: Encoded) -> int:
     return sum(tensor.nbytes for tensor in row.values())
+
+
+def rows_of(encoded: Encoded) -> Iterator[Encoded]:
+    """Each row by itself, on the CPU, in memory of its own: a view would keep all others alive."""
+    on_host = {name: tensor.cpu() for name, tensor in encoded.items()}
+    for values in zip(*on_host.values(), strict=True):
+        yield {name: value.clone() for name, value in zip(on_host, values, strict=True)}

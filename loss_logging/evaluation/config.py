@@ -23,7 +23,8 @@ from loss_logging.evaluation.draw import Draw
 from loss_logging.evaluation.engines import LOCAL, check_engine_name, make_engine
 from loss_logging.evaluation.evaluate import evaluate_dataset
 from loss_logging.evaluation.image_batches import ImageBatches, image_row
-from loss_logging.evaluation.pipelines import ModelConfig, PipelineOnImages
+from loss_logging.evaluation.pipelines import ModelConfig, PipelineOnImages, Positive
+from loss_logging.evaluation.tensor_cache import TensorCache
 from loss_logging.evidence.rivals import Rivals
 from loss_logging.records.record import SampleRecord
 from loss_logging.reports.report import LossReport
@@ -50,6 +51,7 @@ Data: TypeAlias = Annotated[
     ),
 ]
 Pipeline: TypeAlias = Annotated[str, Meta(min_length=1, description="the path of a folder with a diffusers pipeline")]
+Folder: TypeAlias = Annotated[str, Meta(min_length=1, description="the path of a folder")]
 Few: TypeAlias = Annotated[int, Meta(ge=0, le=16, description="a whole number from 0 to 16")]
 Step: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a whole number, 0 or more")]
 
@@ -85,6 +87,9 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
         engine: ``"local"`` computes in this process; another name is that of an installed engine, such as ``"ray"``.
         engine_options: a mapping of the engine's own options, for Ray the keys of a `RayConfig`; its batch_size is the
             one above by default.
+        cache: a folder for the encodings of captions and images, which the next evaluation with the same text encoders
+            or VAE then reads; none if None. Evaluations may share it.
+        cache_gigabytes: the most that the files of ``cache`` take; those used longest ago go.
         captions: what counts as a bad caption; its ``trainer`` says what is a caption of ``data``, too.
         top_k: highest losses kept per dataset, and items per ranking.
 
@@ -115,6 +120,8 @@ class EvaluateConfig(CheckedConfig, frozen=True, kw_only=True):
     model: ModelConfig = msgspec.field(default_factory=ModelConfig)
     engine: str = "local"
     engine_options: dict[str, Any] = msgspec.field(default_factory=dict)
+    cache: Folder | None = None
+    cache_gigabytes: Positive = 20.0
 
     _old_keys: ClassVar[Mapping[str, str]] = {
         "ray": "engine_options",
@@ -197,7 +204,8 @@ class _WhenNeeded:
 
     @cached_property
     def pipeline(self) -> PipelineOnImages:
-        return PipelineOnImages(self._config.pipeline, self._config.model, self._config.paired)
+        config = self._config
+        return PipelineOnImages(config.pipeline, config.model, config.paired, _cache(config))
 
     def resolution(self) -> int:
         return self.pipeline.resolution
@@ -270,10 +278,16 @@ def _elsewhere(evaluate: Callable[..., LossReport], config: EvaluateConfig, imag
     """By an engine: each of its processes loads the pipeline, and opens its images."""
     engine = make_engine(config.engine, {"batch_size": config.batch_size} | config.engine_options, "$.engine_options")
     pipeline = str(Path(config.pipeline).expanduser().absolute())
-    compute = partial(PipelineOnImages, pipeline, config.model, config.paired)
+    compute = partial(PipelineOnImages, pipeline, config.model, config.paired, _cache(config))
     rows = (image_row(file, images.folder) for file in images.files)
     with engine.images(rows, images.shards, images.root, images.warnings) as dataset:
         return evaluate(compute, dataset, engine=engine)
+
+
+def _cache(config: EvaluateConfig) -> TensorCache | None:
+    if config.cache is None:
+        return None
+    return TensorCache(Path(config.cache).expanduser().absolute(), int(config.cache_gigabytes * 1e9))
 
 
 def _check_options(value: Any, _hint: Any, where: str) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from msgspec import Meta
 from loss_logging.errors import ConfigError
 from loss_logging.evaluation.draw import Draw
 from loss_logging.evaluation.image_batches import open_rows
+from loss_logging.evaluation.tensor_cache import TensorCache
 from loss_logging.records.record import SampleRecord
 from loss_logging.support.checked_config import Check, CheckedConfig, Count
 from loss_logging.support.names import near_miss
 
-__all__ = ["ENTRY_POINT_GROUP", "ModelConfig", "PipelineFunction", "PipelineOnImages"]
+__all__ = ["ENTRY_POINT_GROUP", "ModelConfig", "PipelineFunction", "PipelineOnImages", "Positive"]
 
 ENTRY_POINT_GROUP = "loss_logging.pipelines"
 
@@ -57,7 +58,7 @@ class PipelineFunction(Protocol):
 
     A package registers a function that makes it, in the entry-point group ``loss_logging.pipelines``. It is called with
     the folder of the pipeline, and by keyword with ``paired`` and the keys of a `ModelConfig`, but for ``library`` and
-    ``resolution``.
+    ``resolution``; and with ``cache``, a `TensorCache`, where the user asks for one.
 
     Attributes:
         resolution: side of the images that the pipeline was made for, in pixels.
@@ -78,16 +79,18 @@ class PipelineOnImages:
         folder: where the pipeline is.
         config: how it computes.
         paired: compute each loss with the empty caption too.
+        cache: keeps encodings on disk; the function that loads the pipeline is given it by keyword if it is not None.
 
     Raises:
         ConfigError: a value does not fit the pipeline or this machine.
         LossLoggingError: the pipeline cannot encode the empty caption.
     """
 
-    def __init__(self, folder: str, config: ModelConfig, paired: bool) -> None:
-        options = {
+    def __init__(self, folder: str, config: ModelConfig, paired: bool, cache: TensorCache | None = None) -> None:
+        options: dict[str, Any] = {
             name: getattr(config, name) for name in config.__struct_fields__ if name not in ("library", "resolution")
         }
+        options |= {} if cache is None else {"cache": cache}
         load = _installed()[config.library].load()
         self._compute: PipelineFunction = load(folder, paired=paired, **options)
         self.resolution: int = self._compute.resolution if config.resolution is None else config.resolution

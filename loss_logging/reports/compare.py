@@ -37,6 +37,8 @@ Figure = Literal["loss", "hard", "caption_mismatch"]
 
 CLEAR = 4.0
 """A change whose z is further from 0 is called clear: by chance alone, one in 16,000 is."""
+_READ = ("dataset", "path", "caption", "p_wrong", "verdict", "decision", "count", "non_finite", "std_loss")
+"""What a comparison reads of each item, beside the figure that it is about."""
 _ROUNDING = 1e-7
 """Of the mean, a spread that sums of many losses and what is taken from them round to: there is none."""
 
@@ -256,6 +258,7 @@ def _items(
 ) -> duckdb.DuckDBPyConnection:
     """A connection with the tables ``before``, ``after`` and ``changes``."""
     column = "average_loss" if figure == "loss" else figure
+    read = [*_READ, column, *(["n_paired"] if figure == "caption_mismatch" else [])]
     known = f"isfinite({column})" + (f" AND {DECIDED}" if figure == "caption_mismatch" else "")
     select = (
         "dataset, path, caption, p_wrong, verdict, decision, count - non_finite AS n, std_loss ** 2 * n AS m2, "
@@ -264,7 +267,7 @@ def _items(
     connection = connect()
     for table, report in (("before", before), ("after", after)):
         through = None if decisions is None else DecidedItems(decisions).marked
-        load_items(connection, table, select, report, progress=progress, through=through)
+        load_items(connection, table, select, report, read, progress=progress, through=through)
     query = files("loss_logging.reports").joinpath("item_changes.sql").read_text("utf-8")
     parameters = {"continues": continues, "is_loss": figure == "loss", "rounding": _ROUNDING}
     connection.execute(f"CREATE TABLE changes AS {query}", parameters)

@@ -37,7 +37,7 @@ def decided_report(report: LossReport, decisions: Decisions) -> LossReport:
     decided = DecidedItems(decisions)
     found = report.verdicts
     if report.json_path is not None and found is not None and found.very_likely_wrong + found.look_at:
-        decided.look(read_items(Path(report.json_path)))
+        decided.look(read_items(Path(report.json_path), ["dataset", "path", "caption", "verdict", "decision"]))
     return decided.report(report)
 
 

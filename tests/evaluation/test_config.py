@@ -71,6 +71,16 @@ def config(
     return EvaluateConfig.from_dict({**required, "model": SMALL | model, **options})
 
 
+def test_a_cache_is_read_by_the_next_evaluation(photos: Path, pipeline: Path, tmp_path: Path) -> None:
+    """With it the figures are the same, and it holds the encoding of each image, each caption and the empty one."""
+    cache = tmp_path / "cache"
+    reports = [
+        run_evaluation(config(photos, pipeline, tmp_path / str(i), cache=str(cache)), progress=False) for i in range(2)
+    ]
+    assert_same(reports[0].datasets, reports[1].datasets)
+    assert len(list(cache.rglob("*.safetensors"))) == 8 + 8 + 1
+
+
 def test_report(photos: Path, pipeline: Path, tmp_path: Path) -> None:
     """Every item has its draws and a caption_mismatch, in JSON, CSV and the loggers; what does not open is named."""
     backend = MemoryBackend()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from item_reports import save
 
@@ -42,6 +43,16 @@ def test_the_same_from_parquet_and_from_any_json(report: Path, tmp_path: Path) -
         formatted = tmp_path / "formatted_000000001.json"
         formatted.write_text(json.dumps(json.loads(report.read_bytes()), indent=indent))
         assert means(formatted) == expected
+
+
+def test_some_columns_are_those_of_all(report: Path, tmp_path: Path) -> None:
+    """Asked for by name, they hold what they hold among the others, from JSON and from Parquet."""
+    (tmp_path / "a_000000001.json").write_bytes(report.read_bytes())
+    for path in (report, tmp_path / "a_000000001.json"):
+        whole, few = pa.Table.from_batches(read_items(path)), ["path", "n_paired", "average_loss", "dataset"]
+        some = pa.Table.from_batches(read_items(path, few))
+        assert set(some.column_names) == set(few)
+        assert some.equals(whole.select(some.column_names))
 
 
 @pytest.mark.parametrize("cut", [10, 1_000, 400_000])

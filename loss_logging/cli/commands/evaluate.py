@@ -34,6 +34,13 @@ def evaluate(
             "the paths in a file, one a line; the figures of the others are kept.",
         ),
     ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep encodings of captions and images there, for the next evaluation; else as CONFIG says.",
+        ),
+    ] = None,
     trainer: TrainerOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -46,6 +53,7 @@ def evaluate(
       loss-logging evaluate evaluate.yaml
       loss-logging evaluate evaluate.yaml --rows 40
       loss-logging evaluate evaluate.yaml --only changed
+      loss-logging evaluate evaluate.yaml --cache ~/.cache/encodings
       loss-logging evaluate evaluate.yaml --json | jq .worst.caption_mismatch
       loss-logging evaluate evaluate.yaml --engine ray --option actors=8 --option num_gpus=1
     """
@@ -65,6 +73,8 @@ def evaluate(
             settings, captions=msgspec.structs.replace(settings.captions, trainer=trainer)
         )
     changes: dict[str, Any] = {} if engine is None else {"engine": engine}
+    if cache is not None:
+        changes["cache"] = cache
     if option:
         changes["engine_options"] = settings.engine_options | dict(map(_key_and_value, option))
     part = only if only in (None, "changed", "excluded") else read_paths(Path(only))

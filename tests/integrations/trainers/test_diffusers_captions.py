@@ -4,17 +4,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loss_logging.integrations.trainers.diffusers_captions import CaptionCache
+from loss_logging.integrations.trainers.diffusers_captions import CaptionCache, rows_of
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=6), max_size=12), st.integers(0, 100))
 def test_caption_cache(batches: list[list[str]], max_bytes: int) -> None:
     """Whatever is kept, each caption gets its own encoding, and no more memory is used than allowed."""
     cache = CaptionCache(
-        lambda captions: {
-            "embeds": torch.tensor([[float(ord(c))] * 3 for c in captions]),
-            "one": torch.ones(len(captions)),
-        },
+        lambda captions: rows_of(
+            {"embeds": torch.tensor([[float(ord(c))] * 3 for c in captions]), "one": torch.ones(len(captions))}
+        ),
         max_bytes,
     )
     for captions in batches:
