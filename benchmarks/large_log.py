@@ -111,7 +111,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a smoke test in seconds; its figures mean little")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
-    parser.add_argument("--records", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000], help="sizes of the log")
+    parser.add_argument(
+        "--records", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000], help="sizes of the log"
+    )
     parser.add_argument("--folder", type=Path, help="where the logs are written; removed afterwards")
     options = parser.parse_args()
     results = Results("large_log", ["duckdb", "pyarrow", "msgspec"], options)
