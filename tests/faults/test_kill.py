@@ -189,7 +189,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("stride", [17, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("stride", [29, pytest.param(1, marks=pytest.mark.long)])
 def test_a_run_killed_at_many_points(stride: int, tmp_path: Path, short: Path) -> None:
     """Whatever it was doing, resumed from its last report it ends with the report of one that was never interrupted."""
     new(tmp_path)

@@ -95,7 +95,7 @@ def end(process: psutil.Process) -> None:
 # --- a backend of one's own ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["raise", "hang", "exit", "reject"])
+@pytest.mark.parametrize("kind", ["raise", "hang", pytest.param("exit", marks=pytest.mark.long), "reject"])
 def test_a_backend_in_trouble(kind: str, tmp_path: Path) -> None:
     """In the reporter process: what it refused is said at the end, and pushed once it is well again."""
     out = tmp_path / "tracker.txt"
