@@ -48,6 +48,7 @@ def _wrap(main: ModuleType, section: Mapping[str, Any]) -> Callable[[], object] 
     from loss_logging.integrations.trainers.diffusion_pipe_run import Run
 
     run = Run(section)
+    _keep_specs(getattr(sys.modules["utils.dataset"], "SizeBucketDataset", None))
     _after_init(loader, lambda self: run.see_loader(self))
     _wrap_pipeline(pipeline, run)
     _after_init(saver, lambda self: run.see_saver(self))
@@ -65,6 +66,22 @@ def _find(module: str, name: str, methods: Sequence[str]) -> Any:
             "docs/diffusion_pipe.md names, or a newer loss_logging"
         )
     return kind
+
+
+def _keep_specs(kind: Any) -> None:
+    """Where ``uncond_fraction`` takes the caption, the empty one's encoding brings an ``image_spec`` of nothing."""
+    if kind is None:
+        return
+    get_item = kind.__getitem__
+
+    @functools.wraps(get_item)
+    def item(self: Any, idx: int) -> Any:
+        found = get_item(self, idx)
+        if found.get("image_spec", ("", ""))[1] is None:
+            found["image_spec"] = self.iteration_order[idx % len(self.iteration_order)]["image_spec"]
+        return found
+
+    kind.__getitem__ = item
 
 
 def _after_init(kind: Any, then: Callable[[Any], None]) -> None:

@@ -138,7 +138,7 @@ class Run(SeamRun):
     def _named(self, inputs: Any) -> list[_Name]:
         """The files and captions of a batch; none where it does not say."""
         specs, captions = inputs.get("image_spec"), inputs.get("caption")
-        if specs is None or captions is None or len(specs) != len(captions):
+        if specs is None or captions is None or len(specs) != len(captions) or any(path is None for _, path in specs):
             return []
         paths = [str(path) if archive is None else f"{archive}/{path}" for archive, path in specs]
         return [

@@ -180,3 +180,17 @@ def test_a_batch_without_names_and_a_loss_that_is_not_a_mean_are_counted(tmp_pat
     warnings = read_report(path).warnings
     assert any("1 batch was not logged: LossLoggingError: the batch does not say" in line for line in warnings)
     assert any("1 batch was not logged: LossLoggingError: the loss is not one mean" in line for line in warnings)
+
+
+def test_a_caption_that_was_taken_is_still_of_its_image() -> None:
+    """uncond_fraction puts the empty caption's own image_spec, which is none, into the item."""
+
+    class SizeBucketDataset:
+        iteration_order = ({"image_spec": [None, "/a.png"]}, {"image_spec": [None, "/b.png"]})
+
+        def __getitem__(self, idx: int) -> dict[str, object]:
+            own = self.iteration_order[idx % 2]
+            return own | {"image_spec": [None, None], "caption": ""} if idx == 3 else {**own}
+
+    diffusion_pipe._keep_specs(SizeBucketDataset)
+    assert [SizeBucketDataset()[i]["image_spec"] for i in (0, 3)] == [[None, "/a.png"], [None, "/b.png"]]
