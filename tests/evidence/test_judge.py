@@ -139,12 +139,12 @@ def test_single_pairs_count_beside_pictures_and_decide_nothing_without() -> None
 def test_pairs_that_are_still_missing_leave_the_bin_of_the_pictures() -> None:
     """No pair at all: the judgement is the pictures' own."""
     nothing = LossEvidence(np.full(1797, np.nan), np.zeros(1797), np.full(1797, np.nan))
-    assert judge(digits.evidence(0.1), empty=nothing).verdict == judge(digits.evidence(0.1)).verdict
+    assert judge(digits.wrong_captions(0.1, 0), empty=nothing).verdict == judge(digits.wrong_captions(0.1, 0)).verdict
 
 
 def test_chances_of_a_set_without_wrong_captions_rank_it_all_the_same() -> None:
     """They are near 0, and the likeliest of the few wrong ones, which no share shows, are the highest."""
-    found = judge(digits.evidence(0.0))
+    found = judge(digits.wrong_captions(0.0, 0))
     assert 0 < np.nanmax(found.p_wrong) < 0.01
     assert len(np.unique(found.p_wrong)) > 900
 
