@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TensorCache", "digest"]
 
+_NAMES = "[0-9a-f]" * 2 + "/" + "[0-9a-f]" * 32 + ".safetensors"
+"""The pattern of the files' names in the folder."""
 _SCANS = 10
 """The folder is looked through whenever this part of what it may hold was written: other processes write, too."""
 
@@ -43,7 +45,7 @@ class TensorCache:
     once; the tensors are then made anew, as those of a file that was cut are.
 
     Args:
-        folder: where the files are; it is made if it is missing.
+        folder: where the files are; it is made if it is missing. Other files in it stay.
         most_bytes: the most that the files may take; a few processes may together be over it by a tenth each.
 
     Example:
@@ -96,13 +98,13 @@ class TensorCache:
 
     def _make_room(self) -> None:
         found = []
-        for folder in self.folder.iterdir():
-            for file in os.scandir(folder) if folder.is_dir() else ():
-                with suppress(FileNotFoundError):  # another process made room
-                    found.append((file.stat().st_mtime_ns, file.stat().st_size, file.path))
+        for path in self.folder.glob(_NAMES):  # what else is in the folder is the user's
+            with suppress(FileNotFoundError):  # another process made room
+                about = path.stat()
+                found.append((about.st_mtime_ns, about.st_size, path))
         total = sum(size for _, size, _ in found)
         for _, size, path in sorted(found) if total > self.most_bytes else ():
-            Path(path).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             total -= size
             if total <= self.most_bytes * (1 - 1 / _SCANS):
                 break

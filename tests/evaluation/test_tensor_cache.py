@@ -45,6 +45,20 @@ def test_what_was_used_longest_ago_goes(tmp_path: Path) -> None:
     assert cache.get(digest("1")) is None
 
 
+def test_files_of_others_stay(tmp_path: Path) -> None:
+    """A folder that holds more than the cache, such as a dataset, keeps all of it, however full it is."""
+    mine = [tmp_path / "cats" / "1.png", tmp_path / "ab" / "lora.safetensors", tmp_path / f"{digest('a')}.safetensors"]
+    for path in mine:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x" * 50_000)
+        os.utime(path, ns=(0, 0))
+    cache = TensorCache(tmp_path, 10_000)
+    for number in range(20):
+        cache.put(digest(str(number)), {"x": torch.full((250,), float(number))})
+    assert all(path.exists() for path in mine)
+    assert 0 < len(files(tmp_path)) - len(mine) < 20
+
+
 @pytest.mark.parametrize("length", [0, 5, 60, -1])
 def test_a_file_that_was_cut_is_made_anew(tmp_path: Path, length: int) -> None:
     """It counts as one that is not there, and the next one that is put is whole."""
