@@ -41,7 +41,7 @@ def test_a_killed_reporter_is_started_again(tmp_path: Path, caplog: pytest.LogCa
         process.suspend()
         log(losses, 2)
         future = losses.save_step(2)
-        assert not future.done()
+        wait_until(future.running)  # from there on the reporter owes it
         process.kill()
         path = future.result(30)
         assert path is not None
