@@ -176,7 +176,12 @@ class Table {
     return Boolean(search || dataset || reason || decision || bounds.length);
   }
 
-  async load({ page, size, sort }) {
+  load(question) {
+    this.loading = this.answer(question);
+    return this.loading;
+  }
+
+  async answer({ page, size, sort }) {
     const order = (sort ?? []).map(({ field, dir }) => ({ field, descending: dir === "desc" }));
     this.asked = { ...this.filter(), sort: order };
     Address.set({ sort: sort?.length ? `${sort[0].field}:${sort[0].dir}` : "" });
@@ -220,6 +225,7 @@ class Table {
 
   /** The same question again, to a source that has something new; what has the focus keeps it. */
   async renew(source) {
+    await this.settled();
     const known = this.source.columns().map((column) => column.name).join();
     this.source = source;
     if (source.columns().map((column) => column.name).join() !== known) {
@@ -227,6 +233,12 @@ class Table {
       this.offer();
     }
     await this.grid.replaceData();
+  }
+
+  /** An answer that comes after the next question is dropped by the grid, with a warning in the console. */
+  async settled() {
+    await Promise.allSettled([this.loading]);
+    await new Promise((done) => setTimeout(done)); // the grid has it now
   }
 
   keyOf(row) {
