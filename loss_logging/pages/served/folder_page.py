@@ -23,7 +23,16 @@ from loss_logging.pages.folder_content import flagged_items, ordered
 from loss_logging.pages.folder_file import FolderSeen
 from loss_logging.pages.render import render_folder
 from loss_logging.pages.served.editor import Editor
-from loss_logging.pages.served.item_query import Filter, ItemQuery, columns_in, matching, page_of, rows_of, with_marks
+from loss_logging.pages.served.item_query import (
+    Filter,
+    ItemQuery,
+    columns_in,
+    matching,
+    page_of,
+    rows_of,
+    undecided,
+    with_marks,
+)
 from loss_logging.pages.served.kept_decisions import KeptDecisions
 from loss_logging.pages.served.run_captions import RunCaptions
 from loss_logging.pages.served.served_page import Picture
@@ -111,7 +120,7 @@ class FolderItems:
         self._paths = set(seen.files)
         self._lock = threading.Lock()
         self.decided: Any = dict
-        self.decision_of: Any = None
+        self.decision_of: Any = undecided
 
     def close(self) -> None:
         """Give the memory back."""

@@ -11,7 +11,18 @@ from msgspec import Meta
 
 from loss_logging.errors import LossLoggingError
 
-__all__ = ["Filter", "ItemQuery", "Order", "QueryError", "columns_in", "matching", "page_of", "rows_of", "with_marks"]
+__all__ = [
+    "Filter",
+    "ItemQuery",
+    "Order",
+    "QueryError",
+    "columns_in",
+    "matching",
+    "page_of",
+    "rows_of",
+    "undecided",
+    "with_marks",
+]
 
 CAPTION_LENGTH = 2_000
 _MOST_ROWS = 1_000
@@ -100,6 +111,11 @@ _AMONG = "(dataset, path) IN (SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]))
 
 def _columns_of(found: list[Names]) -> list[list[str]]:
     return [[dataset for dataset, _ in found], [path for _, path in found]]
+
+
+def undecided(_dataset: str, _path: str) -> str:
+    """The decision about an item, of a page that keeps none."""
+    return ""
 
 
 def with_marks(

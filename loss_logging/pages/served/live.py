@@ -18,7 +18,16 @@ from loss_logging.pages.charts import most_points
 from loss_logging.pages.content import listed_items
 from loss_logging.pages.item_counts import ItemCounts
 from loss_logging.pages.run_reports import RunReports
-from loss_logging.pages.served.item_query import Filter, ItemQuery, columns_in, matching, page_of, rows_of, with_marks
+from loss_logging.pages.served.item_query import (
+    Filter,
+    ItemQuery,
+    columns_in,
+    matching,
+    page_of,
+    rows_of,
+    undecided,
+    with_marks,
+)
 from loss_logging.pages.served.now import brought_up_to_date, counts_of
 from loss_logging.pages.served.step_tables import StepTables, load_items_of, look_at_items_of
 from loss_logging.records.log import RecordLog
@@ -73,7 +82,7 @@ class LiveRun:
         self.problems: list[str] = []
         self.decided: Callable[[], Mapping[tuple[str, str], str]] = dict
         """All decisions of a person, by dataset and path; they are in files of all folders."""
-        self.decision_of: Callable[[str, str], str] = _undecided
+        self.decision_of: Callable[[str, str], str] = undecided
         """The decision about one item, by dataset and path; "" if there is none."""
         self._read_reports = RunReports(config)
         self._statistics = RunStatistics.of(config, self.log)
@@ -344,10 +353,6 @@ class LiveRun:
 
     def _change(self, **fields: Any) -> None:
         self.state = msgspec.structs.replace(self.state, **fields)
-
-
-def _undecided(_dataset: str, _path: str) -> str:
-    return ""
 
 
 def _listed(connection: duckdb.DuckDBPyConnection, table: str) -> str:

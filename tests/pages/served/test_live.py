@@ -80,3 +80,25 @@ def test_a_log_is_read_in_pieces(example: Path, monkeypatch: pytest.MonkeyPatch)
         for name in ("hard", "caption_mismatch"):
             value = getattr(stats, name)
             assert row[name] == (None if value is None else pytest.approx(value, rel=1e-9))
+
+
+def test_the_table_comes_before_the_charts(example: Path) -> None:
+    """The log is not read for the curves while there are no items to show; afterwards it is."""
+    run = LiveRun(find_run(example))
+    assert run.curves().steps == []
+    with run:
+        wait_until(lambda: run.state.items is not None)
+        assert run.curves().steps
+
+
+def test_a_page_of_rows_asks_for_their_decisions_alone(example: Path) -> None:
+    """All decisions, which are in files of all folders, are looked through only to filter by them."""
+    run = LiveRun(find_run(example))
+    asked = []
+    run.decided, run.decision_of = lambda: asked.append("all") or {}, lambda _dataset, _path: "later"
+    with run:
+        wait_until(lambda: run.state.items is not None)
+        rows, _ = run.page(ItemQuery(size=5))
+        assert ([row["decision"] for row in rows], asked) == (["later"] * 5, [])
+        assert run.page(ItemQuery(decision="fine")) == ([], 0)
+        assert asked == ["all"]
