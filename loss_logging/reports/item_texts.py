@@ -72,7 +72,9 @@ def select_texts(held: Collection[str], source: str) -> str:
         source: what SQL reads the columns dataset, path and the fields of `ItemStats` from, sorted by dataset.
     """
     members = ", ".join(_member(field) for field in _FIELDS if field.required or field.name in held)
-    return f"SELECT dataset, concat(to_json(path), ':{{', {members.replace(',', '', 1)}, '}},') AS text FROM {source}"
+    return (
+        f"SELECT dataset, concat(to_json(path), ':{{', {members.replace(',', '', 1)}, E'}},\\n') AS text FROM {source}"
+    )
 
 
 def _member(field: msgspec.structs.FieldInfo) -> str:
@@ -101,5 +103,5 @@ def texts_of(rows: pa.RecordBatch) -> Iterator[tuple[str, bytes]]:
     runs = pc.run_end_encode(rows["dataset"])
     first = 0
     for name, last in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-        yield name, buffer[ends[first] : ends[last] - 1].to_pybytes()  # without the comma after the last
+        yield name, buffer[ends[first] : ends[last] - 2].to_pybytes()  # without what separates the last from the next
         first = last
