@@ -76,7 +76,8 @@ def write_report(path: Path, report: LossReport, texts: Iterable[tuple[str, byte
             file.write(b"%b\n%b:%b" % (separator, _encode(dataset), known))
             line_break = b"\n"  # each item is a line: readers cut the text there
             while name == dataset:
-                file.write(line_break + members)
+                file.write(line_break)
+                file.write(members)
                 line_break = b",\n"
                 name, members = next(streams, (None, b""))
             file.write(b"}}")
