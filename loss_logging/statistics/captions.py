@@ -75,6 +75,7 @@ class CaptionStatistics:
         self._comparison: CaptionComparison | None = None
         self._gone: set[int] = set()  # numbers of replaced captions in the comparison
         self._early_through = -1
+        self._checked: tuple[Any, ...] = ()
         for name, schema in (
             ("checked_captions", _CHECKED),
             ("flagged_captions", _FLAGGED_CAPTIONS),
@@ -96,11 +97,15 @@ class CaptionStatistics:
         self._early_through = max(through, self._early_through)
 
     def check(self) -> None:
-        """Check the present captions of all items."""
+        """Check the present captions of all items, unless they are those of the last time."""
+        now = self._queries.rows("captions_now")[0]
+        if now == self._checked:
+            return
         self._check_items()
         if self._guess():
             self._check_items()
         self._compare()
+        self._checked = now
 
     def dataset(self, name: str) -> DatasetCaptions:
         """The profile of a dataset's captions, and the reasons against the dataset as a whole."""
