@@ -1,15 +1,13 @@
 """aggregate_by_dataset: figures per dataset, of records in memory or in a log.
 
-`RunStatistics` computes the same figures with the same queries.
+`RunStatistics` has the same figures from sums that it carries forward. Here everything is asked once, which needs no
+database: of all records the dataset and the loss are read, of a few the path, and of those that are shown the rest.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -19,25 +17,14 @@ import pyarrow as pa
 
 from loss_logging.errors import ConfigError
 from loss_logging.records.columns import table_from_records
-from loss_logging.records.log import FOREVER, RecordLog
+from loss_logging.records.log import RecordLog
+from loss_logging.records.parts import Part, parts_of_log, parts_of_table
 from loss_logging.records.record import RecordLike
 from loss_logging.records.tables import table_of_records
 from loss_logging.reports.report import Summary, TopRecord
-from loss_logging.statistics import bins
-from loss_logging.statistics.queries import Queries, sql
+from loss_logging.statistics.losses import Floats, Integers, empty_summary, grouped, summary_of
 
-__all__ = ["Aggregates", "aggregate_by_dataset", "empty_summary", "summaries_of"]
-
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-_NO_QUANTILES = (None,) * len(QUANTILES)
-_EXACT_RECORDS = 2_000_000
-"""Up to this number of finite losses, the quantiles of a dataset are exact; beyond it, they come from bins, at a
-constant cost."""
-_MAX_CANDIDATES = 999_999
-"""The largest n of DuckDB's max(x, n)."""
-
-
-_PEAKS = "SELECT dataset, path, caption, loss, step, timestep FROM records WHERE isfinite(loss)"
+__all__ = ["Aggregates", "aggregate_by_dataset"]
 
 
 class Aggregates(msgspec.Struct, frozen=True):
@@ -81,132 +68,102 @@ def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, t
     """
     if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 0:
         raise ConfigError(f"top_k is {top_k!r}; allowed: a whole number, 0 or more")
-    with Queries(threads=os.cpu_count() or 1) as queries:  # the caller waits for this alone
-        if isinstance(records, RecordLog):
-            queries.read(records.files())
-        else:
-            is_table = isinstance(records, pa.Table)
-            queries.read(table_of_records(records) if is_table else table_from_records(records))
-        queries.table("cells", sql("cells"), after=-1, through=FOREVER)
-        queries.view("peaks", _PEAKS)
-        summaries = summaries_of(queries, FOREVER, top_k, with_bins=False)
-    overall = summaries.pop(None, empty_summary())
-    return Aggregates({str(name): summary for name, summary in summaries.items()}, overall)
-
-
-def summaries_of(queries: Queries, through: int, top_k: int, *, with_bins: bool) -> dict[str | None, Summary]:
-    """The figures of every dataset, from the tables ``cells`` and ``peaks`` (and ``bins``)."""
-    rows = queries.rows("summaries")
-    fine = _fine_bins(queries) if with_bins else {}
-    found = _quantiles(queries, through, rows, fine)
-    top = _top_k(queries, top_k, rows)
-    return {
-        name: Summary(
-            count=count,
-            mean=_finite(mean),
-            median=found[name][2] if n else None,
-            min=lowest,
-            max=highest,
-            std=_finite(std),
-            non_finite=count - n,
-            quantiles=dict(zip(map(str, QUANTILES), found.get(name) or _NO_QUANTILES, strict=True)),
-            quantile_method="binned" if name in fine and n > _EXACT_RECORDS else "exact",
-            histogram=bins.histogram(*fine[name], lowest, highest) if name in fine else None,
-            top_k=top.get(name, []),
-        )
-        for name, count, n, mean, lowest, highest, std in rows
+    parts = _parts(records)
+    names, places, losses = _losses(parts)
+    if not names:
+        return Aggregates({}, empty_summary())
+    counts = np.bincount(places, minlength=len(names)).tolist()
+    is_finite = np.isfinite(losses)
+    every, groups = grouped(places[is_finite], losses[is_finite], len(names))
+    top = _top_k(parts, places, losses, groups, top_k)
+    datasets = {
+        name: summary_of(group, count, top[place])
+        for place, (name, group, count) in enumerate(zip(names, groups, counts, strict=True))
     }
+    highest = sorted((record for records in top.values() for record in records), key=lambda record: -record.loss)
+    every.sort()  # and with it the groups, which are done with
+    return Aggregates(datasets, summary_of(every, len(losses), highest[:top_k]))
 
 
-def _quantiles(
-    queries: Queries, through: int, rows: list[tuple[Any, ...]], fine: Mapping[str | None, tuple[Any, Any]]
-) -> Mapping[str | None, list[float]]:
-    """Quantiles of the finite losses per dataset and over all; for many losses they come from the bins in ``fine``."""
-    sizes: dict[str | None, int] = {name: n for name, _, n, *_ in rows}
-    names = sorted(name for name in sizes if name is not None)
-    if not fine or sizes[None] <= _EXACT_RECORDS:
-        return _exact(queries, names, through, None)
-    found = {
-        name: bins.quantiles(*fine[name], QUANTILES, lowest, highest)
-        for name, _, n, _, lowest, highest, _ in rows
-        if n > _EXACT_RECORDS
-    }
-    waiting = {name: sizes[name] for name in names if 0 < sizes[name] <= _EXACT_RECORDS}
-    while waiting:  # as many datasets at once as may be sorted
-        together = itertools.accumulate(waiting.values())
-        some = [name for name, total in zip(waiting, together, strict=True) if total <= _EXACT_RECORDS]
-        found |= _exact(queries, names, through, some)
-        waiting = {name: n for name, n in waiting.items() if name not in some}
-    return found
+def _parts(records: Iterable[RecordLike] | RecordLog | pa.Table) -> list[Part]:
+    if isinstance(records, RecordLog):
+        return parts_of_log(records)
+    return parts_of_table(table_of_records(records) if isinstance(records, pa.Table) else table_from_records(records))
 
 
-def _exact(
-    queries: Queries, names: list[str], through: int, datasets: list[str] | None
-) -> dict[str | None, list[float]]:
-    """Quantiles of the losses themselves, of some datasets; of each and under None of all where ``datasets`` is None.
-
-    Sorted in NumPy, which takes half the time of two aggregates in SQL.
-
-    Args:
-        names: the sorted names of all datasets.
-    """
-    table = queries.arrow("finite_losses", through=through, datasets=datasets)
-    places, losses = table["place"].to_numpy(), table["loss"].to_numpy()
-    if not len(losses):
-        return {}
-    ends = np.cumsum(np.bincount(places, minlength=len(names)))
-    few = places.astype(np.uint16 if len(names) <= np.iinfo(np.uint16).max else np.uint32)  # which sorts by radix
-    losses = losses[np.argsort(few, kind="stable")]
-    parts = zip(names, np.split(losses, ends[:-1]), strict=True)
-    found: dict[str | None, list[float]] = {name: _quantiles_of(part) for name, part in parts if len(part)}
-    return found if datasets is not None else found | {None: _quantiles_of(losses)}
+def _losses(parts: Sequence[Part]) -> tuple[list[str], Integers, Floats]:
+    """The sorted names of the datasets; of each record the place of its dataset among them, and its loss, NaN if it is
+    not finite."""
+    numbers: dict[str, int] = {}
+    datasets, losses = [np.empty(0, np.uint32)], [np.empty(0)]
+    for part in parts:
+        for batch in part.read(["dataset", "loss"]).to_batches():
+            texts = batch["dataset"].dictionary_encode()
+            number = [numbers.setdefault(name, len(numbers)) for name in texts.dictionary.to_pylist()]
+            datasets.append(np.array(number, np.uint32)[texts.indices.to_numpy()])
+            losses.append(batch["loss"].to_numpy())
+    names = sorted(numbers)
+    place = np.empty(len(names), np.uint16 if len(names) <= 2**16 else np.uint32)
+    place[[numbers[name] for name in names]] = np.arange(len(names))
+    loss = np.concatenate(losses)
+    loss[~np.isfinite(loss)] = np.nan
+    return names, place[np.concatenate(datasets)], loss
 
 
-def _quantiles_of(losses: npt.NDArray[np.float64]) -> list[float]:
-    """Quantiles, linearly interpolated; sorts the losses in place."""
-    losses.sort()
-    at = np.asarray(QUANTILES) * (len(losses) - 1)
-    low = np.floor(at).astype(np.int64)
-    share = at - low
-    found: list[float] = (losses[low] * (1 - share) + losses[np.ceil(at).astype(np.int64)] * share).tolist()
-    return found
-
-
-def empty_summary() -> Summary:
-    """The figures without any records."""
-    return Summary(0, None, None, None, None, None, 0, dict.fromkeys(map(str, QUANTILES)))
-
-
-def _finite(value: float | None) -> float | None:
-    """The figure, or None if it overflowed: losses near 1e308 are finite, but the sum of two is not."""
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _top_k(queries: Queries, k: int, summaries: list[tuple[Any, ...]]) -> dict[str | None, list[TopRecord]]:
-    """The items with the highest losses, from a few candidates; from all records if the candidates repeat items."""
-    if k == 0 or not summaries:
-        return {}
-    candidates = min(2 * k, _MAX_CANDIDATES)
-    top = _group_top(queries.rows("top_k", k=k, candidates=candidates))
-    finite = {name: n for name, _, n, *_ in summaries}
-    if any(len(top.get(name, [])) < k and n > candidates for name, n in finite.items() if name is not None):
-        top = _group_top(queries.rows("top_k", k=k, candidates=None))
-    everywhere = [(record.loss, name or "", record) for name, records in top.items() for record in records]
-    everywhere.sort(key=lambda entry: (-entry[0], entry[1], entry[2].path))
-    top[None] = [record for *_, record in everywhere[:k]]
+def _top_k(
+    parts: Sequence[Part], places: Integers, losses: Floats, groups: Sequence[Floats], k: int
+) -> dict[int, list[TopRecord]]:
+    """By the place of a dataset, its items with the highest losses: from a few records, or from all if few items have
+    them."""
+    top: defaultdict[int, list[TopRecord]] = defaultdict(list)
+    if k == 0:
+        return top
+    least = np.array([group[-2 * k :][0] if len(group) else np.inf for group in groups])
+    items = _highest_items(parts, places, losses, least, k)
+    found = np.bincount(items["place"].to_numpy(), minlength=len(groups))
+    short = [place for place, group in enumerate(groups) if found[place] < k and len(group) > 2 * k]
+    if short:
+        least[short] = -np.inf
+        items = _highest_items(parts, places, losses, least, k)
+    rest: dict[int, dict[str, Any]] = {}
+    for part, first, rows in _with_rows(parts, np.sort(items["row"].to_numpy())):
+        rows_of_part = part.read(["caption", "step", "timestep"]).take(rows - first).to_pylist()
+        rest |= dict(zip(rows.tolist(), rows_of_part, strict=True))
+    for item in items.to_pylist():
+        top[item["place"]].append(TopRecord(path=item["path"], loss=item["loss"], **rest[item["row"]]))
     return top
 
 
-def _group_top(rows: list[tuple[Any, ...]]) -> dict[str | None, list[TopRecord]]:
-    top: defaultdict[str | None, list[TopRecord]] = defaultdict(list)
-    for dataset, *record in rows:
-        top[dataset].append(TopRecord(*record))
-    return dict(top)
+def _highest_items(parts: Sequence[Part], places: Integers, losses: Floats, least: Floats, k: int) -> pa.Table:
+    """The ``k`` items of each dataset with the highest loss, by place, loss and path, of the records whose loss is not
+    below the least one of their dataset; ``row`` is the number of the record."""
+    items = pa.table({"place": places[:0], "path": pa.array([], pa.string()), "loss": losses[:0], "row": np.arange(0)})
+    for part, first, rows in _with_rows(parts, np.flatnonzero(losses >= least[places])):
+        paths = part.read(["path"])["path"].take(rows - first)
+        more = pa.Table.from_arrays([places[rows], paths, losses[rows], rows], schema=items.schema)
+        items = _first_items(pa.concat_tables([items, more]), k)
+    return items
 
 
-def _fine_bins(queries: Queries) -> dict[str | None, tuple[Any, Any]]:
-    """Ascending fine bins and their counts, per dataset and over all."""
-    grouped: defaultdict[str | None, list[tuple[int, int]]] = defaultdict(list)
-    for dataset, place, n in queries.rows("bins_by_dataset"):
-        grouped[dataset].append((place, n))
-    return {name: tuple(np.array(pairs, np.int64).T) for name, pairs in grouped.items()}
+def _first_items(records: pa.Table, k: int) -> pa.Table:
+    """Each item once, with its highest loss, and at most ``k`` of a dataset."""
+    paths = records["path"].combine_chunks().dictionary_encode()
+    places, losses = records["place"].to_numpy(), records["loss"].to_numpy()
+    pairs = pa.array(places.astype(np.int64) * len(paths.dictionary) + paths.indices.to_numpy()).dictionary_encode()
+    item = pairs.indices.to_numpy()
+    highest = np.full(len(pairs.dictionary), -np.inf)
+    np.maximum.at(highest, item, losses)
+    rows = np.flatnonzero(losses == highest[item])
+    rows = rows[np.unique(item[rows], return_index=True)[1]]
+    order = [("place", "ascending"), ("loss", "descending"), ("path", "ascending")]
+    items = records.take(rows).sort_by(order)
+    places = items["place"].to_numpy()
+    return items.filter(np.arange(len(places)) - np.searchsorted(places, places) < k)
+
+
+def _with_rows(parts: Sequence[Part], rows: npt.NDArray[np.int64]) -> Iterator[tuple[Part, int, npt.NDArray[np.int64]]]:
+    """The parts that some of the ascending ``rows`` are in, the number of the first row of each, and its rows."""
+    ends = np.cumsum([part.rows for part in parts])
+    for part, end, inside in zip(parts, ends.tolist(), np.split(rows, np.searchsorted(rows, ends)[:-1]), strict=True):
+        if len(inside):
+            yield part, end - part.rows, inside

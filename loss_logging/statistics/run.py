@@ -1,6 +1,6 @@
 """RunStatistics: all figures of a run, from SQL files that DuckDB runs over its log.
 
-`aggregate_by_dataset` runs the same queries over records in memory, so the figures are the same.
+`aggregate_by_dataset` has the same figures of records that are in memory, or of a whole log at once.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from loss_logging.records.log import RecordLog
 from loss_logging.reports.item_texts import ROWS_OF_TEXT, select_texts, texts_of
 from loss_logging.reports.report import ItemStats, PairedItems, Summary, TimestepCurve, Verdicts, WorstItem
 from loss_logging.runs.config import TrainConfig
-from loss_logging.statistics.aggregate import empty_summary, summaries_of
 from loss_logging.statistics.items import add_items, no_items, sum_items
+from loss_logging.statistics.losses import empty_summary
 from loss_logging.statistics.queries import Queries, sql
+from loss_logging.statistics.summaries import summaries_of
 from loss_logging.statistics.timestep_bins import MOST_BINS, bins_of_scale, first_timesteps
 from loss_logging.statistics.verdicts import SeenFile, judge_items
 
@@ -158,7 +159,7 @@ class RunStatistics:
     def summaries(self, top_k: int) -> dict[str | None, Summary]:
         """Figures per dataset, and under None over all datasets."""
         curves = self._timestep_curves()
-        summaries = summaries_of(self.queries, self._through, top_k, with_bins=True)
+        summaries = summaries_of(self.queries, self._through, top_k)
         return {
             name: msgspec.structs.replace(summary, loss_by_timestep=curves.get(name))
             for name, summary in (summaries or {None: empty_summary()}).items()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers import assert_same, examples, item_rows, record, run_statistics, write
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from summaries import NON_FINITE, ORDINARY, assert_summary, by_dataset, records
 
 from loss_logging import aggregate_by_dataset
 from loss_logging.errors import ConfigError
-from loss_logging.records.columns import table_from_records
+from loss_logging.records.columns import SCHEMA, table_from_records
 from loss_logging.records.log import RecordLog
 from loss_logging.records.record import SampleRecord
 
@@ -117,20 +118,43 @@ def test_extreme_numbers(tmp_path: Path, losses: list[float], whole_run: bool) -
 
 
 @pytest.mark.parametrize("k", [1, 5, 100, 600_000, 2**31 - 1])
-def test_top_k_of_repeated_and_tied_items(k: int) -> None:
-    """Each item once with its highest loss; equal ones by dataset and path; any k, larger than what there is too."""
+@pytest.mark.parametrize("logged", [False, True], ids=["mappings", "log"])
+def test_top_k_of_repeated_and_tied_items(tmp_path: Path, k: int, logged: bool) -> None:
+    """Each item once with its highest loss; equal ones by dataset and path; any k, larger than what there is too, and
+    wherever in a log they are."""
     rng = np.random.default_rng(5)
     rows = [
         record(path=f"{rng.integers(40):02}", dataset="ab"[rng.integers(2)], loss=float(rng.integers(8)), step=step)
         for step in range(2000)
     ]
     rows += [record(path="hog", dataset="a", loss=100.0 + i) for i in range(50)]
-    result = aggregate_by_dataset(rows, top_k=k)
+    log = RecordLog(tmp_path)
+    for first in range(0, len(rows), 300):
+        write(log, rows[first : first + 300])
+    result = aggregate_by_dataset(log if logged else rows, top_k=k)
     assert [(top.loss, top.path) for top in result.overall.top_k] == plain_top(rows, k)
     assert result.overall.top_k[0].loss == 149.0
     for name, summary in result.datasets.items():
         own = [row for row in rows if row["dataset"] == name]
         assert [(top.loss, top.path) for top in summary.top_k] == plain_top(own, k)
+
+
+def test_captions_are_read_of_what_is_shown_alone(tmp_path: Path) -> None:
+    """Of a log, the caption is read in the parts that hold one of the highest losses, and in no other."""
+    log = RecordLog(tmp_path)
+    for step in range(20):
+        write(log, [record(path=f"{step}-{i}", loss=float(step), step=step) for i in range(3)])
+    files = log.files()
+    expected = aggregate_by_dataset(log, 3).to_dict()
+    for path in files[:-1]:  # where the captions are, there is nothing any more
+        column = pq.read_metadata(path).row_group(0).column(SCHEMA.names.index("caption"))
+        content = bytearray(path.read_bytes())
+        first = column.dictionary_page_offset
+        content[first : first + column.total_compressed_size] = bytes(column.total_compressed_size)
+        path.write_bytes(content)
+    assert aggregate_by_dataset(log, 3).to_dict() == expected
+    with pytest.raises(OSError, match="page header"):
+        aggregate_by_dataset(log, 4)
 
 
 @pytest.mark.parametrize("k", [-1, 1.5, None, "3", True])

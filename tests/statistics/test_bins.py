@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.report import Histogram
-from loss_logging.statistics import aggregate, bins
+from loss_logging.statistics import bins
+from loss_logging.statistics.summaries import _fine_bins
 
 LARGEST = float(np.finfo(np.float64).max)
 SMALLEST = 5e-324
@@ -26,7 +27,7 @@ def fine(losses: list[float], folder: Path) -> tuple[Any, Any]:
     write(log, [record(path=str(i), loss=loss) for i, loss in enumerate(losses)])
     numbers = run_statistics(log)
     numbers.advance(0)
-    found = aggregate._fine_bins(numbers.queries)[None]
+    found = _fine_bins(numbers.queries)[None]
     numbers.close()
     return found
 
@@ -111,7 +112,7 @@ def test_binned_quantiles_are_within_a_bin(
 def test_quantiles_of_many_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the limit those of a dataset are binned, and within 1.1% of NumPy's; those of smaller ones are exact, of
     several that are larger together, too."""
-    monkeypatch.setattr(aggregate, "_EXACT_RECORDS", 1000)
+    monkeypatch.setattr("loss_logging.statistics.summaries._EXACT_RECORDS", 1000)
     rng = np.random.default_rng(4)
     losses = {
         "large": rng.lognormal(-1, 2, 20_000),
