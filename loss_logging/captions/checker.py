@@ -86,7 +86,10 @@ class CaptionChecker:
         reasons: list[list[Reason]] = [[] for _ in seen]
         left: Sequence[int] = range(len(seen))
         for rule in self._rules:
-            found = [(place, reason) for place, reason in zip(left, map(rule, seen), strict=True) if reason]
+            said = list(map(rule, seen))
+            if not any(said):
+                continue
+            found = [(place, reason) for place, reason in zip(left, said, strict=True) if reason]
             for place, reason in found:
                 reasons[place].append(adjusted(reason, self.config))
             if empty := {place for place, reason in found if reason.rule == "empty" and reason.severity == "error"}:
