@@ -177,10 +177,12 @@ class CaptionStatistics:
                 self._judge(batch["dataset"].to_pylist(), batch["caption"].to_pylist())
 
     def _judge(self, datasets: Sequence[str], captions: Sequence[str]) -> None:
+        styles = map(self._styles.__getitem__, datasets)
+        verdicts = self._checker.check_all(zip(captions, datasets, styles, strict=True))
         flagged = [
             (dataset, caption, *_encoded(verdict))
-            for dataset, caption in zip(datasets, captions, strict=True)
-            if (verdict := self._checker.check(caption, dataset, self._styles[dataset])) is not None
+            for dataset, caption, verdict in zip(datasets, captions, verdicts, strict=True)
+            if verdict is not None
         ]
         self._insert("flagged_captions", _FLAGGED_CAPTIONS, *zip(*flagged, strict=True))
 

@@ -127,13 +127,14 @@ def test_one_image_in_two_datasets(run: Any) -> None:
 def test_each_caption_is_checked_once(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often it is trained with, and however many save steps there are."""
     seen: Counter[str] = Counter()
-    check = CaptionChecker.check
+    check_all = CaptionChecker.check_all
 
-    def counted(self: CaptionChecker, caption: str, *more: Any) -> Any:
-        seen[caption] += 1
-        return check(self, caption, *more)
+    def counted(self: CaptionChecker, captions: Any) -> Any:
+        captions = list(captions)
+        seen.update(caption for caption, *_ in captions)
+        return check_all(self, captions)
 
-    monkeypatch.setattr(CaptionChecker, "check", counted)
+    monkeypatch.setattr(CaptionChecker, "check_all", counted)
     one = run()
     for _ in range(3):
         one.save("d", ENGLISH)
