@@ -209,7 +209,7 @@ class RunStatistics:
         return int(self.queries.value("SELECT count(*) FROM items"))
 
     def items(self, *, by_dataset: bool = True) -> Iterator[pa.RecordBatch]:
-        """Dataset, path and the figures of `ItemStats` of each item, by dataset or, which takes less time, in no order."""
+        """Dataset, path and the figures of `ItemStats` of each item, by dataset or, which is faster, in no order."""
         return self.queries.batches(_BY_DATASET if by_dataset else sql("item_figures"), rows=2_048)
 
     def item_texts(self) -> Iterator[tuple[str, bytes]]:
