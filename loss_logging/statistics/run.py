@@ -31,6 +31,7 @@ __all__ = ["RunStatistics"]
 _EXACT_ITEMS = 2_000_000
 """Up to this number of items with a caption_mismatch, its medians are exact; beyond it, values are rounded first."""
 _STATE = ("cells", "bins", "items")
+_BY_DATASET = f"{sql('item_figures')} ORDER BY dataset"
 _MAY_OVERFLOW = ("picture_odds", "loss_odds")
 """Figures of items that may be infinite; SQL makes all others NULL."""
 
@@ -196,6 +197,8 @@ class RunStatistics:
 
     def verdicts(self) -> dict[str, Verdicts]:
         """The number of items of each dataset by verdict; empty if no caption was compared."""
+        if not self.queries.value("SELECT bool_or(n_paired > 0) OR (SELECT count(bin) > 0 FROM verdicts) FROM items"):
+            return {}
         return {name: Verdicts(*counts) for name, *counts in self.queries.rows("verdict_counts")}
 
     def distinct_captions(self) -> dict[str, int]:
@@ -206,15 +209,15 @@ class RunStatistics:
         """How many items there are."""
         return int(self.queries.value("SELECT count(*) FROM items"))
 
-    def items(self) -> Iterator[pa.RecordBatch]:
-        """The dataset, path and figures of `ItemStats` of each item, by dataset."""
-        return self.queries.batches(sql("items_by_dataset"), rows=2_048)
+    def items(self, *, by_dataset: bool = True) -> Iterator[pa.RecordBatch]:
+        """Dataset, path and the figures of `ItemStats` of each item, by dataset or, which is faster, in no order."""
+        return self.queries.batches(_BY_DATASET if by_dataset else sql("item_figures"), rows=2_048)
 
     def item_texts(self) -> Iterator[tuple[str, bytes]]:
         """The figures of `items` as the text of JSON, for `write_report`."""
         none = {name for (name,) in self.queries.rows("fields_of_none")}
         held = [name for name in ItemStats.__struct_fields__ if name not in none]
-        select = select_texts(held, f"({sql('items_by_dataset')})", _MAY_OVERFLOW)
+        select = select_texts(held, f"({_BY_DATASET})", _MAY_OVERFLOW)
         return itertools.chain.from_iterable(map(texts_of, self.queries.batches(select, rows=ROWS_OF_TEXT)))
 
     def rival_items(self, most: int) -> pa.Table:
@@ -223,7 +226,7 @@ class RunStatistics:
 
     def keep_items(self, name: str) -> None:
         """Store the present figures of all items as the table ``name``, for `cursor`."""
-        self.queries.table(name, sql("items_by_dataset"))
+        self.queries.table(name, _BY_DATASET)
 
     def forget_items(self, name: str) -> None:
         """Drop a table of `keep_items`."""
