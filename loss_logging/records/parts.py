@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loss_logging.records.log import RecordLog
+from loss_logging.records.columns import SCHEMA, Chunk, chunks_of, text_array
+from loss_logging.records.log import SHARD_ROWS, RecordLog
+from loss_logging.records.record import RecordLike
 
-__all__ = ["Part", "parts_of_log", "parts_of_table"]
+__all__ = ["Part", "parts_of_log", "parts_of_records", "parts_of_table"]
+
+
+_COLUMNS = ("step", "path", "dataset", "caption", "loss", "timestep")
 
 
 class Part(Protocol):
@@ -21,8 +28,11 @@ class Part(Protocol):
     def rows(self) -> int:
         """How many they are."""
 
-    def read(self, columns: Sequence[str]) -> pa.Table:
-        """The columns of these names, of `SCHEMA`; ``dataset`` may be a dictionary of texts."""
+    def losses(self) -> pa.Table:
+        """``dataset``, of texts or a dictionary of them, and ``loss`` of all records."""
+
+    def take(self, columns: Sequence[str], rows: npt.NDArray[np.int64]) -> pa.Table:
+        """Step, path, dataset, caption, loss or timestep of some records, by their numbers in this part."""
 
 
 class _RowGroup(NamedTuple):
@@ -34,21 +44,57 @@ class _RowGroup(NamedTuple):
     def rows(self) -> int:
         return int(self.footer.row_group(self.place).num_rows)
 
-    def read(self, columns: Sequence[str]) -> pa.Table:
+    def losses(self) -> pa.Table:
+        return self._read(["dataset", "loss"])
+
+    def take(self, columns: Sequence[str], rows: npt.NDArray[np.int64]) -> pa.Table:
+        return self._read(columns).take(rows)
+
+    def _read(self, columns: Sequence[str]) -> pa.Table:
         # As a dictionary, a column of few texts takes a tenth of the time; one of many takes three times as long.
         with pq.ParquetFile(self.path, metadata=self.footer, read_dictionary=["dataset"]) as file:
             return file.read_row_group(self.place, columns=columns)
 
 
-class _Batch(NamedTuple):
-    batch: pa.RecordBatch
+class _Slice(NamedTuple):
+    table: pa.Table
 
     @property
     def rows(self) -> int:
-        return int(self.batch.num_rows)
+        return int(self.table.num_rows)
 
-    def read(self, columns: Sequence[str]) -> pa.Table:
-        return pa.Table.from_batches([self.batch]).select(columns)
+    def losses(self) -> pa.Table:
+        return self.table.select(["dataset", "loss"])
+
+    def take(self, columns: Sequence[str], rows: npt.NDArray[np.int64]) -> pa.Table:
+        return self.table.select(columns).take(rows)
+
+
+class _Chunk(NamedTuple):
+    """Records that are no table. Their texts stay what they are: columns of all would be a quarter of the cost."""
+
+    rows: int
+    arrays: dict[str, pa.Array]
+    texts: dict[str, list[Any]]
+
+    @classmethod
+    def of(cls, chunk: Chunk) -> _Chunk:
+        found = {name: chunk.values[name] for name in ("path", "caption")}
+        texts = {name: values for name, values in found.items() if values and set(map(type, values)) == {str}}
+        # Of all others columns are made, also where nobody asks for them, which says what is wrong in them.
+        arrays = {name: chunk.column(name) for name in SCHEMA.names if name not in texts}
+        return cls(chunk.rows, {name: array for name, array in arrays.items() if name in _COLUMNS}, texts)
+
+    def losses(self) -> pa.Table:
+        return pa.table({name: self.arrays[name] for name in ("dataset", "loss")})
+
+    def take(self, columns: Sequence[str], rows: npt.NDArray[np.int64]) -> pa.Table:
+        return pa.table({name: self._some(name, rows) for name in columns})
+
+    def _some(self, name: str, rows: npt.NDArray[np.int64]) -> pa.Array:
+        if name in self.texts:
+            return text_array([self.texts[name][row] for row in rows.tolist()])
+        return self.arrays[name].take(rows)
 
 
 def parts_of_log(log: RecordLog) -> list[Part]:
@@ -58,10 +104,19 @@ def parts_of_log(log: RecordLog) -> list[Part]:
 
 
 def parts_of_table(table: pa.Table) -> list[Part]:
-    """The records of a table of `SCHEMA`.
+    """The records of a table of `SCHEMA`, at most as many in each part as a row group holds.
 
     >>> from loss_logging.records.columns import SCHEMA
     >>> parts_of_table(SCHEMA.empty_table())
     []
     """
-    return [_Batch(batch) for batch in table.to_batches()]
+    return [_Slice(table.slice(first, SHARD_ROWS)) for first in range(0, table.num_rows, SHARD_ROWS)]
+
+
+def parts_of_records(records: Iterable[RecordLike]) -> list[Part]:
+    """Records or mappings, or the rows of a frame, as `table_from_records` takes them.
+
+    Raises:
+        ValueError, TypeError: as there.
+    """
+    return [_Chunk.of(chunk) for chunk in chunks_of(records)]
