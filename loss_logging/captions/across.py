@@ -91,11 +91,14 @@ def tokens(caption: str, style: Style | None) -> list[str]:
     """
     text = caption[:_READ]
     if style == "tags":
-        return [tag.replace("_", " ") for tag in tags(text)]
+        return [tag.replace("_", " ") for tag in tags(text)] if "_" in text else tags(text)
     found = words(text.casefold())
     if text.isascii() or not _WITHOUT_SPACES.search(text):
         return found
-    return [part for word in found for part in ((word,) if word.isascii() else word)]
+    parts: list[str] = []
+    for word in found:
+        parts.extend((word,) if word.isascii() else word)
+    return parts
 
 
 def same(caption: str, style: Style | None, tokens: list[str]) -> int | None:

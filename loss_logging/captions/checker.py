@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -18,7 +19,10 @@ from loss_logging.errors import ConfigError
 from loss_logging.support.names import load
 from loss_logging.support.warn import LOGGER, warn_once
 
-__all__ = ["CaptionChecker", "adjusted"]
+__all__ = ["TOGETHER", "CaptionChecker", "adjusted"]
+
+TOGETHER = 32
+"""Captions that each rule sees in a row."""
 
 
 class CaptionChecker:
@@ -65,16 +69,34 @@ class CaptionChecker:
         The time is proportional to the length of the caption, up to `READ_LIMIT` characters. ``style`` is the guessed
         style of the dataset; None guesses it from this caption alone.
         """
-        seen = Caption.read(caption, dataset, self.config, self.encoder, style)
-        reasons: list[Reason] = []
+        (verdict,) = self._check([(caption, dataset, style)])
+        return verdict
+
+    def check_all(self, captions: Iterable[tuple[str, str, Style | None]]) -> Iterator[Verdict | None]:
+        """`check` of many captions, each with its dataset and style, in less time."""
+        captions = iter(captions)
+        while some := list(islice(captions, TOGETHER)):
+            yield from self._check(some)
+
+    def _check(self, captions: list[tuple[str, str, Style | None]]) -> list[Verdict | None]:
+        """The verdicts; a rule sees one caption after the other, as it is faster while the processor remembers it."""
+        seen = [
+            Caption.read(caption, dataset, self.config, self.encoder, style) for caption, dataset, style in captions
+        ]
+        reasons: list[list[Reason]] = [[] for _ in seen]
+        left: Sequence[int] = range(len(seen))
         for rule in self._rules:
-            if reason := rule(seen):
-                reasons.append(adjusted(reason, self.config))
-                if (
-                    reason.rule == "empty" and reason.severity == "error"
-                ):  # nothing is left that another rule could judge
-                    break
-        return Verdict(tuple(reasons)) if reasons else None
+            said = list(map(rule, seen))
+            if not any(said):
+                continue
+            found = [(place, reason) for place, reason in zip(left, said, strict=True) if reason]
+            for place, reason in found:
+                reasons[place].append(adjusted(reason, self.config))
+            if empty := {place for place, reason in found if reason.rule == "empty" and reason.severity == "error"}:
+                # nothing is left in them that another rule could judge
+                seen = [caption for place, caption in zip(left, seen, strict=True) if place not in empty]
+                left = [place for place in left if place not in empty]
+        return [Verdict(tuple(found)) if found else None for found in reasons]
 
 
 def adjusted(reason: Reason, config: CaptionConfig) -> Reason:

@@ -9,7 +9,7 @@ import msgspec
 
 from loss_logging.captions.across import Rule
 from loss_logging.captions.caption import READ_LIMIT
-from loss_logging.captions.checker import CaptionChecker
+from loss_logging.captions.checker import TOGETHER, CaptionChecker
 from loss_logging.captions.comparison import CaptionComparison
 from loss_logging.captions.config import CaptionConfig
 from loss_logging.captions.encoder import Tokenizer
@@ -111,6 +111,8 @@ class DatasetChecker:
         self._waiting: defaultdict[str, list[_Waiting]] = defaultdict(list)
         self._guesses: defaultdict[str, StyleGuess] = defaultdict(StyleGuess)
         self._styles: dict[str, Style | None] = {}
+        self._ready: list[_Waiting] = []  # captions to be checked together
+        self._judged: set[str] = set()  # datasets whose captions are only compared
         self._counts: Counter[str] = Counter()
         self._missing: set[int] = set()
         self._content_hashes = TextStore()
@@ -144,6 +146,7 @@ class DatasetChecker:
         """The result; call it once, after the last `add`."""
         for dataset in list(self._waiting):
             self._decide(dataset)
+        self._check_ready()
         self._correct()
         about = self._compare()
         summaries: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -189,6 +192,7 @@ class DatasetChecker:
         self._styles = styles
         if not again:
             return
+        self._judged = styles.keys() - again
         before, self._comparison = self._comparison, CaptionComparison(self._config)
         for number in range(len(before)):
             path, dataset, caption = before.kept(number)
@@ -198,19 +202,25 @@ class DatasetChecker:
             item = _Waiting(number, path, dataset, caption, self._content_hashes[number])
             if dataset in again:
                 self._flagged.pop(number, None)
-                self._check(item)
-            else:
-                self._compare_with_others(item)
+            self._check(item)
+        self._check_ready()
 
     def _check(self, item: _Waiting) -> None:
-        verdict = self._checker.check(item.caption, item.dataset, self._profile(item.dataset))
-        if verdict is not None:
-            self._flagged[item.index] += verdict.reasons
-        self._compare_with_others(item)
+        self._ready.append(item)
+        if len(self._ready) >= TOGETHER:
+            self._check_ready()
 
-    def _compare_with_others(self, item: _Waiting) -> None:
-        kept = item.path, item.dataset, item.caption[:READ_LIMIT]
-        self._comparison.add(item.index, kept, self._profile(item.dataset), item.content_hash or None)
+    def _check_ready(self) -> None:
+        """Judge captions, and compare them with the others."""
+        ready, self._ready = self._ready, []
+        new = [item for item in ready if item.dataset not in self._judged]
+        verdicts = self._checker.check_all((item.caption, item.dataset, self._profile(item.dataset)) for item in new)
+        for item, verdict in zip(new, verdicts, strict=True):
+            if verdict is not None:
+                self._flagged[item.index] += verdict.reasons
+        for item in ready:
+            kept = item.path, item.dataset, item.caption[:READ_LIMIT]
+            self._comparison.add(item.index, kept, self._profile(item.dataset), item.content_hash or None)
 
     def _compare(self) -> defaultdict[str, list[Reason]]:
         """Add the reasons from the comparison of captions; returns the reasons about whole datasets."""

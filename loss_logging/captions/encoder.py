@@ -30,7 +30,7 @@ MODEL_TOKENS = {name: caption_tokens(name) for name in FAMILIES}
 
 _LEAST = "sdxl"  # the family that is assumed if the configuration names none
 _SPECIAL, _END = "<|endoftext|>", 49_407  # one token of CLIP's
-_CACHED_WORDS = 4_096
+_CACHED_WORDS = 16_384  # parts of Thai words are many
 _WORD_LENGTH = 24  # characters; where a script has no spaces, a whole text is one word
 _LETTERS_OR_NONE = re.compile(r"[^\W\d_]+|[\W\d_]+")
 _OWN_TOKEN = re.compile("['|]")  # of "n't" and "<|endoftext|>", which are tokens of letters and signs
@@ -158,9 +158,10 @@ def _clip_count() -> Callable[[str], int] | None:
     known = lru_cache(_CACHED_WORDS)(count)
 
     def count_words(text: str) -> int:
-        return sum(
-            known(word) if len(word) <= _WORD_LENGTH else sum(map(known, _parts(word))) for word in text.split(" ")
-        )
+        words = text.split(" ")
+        if max(map(len, words)) > _WORD_LENGTH:
+            words = [part for word in words for part in ([word] if len(word) <= _WORD_LENGTH else _parts(word))]
+        return sum(map(known, words))
 
     return count_words
 

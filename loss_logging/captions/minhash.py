@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["MinHash", "Pairs"]
+__all__ = ["MinHash", "Pairs", "most_alike"]
 
 _KNOWN = 20_000  # tokens whose hashes are kept
 _PAIR = 0x9E3779B97F4A7C15  # odd: makes of two hashes one that depends on their order
@@ -29,6 +29,45 @@ class Pairs(msgspec.Struct, frozen=True):
 
     hashes: npt.NDArray[np.uint32]
     starts: npt.NDArray[np.int64]
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """The number of pairs of each list."""
+        import numpy as np
+
+        return np.diff(self.starts, append=len(self.hashes))
+
+    def sketches(self) -> npt.NDArray[np.uint8]:
+        """256 bits for each list, of which each pair sets one: (lists, 32)."""
+        import numpy as np
+
+        bits = np.zeros((len(self.starts), 256), bool)
+        bits[np.repeat(np.arange(len(self.starts)), self.sizes()), self.hashes >> np.uint32(24)] = True
+        return np.packbits(bits, axis=1)
+
+
+def most_alike(
+    one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8], sizes: npt.NDArray[np.integer]
+) -> npt.NDArray[np.float64]:
+    """The highest Jaccard index that two sets of pairs can have: a bit of only one of them is a pair of only one.
+
+    Args:
+        one, other: their sketches, (n, 32).
+        sizes: (n,) the number of pairs of the first, or a higher number.
+
+    >>> hashing = MinHash(1)
+    >>> pairs = hashing.pairs([list("abcdefghij"), list("abcdefghix")])
+    >>> one, other = pairs.sketches()
+    >>> bool(0.8 <= most_alike(one[None], other[None], pairs.sizes()[:1]) < 1)  # 8 of 10 pairs are in both
+    True
+    """
+    only_one, only_other = _bits(one & ~other), _bits(other & ~one)
+    return (sizes - only_one) / (sizes + only_other)
+
+
+def _bits(sketches: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    import numpy as np
+
+    return np.unpackbits(sketches, axis=1).sum(axis=1)  # type: ignore[no-any-return]
 
 
 class _Hashes(dict[str, int]):

@@ -32,6 +32,7 @@ from loss_logging.support.progress_bar import announced
 __all__ = [
     "ReportError",
     "read_report",
+    "read_with_texts",
     "read_without_items",
     "report_schema",
     "spreadsheet_cell",
@@ -73,10 +74,11 @@ def write_report(path: Path, report: LossReport, texts: Iterable[tuple[str, byte
         for dataset, figures in report.datasets.items():
             known = _encode(msgspec.structs.replace(figures, item_stats={})).removesuffix(b"}}")
             file.write(b"%b\n%b:%b" % (separator, _encode(dataset), known))
-            comma = b""
+            line_break = b"\n"  # each item is a line: readers cut the text there
             while name == dataset:
-                file.write(comma + members)
-                comma = b",\n"
+                file.write(line_break)
+                file.write(members)
+                line_break = b",\n"
                 name, members = next(streams, (None, b""))
             file.write(b"}}")
             separator = b","
@@ -202,6 +204,7 @@ class _Dataset(msgspec.Struct, frozen=True):
     paired_items: PairedItems | None = None
     captions: DatasetCaptions | None = None
     verdicts: Verdicts | None = None
+    item_stats: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class _WithoutItems(LossReport, frozen=True, kw_only=True, rename={"schema_": "schema", "global_": "global"}):
@@ -219,6 +222,11 @@ def read_without_items(path: Path, *, progress: bool = False) -> LossReport:
         ReportError: the file is no loss report, or has another version.
         OSError: the file cannot be read.
     """
+    return read_with_texts(path, progress=progress)[0]
+
+
+def read_with_texts(path: Path, *, progress: bool = False) -> tuple[LossReport, dict[str, memoryview]]:
+    """The report of `read_without_items`, and the JSON object of each dataset's items, for `read_items`."""
     try:
         with announced(f"reading {path.name}", shown=progress and path.stat().st_size > _LARGE):
             found = msgspec.json.decode(path.read_bytes(), type=_WithoutItems)
@@ -230,4 +238,5 @@ def read_without_items(path: Path, *, progress: bool = False) -> LossReport:
         name: DatasetReport(dataset.summary, dataset.paired_items, dataset.captions, dataset.verdicts)
         for name, dataset in found.datasets.items()
     }
-    return LossReport(**fields | {"json_path": str(path)})
+    texts = {name: memoryview(dataset.item_stats) for name, dataset in found.datasets.items()}
+    return LossReport(**fields | {"json_path": str(path)}), texts

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from loss_logging.captions.decisions import Choice, Decisions
 from loss_logging.evidence.verdict import Verdict
-from loss_logging.reports.artifact import read_without_items
+from loss_logging.reports.artifact import read_with_texts
 from loss_logging.reports.decided import DecidedItems, decided_report
 from loss_logging.reports.items import DECIDED, load_items
 from loss_logging.reports.report import DatasetReport, LossReport, Summary
@@ -159,10 +159,9 @@ def compare_reports(
         ReportError: a file is no loss report.
         OSError: a file cannot be read.
     """
-    reports = _read(before, decisions, progress), _read(after, decisions, progress)
-    continues = _continues(before, after, *reports)
-    with closing(_items(before, after, figure, continues, decisions, progress)) as items:
-        return _comparison((before, after), reports, figure, continues, items, rows)
+    with closing(connect()) as items:
+        reports = _load_both(items, before, after, figure, decisions, progress)
+        return _comparison((before, after), reports, figure, items, rows)
 
 
 def compare_items(
@@ -181,22 +180,25 @@ def compare_items(
     Raises:
         ReportError, OSError: as `compare_reports`.
     """
-    reports = _read(before, decisions, progress), _read(after, decisions, progress)
-    continues = _continues(before, after, *reports)
-    with closing(_items(before, after, "loss", continues, decisions, progress)) as items:
+    with closing(connect()) as items:
+        reports = _load_both(items, before, after, "loss", decisions, progress)
+        comparison = _comparison((before, after), reports, "loss", items, rows)
         (of,) = items.execute("SELECT count(*) FROM changes").fetchall()[0]
-        table = items.sql(_SIDE_BY_SIDE, params=[most]).to_arrow_table()
-        return _comparison((before, after), reports, "loss", continues, items, rows), table, of
+        return comparison, items.sql(_SIDE_BY_SIDE, params=[most]).to_arrow_table(), of
 
 
 def _comparison(
     paths: tuple[Path, Path],
     reports: tuple[LossReport, LossReport],
     figure: Figure,
-    continues: bool,
     items: duckdb.DuckDBPyConnection,
     rows: int,
 ) -> Comparison:
+    """The comparison, from the tables ``before`` and ``after``; makes the table ``changes``."""
+    continues = _continues(*paths, *reports)
+    query = files("loss_logging.reports").joinpath("item_changes.sql").read_text("utf-8")
+    parameters = {"continues": continues, "is_loss": figure == "loss", "rounding": _ROUNDING}
+    items.execute(f"CREATE TABLE changes AS {query}", parameters)
     counts = {dataset: ItemCounts(*n) for dataset, *n in items.execute(_COUNTS, {"clear": CLEAR}).fetchall()}
     return Comparison(
         before=_side(paths[0], reports[0], items, "before"),
@@ -248,15 +250,29 @@ _CHANGED = """
 """
 
 
-def _read(path: Path, decisions: Decisions | None, progress: bool) -> LossReport:
-    report = read_without_items(path, progress=progress)
-    return report if decisions is None else decided_report(report, decisions)
+def _load_both(
+    items: duckdb.DuckDBPyConnection,
+    before: Path,
+    after: Path,
+    figure: Figure,
+    decisions: Decisions | None,
+    progress: bool,
+) -> tuple[LossReport, LossReport]:
+    """The reports without their items, and the tables ``before`` and ``after`` of those."""
+    first = _load(items, "before", before, figure, decisions, progress)
+    return first, _load(items, "after", after, figure, decisions, progress)
 
 
-def _items(
-    before: Path, after: Path, figure: Figure, continues: bool, decisions: Decisions | None, progress: bool
-) -> duckdb.DuckDBPyConnection:
-    """A connection with the tables ``before``, ``after`` and ``changes``."""
+def _load(
+    items: duckdb.DuckDBPyConnection,
+    table: str,
+    path: Path,
+    figure: Figure,
+    decisions: Decisions | None,
+    progress: bool,
+) -> LossReport:
+    """The report without its items, and the table of those; its file is read once."""
+    report, texts = read_with_texts(path, progress=progress)
     column = "average_loss" if figure == "loss" else figure
     read = [*_READ, column, *(["n_paired"] if figure == "caption_mismatch" else [])]
     known = f"isfinite({column})" + (f" AND {DECIDED}" if figure == "caption_mismatch" else "")
@@ -264,14 +280,11 @@ def _items(
         "dataset, path, caption, p_wrong, verdict, decision, count - non_finite AS n, std_loss ** 2 * n AS m2, "
         f"CASE WHEN {known} THEN {column} END AS figure"
     )
-    connection = connect()
-    for table, report in (("before", before), ("after", after)):
-        through = None if decisions is None else DecidedItems(decisions).marked
-        load_items(connection, table, select, report, read, progress=progress, through=through)
-    query = files("loss_logging.reports").joinpath("item_changes.sql").read_text("utf-8")
-    parameters = {"continues": continues, "is_loss": figure == "loss", "rounding": _ROUNDING}
-    connection.execute(f"CREATE TABLE changes AS {query}", parameters)
-    return connection
+    load_items(items, table, select, path, read, texts=texts, progress=progress)
+    if decisions is None:
+        return report
+    DecidedItems(decisions).mark(items, table)
+    return decided_report(report, decisions, texts)
 
 
 def _side(path: Path, report: LossReport, items: duckdb.DuckDBPyConnection, table: str) -> Side:

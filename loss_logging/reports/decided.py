@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,13 +24,21 @@ from loss_logging.reports.report import LossReport, Verdicts, WorstItem
 __all__ = ["DecidedItems", "decided_report"]
 
 _FOLDER = r"[^/]*$"
+_FOLDERS = "SELECT DISTINCT left(path, length(path) - length(parse_filename(path, false, 'forward_slash'))) FROM {}"
 
 
-def decided_report(report: LossReport, decisions: Decisions) -> LossReport:
+def decided_report(
+    report: LossReport, decisions: Decisions, texts: Mapping[str, memoryview] | None = None
+) -> LossReport:
     """A report that was read without its items, with what was decided since it was written.
 
     Items that are settled (found fine, or excluded) are not in the ranking of captions that may be wrong, nor in the
     counts of verdicts; all others that somebody decided about have it as their ``decision``.
+
+    Args:
+        report: with the path of its file.
+        decisions: about images.
+        texts: of the file, from `read_with_texts`; without them it is read again where captions may be wrong.
 
     Raises:
         ReportError, OSError: the figures of its items cannot be read.
@@ -37,7 +46,8 @@ def decided_report(report: LossReport, decisions: Decisions) -> LossReport:
     decided = DecidedItems(decisions)
     found = report.verdicts
     if report.json_path is not None and found is not None and found.very_likely_wrong + found.look_at:
-        decided.look(read_items(Path(report.json_path), ["dataset", "path", "caption", "verdict", "decision"]))
+        columns = ["dataset", "path", "caption", "verdict", "decision"]
+        decided.look(read_items(Path(report.json_path), columns, texts=texts))
     return decided.report(report)
 
 
@@ -79,6 +89,24 @@ class DecidedItems:
                 column[row] = choice
             place = batch.schema.get_field_index("decision")
             yield batch.set_column(place, batch.schema.field(place), pa.array(column, batch.schema.field(place).type))
+
+    def mark(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
+        """Set the column ``decision`` of a table with ``path`` and ``caption`` to what it is now."""
+        self._learn(folder for (folder,) in connection.execute(_FOLDERS.format(table)).fetchall())
+        if not self._by_path:
+            return
+        query = f"SELECT DISTINCT path, caption FROM {table} WHERE path IN (SELECT unnest($about))"
+        rows = [
+            {"path": path, "caption": caption, "decision": self._by_path[path].on(caption)}
+            for path, caption in connection.execute(query, {"about": list(self._by_path)}).fetchall()
+        ]
+        schema = pa.schema({"path": pa.string(), "caption": pa.string(), "decision": pa.string()})
+        connection.register("decided", pa.Table.from_pylist(rows, schema))
+        connection.execute(
+            f"UPDATE {table} SET decision = decided.decision FROM decided "
+            f"WHERE {table}.path = decided.path AND {table}.caption = decided.caption"
+        )
+        connection.unregister("decided")
 
     def look(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Count the items that are settled, or no longer are, so that `report` leaves them out of its counts."""

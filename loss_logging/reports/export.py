@@ -18,7 +18,7 @@ from loss_logging.captions.decisions import SETTLED, Decisions
 from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.errors import LossLoggingError
 from loss_logging.evidence.verdict import Verdict
-from loss_logging.reports.artifact import read_without_items, spreadsheet_cell
+from loss_logging.reports.artifact import read_with_texts, spreadsheet_cell
 from loss_logging.reports.decided import DecidedItems
 from loss_logging.reports.items import DECIDED, load_items
 from loss_logging.reports.report import SCHEMA_NAME, LossReport
@@ -94,11 +94,12 @@ def export_items(
     selection = selection or ItemFilter()
     if to == "exclude-list" and selection == ItemFilter():
         raise LossLoggingError("an exclude-list without a condition would hold every item; add a condition")
-    found = read_without_items(report, progress=progress)
+    found, texts = read_with_texts(report, progress=progress)
     warnings = _check(found, selection)
     with closing(connect()) as connection:
-        through = None if decisions is None else DecidedItems(decisions).marked
-        load_items(connection, "items", "*", report, progress=progress, through=through)
+        load_items(connection, "items", "*", report, texts=texts, progress=progress)
+        if decisions is not None:
+            DecidedItems(decisions).mark(connection, "items")
         (of,) = connection.execute("SELECT count(*) FROM items").fetchall()[0]
         if not of:
             raise LossLoggingError(f"{report} has no figures per item (log_per_example was off)")

@@ -19,8 +19,8 @@ __all__ = ["ROWS_OF_TEXT", "item_texts", "select_texts", "texts_of"]
 
 _FIELDS = msgspec.structs.fields(ItemStats)
 _HINTS: dict[str, Any] = get_type_hints(ItemStats)
-ROWS_OF_TEXT = 2_048
-"""Items of a piece of text: a reader decodes one piece at a time."""
+ROWS_OF_TEXT = 16_384
+"""Items of a piece of text, some megabytes: fewer cost more."""
 
 
 def item_texts(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, bytes]]:
@@ -64,22 +64,26 @@ def _is_needed(field: msgspec.structs.FieldInfo, column: pa.Array) -> bool:
     return field.default is None or bool(pc.any(pc.not_equal(column, field.default)).as_py())
 
 
-def select_texts(held: Collection[str], source: str) -> str:
+def select_texts(
+    held: Collection[str], source: str, may_overflow: Collection[str] = ItemStats.__struct_fields__
+) -> str:
     """The SQL of each item's dataset and text, for `texts_of`.
 
     Args:
         held: the fields with a default that any item may have another value of; the others are left out.
         source: what SQL reads the columns dataset, path and the fields of `ItemStats` from, sorted by dataset.
+        may_overflow: fields with figures that JSON may not be able to hold: such become null. To ask takes time.
     """
-    members = ", ".join(_member(field) for field in _FIELDS if field.required or field.name in held)
-    return f"SELECT dataset, concat(to_json(path), ':{{', {members.replace(',', '', 1)}, '}},') AS text FROM {source}"
+    written = (field for field in _FIELDS if field.required or field.name in held)
+    members = ", ".join(_member(field, field.name in may_overflow) for field in written)
+    text = f"concat(to_json(path), ':{{', {members.replace(',', '', 1)}, E'}},\\n')"
+    return f"SELECT dataset, {text} AS text FROM {source}"
 
 
-def _member(field: msgspec.structs.FieldInfo) -> str:
-    """The SQL of a field's name and value, after a comma. A field with a default is left out where it has that; a
-    figure that JSON cannot hold is null."""
+def _member(field: msgspec.structs.FieldInfo, may_overflow: bool) -> str:
+    """The SQL of a field's name and value, after a comma. A field with a default is left out where it has that."""
     value = f'"{field.name}"'
-    if _HINTS[field.name] == float | None:
+    if may_overflow and _HINTS[field.name] == float | None:
         value = f"CASE WHEN isfinite({value}) THEN {value} END"
     if field.required:
         return f"""',"{field.name}":', coalesce(to_json({value}), 'null')"""
@@ -101,5 +105,5 @@ def texts_of(rows: pa.RecordBatch) -> Iterator[tuple[str, bytes]]:
     runs = pc.run_end_encode(rows["dataset"])
     first = 0
     for name, last in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-        yield name, buffer[ends[first] : ends[last] - 1].to_pybytes()  # without the comma after the last
+        yield name, buffer[ends[first] : ends[last] - 2].to_pybytes()  # without what separates the last from the next
         first = last

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import io
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import get_type_hints
@@ -16,16 +16,15 @@ import pyarrow.parquet as pq
 
 from loss_logging.captions.decisions import Choice
 from loss_logging.evidence.verdict import Verdict
-from loss_logging.reports.artifact import ReportError
+from loss_logging.reports.artifact import ReportError, read_with_texts
 from loss_logging.reports.names import items_path
 from loss_logging.reports.report import DECISIVE_PAIRS, ItemStats
 from loss_logging.support.database import connect
-from loss_logging.support.progress_bar import counted
+from loss_logging.support.progress_bar import announced, counted
 
 __all__ = ["DECIDED", "ITEM_SCHEMA", "load_items", "read_items"]
 
 _ROWS = 2_048
-_BATCHES_PER_INSERT = 32
 _TYPES = {
     int: pa.int64(),
     str: pa.string(),
@@ -48,7 +47,11 @@ DECIDED = f"n_paired >= {DECISIVE_PAIRS}"
 
 
 def read_items(
-    report: Path, columns: Sequence[str] = ITEM_SCHEMA.names, *, progress: bool = False
+    report: Path,
+    columns: Sequence[str] = ITEM_SCHEMA.names,
+    *,
+    texts: Mapping[str, memoryview] | None = None,
+    progress: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """The figures of all items of ``report``, as batches of `ITEM_SCHEMA`, or of some of its columns; no batch if it
     has none.
@@ -59,6 +62,7 @@ def read_items(
     Args:
         report: a ``{job_name}_{step:09d}.json``.
         columns: those to read, in any order; fewer take less time.
+        texts: of the JSON file, from `read_with_texts`, which then need not be read again.
         progress: show a progress bar in a terminal if reading takes more than a second.
 
     Raises:
@@ -67,9 +71,11 @@ def read_items(
     """
     parquet = items_path(report)
     schema = pa.schema([field for field in ITEM_SCHEMA if field.name in columns])
-    is_parquet = parquet.exists()
-    source, batches = (parquet, _from_parquet(parquet, schema)) if is_parquet else (report, _from_json(report, schema))
-    yield from counted(batches, source.name, shown=progress)
+    if parquet.exists():
+        yield from counted(_from_parquet(parquet, schema), parquet.name, shown=progress)
+    else:
+        texts = read_with_texts(report)[1] if texts is None else texts
+        yield from counted(_from_json(report, texts, schema), report.name, shown=progress)
 
 
 def _from_parquet(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -93,10 +99,10 @@ def load_items(
     report: Path,
     columns: Sequence[str] = ITEM_SCHEMA.names,
     *,
+    texts: Mapping[str, memoryview] | None = None,
     progress: bool = False,
-    through: Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]] | None = None,
 ) -> None:
-    """Make the DuckDB table ``table`` from the terms ``select`` of the rows of `read_items`, after ``through``.
+    """Make the DuckDB table ``table`` from the terms ``select`` of the rows of `read_items`, without Arrow in between.
 
     >>> from loss_logging.support.database import connect
     >>> connection = connect()
@@ -104,73 +110,127 @@ def load_items(
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'none.json'
     """
-    read = read_items(report, columns, progress=progress)
-    batches = iter(read if through is None else through(read))
-    connection.register("rows_read", pa.schema([ITEM_SCHEMA.field(name) for name in columns]).empty_table())
-    connection.execute(f"CREATE TABLE {table} AS SELECT {select} FROM rows_read")
-    while some := list(itertools.islice(batches, _BATCHES_PER_INSERT)):
-        connection.register("rows_read", pa.Table.from_batches(some))
-        connection.execute(f"INSERT INTO {table} SELECT {select} FROM rows_read")
-    connection.unregister("rows_read")
+    parquet = items_path(report)
+    schema = pa.schema([field for field in ITEM_SCHEMA if field.name in columns])
+    source = parquet if parquet.exists() else report
+    with announced(f"reading {source.name}", shown=progress):
+        try:
+            if source == parquet:
+                connection.read_parquet(glob.escape(str(parquet))).create_view("stored", replace=True)
+                rows = _rows_of_parquet(schema, pq.read_schema(parquet).names)
+            else:
+                rows = _rows_of_json(connection, read_with_texts(report)[1] if texts is None else texts, schema)
+            connection.execute(f"CREATE TABLE {table} AS SELECT {select} FROM ({rows})")
+        except (pa.ArrowException, msgspec.DecodeError, UnicodeDecodeError, duckdb.Error) as error:
+            raise ReportError(f"{source} is damaged or no loss report: {error}") from error
 
 
-class _Dataset(msgspec.Struct):
-    item_stats: msgspec.Raw = msgspec.Raw(b"{}")
+def _rows_of_parquet(schema: pa.Schema, names: Sequence[str]) -> str:
+    columns = (
+        f"{field.name if field.name in names else 'NULL'}::{_SQL_TYPES[field.type]} AS {field.name}" for field in schema
+    )
+    return f"SELECT {', '.join(columns)} FROM stored"
 
 
-class _Datasets(msgspec.Struct):
-    datasets: dict[str, _Dataset] = {}
-
-
-def _from_json(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _from_json(path: Path, texts: Mapping[str, memoryview], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     try:
-        datasets = msgspec.json.decode(path.read_bytes(), type=_Datasets).datasets
         with closing(connect(threads=1)) as connection:
-            pieces = (
-                _piece(name, text) for name, one in datasets.items() for text in _pieces(memoryview(one.item_stats))
-            )
-            connection.register("pieces", pa.RecordBatchReader.from_batches(_PIECES, pieces))
-            for batch in connection.sql(_select(schema)).to_arrow_reader(_ROWS):
-                if any(batch[name].null_count for name in _REQUIRED & {*schema.names}):
-                    raise ReportError(f"{path} is no loss report: an item has no count or no caption")
+            for batch in connection.sql(_rows_of_json(connection, texts, schema)).to_arrow_reader(_ROWS):
                 yield batch.cast(schema)
     except (msgspec.DecodeError, UnicodeDecodeError, duckdb.Error) as error:
         raise ReportError(f"{path} is no loss report: {error}") from error
 
 
-_PIECES = pa.schema([("dataset", pa.string()), ("text", pa.string())])
-_REQUIRED = {"count", "caption"}
-_SQL_TYPES = {pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.string(): "VARCHAR"}
-_FIELDS = {field.name: field for field in msgspec.structs.fields(ItemStats)}
+def _rows_of_json(connection: duckdb.DuckDBPyConnection, texts: Mapping[str, memoryview], schema: pa.Schema) -> str:
+    """The SQL of the items in JSON objects, by their datasets."""
+    cut, items = (_lines, _OF_LINES) if all(map(_is_ours, texts.values())) else (_objects, _OF_OBJECTS)
+    pieces = (_piece(name, text) for name, whole in texts.items() for text in cut(whole))
+    connection.register("pieces", pa.RecordBatchReader.from_batches(_PIECES, pieces))
+    types = ", ".join(f"{field.name} {_SQL_TYPES[field.type]}" for field in schema if field.name in _FIELDS)
+    return f"SELECT {', '.join(map(_column_of, schema.names))} FROM ({items.format(types=types)})"
 
 
 def _column_of(name: str) -> str:
     if (field := _FIELDS.get(name)) is None:
-        return {"dataset": "dataset", "path": "item.key AS path"}[name]
-    value = f"item.value.{name}"
-    return f"{value if field.required or field.default is None else f'coalesce({value}, {field.default!r})'} AS {name}"
+        return name
+    value = f"item.{name}"
+    if name in _REQUIRED:
+        value = f"coalesce({value}, error('an item has no {name}'))"
+    elif not field.required and field.default is not None:
+        value = f"coalesce({value}, {field.default!r})"
+    return f"{value} AS {name}"
 
 
-def _select(schema: pa.Schema) -> str:
-    types = ", ".join(f"{field.name} {_SQL_TYPES[field.type]}" for field in schema if field.name in _FIELDS)
-    items = f"""unnest(map_entries(from_json(text, '"MAP(VARCHAR, STRUCT({types}))"')))"""
-    columns = ", ".join(map(_column_of, schema.names))
-    return f"SELECT {columns} FROM (SELECT dataset, {items} AS item FROM pieces)"
+_PIECES = pa.schema([("dataset", pa.string()), ("text", pa.large_string())])
+_PIECE, _TAIL = 1 << 20, 1 << 14
+_REQUIRED = {"count", "caption"}
+_SQL_TYPES = {pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.string(): "VARCHAR"}
+_FIELDS = {field.name: field for field in msgspec.structs.fields(ItemStats)}
+
+_FIGURES = b'{"count":'
+_OF_LINES = """
+    SELECT dataset, item, item.path AS path
+    FROM (
+        SELECT
+            dataset,
+            from_json(
+                concat('{{"path":', replace(line, ':{{"count":', ',"count":')), '"STRUCT(path VARCHAR, {types})"'
+            ) AS item
+        FROM (SELECT dataset, unnest(string_split(text, E',\\n')) AS line FROM pieces)
+    )
+"""
+"""Items from lines such as ``"1.png":{"count":2}``. No text has `_FIGURES` in it: a quote there follows a backslash."""
+_OF_OBJECTS = """
+    SELECT dataset, entry.value AS item, entry.key AS path
+    FROM (SELECT dataset, unnest(map_entries(from_json(text, '"MAP(VARCHAR, STRUCT({types}))"'))) AS entry FROM pieces)
+"""
+"""Items from JSON objects of any form, in twice the time."""
 
 
-def _pieces(text: memoryview) -> Iterator[bytes]:
-    """The JSON object ``text`` in objects of fewer members. `write_report` puts a line break after a few thousand."""
+def _is_ours(text: memoryview) -> bool:
+    """Whether each item in the JSON object is a line, as `write_report` writes it."""
+    if len(text) == len(b"{}"):
+        return True
+    if bytes(text[:3]) != b'{\n"':  # by an earlier version, or formatted by somebody
+        return False
+    first, _, _ = bytes(next(_lines(text))).partition(b",\n")
+    try:
+        items = list(msgspec.json.decode(b"{%b}" % first, type=dict[str, msgspec.Raw]).values())
+    except msgspec.DecodeError:
+        return False
+    return len(items) == 1 and bytes(memoryview(items[0])[: len(_FIGURES)]) == _FIGURES
+
+
+def _lines(text: memoryview) -> Iterator[memoryview]:
+    """The lines of the JSON object, some at a time, without what separates those."""
+    start, last, size = len(b"{\n"), len(text) - len(b"}"), _PIECE
+    while start < last:
+        end = start + size
+        if end < last:
+            tail = max(start, end - _TAIL)
+            end = tail + bytes(text[tail:end]).rfind(b",\n")
+            if end < tail:  # one item has more text than that
+                size *= 2
+                continue
+        yield text[start : min(end, last)]
+        start, size = end + len(b",\n"), _PIECE
+
+
+def _objects(text: memoryview) -> Iterator[memoryview]:
+    """The JSON object in objects of fewer members: earlier versions put a line break after a few thousand."""
     lines = filter(None, map(bytes.strip, io.BytesIO(text[1:-1])))
-    pieces = (b"{%b}" % line.removesuffix(b",") for line in lines)
-    first = next(pieces, b"{}")
+    pieces = (memoryview(b"{%b}" % line.removesuffix(b",")) for line in lines)
+    first = next(pieces, memoryview(b"{}"))
     try:
         msgspec.json.decode(first)
     except msgspec.DecodeError:  # somebody has formatted the file
-        yield bytes(text)
+        yield text
         return
     yield first
     yield from pieces
 
 
-def _piece(dataset: str, text: bytes) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array([dataset]), pa.array([text], pa.string())], schema=_PIECES)
+def _piece(dataset: str, text: memoryview) -> pa.RecordBatch:
+    ends = pa.array([0, len(text)], pa.int64()).buffers()[1]
+    texts = pa.LargeStringArray.from_buffers(1, ends, pa.py_buffer(text))  # not copied
+    return pa.RecordBatch.from_arrays([pa.array([dataset]), texts], schema=_PIECES)

@@ -75,6 +75,7 @@ class CaptionStatistics:
         self._comparison: CaptionComparison | None = None
         self._gone: set[int] = set()  # numbers of replaced captions in the comparison
         self._early_through = -1
+        self._checked: tuple[Any, ...] = ()
         for name, schema in (
             ("checked_captions", _CHECKED),
             ("flagged_captions", _FLAGGED_CAPTIONS),
@@ -96,11 +97,15 @@ class CaptionStatistics:
         self._early_through = max(through, self._early_through)
 
     def check(self) -> None:
-        """Check the present captions of all items."""
+        """Check the present captions of all items, unless they are those of the last time."""
+        now = self._queries.rows("captions_now")[0]
+        if now == self._checked:
+            return
         self._check_items()
         if self._guess():
             self._check_items()
         self._compare()
+        self._checked = now
 
     def dataset(self, name: str) -> DatasetCaptions:
         """The profile of a dataset's captions, and the reasons against the dataset as a whole."""
@@ -172,10 +177,12 @@ class CaptionStatistics:
                 self._judge(batch["dataset"].to_pylist(), batch["caption"].to_pylist())
 
     def _judge(self, datasets: Sequence[str], captions: Sequence[str]) -> None:
+        styles = map(self._styles.__getitem__, datasets)
+        verdicts = self._checker.check_all(zip(captions, datasets, styles, strict=True))
         flagged = [
             (dataset, caption, *_encoded(verdict))
-            for dataset, caption in zip(datasets, captions, strict=True)
-            if (verdict := self._checker.check(caption, dataset, self._styles[dataset])) is not None
+            for dataset, caption, verdict in zip(datasets, captions, verdicts, strict=True)
+            if verdict is not None
         ]
         self._insert("flagged_captions", _FLAGGED_CAPTIONS, *zip(*flagged, strict=True))
 

@@ -11,10 +11,12 @@ from loss_logging.records.log import FOREVER
 from loss_logging.statistics.queries import Queries, parts_of, sql
 from loss_logging.statistics.timestep_bins import first_timesteps
 
-__all__ = ["no_items", "sum_items", "suspects"]
+__all__ = ["add_items", "no_items", "sum_items", "suspects"]
 
 _FEWEST_FOR_SUSPECTS = 28
 """With fewer items, `hard` is below 1: n of N losses are at most sqrt(N / n - 1) standard deviations above the mean."""
+_MOST_HELD = 1.25
+"""Rows in memory for each item, those that were replaced included."""
 _BLOCK_STEPS = 250
 """The number of steps that losses are standardised over without a run: the default of ``save_every``."""
 
@@ -43,6 +45,22 @@ def no_items(queries: Queries, table: str) -> None:
     nothing = {"after": 0, "through": -1}
     with _sums(queries, **nothing):
         queries.table(table, sql("items"), **nothing)
+
+
+def add_items(queries: Queries, table: str) -> None:
+    """Make ``table`` of the sums in ``closed_items`` and ``new_items``; of the former itself, only few rows are written.
+
+    What they replace keeps its memory. When that would be more than a quarter of the rest, the table is made anew.
+    """
+    items, new = (int(queries.value(f"SELECT count(*) FROM {name}")) for name in ("closed_items", "new_items"))
+    if table != "closed_items" or queries.held_rows("closed_items") + new > _MOST_HELD * items:
+        queries.view("carried_items", "FROM closed_items")
+        queries.table(table, sql("merge_items"))
+        return
+    queries.view("carried_items", "FROM closed_items SEMI JOIN new_items USING (item, item_again)")
+    queries.table("merged_items", sql("merge_items"))
+    queries.overwrite("closed_items", "merged_items", ("item", "item_again"))
+    queries.drop("merged_items")
 
 
 @contextmanager

@@ -129,6 +129,19 @@ class Queries:
         """Append the result of the query to the table ``name``."""
         self._connection.execute(f"INSERT INTO {name} {select}", parameters or None)
 
+    def overwrite(self, name: str, rows: str, keys: Sequence[str]) -> None:
+        """Put all rows of the table ``rows`` into the table ``name``, in place of those with the same keys."""
+        same = " AND ".join(f"{name}.{key} = {rows}.{key}" for key in keys)
+        with self._connection.cursor() as one:
+            one.begin()  # what it has not committed is undone when it is closed
+            one.execute(f"DELETE FROM {name} USING {rows} WHERE {same}")
+            one.execute(f"INSERT INTO {name} FROM {rows}")
+            one.commit()
+
+    def held_rows(self, name: str) -> int:
+        """The rows of a table that take memory, those that were deleted included."""
+        return int(self.value("SELECT estimated_size FROM duckdb_tables() WHERE table_name = $name", name=name))
+
     def view(self, name: str, select: str) -> None:
         """Create or replace the view ``name``."""
         self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")

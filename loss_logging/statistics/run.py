@@ -19,7 +19,7 @@ from loss_logging.records.log import RecordLog
 from loss_logging.reports.item_texts import ROWS_OF_TEXT, select_texts, texts_of
 from loss_logging.reports.report import ItemStats, PairedItems, Summary, TimestepCurve, Verdicts, WorstItem
 from loss_logging.runs.config import TrainConfig
-from loss_logging.statistics.items import no_items, sum_items
+from loss_logging.statistics.items import add_items, no_items, sum_items
 from loss_logging.statistics.losses import empty_summary
 from loss_logging.statistics.queries import Queries, sql
 from loss_logging.statistics.summaries import summaries_of
@@ -31,6 +31,8 @@ __all__ = ["RunStatistics"]
 _EXACT_ITEMS = 2_000_000
 """Up to this number of items with a caption_mismatch, its medians are exact; beyond it, values are rounded first."""
 _STATE = ("cells", "bins", "items")
+_MAY_OVERFLOW = ("picture_odds", "loss_odds")
+"""Figures of items that may be infinite; SQL makes all others NULL."""
 
 
 class RunStatistics:
@@ -74,6 +76,7 @@ class RunStatistics:
             self._place(bins_of_scale(timestep_scale), stay=True)
         self._closed = -1
         self._through = -1
+        self._decided = 0
         self.folders: set[str] = set()
         """The folders of all items; "" for the folder that relative paths begin in."""
         self.unjudged: list[str] = []
@@ -132,8 +135,8 @@ class RunStatistics:
         for name in _STATE:
             self.queries.view(name, f"FROM {shown}_{name}")
         self.queries.view("item_statistics", sql("item_statistics"))
-        decided = self.queries.value("SELECT count(*) FROM item_statistics WHERE decided")
-        self._middles: Literal["exact", "binned"] = "exact" if decided <= _EXACT_ITEMS else "binned"
+        self._decided = int(self.queries.value("SELECT count(*) FROM item_statistics WHERE decided"))
+        self._middles: Literal["exact", "binned"] = "exact" if self._decided <= _EXACT_ITEMS else "binned"
         self.queries.table("middles", sql("middles" if self._middles == "exact" else "middles_binned"))
         self.queries.table("paired_items", sql("paired_items"))
         self.unjudged = judge_items(self.queries, self._seen.read())
@@ -182,6 +185,8 @@ class RunStatistics:
 
         Items with a very likely wrong caption come first, then items to look at.
         """
+        if not self._decided and not self.queries.value("SELECT count(*) FROM verdicts WHERE bin < 2"):
+            return []
         return [WorstItem(*row) for row in self.queries.rows("worst_caption_mismatch", k=k)]
 
     def paired_items(self) -> dict[str, PairedItems]:
@@ -209,7 +214,7 @@ class RunStatistics:
         """The figures of `items` as the text of JSON, for `write_report`."""
         none = {name for (name,) in self.queries.rows("fields_of_none")}
         held = [name for name in ItemStats.__struct_fields__ if name not in none]
-        select = select_texts(held, f"({sql('items_by_dataset')})")
+        select = select_texts(held, f"({sql('items_by_dataset')})", _MAY_OVERFLOW)
         return itertools.chain.from_iterable(map(texts_of, self.queries.batches(select, rows=ROWS_OF_TEXT)))
 
     def rival_items(self, most: int) -> pa.Table:
@@ -238,9 +243,13 @@ class RunStatistics:
                 self.folders.update(folder for (folder,) in self.queries.rows("folders"))
             else:
                 self.queries.table(sums, sql(name), after=after, through=through)
-            if not nothing_carried:
+            if nothing_carried:
+                continue
+            if name == "items":
+                add_items(self.queries, f"{target}_items")
+            else:
                 self.queries.table(f"{target}_{name}", sql(f"merge_{name}"))
-                self.queries.drop(sums)
+            self.queries.drop(sums)
 
     def _forget(self) -> None:
         """Drop all carried sums."""

@@ -70,7 +70,7 @@ def judge_items(queries: Queries, seen: SeenCaptions) -> list[str]:
     queries.table("seen", sql("seen"))
     items = queries.arrow("judged_by", enough=_FEWEST, most=_MOST if count <= _MOST else 0)
     columns, notes = _verdicts(items, seen)
-    queries.replace("verdicts", pa.table({"item_hash": items["item_hash"], **columns}))
+    queries.replace("verdicts", pa.table({"item": items["item"], **columns}))
     queries.view("judged", sql("judged"))
     if count > _MOST:
         return [f"captions have no verdict: of {count:,} items at most {_MOST:,} can be judged together"]

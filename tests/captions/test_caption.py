@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
+import string
+
 import pytest
 from captions.read import read
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loss_logging.captions.caption import READ_LIMIT, count_words, guess_style, quote, tags
+from loss_logging.captions.caption import READ_LIMIT, count_words, guess_style, quote, tags, words
 from loss_logging.captions.config import CaptionConfig
 
 
@@ -70,3 +73,18 @@ def test_a_quotation_can_always_be_written_as_utf8(text: str) -> None:
     """Whatever a caption holds, its quotation is short and can be encoded."""
     assert len(quote("\ud800" + text)) <= 42 * len("\\U0010ffff") + 2
     quote("\ud800" + text).encode()
+
+
+@given(st.text() | st.text(st.sampled_from(string.printable + "à猫แ。“")))
+def test_words_are_what_punctuation_and_white_space_separate(text: str) -> None:
+    """In a text of ASCII alone too, where bytes are looked up."""
+    signs = ',.;:!?()[]{}*"“”„«»—…。，、！？；：（）「」'
+    assert words(text) == "".join(" " if character in signs else character for character in text).split()
+
+
+@given(st.text(st.sampled_from("a 猫ア한แြ𠀀,1")))
+def test_characters_without_spaces_count_by_script(text: str) -> None:
+    """Two characters of Chinese, Japanese and Korean make about a word, four of Thai and its neighbours."""
+    far, south = sum(map("猫ア한𠀀".__contains__, text)), sum(map("แြ".__contains__, text))
+    spaced = re.sub(r",(?=[^\s\d])|(?<=\D),(?=\S)", ", ", text)
+    assert count_words(text) == -(-far // 2) + -(-south // 4) + len(re.sub("[猫ア한𠀀แြ]", " ", spaced).split())

@@ -102,6 +102,18 @@ def test_a_verdict_depends_on_the_caption_alone(caption: str) -> None:
     assert checker.check(caption, "any") == checker.check(caption, "any") == CaptionChecker().check(caption, "other")
 
 
+@given(
+    st.lists(st.tuples(ANY_TEXT, st.sampled_from(["any", "trained"]), st.sampled_from([None, "prose", "tags"]))),
+    st.integers(1, 3),
+)
+def test_captions_are_judged_together_as_by_themselves(captions: list[Any], together: int) -> None:
+    """However many of them a rule sees in a row, empty ones among them, each has the verdict that it has alone."""
+    checker = CaptionChecker(CaptionConfig(triggers={"trained": "ohwx"}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("loss_logging.captions.checker.TOGETHER", together)
+        assert list(checker.check_all(captions)) == [checker.check(*one) for one in captions]
+
+
 HUGE = {
     "10 MB": "a quiet street " * 700_000,
     "refusals that stop short": "sorry, I " * 110_000,
@@ -201,12 +213,13 @@ def test_no_text_is_slow(fragments: list[str], blocks: bool) -> None:
 
 
 def test_memory_does_not_grow_with_the_captions_seen() -> None:
-    """Of the captions that it has checked, a checker keeps nothing but the last few thousand words."""
+    """Of the captions that it has checked, a checker keeps nothing but the last thousands of words."""
     checker = CaptionChecker()
 
     def run(start: int) -> None:
         for i in range(start, start + 2_000):
-            checker.check(f"caption number {i} " * (5 + i % 5), f"dataset {i % 7}")
+            numbers = " ".join(map(str, range(4 * i, 4 * i + 4)))
+            checker.check(f"caption numbers {numbers} " * (5 + i % 5), f"dataset {i % 7}")
 
     tracemalloc.start()
     try:

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loss_logging.captions.minhash import MinHash
+from loss_logging.captions.minhash import MinHash, most_alike
 
 LISTS = st.lists(st.lists(st.text(st.characters(codec=None), max_size=3), min_size=2, max_size=9), min_size=1)
 
@@ -41,3 +41,13 @@ def test_hashes_are_the_same_in_each_process() -> None:
     code = "from loss_logging.captions.minhash import MinHash; print(MinHash(4).pairs([['a', 'b']]).hashes[0])"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(other.stdout) == MinHash(4).pairs([["a", "b"]]).hashes[0]
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=2), st.lists(st.sampled_from("abcdefgh"), min_size=2))
+def test_no_two_lists_are_more_alike_than_their_sketches_say(one: list[str], other: list[str]) -> None:
+    """The Jaccard index of their pairs of neighbours is at most what `most_alike` gives, whatever repeats."""
+    pairs = MinHash(1).pairs([one, other])
+    first, second = pairs.sketches()
+    sets = [set(pairwise(tokens)) for tokens in (one, other)]
+    share = len(sets[0] & sets[1]) / len(sets[0] | sets[1])
+    assert most_alike(first[None], second[None], pairs.sizes()[:1]) >= share

@@ -116,14 +116,14 @@ def test_a_report_pending_when_a_run_goes_back(tmp_path: Path, through: dict[int
 def orphan(root: Path) -> psutil.Process:
     """The reporter of a killed trainer, stopped while it has two reports or more to write."""
     process = train(root, 0, "0.03", str(LAST - SAVE + 5))
-    wait_until(lambda: (root / "loss_logging").exists() and last_report(root) >= SAVE)
+    assert process.stdout is not None
+    steps = (int(line.split()[0]) for line in process.stdout)
+    next(step for step in steps if step > SAVE)  # the trainer waits for its first report, and for none after it
     (child,) = reporters(process)
     child.suspend()
     last = last_report(root)
     assert last < LAST - 3 * SAVE
-    assert process.stdout is not None
-    while int(process.stdout.readline().split()[0]) < last + 2 * SAVE + 5:
-        pass
+    next(step for step in steps if step >= last + 2 * SAVE + 5)
     process.kill()
     process.wait(60)
     process.stdout.close()

@@ -61,13 +61,12 @@ TEXTS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("argument", ["paths", "datasets", "captions"])
 @pytest.mark.parametrize("kind", [*IDS, *(f"texts of {kind}" for kind in TEXTS)])
-def test_names_are_what_they_say(tmp_path: Path, argument: str, kind: str) -> None:
-    """Numbers and texts of any array, tensor or column are the same names: 3 and 7."""
+def test_names_are_what_they_say(tmp_path: Path, kind: str) -> None:
+    """Numbers and texts of any array, tensor or column are the same paths, datasets and captions: 3 and 7."""
     values = IDS[kind] if kind in IDS else TEXTS[kind.removeprefix("texts of ")]
-    rows = logged(tmp_path, **{argument: values})
-    assert [row[argument.removesuffix("s")] for row in rows] == ["3", "7"]
+    rows = logged(tmp_path, paths=values, datasets=values, captions=values)
+    assert [(row["path"], row["dataset"], row["caption"]) for row in rows] == [(name,) * 3 for name in "37"]
 
 
 MISSING: dict[str, Any] = {

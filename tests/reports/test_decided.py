@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from loss_logging.pages.build import PageBuilder
 from loss_logging.pages.served.live import LiveRun
 from loss_logging.reports.artifact import read_without_items, report_schema
 from loss_logging.reports.decided import DecidedItems, decided_report
-from loss_logging.reports.items import read_items
+from loss_logging.reports.items import load_items, read_items
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.locate import decisions_about, find_run
+from loss_logging.support.database import connect
 from loss_logging.trackers.memory import MemoryBackend
 
 DECIDED: dict[str, Choice] = {"000.png": "fine", "001.png": "exclude", "002.png": "later", "003.png": "caption"}
@@ -138,6 +140,23 @@ def test_what_a_report_keeps(tmp_path: Path, images: Path) -> None:
     again = decided_report(read_without_items(path), decisions_about(path))
     assert again.verdicts is not None
     assert again.verdicts.very_likely_wrong == 5
+
+
+def test_a_table_is_marked_as_batches_are(tmp_path: Path, images: Path) -> None:
+    """Items in a table of DuckDB have the decisions that the same items have in Arrow, made and undone."""
+    decide(images)
+    path = save_pairs(tmp_path, wrong=6, items=80, images=str(images))
+    decisions = Decisions(images)
+    decisions.decide("000.png", "undone")
+    decisions.decide("010.png", "exclude")
+    decisions.decide("011.png", "fine", caption="it was another one")
+    with closing(connect()) as connection:
+        load_items(connection, "items", "*", path)
+        DecidedItems(decisions).mark(connection, "items")
+        found = dict(connection.execute("SELECT path, decision FROM items WHERE decision IS NOT NULL").fetchall())
+    rows = [row for batch in DecidedItems(decisions).marked(read_items(path)) for row in batch.to_pylist()]
+    assert found == {row["path"]: row["decision"] for row in rows if row["decision"] is not None}
+    assert found == {"001.png": "exclude", "002.png": "later", "003.png": "caption", "010.png": "exclude"}
 
 
 def test_old_reports_are_read(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from loss_logging.reports.artifact import ReportError, read_report
 from loss_logging.reports.items import read_items
 from loss_logging.reports.names import items_path
 
-LOSSES = {("d", f"{i}.png"): [i / 10] for i in range(5_000)} | {("e", 'odd "\\\n,{}.png'): [1.0]}
+ODD = ['odd "\\\n,{}.png', '":{"count":', 'a:{"count":1},\n"b":{"count":', "},\n", "long" * 400_000]
+LOSSES = {("d", f"{i}.png"): [i / 10] for i in range(5_000)} | {("e", path): [float(i)] for i, path in enumerate(ODD)}
 
 
 def means(report: Path) -> dict[tuple[str, str], float]:
@@ -33,7 +34,7 @@ def test_the_same_from_parquet_and_from_any_json(report: Path, tmp_path: Path) -
         for name, dataset in read_report(report).datasets.items()
         for path, stats in dataset.item_stats.items()
     }
-    assert len(expected) == 5_001
+    assert len(expected) == 5_005
     assert means(report) == expected
     written = tmp_path / "written_000000001.json"
     written.write_bytes(report.read_bytes())
@@ -43,6 +44,26 @@ def test_the_same_from_parquet_and_from_any_json(report: Path, tmp_path: Path) -
         formatted = tmp_path / "formatted_000000001.json"
         formatted.write_text(json.dumps(json.loads(report.read_bytes()), indent=indent))
         assert means(formatted) == expected
+
+
+def test_each_item_is_a_line(report: Path) -> None:
+    """The members of ``item_stats`` can be told by their line breaks, whatever is in their texts."""
+    items = json.loads(report.read_bytes())["datasets"]["e"]["item_stats"]
+    lines = report.read_bytes().partition(b'\n"e":')[2].splitlines()[1:]
+    found = [json.loads(b"{%b}}" % line.rstrip(b"},")) for line in lines]
+    assert found == [{path: figures} for path, figures in items.items()]
+
+
+def test_reports_of_before_are_read(report: Path, tmp_path: Path) -> None:
+    """Earlier versions put a line break after some thousand items, so that the first line may hold one, or many."""
+    expected = means(report)
+    for most in (1, 700):
+        path = tmp_path / f"before{most}_000000001.json"
+        text = report.read_bytes().replace(b'"item_stats":{\n', b'"item_stats":{')
+        head, *lines = text.split(b",\n")
+        cut = [b",".join(lines[i : i + 700]) for i in range(0, len(lines), 700)]
+        path.write_bytes(b",\n".join([head, *cut]) if most == 1 else b",".join([head, *lines]))
+        assert means(path) == expected
 
 
 def test_some_columns_are_those_of_all(report: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from captions.corpus import GOOD
 
@@ -13,6 +14,7 @@ from loss_logging.captions.caption import Caption
 from loss_logging.captions.checker import CaptionChecker
 from loss_logging.captions.dataset_checker import DatasetChecker
 from loss_logging.captions.rulebook import DATASET_RULES, RULES
+from loss_logging.statistics.captions import CaptionStatistics
 
 ENGLISH = [caption for caption in GOOD["en"] if "\n" not in caption]
 TWIN = "a brown dog jumps over the low wall of the garden"
@@ -125,13 +127,14 @@ def test_one_image_in_two_datasets(run: Any) -> None:
 def test_each_caption_is_checked_once(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often it is trained with, and however many save steps there are."""
     seen: Counter[str] = Counter()
-    check = CaptionChecker.check
+    check_all = CaptionChecker.check_all
 
-    def counted(self: CaptionChecker, caption: str, *more: Any) -> Any:
-        seen[caption] += 1
-        return check(self, caption, *more)
+    def counted(self: CaptionChecker, captions: Any) -> Any:
+        captions = list(captions)
+        seen.update(caption for caption, *_ in captions)
+        return check_all(self, captions)
 
-    monkeypatch.setattr(CaptionChecker, "check", counted)
+    monkeypatch.setattr(CaptionChecker, "check_all", counted)
     one = run()
     for _ in range(3):
         one.save("d", ENGLISH)
@@ -204,3 +207,26 @@ def test_styles_are_known_without_rules(run: Any) -> None:
     said = report.datasets["d"].captions
     assert said is not None
     assert (said.profile, said.profile_is_guessed, report.flagged) == ("prose", True, [])
+
+
+def test_captions_are_looked_at_when_one_is_another(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later save steps with the captions of before ask nothing of them and say the same; one new word is seen."""
+    looked = Counter[str]()
+    check = CaptionStatistics._check_items
+
+    def counted(self: CaptionStatistics) -> None:
+        looked["at"] += 1
+        check(self)
+
+    monkeypatch.setattr(CaptionStatistics, "_check_items", counted)
+    one = run()
+    captions = [*ENGLISH[:20], "untitled"]
+    reports = [one.save("pets", captions) for _ in range(3)]
+    first = looked["at"]
+    assert [report.flagged for report in reports[1:]] == [
+        [msgspec.structs.replace(flag, loss=0.5) for flag in reports[0].flagged]
+    ] * 2
+    assert [report.datasets["pets"].captions for report in reports] == [reports[0].datasets["pets"].captions] * 3
+    report = one.save("pets", [*ENGLISH[:19], "untitled", "untitled"])
+    assert looked["at"] > first
+    assert {flag.path for flag in report.flagged if "duplicate" in flag.reasons} == {"19.png", "20.png"}

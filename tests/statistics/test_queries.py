@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import duckdb
 import pytest
 from helpers import record
 
@@ -23,3 +24,16 @@ def test_another_source_is_read_for_a_while(fails: bool) -> None:
         except KeyError:
             assert fails
         assert queries.value("SELECT count(*) FROM samples") == 1
+
+
+def test_rows_are_overwritten_all_or_none() -> None:
+    """Those with the same keys are replaced and others appended; a failure leaves what was there."""
+    with Queries() as queries:
+        queries.table("kept", "SELECT range AS a, 2 * range AS b, 'old' AS text FROM range(4)")
+        queries.table("new", "SELECT range AS a, 2 * range AS b, 'new' AS text FROM range(3, 6)")
+        queries.overwrite("kept", "new", ("a", "b"))
+        assert sorted(queries.table_rows("kept")) == [(a, 2 * a, "old" if a < 3 else "new") for a in range(6)]
+        queries.table("wrong", "SELECT range AS a, 2 * range AS b, 'new' AS text, 1 AS more FROM range(3)")
+        with pytest.raises(duckdb.Error):
+            queries.overwrite("kept", "wrong", ("a", "b"))
+        assert sorted(queries.table_rows("kept")) == [(a, 2 * a, "old" if a < 3 else "new") for a in range(6)]

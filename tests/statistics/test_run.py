@@ -21,6 +21,7 @@ from summaries import NON_FINITE, ORDINARY, records
 from loss_logging import aggregate_by_dataset
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.item_texts import item_texts
+from loss_logging.statistics import items as item_sums
 from loss_logging.statistics import timestep_bins
 from loss_logging.statistics.run import RunStatistics
 
@@ -34,6 +35,7 @@ from loss_logging.statistics.run import RunStatistics
     block=st.sampled_from([1, 4, 100]),
     scale=st.sampled_from([1.0, None]),
     enough=st.sampled_from([5, 200]),
+    most_held=st.sampled_from([1.25, 100.0]),
 )
 def test_figures_do_not_depend_on_when_they_were_asked_for(
     tmp_path_factory: pytest.TempPathFactory,
@@ -42,10 +44,12 @@ def test_figures_do_not_depend_on_when_they_were_asked_for(
     block: int,
     scale: float | None,
     enough: int,
+    most_held: float,
 ) -> None:
     """In one go, or at odd steps while the log grows, is compacted, and gets records late: the same in the end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(timestep_bins, "_ENOUGH", enough)
+        patch.setattr(item_sums, "_MOST_HELD", most_held)
         ends = sorted(data.draw(st.lists(st.integers(0, 17), max_size=5), label="asked at"))
         for i, row in enumerate(rows):  # of equal peaks of one item, any one may be shown
             row["loss"] += i / 1024

@@ -196,7 +196,7 @@ def test_memory_for_each_item_is_small() -> None:
     with Queries() as queries:
         queries.table(
             "item_statistics",
-            "SELECT 'd' AS dataset, format('{}.png', range) AS path, 'a cat' AS caption, "
+            "SELECT hash(range) AS item, 'd' AS dataset, format('{}.png', range) AS path, 'a cat' AS caption, "
             "8 AS n_paired, true AS decided, "
             "hash(range) / 2.0**64 - 0.7 AS caption_mismatch, 0.1 AS standard_error, 8 AS n_rival, "
             "hash(range, 1) / 2.0**64 - 0.7 AS rival_mismatch, 0.1 AS rival_error, hash(-range) / 2.0**63 AS hard "

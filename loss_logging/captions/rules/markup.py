@@ -6,6 +6,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
+from loss_logging.captions.alternatives import Alternatives
 from loss_logging.captions.caption import holds_any, in_quotes, quote
 from loss_logging.captions.fix import ENTITY, FIXABLE
 from loss_logging.captions.reason import Reason, Severity
@@ -19,20 +20,29 @@ _IMAGE = r"(?:jpe?g|png|webp|gif|bmp|tiff?|heic|heif|avif|psd|svg|raw|cr2|nef|ar
 _CAMERA = r"(?:IMG|DSC[NF]?|DSC_|PXL|MVI|VID|GOPR|DCIM|SAM|PANO|BURST|MG|SDC|HPIM)"
 
 # Each repetition is bounded, and each alternative begins with characters that are rare in an ordinary caption.
-_MARKUP = re.compile(
-    rf"""
-      (?P<url>      \bhttps?://[^\s<>"]{{3,500}} | (?<![\w.])www\.[\w-]{{1,63}}\.[a-z]{{2,}}[^\s<>"]{{0,300}} )
-    | (?P<mail>     (?<![\w.+-])[\w.+-]{{1,64}}@[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,4}}\.[A-Za-z]{{2,12}}\b )
-    | (?P<tag>      </?(?i:p|br|b|i|u|em|strong|div|span|a|img|h[1-6]|ul|ol|li|table|t[rdh]|tbody|font|center|script
-                        |style|sup|sub|small|pre|code|blockquote|figcaption|figure|html|body|hr|section)
-                    (?:\s[^<>]{{0,500}}|\s?/)?> | <!--)
-    | (?P<link>     !?\[[^\[\]\n]{{0,200}}\]\((?:https?://|/|\#|\./)[^()\s]{{0,300}}\) )
-    | (?P<bold>     (?<!\*)\*\*(?=[^\s*])[^*\n]{{1,200}}(?<=[^\s*])\*\*(?!\*) )
-    | (?P<heading>  (?:^|(?<=\n))\#{{1,2}}\ (?=\w) )
-    | (?P<file>     (?<![\w.])[\w()-]{{1,200}}\.{_IMAGE}\b(?![.\w]) )
-    | (?P<camera>   (?<![^\W_])(?:{_CAMERA}_?[0-9]{{4,8}}
-                    |(?:IMG|VID|PXL|Screenshot)[_ -](?:19|20)[0-9]{{6}}[_ -][0-9]{{4,9}})\b )
-    """,
+_MARKUP = Alternatives(
+    {
+        "url": (
+            r"""\bhttps?://[^\s<>"]{3,500} | (?<![\w.])www\.[\w-]{1,63}\.[a-z]{2,}[^\s<>"]{0,300}""",
+            ("://", "www."),
+        ),
+        "mail": (r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,4}\.[A-Za-z]{2,12}\b", ("@",)),
+        "tag": (
+            r"""</?(?i:p|br|b|i|u|em|strong|div|span|a|img|h[1-6]|ul|ol|li|table|t[rdh]|tbody|font|center|script
+                |style|sup|sub|small|pre|code|blockquote|figcaption|figure|html|body|hr|section)
+                (?:\s[^<>]{0,500}|\s?/)?> | <!--""",
+            ("<",),
+        ),
+        "link": (r"!?\[[^\[\]\n]{0,200}\]\((?:https?://|/|\#|\./)[^()\s]{0,300}\)", ("](",)),
+        "bold": (r"(?<!\*)\*\*(?=[^\s*])[^*\n]{1,200}(?<=[^\s*])\*\*(?!\*)", ("**",)),
+        "heading": (r"(?:^|(?<=\n))\#{1,2}\ (?=\w)", ("# ",)),
+        "file": (rf"(?<![\w.])[\w()-]{{1,200}}\.{_IMAGE}\b(?![.\w])", re.compile(rf"\.{_IMAGE}").search),
+        "camera": (
+            rf"""(?<![^\W_])(?:{_CAMERA}_?[0-9]{{4,8}}
+                |(?:IMG|VID|PXL|Screenshot)[_ -](?:19|20)[0-9]{{6}}[_ -][0-9]{{4,9}})\b""",
+            re.compile("[0-9]{4}").search,
+        ),
+    },
     re.VERBOSE,
 )
 _HINTS = ("://", "@", "<", "](", "**", "# ")
@@ -55,6 +65,7 @@ _NAME = re.compile(
     re.VERBOSE,
 )
 _LONGEST_NAME = 260
+_PATH = frozenset("/\\")  # without one of these, and without an ending, a name has no comma
 _NAME_WORDS = 8
 
 _ADVICE: dict[str, tuple[Severity, float, str]] = {
@@ -83,6 +94,7 @@ def markup(caption: Caption) -> Reason | None:
     if (
         (hinted or caption.words <= _NAME_WORDS)
         and len(text) <= _LONGEST_NAME
+        and ("," not in text or "." in text or not _PATH.isdisjoint(caption.signs))
         and _DIGIT_OR_DOT.search(text)
         and _NAME.fullmatch(text.strip())
     ):

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.captions.caption import quote
-from loss_logging.captions.minhash import MinHash
+from loss_logging.captions.minhash import MinHash, most_alike
 from loss_logging.captions.reason import Reason
 from loss_logging.captions.text_store import ByteStore
 
@@ -31,7 +31,7 @@ _MANY = 0.5  # of a dataset; a larger share is intended
 class NearDuplicate:
     """Captions of a dataset that share at least 80% of their pairs of words (or tags), by the Jaccard index.
 
-    `MinHash` finds the candidates; all their pairs of words verify them. Memory: 144 bytes per caption, and four bytes
+    `MinHash` finds the candidates; all their pairs of words verify them. Memory: 180 bytes per caption, and four bytes
     per word, of which more than 32 MB are in a temporary file.
     """
 
@@ -43,6 +43,8 @@ class NearDuplicate:
         self._pairs = ByteStore()
         self._bands: list[Any] = []
         self._signatures: list[Any] = []  # of 8 bits for each row
+        self._sketches: list[Any] = []
+        self._sizes = array("i")  # pairs of words
         self._twins: dict[int, tuple[int, float]] = {}
         self._compared = 0  # rows
 
@@ -66,6 +68,7 @@ class NearDuplicate:
         rows = np.array([row for row, item in enumerate(self._items) if item not in known.gone], np.int64)
         bands = np.concatenate(self._bands) ^ np.array(self._datasets, np.int64).view(np.uint64)[:, None]
         signatures = np.concatenate(self._signatures)
+        sketches, sizes = np.concatenate(self._sketches), np.frombuffer(self._sizes, np.int32)
         pairs: set[tuple[int, int]] = set()
         for band in bands[rows].T:
             order = np.argsort(band, kind="stable")
@@ -73,6 +76,7 @@ class NearDuplicate:
             one, other = rows[order[meet]], rows[order[meet + 1]]
             new = np.maximum(one, other) >= self._compared
             new[new] = (signatures[one[new]] == signatures[other[new]]).sum(axis=1) >= _LEAST_AGREEING
+            new[new] = most_alike(sketches[one[new]], sketches[other[new]], sizes[one[new]]) >= _LEAST_SHARED
             pairs.update(zip(one[new].tolist(), other[new].tolist(), strict=True))
         pairs_of = lru_cache(_CACHED)(lambda row: frozenset(memoryview(self._pairs.read(row)).cast("I")))
         for low, high in sorted(pairs):
@@ -95,12 +99,14 @@ class NearDuplicate:
         if self._waiting:
             pairs = self._minhash.pairs(self._waiting)
             self._waiting = []
-            ends = np.append(pairs.starts[1:], len(pairs.hashes)) * pairs.hashes.itemsize
+            ends = np.cumsum(pairs.sizes()) * pairs.hashes.itemsize
             self._pairs.extend(pairs.hashes.tobytes(), ends.tolist())
             rows = self._minhash.signatures(pairs).reshape(-1, _BANDS, _ROWS)
             multipliers = np.random.default_rng(0).integers(1, 2**63, _ROWS, np.uint64) * np.uint64(2) + np.uint64(1)
             self._bands.append((rows * multipliers).sum(axis=2, dtype=np.uint64))
             self._signatures.append(rows.reshape(-1, _BANDS * _ROWS).astype(np.uint8))
+            self._sketches.append(pairs.sketches())
+            self._sizes.extend(pairs.sizes().tolist())
 
     def _compare(self, low: int, high: int, known: Known, pairs_of: Callable[[int], frozenset[int]]) -> None:
         """Compare the captions of two rows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from loss_logging.captions.alternatives import Alternatives
 from loss_logging.captions.caption import any_of, in_quotes, quote
 from loss_logging.captions.reason import Reason
 
@@ -44,15 +45,29 @@ _OPENINGS = (
 )
 _OPENING = re.compile(rf"[\s\"'*]{{0,9}}(?:{'|'.join(_OPENINGS)})", re.IGNORECASE)
 
-_CLOSINGS = (
-    r"let me know if\b|is there anything else|(?:would|do) you (?:like|want) (?:me )?(?:to|any|more|a )\b",
-    r"(?:I )?hope (?:this|that) (?:helps|(?:description|caption) (?:helps|meets|is))|feel free to (?:ask|let|reach)",
-    r"if you(?: need| have|['’]d like| would like| want) (?:any |more |a |me |to |further )",
-    r"(?:this|the) (?:caption|prompt|description) (?:captures|is designed|aims)|note that (?:I|this caption)\b",
-    r"\(?word count:|希望(?:这|以上|这个).{0,8}(?:帮助|有用)|如果(?:您|你)(?:需要|有).{0,20}(?:告诉|请|问题)",
-    r"お役に立て|도움이 되(?:길|기를|셨|었으면|면 좋겠)",
+# The parts hold no "i", which has four forms without case.
+_CLOSING = Alternatives(
+    {
+        "know": (r"let me know if\b", ("let me ",)),
+        "there": (r"is there anything else", (" there any",)),
+        "like": (r"(?:would|do) you (?:like|want) (?:me )?(?:to|any|more|a )\b", ("d you ", "do you ")),
+        "hope": (r"(?:I )?hope (?:this|that) (?:helps|(?:description|caption) (?:helps|meets|is))", ("hope th",)),
+        "free": (r"feel free to (?:ask|let|reach)", ("feel free to ",)),
+        "need": (r"if you(?: need| have|['’]d like| would like| want) (?:any |more |a |me |to |further )", ("f you",)),
+        "aims": (
+            r"(?:this|the) (?:caption|prompt|description) (?:captures|is designed|aims)",
+            (" capt", " prompt ", " descr"),
+        ),
+        "note": (r"note that (?:I|this caption)\b", ("note that ",)),
+        "count": (r"\(?word count:", ("word count:",)),
+        "asia": (
+            r"希望(?:这|以上|这个).{0,8}(?:帮助|有用)|如果(?:您|你)(?:需要|有).{0,20}(?:告诉|请|问题)"
+            r"|お役に立て|도움이 되(?:길|기를|셨|었으면|면 좋겠)",
+            ("希望", "如果", "お役に立て", "도움이 되"),
+        ),
+    },
+    re.IGNORECASE,
 )
-_CLOSING = re.compile("|".join(_CLOSINGS), re.IGNORECASE)
 # Each pattern needs one of these words or parts, so a caption without any of them is skipped quickly.
 _OPENING_WORDS = """sure certainly course absolutely okay ok alright great understood got problem caption description
 here here's here’s below prompt answer response output tags text based describe provide help give gerne klar hier
@@ -77,7 +92,7 @@ def preamble(caption: Caption) -> Reason | None:
         return None
     if match := _OPENING.match(text):
         return _reason(match, "opens")
-    found = _CLOSING.finditer(text, max(0, len(text) - _TAIL))
+    found = _CLOSING.finditer(text, caption.folded, max(0, len(text) - _TAIL))
     match = next((one for one in found if not in_quotes(text, one.start())), None)
     return match and _reason(match, "closes")
 

@@ -79,9 +79,10 @@ _REFUSAL = re.compile(rf"(?:^|[.,:;!?\n。，！])[\s*]{{0,4}}(?:{'|'.join(_REFU
 _WORDS = """sorry apologize apologise apologies comfortable model assistant ai language artificial text-based
 unavailable available accessible visible found cannot can't can’t cant not couldn't couldn’t
 unable won't won’t don't don’t didn't
-didn’t haven't haven’t no please violate violates blocked rejected flagged load failed missing broken leid leider nicht
+didn’t haven't haven’t please violate violates blocked rejected flagged load failed missing broken leid leider nicht
 als spijt tant ne siento puedo como desculpe sinto lamento posso dispiace przykro przepraszam maaf"""
 _HINTS = frozenset(_WORDS.split())
+_IMAGES = frozenset(["image", "picture", "photo", "photograph", "file", "link", "attachment"])  # of which "no" is said
 _FOREIGN_HINTS = any_of((
     "抱歉", "对不起", "對不起", "作为", "身为", "无法", "無法", "不能", "没有", "申し訳", "すみません", "として",
     "죄송", "저는", "모델로", "désol", "mogę", "извините", "простите", "сожалению", "прощения", "не могу",
@@ -111,7 +112,12 @@ def refusal(caption: Caption) -> Reason | None:
     if (match := _FAILURE.match(caption.text)) is not None:
         return _reason(match, "an error of the captioner instead of a caption")
     start, text = caption.folded[:_READ], caption.text[:_READ]
-    if _HINTS.isdisjoint(caption.vocabulary) and (text.isascii() or not _FOREIGN_HINTS.search(start)):
+    words = caption.vocabulary
+    if (
+        _HINTS.isdisjoint(words)
+        and ("no" not in words or _IMAGES.isdisjoint(words))
+        and (text.isascii() or not _FOREIGN_HINTS.search(start))
+    ):
         return None
     match = next((one for one in _REFUSAL.finditer(text) if not in_quotes(text, one.start() + 1)), None)
     return match and _reason(match, "the captioner's answer that it cannot describe the image")

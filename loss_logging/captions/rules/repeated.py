@@ -71,8 +71,8 @@ def repeated(caption: Caption) -> Reason | None:
         return _tags(text)
     # A text with many different words is no loop; a text with long words may be in a script without spaces.
     if len(caption.vocabulary) > _MIN_DIFFERENT * len(words) and len(text) < _LONG_WORD * len(words):
-        return _twice(text) if sum(map(text.count, ".!?。！？\n")) > 1 else None
-    return _prose(text)
+        return _twice(caption) if sum(map(text.count, ".!?。！？\n")) > 1 else None
+    return _prose(caption)
 
 
 def _may_run(text: str) -> bool:
@@ -90,13 +90,14 @@ def _tags(text: str) -> Reason | None:
     return _reason(share, f"{share:.0%} of its tags are repeats", None) if share > _MAX_REPEATED_SHARE else None
 
 
-def _prose(text: str) -> Reason | None:
-    found = [reason for reason in (_twice(text), _loop(text)) if reason]
+def _prose(caption: Caption) -> Reason | None:
+    found = [reason for reason in (_twice(caption), _loop(caption)) if reason]
     return max(found, key=lambda reason: reason.score, default=None)
 
 
-def _twice(text: str) -> Reason | None:
+def _twice(caption: Caption) -> Reason | None:
     """Sentences that occur more than once, or a caption with two equal halves."""
+    text = caption.text
     seen: set[str] = set()
     again: list[re.Match[str]] = []
     for match in _SENTENCE.finditer(text) if _END.search(text) else ():
@@ -107,22 +108,23 @@ def _twice(text: str) -> Reason | None:
     if again:
         share = sum(len(match[0]) for match in again) / len(text)
         return _reason(share, f"{quote(again[0][0])} is written more than once", again[0].span())
-    words = text.casefold().split()
+    words = caption.folded.split()
     half = len(words) // 2
     if half >= _HALF_WORDS and words[:half] == words[half:]:
         return _reason(0.5, "the same words are written twice", None)
     return None
 
 
-def _loop(text: str) -> Reason | None:
+def _loop(caption: Caption) -> Reason | None:
+    text = caption.text
     parts = [text]
     if "\n" in text:
         lines = [line for line in map(str.strip, text.splitlines()) if line]
         # Different lines are separate captions, and captions of one image resemble each other.
         if len(set(lines)) > _MIN_DIFFERENT * len(lines):
             parts = lines
-    windows = {part.casefold() for one in parts for part in (one[:_WINDOW], one[-_WINDOW:])}
-    share = max(map(_repetition, windows))
+    windows = {part for one in parts for part in (one[:_WINDOW], one[-_WINDOW:])}
+    share = max(_repetition(part.casefold()) for part in windows)
     return _reason(share, f"{share:.0%} of it repeats itself", None) if share else None
 
 

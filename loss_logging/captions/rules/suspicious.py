@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from loss_logging.captions.alternatives import Alternatives
 from loss_logging.captions.reason import Reason, Severity
 
 if TYPE_CHECKING:
@@ -13,21 +14,30 @@ if TYPE_CHECKING:
 __all__ = ["suspicious"]
 
 # Every alternative starts with a literal or a character class and is bounded, so that one pass over the text suffices.
-_SUSPICIOUS = re.compile(
-    r"""
-      (?P<token>    <\|[\w-]{1,40}\|> | <｜[^｜<>]{1,40}｜>
-                  | </?(?i:unk|pad|s|bos|eos|mask|sep|cls|image|sys|think|start_of_turn|end_of_turn|start_of_image
-                          |end_of_image|image_soft_token|box|bbox|ref|quad|poly|phrase|grounding|obj|eoc)>
-                  | <(?:(?:MORE_)?(?:DETAILED_)?CAPTION|OD|OCR|OCR_WITH_REGION|DENSE_REGION_CAPTION|REGION_PROPOSAL)>
-                  | <(?:loc_|extra_id_|img_|patch_index_)[0-9]{1,4}> | <0x[0-9A-F]{2}>
-                  | <</?SYS>> | \[/?(?:INST|UNK|PAD|CLS|SEP|MASK|BOS|EOS)\] )
-    | (?P<template> \#{3,} | ``` )
-    | (?P<repr>     ^\s*(?:\[["'] (?=.*["']\]\s*\Z) | <[\w.]{1,80}\ object\ at\ 0x) )
-    | (?P<role>     (?:^|(?<=\n)) (?:ASSISTANT|USER|SYSTEM|Assistant|User|Human)\s?: )
-    | (?P<null>     (?<![\w'"“-])(?:of|by|with|titled|named|called)\ (?:None|NaN|null|undefined)(?=\s*(?:[,.;]|\Z))
-                  | (?:photo|image|picture|painting|drawing)\ of\ (?:nan|none)\s*\Z )
-    | (?P<invented> \b[Aa]raf(?:ed|fe[ds]?|fy|fes)\b )
-    """,
+_SUSPICIOUS = Alternatives(
+    {
+        "token": (
+            r"""<\|[\w-]{1,40}\|> | <｜[^｜<>]{1,40}｜>
+                | </?(?i:unk|pad|s|bos|eos|mask|sep|cls|image|sys|think|start_of_turn|end_of_turn|start_of_image
+                        |end_of_image|image_soft_token|box|bbox|ref|quad|poly|phrase|grounding|obj|eoc)>
+                | <(?:(?:MORE_)?(?:DETAILED_)?CAPTION|OD|OCR|OCR_WITH_REGION|DENSE_REGION_CAPTION|REGION_PROPOSAL)>
+                | <(?:loc_|extra_id_|img_|patch_index_)[0-9]{1,4}> | <0x[0-9A-F]{2}>
+                | <</?SYS>> | \[/?(?:INST|UNK|PAD|CLS|SEP|MASK|BOS|EOS)\]""",
+            ("<", "["),
+        ),
+        "template": (r"\#{3,} | ```", ("###", "```")),
+        "repr": (r"""^\s*(?:\[["'] (?=.*["']\]\s*\Z) | <[\w.]{1,80}\ object\ at\ 0x)""", ("['", '["', " at 0x")),
+        "role": (
+            r"(?:^|(?<=\n)) (?:ASSISTANT|USER|SYSTEM|Assistant|User|Human)\s?:",
+            ("ASSISTANT", "USER", "SYSTEM", "Assistant", "User", "Human"),
+        ),
+        "null": (
+            r"""(?<![\w'"“-])(?:of|by|with|titled|named|called)\ (?:None|NaN|null|undefined)(?=\s*(?:[,.;]|\Z))
+                | (?:photo|image|picture|painting|drawing)\ of\ (?:nan|none)\s*\Z""",
+            (" None", " NaN", " null", " undefined", " nan", " none"),
+        ),
+        "invented": (r"\b[Aa]raf(?:ed|fe[ds]?|fy|fes)\b", ("araf", "Araf")),
+    },
     re.VERBOSE | re.DOTALL,
 )
 

@@ -79,7 +79,10 @@ _ADVICE: dict[str, tuple[Severity, float, str]] = {
     "asks": ("error", 0.9, "write what it asks for"),
 }
 
-_START = re.compile(r"[\[{<(_$|%TYIilL]|(?<!\w)[te]")  # what an alternative begins with; most letters are skipped
+# What an alternative begins with. One set of characters comes first, as a search for that is fast.
+_START = re.compile(
+    r"[\[{<(_$|%TYIlLte](?:(?<=[^TYIlLte])|(?=RIGGER|OUR|NSERT)|(?<=[lL])(?=[oO])|(?<!\w[te])(?=rigger_word|mbedding:))"
+)
 
 _STRUCTURED = re.compile(r"\s*[\[{]\s*[\"{\[]")
 

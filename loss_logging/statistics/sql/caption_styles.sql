@@ -2,7 +2,7 @@
 -- stands in for the caption, see unchecked_captions.sql.
 SELECT captions.dataset, style, sum(n)::BIGINT AS items, max(n) AS most_alike
 FROM (
-    SELECT hash(dataset, caption) AS caption_hash, any_value(dataset) AS dataset, count(*) AS n
+    SELECT caption_hash, any_value(dataset) AS dataset, count(*) AS n
     FROM item_statistics
     WHERE checkable
     GROUP BY caption_hash

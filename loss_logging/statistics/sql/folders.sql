@@ -1,2 +1,2 @@
 -- The folders of items that have just been summed.
-SELECT DISTINCT regexp_replace(path, '[^/]*$', '') AS folder FROM new_paths
+SELECT DISTINCT left(path, length(path) - length(parse_filename(path, false, 'forward_slash'))) AS folder FROM new_paths

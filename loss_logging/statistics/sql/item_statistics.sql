@@ -13,6 +13,7 @@ mismatch AS (
 ),
 figures AS (
     SELECT
+        item,
         dataset,
         path,
         count,
@@ -25,6 +26,7 @@ figures AS (
         finite(CASE WHEN n_z > 0 THEN sqrt(m2_z / n_z) END) AS std_z,
         caption_mismatch,
         coalesce(caption, '') AS caption,
+        caption_hash,
         count - n AS non_finite,
         n_paired,
         n_paired >= decisive_pairs() AS decided,

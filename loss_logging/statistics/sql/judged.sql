@@ -1,4 +1,4 @@
--- Every item's figures with its verdict. A hash takes 8 bytes where names take a hundred.
+-- Every item's figures with its verdict.
 SELECT
     item_statistics.*,
     p_wrong,
@@ -16,5 +16,5 @@ SELECT
     END AS evidence,
     (caption_mismatch + coalesce(rival_mismatch, caption_mismatch)) / 2 AS mismatch
 FROM item_statistics
-LEFT JOIN verdicts ON verdicts.item_hash = hash(dataset, path)
-LEFT JOIN seen ON seen.item_hash = hash(dataset, path)
+LEFT JOIN verdicts ON verdicts.item = item_statistics.item
+LEFT JOIN seen ON seen.item = item_statistics.item

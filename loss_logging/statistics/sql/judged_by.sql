@@ -1,7 +1,7 @@
 -- What every item is judged by; of 0 items ($most) where there are too many. `hard` is from the middle of its dataset, where
 -- $enough items tell that: a whole dataset that is harder than the others is no odd image.
 SELECT
-    hash(item_statistics.dataset, path) AS item_hash,
+    item_statistics.item,
     n_paired,
     caption_mismatch,
     standard_error,
@@ -11,11 +11,11 @@ SELECT
     score,
     ratio,
     word_score,
-    seen.item_hash IS NOT NULL AS compared,
+    seen.item IS NOT NULL AS compared,
     hard - coalesce(middle, 0) AS hard
 FROM item_statistics
 LEFT JOIN (
     SELECT dataset, median(hard) AS middle FROM item_statistics GROUP BY dataset HAVING count(hard) >= $enough
 ) USING (dataset)
-LEFT JOIN seen ON seen.item_hash = hash(item_statistics.dataset, path)
+LEFT JOIN seen ON seen.item = item_statistics.item
 LIMIT $most

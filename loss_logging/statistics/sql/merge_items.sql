@@ -1,7 +1,9 @@
--- Items of the closed steps and of newer ones as one; `b` is the newer.
+-- Items of the closed steps (of `carried_items`: all, or those with newer records) and of newer ones as one; `b` is the newer.
 SELECT
-    dataset,
-    path,
+    item,
+    item_again,
+    coalesce(a.dataset, b.dataset) AS dataset,
+    coalesce(a.path, b.path) AS path,
     coalesce(a.count, 0) + coalesce(b.count, 0) AS count,
     coalesce(a.n, 0) + coalesce(b.n, 0) AS n,
     merged_mean(a.n, a.mean, b.n, b.mean) AS mean,
@@ -31,6 +33,7 @@ SELECT
     coalesce(a.sum_rival, 0) + coalesce(b.sum_rival, 0) AS sum_rival,
     merged_m2(a.n_rival, a.sum_rival / a.n_rival, a.m2_rival, b.n_rival, b.sum_rival / b.n_rival, b.m2_rival) AS m2_rival,
     coalesce(b.caption, a.caption) AS caption,
+    coalesce(b.caption_hash, a.caption_hash) AS caption_hash,
     coalesce(a.is_reg, true) AND coalesce(b.is_reg, true) AS is_reg
-FROM closed_items AS a
-FULL JOIN new_items AS b USING (dataset, path)
+FROM carried_items AS a
+FULL JOIN new_items AS b USING (item, item_again)

@@ -21,5 +21,5 @@ SELECT
     p_wrong,
     p_odd
 FROM hardest
-LEFT JOIN verdicts ON item_hash = hash(dataset, path)
+LEFT JOIN verdicts USING (item)
 ORDER BY hard DESC, dataset, path

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import importlib
+import sys
 
 import pytest
 from captions.read import read
 
-from loss_logging.captions.rules.encoding import encoding
+from loss_logging.captions import characters
+from loss_logging.captions.rules.encoding import _LOST, _PRINTED, encoding
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,10 @@ def test_the_commonest_mojibake_is_found_without_ftfy(monkeypatch: pytest.Monkey
 def test_signs_beside_letters_are_no_mojibake(text: str) -> None:
     """Quotation marks, degrees and trade marks follow accented letters in good text."""
     assert encoding(read(text)) is None
+
+
+def test_a_printable_text_needs_no_second_look() -> None:
+    """Of all lost, control and invisible characters, Python takes two for printable."""
+    text = "".join(map(chr, range(sys.maxunicode + 1)))
+    found = {one for pattern in (_LOST, characters.CONTROLS, characters._ANY) for one in pattern.findall(text)}
+    assert set(filter(str.isprintable, found)) == set(_PRINTED)
