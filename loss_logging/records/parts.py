@@ -18,18 +18,21 @@ from loss_logging.records.record import RecordLike
 __all__ = ["Part", "parts_of_log", "parts_of_records", "parts_of_table"]
 
 
+_TEXTS = ("path", "dataset", "caption")
 _COLUMNS = ("step", "path", "dataset", "caption", "loss", "timestep")
+_FEW = 8
+"""Bytes a record in a file, below which a column must be a dictionary of its texts and their numbers."""
 
 
 class Part(Protocol):
-    """Some records that follow one another."""
+    """Some records that follow one another. A column of texts may be a dictionary of them."""
 
     @property
     def rows(self) -> int:
         """How many they are."""
 
     def losses(self) -> pa.Table:
-        """``dataset``, of texts or a dictionary of them, and ``loss`` of all records."""
+        """``dataset`` and ``loss`` of all records."""
 
     def take(self, columns: Sequence[str], rows: npt.NDArray[np.int64]) -> pa.Table:
         """Step, path, dataset, caption, loss or timestep of some records, by their numbers in this part."""
@@ -51,9 +54,15 @@ class _RowGroup(NamedTuple):
         return self._read(columns).take(rows)
 
     def _read(self, columns: Sequence[str]) -> pa.Table:
-        # As a dictionary, a column of few texts takes a tenth of the time; one of many takes three times as long.
-        with pq.ParquetFile(self.path, metadata=self.footer, read_dictionary=["dataset"]) as file:
+        few = [name for name in columns if name in _TEXTS and self._is_of_few(name)]
+        with pq.ParquetFile(self.path, metadata=self.footer, read_dictionary=few) as file:
             return file.read_row_group(self.place, columns=columns)
+
+    def _is_of_few(self, name: str) -> bool:
+        """Whether a column has few different texts: as a dictionary, it takes a tenth of the time, and one of many
+        three times as much."""
+        column = self.footer.row_group(self.place).column(SCHEMA.names.index(name))
+        return int(column.total_uncompressed_size) < _FEW * self.rows
 
 
 class _Slice(NamedTuple):
@@ -100,7 +109,8 @@ class _Chunk(NamedTuple):
 def parts_of_log(log: RecordLog) -> list[Part]:
     """The records of a log, a row group in each part; only the footers of the files are read here."""
     footers = [(path, pq.read_metadata(path)) for path in log.files()]
-    return [_RowGroup(path, footer, place) for path, footer in footers for place in range(footer.num_row_groups)]
+    parts = [_RowGroup(path, footer, place) for path, footer in footers for place in range(footer.num_row_groups)]
+    return [part for part in parts if part.rows]  # a file may end with a row group of none
 
 
 def parts_of_table(table: pa.Table) -> list[Part]:

@@ -119,7 +119,7 @@ def _top_k(
     """By the place of a dataset, its items with the highest losses: from a few records, or from all if few items have
     them."""
     top: defaultdict[int, list[TopRecord]] = defaultdict(list)
-    if k == 0:
+    if k == 0 or not any(map(len, groups)):
         return top
     first = _RECORDS_AN_ITEM * k
     least = np.array([group[-first:][0] if len(group) else np.inf for group in groups])
@@ -141,12 +141,12 @@ def _top_k(
 def _highest_items(parts: Sequence[Part], places: Integers, losses: Floats, least: Floats, k: int) -> pa.Table:
     """The ``k`` items of each dataset with the highest loss, by place, loss and path, of the records whose loss is not
     below the least one of their dataset; ``row`` is the number of the record."""
-    items = pa.table({"place": places[:0], "path": pa.array([], pa.string()), "loss": losses[:0], "row": np.arange(0)})
+    found: list[pa.Table] = []
     for part, start, rows in _with_rows(parts, np.flatnonzero(losses >= least[places])):
         paths = part.take(["path"], rows - start)["path"]
-        more = pa.Table.from_arrays([places[rows], paths, losses[rows], rows], schema=items.schema)
-        items = _first_items(pa.concat_tables([items, more]), k)
-    return items
+        more = pa.table({"place": places[rows], "path": paths, "loss": losses[rows], "row": rows})
+        found = [_first_items(pa.concat_tables([*found, _first_items(more, k)]), k)]
+    return found[0]
 
 
 def _first_items(records: pa.Table, k: int) -> pa.Table:
@@ -159,8 +159,9 @@ def _first_items(records: pa.Table, k: int) -> pa.Table:
     np.maximum.at(highest, item, losses)
     rows = np.flatnonzero(losses == highest[item])
     rows = rows[np.unique(item[rows], return_index=True)[1]]
-    order = [("place", "ascending"), ("loss", "descending"), ("path", "ascending")]
-    items = records.take(rows).sort_by(order)
+    items = records.take(rows)
+    items = items.set_column(1, "path", items["path"].cast(pa.string()))
+    items = items.sort_by([("place", "ascending"), ("loss", "descending"), ("path", "ascending")])
     places = items["place"].to_numpy()
     return items.filter(np.arange(len(places)) - np.searchsorted(places, places) < k)
 

@@ -45,6 +45,9 @@ def test_no_part_is_large(tmp_path: Path) -> None:
         sizes = [part.rows for part in parts]
         assert sum(sizes) == 300_000
         assert max(sizes) == SHARD_ROWS
+        first = sum(sizes[:-1])
+        some = table.select(TEXTS).take([first + 3, first + 15])
+        assert parts[-1].take(TEXTS, np.array([3, 15])).to_pylist() == some.to_pylist()
 
 
 def test_records_are_the_rows_of_their_table() -> None:
