@@ -1,20 +1,27 @@
 """`aggregate_by_dataset` on 1M records of 100k items in 10 datasets, beside pure Python, pandas and polars.
 
-    python -m benchmarks.aggregate [--quick] [--json FILE]
+    python -m benchmarks.aggregate [--quick] [--json FILE] [--beside CHECKOUT]
 
 Everybody answers the same question: count, mean, median, min, max, population standard deviation and the ten items
 with the highest loss, for each dataset and over all. loss_logging also gives five more quantiles, exactly. The answers
 are compared before anything is timed, and the repeats of all ways alternate.
 
 Two sources: a list of dicts in memory, and a record log, whose Parquet files pandas and polars read as well (the
-columns that they need, through their own readers).
+columns that they need, through their own readers). Memory is that of processes of their own: the peak, less what the
+process held before, the dicts included. With --beside, another checkout of loss_logging answers too, by turns with this
+one, each time in a new process.
 """
 
 from __future__ import annotations
 
+import argparse
 import heapq
+import json
 import math
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -28,7 +35,8 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-from benchmarks.table import Results, arguments
+from benchmarks.scale import _peak_mb, apart
+from benchmarks.table import Results
 from loss_logging import aggregate_by_dataset
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
@@ -42,6 +50,7 @@ PYTHON = "Python: statistics.mean, median, pstdev, sorted"
 PYTHON_FAST = "Python: fmean, fsum, heapq"
 PANDAS = f"pandas {version('pandas')}"
 POLARS = f"polars {version('polars')}"
+DICTS, LOG = SOURCES = ("list of dicts", "record log (Parquet)")
 COLUMNS = ["path", "dataset", "loss", "step", "caption", "timestep"]
 Record: TypeAlias = dict[str, Any]
 Answer: TypeAlias = dict[str, dict[str, Any]]
@@ -198,62 +207,140 @@ def disagreement(answer: Answer, reference: Answer) -> str:
     return ""
 
 
-def main() -> None:
-    options = arguments(__doc__)
-    results = Results("aggregate", ["duckdb", "pyarrow", "pandas", "polars"], options)
-    count, repeats = (20_000, 2) if options.quick else (1_000_000, 5)
-    records = make_records(count)
-    with tempfile.TemporaryDirectory() as folder:
-        log = RecordLog(Path(folder))
-        for batch in table_from_records(records).combine_chunks().to_batches(max_chunksize=131_072):
-            log.write([batch])
-        files = [str(path) for path in log.files()]
-        dicts: dict[str, Callable[[], Any]] = {
+def ways(source: str, records: list[Record], folder: Path) -> dict[str, Callable[[], Any]]:
+    """What is compared: everybody's answer, by name."""
+    if source == DICTS:
+        return {
             OURS: lambda: aggregate_by_dataset(records, TOP_K),
             PYTHON: lambda: python_statistics(records),
             PYTHON_FAST: lambda: python_fast(records),
             PANDAS: lambda: pandas_frame(pd.DataFrame(records)),
             POLARS: lambda: polars_frame(pl.DataFrame(records).lazy()),
         }
-        stored: dict[str, Callable[[], Any]] = {
-            OURS: lambda: aggregate_by_dataset(log, TOP_K),
-            PANDAS: lambda: pandas_frame(pd.read_parquet(files, columns=COLUMNS)),
-            POLARS: lambda: polars_frame(pl.scan_parquet(files).select(COLUMNS)),
-        }
-        sources = [("list of dicts", dicts), ("record log (Parquet)", stored)]
-        reference = python_statistics(records)
-        taken: dict[tuple[str, str], list[float]] = defaultdict(list)
-        used: dict[tuple[str, str], list[float]] = defaultdict(list)
-        agrees: dict[tuple[str, str], str] = {}
-        for repeat in range(-1, repeats):  # the first round warms up and compares the answers
-            for source, ways in sources:
-                for way, run in ways.items():
-                    start, before = time.perf_counter(), time.process_time()
-                    answer = run()
-                    seconds, cpu = time.perf_counter() - start, time.process_time() - before
-                    if repeat < 0:
-                        plain_answer = ours(answer) if isinstance(answer, Aggregates) else answer
-                        agrees[source, way] = disagreement(plain_answer, reference) or "yes"
-                    else:
-                        taken[source, way].append(seconds)
-                        used[source, way].append(cpu)
-                    del answer
-    slow = statistics.median(taken["list of dicts", PYTHON])
+    log = RecordLog(folder)
+    files = [str(path) for path in log.files()]
+    return {
+        OURS: lambda: aggregate_by_dataset(log, TOP_K),
+        PANDAS: lambda: pandas_frame(pd.read_parquet(files, columns=COLUMNS)),
+        POLARS: lambda: polars_frame(pl.scan_parquet(files).select(COLUMNS)),
+    }
+
+
+def times(results: Results, records: list[Record], folder: Path, repeats: int) -> None:
+    compared = {(source, way): run for source in SOURCES for way, run in ways(source, records, folder).items()}
+    reference = python_statistics(records)
+    taken: dict[tuple[str, str], list[float]] = defaultdict(list)
+    used: dict[tuple[str, str], list[float]] = defaultdict(list)
+    agrees: dict[tuple[str, str], str] = {}
+    for repeat in range(-1, repeats):  # the first round warms up and compares the answers
+        for which, run in compared.items():
+            start, before = time.perf_counter(), time.process_time()
+            answer = run()
+            seconds, cpu = time.perf_counter() - start, time.process_time() - before
+            if repeat < 0:
+                plain_answer = ours(answer) if isinstance(answer, Aggregates) else answer
+                agrees[which] = disagreement(plain_answer, reference) or "yes"
+            else:
+                taken[which].append(seconds)
+                used[which].append(cpu)
+            del answer
     rows = [
         {
             "source": source,
             "way": way,
-            "median s": statistics.median(times),
-            "min..max s": f"{min(times):.3g}..{max(times):.3g}",
+            "median s": statistics.median(seconds),
+            "min..max s": f"{min(seconds):.3g}..{max(seconds):.3g}",
             "median CPU s": statistics.median(used[source, way]),
             "min..max CPU s": f"{min(used[source, way]):.3g}..{max(used[source, way]):.3g}",
-            "Python's statistics takes, times": slow / statistics.median(times),
+            "CPU, of polars'": statistics.median(used[source, way]) / statistics.median(used[source, POLARS]),
             "answers agree": agrees[source, way],
         }
-        for (source, way), times in taken.items()
+        for (source, way), seconds in taken.items()
     ]
-    note = f"pyarrow {pa.__version__} writes the log: {len(files)} files. {repeats} repeats after one to warm up."
+    count, files = len(records), len(RecordLog(folder).files())
+    note = f"pyarrow {pa.__version__} writes the log: {files} files. {repeats} repeats after one to warm up."
     results.table(f"{count:,} records, {count // 10:,} items, {DATASETS} datasets", rows, note)
+
+
+def memory(results: Results, count: int, folder: Path) -> None:
+    compared = [(source, way) for source in SOURCES for way in (OURS, PANDAS, POLARS)]
+    rows = [
+        {"source": source, "way": way, "MB more at the peak": apart(added_memory, source, way, count, folder)["MB"]}
+        for source, way in compared
+    ]
+    results.table("memory", rows, "One process for each.")
+
+
+def added_memory(source: str, way: str, count: int, folder: Path) -> dict[str, float]:
+    records = make_records(count) if source == DICTS else []
+    run = ways(source, records, folder)[way]
+    Path("/proc/self/clear_refs").write_text("5", "ascii")  # the peak so far, of making the dicts, is forgotten
+    before = _peak_mb()
+    run()
+    return {"MB": _peak_mb() - before}
+
+
+A_CHECKOUT = """
+import json, sys, time
+from pathlib import Path
+from benchmarks.aggregate import make_records
+from loss_logging import aggregate_by_dataset
+from loss_logging.records.log import RecordLog
+
+source = make_records(int(sys.argv[2])) if sys.argv[1] == "" else RecordLog(Path(sys.argv[1]))
+aggregate_by_dataset(source)
+start, before = time.perf_counter(), time.process_time()
+aggregate_by_dataset(source)
+print(json.dumps([time.perf_counter() - start, time.process_time() - before]))
+"""
+"""Uses only names that earlier checkouts have."""
+
+
+def two_checkouts(results: Results, other: Path, count: int, folder: Path, repeats: int) -> None:
+    checkouts = {"this": Path(__file__).resolve().parents[1], "the other": other}
+    runs: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    for _ in range(repeats):
+        for source in SOURCES:
+            for name, checkout in checkouts.items():
+                given = ["" if source == DICTS else str(folder), str(count)]
+                environment = os.environ | {"PYTHONPATH": str(checkout)}
+                command = [sys.executable, "-c", A_CHECKOUT, *given]
+                done = subprocess.run(
+                    command, cwd=checkout, env=environment, check=True, capture_output=True, text=True
+                )
+                runs[source, name].append(json.loads(done.stdout))
+    rows = [
+        {
+            "source": source,
+            "checkout": name,
+            "median s": statistics.median(seconds for seconds, _ in taken),
+            "median CPU s": statistics.median(cpu for _, cpu in taken),
+            "min..max CPU s": f"{min(cpu for _, cpu in taken):.3g}..{max(cpu for _, cpu in taken):.3g}",
+        }
+        for (source, name), taken in sorted(runs.items())
+    ]
+    results.table("beside another checkout", rows, f"{repeats} runs of each, by turns, in new processes.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a smoke test in seconds; its figures mean little")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="also: another checkout of loss_logging")
+    options = parser.parse_args()
+    results = Results("aggregate", ["duckdb", "pyarrow", "pandas", "polars"], options)
+    count, repeats = (20_000, 2) if options.quick else (1_000_000, 5)
+    records = make_records(count)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        log = RecordLog(folder)
+        for batch in table_from_records(records).combine_chunks().to_batches(max_chunksize=131_072):
+            log.write([batch])
+        times(results, records, folder, repeats)
+        del records
+        memory(results, count, folder)
+        if options.beside:
+            two_checkouts(results, options.beside.absolute(), count, folder, repeats)
     results.finish()
 
 

@@ -25,6 +25,7 @@ from loss_logging.records.columns import completed
 from loss_logging.records.log import Shard, write_shard
 from loss_logging.reports.names import items_path
 from loss_logging.runs.config import TrainConfig
+from loss_logging.support.pandas_free import leave_pandas_out
 from loss_logging.training.messages import Save, Saved, Start
 from loss_logging.training.ranks.meeting import Meeting
 from loss_logging.training.reporter import Reporter
@@ -63,6 +64,7 @@ def fill(config: TrainConfig, records: int) -> int:
 
 def report(root: Path, records: int) -> dict[str, Any]:
     """One save step over the whole log."""
+    leave_pandas_out()  # as a reporter's own process does
     config = _config(root)
     spilled = _Spilled(config.records_dir)
     start = Start(config.to_dict(), [], 1, Meeting(config.paths).open(), None, records, forward=False)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 
 from loss_logging.captions.across import CaptionedItem, DatasetRule, Known, same, tokens
 from loss_logging.captions.caption import READ_LIMIT
@@ -26,7 +26,7 @@ def same_image(path: str) -> str | None:
     >>> same_image("/data/1.png"), same_image("1.png")
     ('/data/1.png', None)
     """
-    return path if Path(path).is_absolute() else None
+    return path if os.path.isabs(path) else None  # noqa: PTH117 a Path of each path would take a twentieth of the time
 
 
 class CaptionComparison:

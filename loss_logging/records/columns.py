@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from operator import index
-from typing import Any, cast
+from operator import index, itemgetter
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -22,8 +22,10 @@ __all__ = [
     "LAST_STEP",
     "OLD_SCHEMAS",
     "SCHEMA",
+    "Chunk",
     "as_text",
     "caption_array",
+    "chunks_of",
     "completed",
     "dataset_array",
     "float_array",
@@ -67,22 +69,42 @@ def table_from_records(records: Iterable[RecordLike]) -> pa.Table:
         ValueError: a required key is missing, or a figure is not a number; names the record.
         TypeError: an element is neither a SampleRecord nor a mapping.
     """
+    columns = ([chunk.column(name) for name in SCHEMA.names] for chunk in chunks_of(records))
+    return pa.Table.from_batches([pa.RecordBatch.from_arrays(arrays, schema=SCHEMA) for arrays in columns], SCHEMA)
+
+
+class Chunk(NamedTuple):
+    """Some records that follow one another, by field; None for a field that none of them has.
+
+    ``position`` is where the first one stands.
+    """
+
+    position: int
+    rows: int
+    values: dict[str, list[Any] | None]
+
+    def column(self, name: str) -> pa.Array:
+        """A column of `SCHEMA`.
+
+        Raises:
+            ValueError: a value does not fit; names the record.
+        """
+        values = self.values[name]
+        return _defaults(name, self.rows) if values is None else _column(name, values, self.position)
+
+
+def chunks_of(records: Iterable[RecordLike]) -> Iterator[Chunk]:
+    """Records in chunks, as they come.
+
+    Raises:
+        ValueError: a required key is missing; names the record.
+        TypeError: an element is neither a SampleRecord nor a mapping.
+    """
     iterator = iter(each_record(records))
-    chunks: list[pa.RecordBatch] = []
-    while chunk := list(islice(iterator, _CHUNK)):
-        chunks.append(_batch(chunk, position=len(chunks) * _CHUNK))
-    return pa.Table.from_batches(chunks, SCHEMA)
-
-
-def _batch(chunk: list[RecordLike], position: int) -> pa.RecordBatch:
-    column = _transpose(chunk, position)
-    return pa.RecordBatch.from_arrays(
-        [
-            _defaults(name, len(chunk)) if (values := column[name]) is None else _column(name, values, position)
-            for name in SCHEMA.names
-        ],
-        schema=SCHEMA,
-    )
+    position = 0
+    while some := list(islice(iterator, _CHUNK)):
+        yield Chunk(position, len(some), _transpose(some, position))
+        position += len(some)
 
 
 def _column(name: str, values: list[Any], position: int) -> pa.Array:
@@ -108,20 +130,35 @@ def _transpose(chunk: list[RecordLike], position: int) -> dict[str, list[Any] | 
     without objects in between."""
     if set(map(type, chunk)) == {dict}:
         mappings = cast(list[dict[str, Any]], chunk)
-        present = set().union(*mappings)
         try:
-            required: dict[str, list[Any] | None] = {
-                name: [mapping[name] for mapping in mappings] for name in _REQUIRED
-            }
+            required: dict[str, list[Any] | None] = {name: _values(mappings, name) for name in _REQUIRED}
         except KeyError:
             pass  # as_records names the record and the keys that it lacks
         else:
-            return required | {
-                name: [mapping.get(name, default) for mapping in mappings] if name in present else None
-                for name, default in _OPTIONAL.items()
-            }
+            return required | _optional_values(mappings)
     records = as_records(chunk, position)
     return {name: [getattr(record, name) for record in records] for name in SampleRecord.__struct_fields__}
+
+
+def _values(mappings: list[dict[str, Any]], name: str) -> list[Any]:
+    return list(map(itemgetter(name), mappings))
+
+
+def _optional_values(mappings: list[dict[str, Any]]) -> dict[str, list[Any] | None]:
+    """Of mappings that have all required keys."""
+    first = mappings[0].keys()
+    try:
+        found = {name: _values(mappings, name) if name in first else None for name in _OPTIONAL}
+    except KeyError:
+        pass
+    else:  # with no more keys than those of the first one, and all of them known, they have no others
+        if first <= set(SCHEMA.names) and set(map(len, mappings)) == {len(first)}:
+            return found
+    present = set().union(*mappings)
+    return {
+        name: [mapping.get(name, default) for mapping in mappings] if name in present else None
+        for name, default in _OPTIONAL.items()
+    }
 
 
 def _numbers(name: str, values: Sequence[Any], position: int, *, optional: bool = False) -> pa.Array:

@@ -16,15 +16,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from loss_logging.errors import ConfigError
-from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
-from loss_logging.records.parts import Part, parts_of_log, parts_of_table
+from loss_logging.records.parts import Part, parts_of_log, parts_of_records, parts_of_table
 from loss_logging.records.record import RecordLike
 from loss_logging.records.tables import table_of_records
 from loss_logging.reports.report import Summary, TopRecord
 from loss_logging.statistics.losses import Floats, Integers, empty_summary, grouped, summary_of
 
 __all__ = ["Aggregates", "aggregate_by_dataset"]
+
+_RECORDS_AN_ITEM = 32
+"""How many of the highest losses of a dataset are looked at first for each item that is to be listed. More cost little:
+whoever reads a path reads all that stand beside it."""
 
 
 class Aggregates(msgspec.Struct, frozen=True):
@@ -88,7 +91,7 @@ def aggregate_by_dataset(records: Iterable[RecordLike] | RecordLog | pa.Table, t
 def _parts(records: Iterable[RecordLike] | RecordLog | pa.Table) -> list[Part]:
     if isinstance(records, RecordLog):
         return parts_of_log(records)
-    return parts_of_table(table_of_records(records) if isinstance(records, pa.Table) else table_from_records(records))
+    return parts_of_table(table_of_records(records)) if isinstance(records, pa.Table) else parts_of_records(records)
 
 
 def _losses(parts: Sequence[Part]) -> tuple[list[str], Integers, Floats]:
@@ -97,7 +100,7 @@ def _losses(parts: Sequence[Part]) -> tuple[list[str], Integers, Floats]:
     numbers: dict[str, int] = {}
     datasets, losses = [np.empty(0, np.uint32)], [np.empty(0)]
     for part in parts:
-        for batch in part.read(["dataset", "loss"]).to_batches():
+        for batch in part.losses().to_batches():
             texts = batch["dataset"].dictionary_encode()
             number = [numbers.setdefault(name, len(numbers)) for name in texts.dictionary.to_pylist()]
             datasets.append(np.array(number, np.uint32)[texts.indices.to_numpy()])
@@ -116,18 +119,19 @@ def _top_k(
     """By the place of a dataset, its items with the highest losses: from a few records, or from all if few items have
     them."""
     top: defaultdict[int, list[TopRecord]] = defaultdict(list)
-    if k == 0:
+    if k == 0 or not any(map(len, groups)):
         return top
-    least = np.array([group[-2 * k :][0] if len(group) else np.inf for group in groups])
+    first = _RECORDS_AN_ITEM * k
+    least = np.array([group[-first:][0] if len(group) else np.inf for group in groups])
     items = _highest_items(parts, places, losses, least, k)
     found = np.bincount(items["place"].to_numpy(), minlength=len(groups))
-    short = [place for place, group in enumerate(groups) if found[place] < k and len(group) > 2 * k]
+    short = [place for place, group in enumerate(groups) if found[place] < k and len(group) > first]
     if short:
         least[short] = -np.inf
         items = _highest_items(parts, places, losses, least, k)
     rest: dict[int, dict[str, Any]] = {}
-    for part, first, rows in _with_rows(parts, np.sort(items["row"].to_numpy())):
-        rows_of_part = part.read(["caption", "step", "timestep"]).take(rows - first).to_pylist()
+    for part, start, rows in _with_rows(parts, np.sort(items["row"].to_numpy())):
+        rows_of_part = part.take(["caption", "step", "timestep"], rows - start).to_pylist()
         rest |= dict(zip(rows.tolist(), rows_of_part, strict=True))
     for item in items.to_pylist():
         top[item["place"]].append(TopRecord(path=item["path"], loss=item["loss"], **rest[item["row"]]))
@@ -137,12 +141,12 @@ def _top_k(
 def _highest_items(parts: Sequence[Part], places: Integers, losses: Floats, least: Floats, k: int) -> pa.Table:
     """The ``k`` items of each dataset with the highest loss, by place, loss and path, of the records whose loss is not
     below the least one of their dataset; ``row`` is the number of the record."""
-    items = pa.table({"place": places[:0], "path": pa.array([], pa.string()), "loss": losses[:0], "row": np.arange(0)})
-    for part, first, rows in _with_rows(parts, np.flatnonzero(losses >= least[places])):
-        paths = part.read(["path"])["path"].take(rows - first)
-        more = pa.Table.from_arrays([places[rows], paths, losses[rows], rows], schema=items.schema)
-        items = _first_items(pa.concat_tables([items, more]), k)
-    return items
+    found: list[pa.Table] = []
+    for part, start, rows in _with_rows(parts, np.flatnonzero(losses >= least[places])):
+        paths = part.take(["path"], rows - start)["path"]
+        more = pa.table({"place": places[rows], "path": paths, "loss": losses[rows], "row": rows})
+        found = [_first_items(pa.concat_tables([*found, _first_items(more, k)]), k)]
+    return found[0]
 
 
 def _first_items(records: pa.Table, k: int) -> pa.Table:
@@ -155,8 +159,9 @@ def _first_items(records: pa.Table, k: int) -> pa.Table:
     np.maximum.at(highest, item, losses)
     rows = np.flatnonzero(losses == highest[item])
     rows = rows[np.unique(item[rows], return_index=True)[1]]
-    order = [("place", "ascending"), ("loss", "descending"), ("path", "ascending")]
-    items = records.take(rows).sort_by(order)
+    items = records.take(rows)
+    items = items.set_column(1, "path", items["path"].cast(pa.string()))
+    items = items.sort_by([("place", "ascending"), ("loss", "descending"), ("path", "ascending")])
     places = items["place"].to_numpy()
     return items.filter(np.arange(len(places)) - np.searchsorted(places, places) < k)
 

@@ -55,6 +55,27 @@ def test_every_form_gives_the_same_table(records: list[SampleRecord]) -> None:
 
 
 @pytest.mark.parametrize(
+    "second",
+    [
+        {"step": 2, "timestep": 0.5},
+        {"id": 7, "timestep": 0.5},
+        {"timestep": 0.5},
+        {},
+        {"step": 2},
+        {"id": 7},
+        {"step": 2, "id": 7, "timestep": 0.5},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("first", [{"step": 1}, {"id": 1}, {}, {"id": 1, "step": 1}], ids=str)
+def test_mappings_need_not_have_the_same_keys(first: dict[str, Any], second: dict[str, Any]) -> None:
+    """Whichever optional fields and other keys each has, a record has what its mapping has."""
+    rows = [{"path": "a", "dataset": "d", "caption": "c", "loss": 0.5} | keys for keys in (first, second)]
+    found = table_from_records(rows).select(["step", "timestep"]).to_pylist()
+    assert found == [{"step": row.get("step", 0), "timestep": row.get("timestep")} for row in rows]
+
+
+@pytest.mark.parametrize(
     "number", [np.float32(0.5), np.array(0.5), torch.tensor(0.5), torch.tensor([0.5]), "0.5", True]
 )
 def test_whatever_float_takes_is_a_number(number: Any) -> None:
