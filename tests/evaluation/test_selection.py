@@ -13,7 +13,7 @@ from loss_logging import evaluate_dataset
 from loss_logging.evaluation.selection import Selection, items_of, part_of
 
 
-@pytest.mark.parametrize("fraction", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("fraction", [0.5, *(pytest.param(share, marks=pytest.mark.long) for share in (0.1, 1.0))])
 def test_sampling_is_by_item(fraction: float) -> None:
     """The same items are taken whatever the batch size, order and form of the batches; about the right share."""
     shuffled = random.Random(1).sample(PATHS, len(PATHS))

@@ -61,8 +61,10 @@ def kill_and_resume(root: Path, rng: random.Random, *, reporter_too: bool) -> No
     assert_whole(root, [*range(1, resumed + 1), *steps_before(logged([first, *out.splitlines(True)]), killed)])
 
 
-@pytest.mark.parametrize("victim", ["trainer", "both"])
-@pytest.mark.parametrize("kills", [1, pytest.param(75, marks=pytest.mark.long)])
+MANY = [pytest.param(victim, 75, marks=pytest.mark.long) for victim in ("trainer", "both")]
+
+
+@pytest.mark.parametrize(("victim", "kills"), [("both", 1), *MANY])
 def test_a_trainer_killed_at_random_moments(victim: str, kills: int, tmp_path: Path, unbroken: dict[str, Any]) -> None:
     """Resumed from its last report each time, the run ends with the report of one that was never interrupted."""
     rng = random.Random(f"{victim} {kills}")

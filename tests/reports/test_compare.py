@@ -66,7 +66,7 @@ def _summary(losses: list[float]) -> Summary:
 @pytest.mark.parametrize(
     "sides",
     [
-        ([0.5], [0.1, 0.11, 0.12]),
+        pytest.param(([0.5], [0.1, 0.11, 0.12]), marks=pytest.mark.long),
         pytest.param(([0.1, 0.11, 0.12], [0.5]), marks=pytest.mark.long),
         ([0.5], [0.1]),
         pytest.param(([0.1] * 7, [0.3] * 7), marks=pytest.mark.long),
