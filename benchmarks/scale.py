@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -209,21 +209,23 @@ def one_save(results: Results, items: int) -> None:
 
 
 SAVES_OF_A_CHECKOUT = """
-import json, sys, tempfile, time
+import inspect, json, multiprocessing, sys, tempfile, time
 from pathlib import Path
 from benchmarks import scale
 from loss_logging import TrainConfig, read_report
+from loss_logging.reports.artifact import read_without_items, write_items, write_report
 from loss_logging.reports.compare import compare_reports
-rows = []
-def timed(function, *arguments):
+found = {}
+def timed(what, function, *arguments):
     before, used = time.perf_counter(), time.process_time()
     function(*arguments)
-    rows.append([time.perf_counter() - before, time.process_time() - used])
+    found[what] = [time.perf_counter() - before, time.process_time() - used, scale._peak_mb()]
 items, few = int(sys.argv[1]), int(sys.argv[2])
 with tempfile.TemporaryDirectory() as folder:
     root = Path(folder)
-    steps = scale.fill(root, items, items, 1)
-    config = scale._config(root, keep_reports=1)
+    with multiprocessing.get_context("spawn").Pool(1) as other:
+        steps = other.apply(scale.fill, (root, items, items, 1))
+    config = scale._config(root, keep_reports=2)
     given = config.to_dict() | {"loggers": []}
     captions = given["captions"]
     is_grouped = isinstance(captions["rules"], dict)
@@ -236,13 +238,21 @@ with tempfile.TemporaryDirectory() as folder:
     replies = []
     start = scale.Start(config.to_dict(), [], 1, scale.Meeting(config.paths).open(), None, -1, forward=False)
     reporter = scale.Reporter(start, replies.append)
-    for step in steps:
-        timed(reporter.handle, scale.Save(step))
+    for step, what in zip(steps, (f"save of {items:,} new items", f"save of {few:,} records more")):
+        timed(what, reporter.handle, scale.Save(step))
     assert len([reply for reply in replies if isinstance(reply, scale.Saved)]) == 2, replies
-    peak, path = scale._peak_mb(), config.report_path(steps[-1])
-    timed(read_report, path)
-    timed(compare_reports, path, path)
-print(json.dumps([*rows, peak]))
+    before, after = map(config.report_path, steps)
+    statistics, head, again = reporter._maker.statistics, read_without_items(after), root / "again"
+    texts = getattr(statistics, "item_texts", statistics.items)
+    timed("JSON alone", lambda: write_report(again, head, texts()))
+    found["the same bytes to the disk"] = [scale.disk(root, again.stat().st_size), float("nan"), float("nan")]
+    in_no_order = {"by_dataset": False} if "by_dataset" in inspect.signature(statistics.items).parameters else {}
+    timed("items.parquet alone", lambda: write_items(again, statistics.items(**in_no_order)))
+    reporter._maker.close()
+    timed("the report without its items", read_without_items, after)
+    timed("compare of two", compare_reports, before, after)
+    timed("read_report", read_report, after)
+print(json.dumps(found))
 """
 """Uses only names that earlier checkouts have; each writes a log of its own, in its own format."""
 
@@ -250,28 +260,38 @@ print(json.dumps([*rows, peak]))
 def two_checkouts(results: Results, other: Path, items: int, repeats: int = 3) -> None:
     here = Path(__file__).resolve().parents[1]
     few = items // 25
-    runs: dict[Path, list[Any]] = {here: [], other: []}
+    runs: dict[Path, list[dict[str, list[float]]]] = {here: [], other: []}
     for _ in range(repeats):
         for checkout, taken in runs.items():
             command = [sys.executable, "-c", SAVES_OF_A_CHECKOUT, str(items), str(few), " ".join(RULES)]
             environment = os.environ | {"PYTHONPATH": str(checkout)}
             done = subprocess.run(command, cwd=checkout, env=environment, check=True, capture_output=True, text=True)
             taken.append(json.loads(done.stdout.splitlines()[-1]))
-    rows = [
-        {
-            "checkout": name,
-            "what": what,
-            "s (median)": float(np.median([run[place][0] for run in runs[checkout]])),
-            "CPU s (median)": float(np.median([run[place][1] for run in runs[checkout]])),
-            "CPU s min..max": "..".join(f"{edge(run[place][1] for run in runs[checkout]):.2f}" for edge in (min, max)),
-            "peak MB of the saves": max(run[-1] for run in runs[checkout]),
-        }
-        for checkout, name in ((here, "this"), (other, "the other"))
-        for place, what in enumerate(
-            (f"save of {items:,} new items", f"save of {few:,} records more", "read_report", "compare of two")
+    rows = []
+    for what in runs[here][0]:
+        (seconds, cpu, peak), (other_seconds, other_cpu, other_peak) = (
+            zip(*(run[what] for run in runs[checkout]), strict=True) for checkout in (here, other)
         )
-    ]
+        rows.append(
+            {
+                "what": what,
+                "CPU s, this": float(np.median(cpu)),
+                "this, min..max": _range(cpu),
+                "CPU s, the other": float(np.median(other_cpu)),
+                "the other, min..max": _range(other_cpu),
+                "ratio": float(np.median(cpu) / np.median(other_cpu)),
+                "s, this": float(np.median(seconds)),
+                "s, the other": float(np.median(other_seconds)),
+                "peak MB so far, this": max(peak),
+                "peak MB so far, the other": max(other_peak),
+            }
+        )
     results.table("beside another checkout", rows, f"{repeats} runs of each, by turns.")
+
+
+def _range(values: Iterable[float]) -> str:
+    known = sorted(values)
+    return f"{known[0]:.2f}..{known[-1]:.2f}"
 
 
 def json_speed(results: Results, root: Path, step: int) -> None:

@@ -15,6 +15,7 @@ from loss_logging.captions.folder.webdataset import ArchivedImage
 from loss_logging.errors import LossLoggingError
 from loss_logging.evaluation.selection import Item
 from loss_logging.support.colours import in_colour
+from loss_logging.support.read_ahead import read_ahead
 
 if TYPE_CHECKING:
     import torch
@@ -51,8 +52,13 @@ class _Square(NamedTuple):
     crop_top_left: tuple[int, int]
 
 
+_Example: TypeAlias = tuple[ImageRow, _Square]
+
+
 class ImageBatches:
     """Opens images, scales their shorter side to ``resolution`` and takes the square in the middle.
+
+    A thread opens the images of the next batch while the caller works with one.
 
     A batch is a mapping: ``paths`` (relative to ``root`` where they are below it, so that figures do not depend on
     where that is), ``captions`` ("" where there is none) and ``datasets``, lists of B; ``pixel_values``, (B, 3, S, S)
@@ -102,29 +108,40 @@ class ImageBatches:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         failed: list[str] = []
-        examples: list[tuple[ImageRow, _Square]] = []
+        examples: list[_Example] = []
         opened = 0
-        for file in self._files:
-            if opened == self._most:
-                break
-            row = image_row(file, self._root)
-            if self.skips is not None and self.skips(Item(row.dataset, row.path), row.caption):
-                opened += 1
+        found = self._found()
+        # What is passed over may depend on what was computed before, so that nothing is asked ahead.
+        for example in found if self.skips is not None else read_ahead(found, self._batch_size):
+            if isinstance(example, str):
+                failed.append(example)
                 continue
-            if (example := _example(row, self._resolution, failed)) is None:
+            opened += 1
+            if example is None:
                 continue
             examples.append(example)
-            opened += 1
             if len(examples) == self._batch_size:
                 self.warnings = self._given + about_unopened(failed, opened)  # perhaps nobody asks for more
                 yield _batch(examples)
                 examples = []
-        found = about_unopened(failed, opened)
-        self.warnings = self._given + found
+        about = about_unopened(failed, opened)
+        self.warnings = self._given + about
         if examples:
             yield _batch(examples)
         if not opened:
-            raise LossLoggingError(f"{self._root}: {' '.join(found) or 'there are no images'}")
+            raise LossLoggingError(f"{self._root}: {' '.join(about) or 'there are no images'}")
+
+    def _found(self) -> Iterator[_Example | str | None]:
+        """Each image that opens, the reason where one does not, and None where one is passed over."""
+        opened = 0
+        for file in self._files:
+            if opened == self._most:
+                return
+            row = image_row(file, self._root)
+            skipped = self.skips is not None and self.skips(Item(row.dataset, row.path), row.caption)
+            example = None if skipped else _example(row, self._resolution)
+            opened += not isinstance(example, str)
+            yield example
 
 
 def image_row(file: CaptionedFile | ArchivedImage, root: Path) -> ImageRow:
@@ -149,26 +166,25 @@ def open_rows(rows: Mapping[str, Sequence[Any]], resolution: int) -> tuple[dict[
     """
     for error in filter(None, rows.get("error", ())):
         raise LossLoggingError(error)
-    failed: list[str] = []
     columns = [name for name in ImageRow._fields if name in rows]
     values = zip(*(rows[name] for name in columns), strict=True)
-    opened = (_example(ImageRow(**dict(zip(columns, row, strict=True))), resolution, failed) for row in values)
-    examples = [example for example in opened if example is not None]
+    opened = [_example(ImageRow(**dict(zip(columns, row, strict=True))), resolution) for row in values]
+    examples = [example for example in opened if not isinstance(example, str)]
+    failed = [example for example in opened if isinstance(example, str)]
     return _batch(examples) if examples else {"paths": [], "datasets": []}, failed
 
 
-def _example(row: ImageRow, resolution: _Side, failed: list[str]) -> tuple[ImageRow, _Square] | None:
+def _example(row: ImageRow, resolution: _Side) -> _Example | str:
+    """The opened image, or its name and why it does not open."""
     if row.image is None:
-        failed.append(f"{row.path} ({row.left_out})")
-        return None
+        return f"{row.path} ({row.left_out})"
     try:
         return row, _open(row.image, resolution)
     except _unreadable() as error:
-        failed.append(f"{row.path} ({_reason(error)})")
-        return None
+        return f"{row.path} ({_reason(error)})"
 
 
-def _batch(examples: list[tuple[ImageRow, _Square]]) -> dict[str, Any]:
+def _batch(examples: list[_Example]) -> dict[str, Any]:
     import torch
 
     rows, squares = zip(*examples, strict=True)

@@ -19,8 +19,8 @@ __all__ = ["ROWS_OF_TEXT", "item_texts", "select_texts", "texts_of"]
 
 _FIELDS = msgspec.structs.fields(ItemStats)
 _HINTS: dict[str, Any] = get_type_hints(ItemStats)
-ROWS_OF_TEXT = 16_384
-"""Items of a piece of text, some megabytes: fewer cost more."""
+ROWS_OF_TEXT = 2_048
+"""Items of a piece of text: with more, memory is asked for anew each time."""
 
 
 def item_texts(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, bytes]]:

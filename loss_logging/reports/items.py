@@ -122,7 +122,8 @@ def load_items(
                 rows = _rows_of_json(connection, read_with_texts(report)[1] if texts is None else texts, schema)
             connection.execute(f"CREATE TABLE {table} AS SELECT {select} FROM ({rows})")
         except (pa.ArrowException, msgspec.DecodeError, UnicodeDecodeError, duckdb.Error) as error:
-            raise ReportError(f"{source} is damaged or no loss report: {error}") from error
+            wrong = "is damaged" if source == parquet else "is no loss report"
+            raise ReportError(f"{source} {wrong}: {error}") from error
 
 
 def _rows_of_parquet(schema: pa.Schema, names: Sequence[str]) -> str:

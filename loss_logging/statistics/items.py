@@ -48,7 +48,7 @@ def no_items(queries: Queries, table: str) -> None:
 
 
 def add_items(queries: Queries, table: str) -> None:
-    """Make ``table`` of the sums in ``closed_items`` and ``new_items``; of the former itself, only few rows are written.
+    """Make ``table`` of the sums in ``closed_items`` and ``new_items``; in the former, few rows are written.
 
     What they replace keeps its memory. When that would be more than a quarter of the rest, the table is made anew.
     """

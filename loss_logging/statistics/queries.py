@@ -22,6 +22,8 @@ __all__ = ["Queries", "parts_of", "sql"]
 
 _AT_ONCE = 2_000_000
 """The number of records or items that are grouped in memory at once; more are read in parts."""
+_FEW_RECORDS = 20_000
+"""The number of records that are read once for several queries: 10 MB at most, but for very long captions."""
 _ROWS_PER_WRITE = 1_000_000
 """The number of rows in memory that wait to be written to the parts of a log, over all parts."""
 _DUCKDB_SHARE = 0.75
@@ -72,6 +74,7 @@ class Queries:
         self._connection.execute(sql("macros"))
         self.place_timesteps([0.0, 1.0])
         self.read(SCHEMA.empty_table())
+        self._connection.execute(sql("samples"))
 
     def __enter__(self) -> Queries:
         return self
@@ -91,11 +94,12 @@ class Queries:
 
     def read(self, source: pa.Table | Sequence[Path]) -> None:
         """Make ``source`` the data of the queries."""
-        self._source = source
         is_table = isinstance(source, pa.Table)
+        if not is_table and source == self._source:
+            return
+        self._source: pa.Table | Sequence[Path] = source
         relation = self._connection.from_arrow(source) if is_table else read_shards(self._connection, source)
         relation.create_view("records", replace=True)
-        self._connection.execute(sql("samples"))
 
     @contextmanager
     def reading(self, source: pa.Table | Sequence[Path]) -> Iterator[None]:
@@ -106,6 +110,19 @@ class Queries:
             yield
         finally:
             self.read(before)
+
+    @contextmanager
+    def at_hand(self, **steps: int) -> Iterator[None]:
+        """Read the records of the steps in (after, through] from memory where they are few.
+
+        Each query over files opens them all, which takes longer than to read a few records.
+        """
+        if self.count(**steps) > _FEW_RECORDS:
+            yield
+            return
+        few = "FROM records WHERE step > $after AND step <= $through"
+        with self.reading(self._connection.sql(few, params=steps).to_arrow_table()):
+            yield
 
     @contextmanager
     def divided(self, parts: int, **steps: int) -> Iterator[list[list[Path]]]:
@@ -146,6 +163,12 @@ class Queries:
         """Create or replace the view ``name``."""
         self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
 
+    def derive(self, name: str, select: str, *, keep: bool) -> None:
+        """Create or replace the view ``name``; with ``keep``, its rows are computed once, and not by each query."""
+        if keep:
+            self.table(f"{name}_rows", select)
+        self.view(name, f"FROM {name}_rows" if keep else select)
+
     def clear(self, name: str) -> None:
         """Delete all rows of the table ``name``."""
         self._connection.execute(f"DELETE FROM {name}")
@@ -155,9 +178,8 @@ class Queries:
         self._connection.execute(f"DELETE FROM {name} WHERE list_contains($values, {column})", {"values": values})
 
     def drop(self, name: str) -> None:
-        """Delete the table or view ``name``."""
-        is_view = self.value("SELECT count(*) > 0 FROM duckdb_views() WHERE view_name = $name", name=name)
-        self._connection.execute(f"DROP {'VIEW' if is_view else 'TABLE'} {name}")
+        """Delete the table ``name``."""
+        self._connection.execute(f"DROP TABLE {name}")
 
     def rows(self, name: str, **parameters: object) -> list[tuple[Any, ...]]:
         """All rows of the query in ``sql/{name}.sql``."""

@@ -30,7 +30,10 @@ __all__ = ["RunStatistics"]
 
 _EXACT_ITEMS = 2_000_000
 """Up to this number of items with a caption_mismatch, its medians are exact; beyond it, values are rounded first."""
+_FEW_ITEMS = 10_000
+"""Up to this number, figures of items are kept as a table: to plan a query over them takes longer than to read them."""
 _STATE = ("cells", "bins", "items")
+_BY_DATASET = f"{sql('item_figures')} ORDER BY dataset"
 _MAY_OVERFLOW = ("picture_odds", "loss_odds")
 """Figures of items that may be infinite; SQL makes all others NULL."""
 
@@ -134,12 +137,15 @@ class RunStatistics:
         shown = "open" if through > boundary else "closed"
         for name in _STATE:
             self.queries.view(name, f"FROM {shown}_{name}")
-        self.queries.view("item_statistics", sql("item_statistics"))
+        few = self.count_items() <= _FEW_ITEMS
+        self.queries.derive("item_statistics", sql("item_statistics"), keep=few)
         self._decided = int(self.queries.value("SELECT count(*) FROM item_statistics WHERE decided"))
         self._middles: Literal["exact", "binned"] = "exact" if self._decided <= _EXACT_ITEMS else "binned"
         self.queries.table("middles", sql("middles" if self._middles == "exact" else "middles_binned"))
         self.queries.table("paired_items", sql("paired_items"))
         self.unjudged = judge_items(self.queries, self._seen.read())
+        # Joins leave rows in any order: few are sorted, and a million would take a second for it.
+        self.queries.derive("judged", sql("judged") + "ORDER BY dataset, path" * few, keep=few)
         self.queries.view(
             "peaks",
             "SELECT dataset, path, coalesce(highest_caption, caption, '') AS caption, highest AS loss, "
@@ -196,6 +202,8 @@ class RunStatistics:
 
     def verdicts(self) -> dict[str, Verdicts]:
         """The number of items of each dataset by verdict; empty if no caption was compared."""
+        if not self.queries.value("SELECT bool_or(n_paired > 0) OR (SELECT count(bin) > 0 FROM verdicts) FROM items"):
+            return {}
         return {name: Verdicts(*counts) for name, *counts in self.queries.rows("verdict_counts")}
 
     def distinct_captions(self) -> dict[str, int]:
@@ -206,15 +214,15 @@ class RunStatistics:
         """How many items there are."""
         return int(self.queries.value("SELECT count(*) FROM items"))
 
-    def items(self) -> Iterator[pa.RecordBatch]:
-        """The dataset, path and figures of `ItemStats` of each item, by dataset."""
-        return self.queries.batches(sql("items_by_dataset"), rows=2_048)
+    def items(self, *, by_dataset: bool = True) -> Iterator[pa.RecordBatch]:
+        """Dataset, path and the figures of `ItemStats` of each item, by dataset or, which is faster, in no order."""
+        return self.queries.batches(_BY_DATASET if by_dataset else sql("item_figures"), rows=2_048)
 
     def item_texts(self) -> Iterator[tuple[str, bytes]]:
         """The figures of `items` as the text of JSON, for `write_report`."""
         none = {name for (name,) in self.queries.rows("fields_of_none")}
         held = [name for name in ItemStats.__struct_fields__ if name not in none]
-        select = select_texts(held, f"({sql('items_by_dataset')})", _MAY_OVERFLOW)
+        select = select_texts(held, f"({_BY_DATASET})", _MAY_OVERFLOW)
         return itertools.chain.from_iterable(map(texts_of, self.queries.batches(select, rows=ROWS_OF_TEXT)))
 
     def rival_items(self, most: int) -> pa.Table:
@@ -223,7 +231,7 @@ class RunStatistics:
 
     def keep_items(self, name: str) -> None:
         """Store the present figures of all items as the table ``name``, for `cursor`."""
-        self.queries.table(name, sql("items_by_dataset"))
+        self.queries.table(name, _BY_DATASET)
 
     def forget_items(self, name: str) -> None:
         """Drop a table of `keep_items`."""
@@ -234,22 +242,25 @@ class RunStatistics:
         return self.queries.cursor()
 
     def _fold(self, target: str, after: int, through: int) -> None:
-        nothing_carried = self._carried() == 0
-        for name in _STATE:
-            sums = f"{target}_{name}" if nothing_carried else f"new_{name}"
-            if name == "items":
-                sum_items(self.queries, sums, after=after, through=through)
-                self.queries.view("new_paths", f"SELECT path FROM {sums}")
-                self.folders.update(folder for (folder,) in self.queries.rows("folders"))
-            else:
-                self.queries.table(sums, sql(name), after=after, through=through)
-            if nothing_carried:
-                continue
+        """Add the sums over the steps (after, through] to those that are carried."""
+        carried = self._carried() > 0
+        with self.queries.at_hand(after=after, through=through):
+            for name in _STATE:
+                self._sum(name, f"new_{name}" if carried else f"{target}_{name}", after=after, through=through)
+        for name in _STATE if carried else ():
             if name == "items":
                 add_items(self.queries, f"{target}_items")
             else:
                 self.queries.table(f"{target}_{name}", sql(f"merge_{name}"))
-            self.queries.drop(sums)
+            self.queries.drop(f"new_{name}")
+
+    def _sum(self, name: str, table: str, **steps: int) -> None:
+        if name != "items":
+            self.queries.table(table, sql(name), **steps)
+            return
+        sum_items(self.queries, table, **steps)
+        self.queries.view("new_paths", f"SELECT path FROM {table}")
+        self.folders.update(folder for (folder,) in self.queries.rows("folders"))
 
     def _forget(self) -> None:
         """Drop all carried sums."""

@@ -52,7 +52,7 @@ class SeenFile:
 
 
 def judge_items(queries: Queries, seen: SeenCaptions) -> list[str]:
-    """Make the view ``judged``: `item_statistics` with ``p_wrong``, ``p_odd``, ``verdict`` and its ``bin`` (0 to 2).
+    """Make the table ``verdicts`` for ``sql/judged.sql``: ``p_wrong``, ``p_odd``, ``verdict`` and its ``bin`` (0 to 2).
 
     All captions are judged together: of a hundred small datasets that were judged each by itself, chance would fill the
     first bin. Images are compared within their dataset, where that is large enough. Takes about 200 bytes an item, and
@@ -71,7 +71,6 @@ def judge_items(queries: Queries, seen: SeenCaptions) -> list[str]:
     items = queries.arrow("judged_by", enough=_FEWEST, most=_MOST if count <= _MOST else 0)
     columns, notes = _verdicts(items, seen)
     queries.replace("verdicts", pa.table({"item": items["item"], **columns}))
-    queries.view("judged", sql("judged"))
     if count > _MOST:
         return [f"captions have no verdict: of {count:,} items at most {_MOST:,} can be judged together"]
     return notes

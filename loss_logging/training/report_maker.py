@@ -73,7 +73,7 @@ class ReportMaker:
         overall = summaries.pop(None)
         paired = statistics.paired_items() if config.log_per_example else {}
         verdicts = statistics.verdicts() if config.log_per_example else {}
-        distinct = statistics.distinct_captions() if config.log_per_example else {}
+        distinct = statistics.distinct_captions() if any(counts.decided for counts in paired.values()) else {}
         captions: dict[str, DatasetCaptions] = {}
         flagged: list[FlaggedCaption] = []
         flagged_summary: dict[str, int] = {}
@@ -84,7 +84,7 @@ class ReportMaker:
         self._decided = DecidedItems(self._decisions)
         judged = any(counts.judged for counts in verdicts.values())
         if judged and self._decided.are_about(statistics.folders):
-            self._decided.look(statistics.items())
+            self._decided.look(statistics.items(by_dataset=False))
         more = config.top_k + self._decided.settled  # which are taken out again
         report = LossReport(
             job=Job(
@@ -147,15 +147,15 @@ class ReportMaker:
         path = self._config.report_path(report.job.step)
         places = self._places_of_items()
         if "parquet" in places:
-            write_items(items_path(path), self.items())
+            write_items(items_path(path), self.items(by_dataset=False))
         write_report(path, report, self._texts() if "json" in places else ())
         return path
 
-    def items(self) -> Iterable[pa.RecordBatch]:
-        """The figures of every item in the report that was made last."""
+    def items(self, *, by_dataset: bool = True) -> Iterable[pa.RecordBatch]:
+        """The figures of every item in the report that was made last; see `RunStatistics.items`."""
         if not self._config.log_per_example:
             return ()
-        items = self.statistics.items()
+        items = self.statistics.items(by_dataset=by_dataset)
         return self._decided.marked(items) if self._decided.are_about(self.statistics.folders) else items
 
     def _texts(self) -> Iterable[tuple[str, bytes]]:

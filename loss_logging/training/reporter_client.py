@@ -44,6 +44,9 @@ _SILENT_SECONDS = 60.0
 _GRACE_SECONDS = 5.0
 """For what is left to do when a process has been killed; it takes milliseconds."""
 
+_SMALL = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""What makes the process a smaller guest: Arrow's own pool keeps some MB, and there is little that goes through it."""
+
 _MAX_DEATHS = 3
 """Deaths of the reporter without an answer in between, after which the save steps it owes fail."""
 
@@ -292,7 +295,7 @@ class ReporterProcess:
                 [sys.executable, "-m", "loss_logging.training.reporter"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
+                env=_SMALL | os.environ | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
                 start_new_session=True,  # Ctrl-C in the terminal reaches the trainer alone
             )
         except (OSError, RuntimeError) as error:  # RuntimeError: the interpreter is shutting down

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from helpers import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from waiting import wait_until
 
 from loss_logging import evaluate_dataset
 from loss_logging.captions.folder.read import CaptionedFile
@@ -157,3 +159,22 @@ def test_damaged_files_never_raise(tmp_path: Path, kind: str, data: st.DataObjec
     files = [CaptionedFile(str(damaged), "d", ""), *write(tmp_path, "sound.png")]
     ((batch,), warnings) = batches(files, tmp_path)
     assert len(batch["paths"]) + len(warnings) == 2
+
+
+@pytest.mark.parametrize(("only", "opened"), [(False, 4), (True, 2)])
+def test_the_next_batch_is_opened_meanwhile(tmp_path: Path, only: bool, opened: int) -> None:
+    """But where it depends on what was computed which images are passed over."""
+    asked: list[str] = []
+
+    def files() -> Iterator[CaptionedFile]:
+        for file in write(tmp_path, " ".join(f"{i}.png" for i in range(9))):
+            asked.append(file.path)
+            yield file
+
+    loader = ImageBatches(files(), tmp_path, 8, 2)
+    if only:
+        loader.skips = lambda item, caption: False
+    batches = iter(loader)
+    assert next(batches)["paths"] == ["0.png", "1.png"]
+    wait_until(lambda: len(asked) == opened)
+    assert next(batches)["paths"] == ["2.png", "3.png"]

@@ -458,7 +458,8 @@ def test_the_text_of_items_has_all_that_items_have(tmp_path: Path, figures_of: s
     numbers = run_statistics(log, block_steps=100, timestep_scale=1.0)
     numbers.advance(20)
     if figures_of == "pictures":
-        numbers.cursor().execute("UPDATE verdicts SET p_wrong = 0.25, picture_odds = 1.5, loss_odds = -1.0")
+        for table in ("verdicts", "judged_rows"):
+            numbers.cursor().execute(f"UPDATE {table} SET p_wrong = 0.25, picture_odds = 1.5, loss_odds = -1.0")
     texts = [msgspec.json.decode(b"{%b}" % text) for _, text in numbers.item_texts()]
     items = pa.Table.from_batches(numbers.items())
     assert texts == [msgspec.json.decode(b"{%b}" % text) for _, text in item_texts(items.combine_chunks().to_batches())]

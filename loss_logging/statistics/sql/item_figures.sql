@@ -1,3 +1,4 @@
+-- Every item's figures, as reports have them.
 SELECT
     dataset,
     path,
@@ -30,4 +31,3 @@ SELECT
     NULL::VARCHAR AS decision  -- which the files of decisions have, and not the log
 FROM judged
 JOIN paired_items USING (dataset)
-ORDER BY dataset
