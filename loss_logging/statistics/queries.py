@@ -18,10 +18,12 @@ from loss_logging.records.shards import read_shards
 from loss_logging.reports.report import DECISIVE_PAIRS
 from loss_logging.support.database import connect, spill_folder_of_this_process
 
-__all__ = ["Queries", "parts_of", "sql"]
+__all__ = ["HELD", "Queries", "parts_of", "sql"]
 
 _AT_ONCE = 2_000_000
 """The number of records or items that are grouped in memory at once; more are read in parts."""
+HELD = 100_000
+"""The number of records or items that are held in memory for several queries, which is faster for so few."""
 _ROWS_PER_WRITE = 1_000_000
 """The number of rows in memory that wait to be written to the parts of a log, over all parts."""
 _DUCKDB_SHARE = 0.75
@@ -71,7 +73,9 @@ class Queries:
         self._connection.execute(f"CREATE MACRO decisive_pairs() AS {DECISIVE_PAIRS}")
         self._connection.execute(sql("macros"))
         self.place_timesteps([0.0, 1.0])
+        self._source: pa.Table | Sequence[Path] | None = None
         self.read(SCHEMA.empty_table())
+        self._connection.execute(sql("samples"))
 
     def __enter__(self) -> Queries:
         return self
@@ -90,22 +94,40 @@ class Queries:
         self._connection.execute(f"CREATE OR REPLACE MACRO outside_bins(timestep) AS {outside}")
 
     def read(self, source: pa.Table | Sequence[Path]) -> None:
-        """Make ``source`` the data of the queries."""
-        self._source = source
+        """Make ``source`` the data of the queries; files never change once they are there."""
         is_table = isinstance(source, pa.Table)
+        if not is_table and source == self._source:
+            return
         relation = self._connection.from_arrow(source) if is_table else read_shards(self._connection, source)
         relation.create_view("records", replace=True)
-        self._connection.execute(sql("samples"))
+        self._source = source
 
     @contextmanager
     def reading(self, source: pa.Table | Sequence[Path]) -> Iterator[None]:
         """Make ``source`` the data of the queries, and restore the earlier source afterwards."""
         before = self._source
+        assert before is not None
         self.read(source)
         try:
             yield
         finally:
             self.read(before)
+
+    @contextmanager
+    def held(self, **steps: int) -> Iterator[None]:
+        """Have the records of the given steps in memory meanwhile, and no others; unless they are many."""
+        if self.count(**steps) > HELD:
+            yield
+            return
+        before, self._source = self._source, None
+        assert before is not None
+        self.table("steps_held", "FROM records WHERE step > $after AND step <= $through", **steps)
+        self.view("records", "FROM steps_held")
+        try:
+            yield
+        finally:
+            self.read(before)
+            self.drop("steps_held")
 
     @contextmanager
     def divided(self, parts: int, **steps: int) -> Iterator[list[list[Path]]]:
@@ -129,9 +151,13 @@ class Queries:
         """Append the result of the query to the table ``name``."""
         self._connection.execute(f"INSERT INTO {name} {select}", parameters or None)
 
-    def view(self, name: str, select: str) -> None:
-        """Create or replace the view ``name``."""
-        self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
+    def view(self, name: str, select: str, *, held: bool = False) -> None:
+        """Create or replace the view ``name``; its rows are computed now if ``held``, else by each query of it."""
+        if held:
+            self.table(f"held_{name}", select)
+        self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {f'FROM held_{name}' if held else select}")
+        if not held:
+            self._connection.execute(f"DROP TABLE IF EXISTS held_{name}")
 
     def clear(self, name: str) -> None:
         """Delete all rows of the table ``name``."""
@@ -142,9 +168,8 @@ class Queries:
         self._connection.execute(f"DELETE FROM {name} WHERE list_contains($values, {column})", {"values": values})
 
     def drop(self, name: str) -> None:
-        """Delete the table or view ``name``."""
-        is_view = self.value("SELECT count(*) > 0 FROM duckdb_views() WHERE view_name = $name", name=name)
-        self._connection.execute(f"DROP {'VIEW' if is_view else 'TABLE'} {name}")
+        """Delete the table ``name``."""
+        self._connection.execute(f"DROP TABLE {name}")
 
     def rows(self, name: str, **parameters: object) -> list[tuple[Any, ...]]:
         """All rows of the query in ``sql/{name}.sql``."""

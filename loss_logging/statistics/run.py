@@ -21,7 +21,7 @@ from loss_logging.reports.report import ItemStats, PairedItems, Summary, Timeste
 from loss_logging.runs.config import TrainConfig
 from loss_logging.statistics.aggregate import empty_summary, summaries_of
 from loss_logging.statistics.items import no_items, sum_items
-from loss_logging.statistics.queries import Queries, sql
+from loss_logging.statistics.queries import HELD, Queries, sql
 from loss_logging.statistics.timestep_bins import MOST_BINS, bins_of_scale, first_timesteps
 from loss_logging.statistics.verdicts import SeenFile, judge_items
 
@@ -130,7 +130,7 @@ class RunStatistics:
         shown = "open" if through > boundary else "closed"
         for name in _STATE:
             self.queries.view(name, f"FROM {shown}_{name}")
-        self.queries.view("item_statistics", sql("item_statistics"))
+        self.queries.view("item_statistics", sql("item_statistics"), held=self.count_items() <= HELD)
         decided = self.queries.value("SELECT count(*) FROM item_statistics WHERE decided")
         self._middles: Literal["exact", "binned"] = "exact" if decided <= _EXACT_ITEMS else "binned"
         self.queries.table("middles", sql("middles" if self._middles == "exact" else "middles_binned"))
@@ -228,6 +228,10 @@ class RunStatistics:
         return self.queries.cursor()
 
     def _fold(self, target: str, after: int, through: int) -> None:
+        with self.queries.held(after=after, through=through):
+            self._fold_records(target, after, through)
+
+    def _fold_records(self, target: str, after: int, through: int) -> None:
         nothing_carried = self._carried() == 0
         for name in _STATE:
             sums = f"{target}_{name}" if nothing_carried else f"new_{name}"
