@@ -168,6 +168,8 @@ class Queries:
         if keep:
             self.table(f"{name}_rows", select)
         self.view(name, f"FROM {name}_rows" if keep else select)
+        if not keep:
+            self._connection.execute(f"DROP TABLE IF EXISTS {name}_rows")
 
     def clear(self, name: str) -> None:
         """Delete all rows of the table ``name``."""
