@@ -12,7 +12,7 @@ from loss_logging.errors import LossLoggingError, MissingExtraError
 from loss_logging.evidence.rivals import Rivals
 from loss_logging.evidence.seen import SeenCaptions
 from loss_logging.evidence.verdict import VERDICTS, Verdict
-from loss_logging.statistics.queries import HELD, Queries, sql
+from loss_logging.statistics.queries import Queries, sql
 from loss_logging.support.warn import warn_once
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def judge_items(queries: Queries, seen: SeenCaptions) -> list[str]:
     items = queries.arrow("judged_by", enough=_FEWEST, most=_MOST if count <= _MOST else 0)
     columns, notes = _verdicts(items, seen)
     queries.replace("verdicts", pa.table({"item_hash": items["item_hash"], **columns}))
-    queries.view("judged", sql("judged"), held=count <= HELD)
+    queries.view("judged", sql("judged"))
     if count > _MOST:
         return [f"captions have no verdict: of {count:,} items at most {_MOST:,} can be judged together"]
     return notes
