@@ -45,6 +45,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.captions
 	$(BIN)/python -m benchmarks.evaluate
 	$(BIN)/python -m benchmarks.training_loop
+	$(BIN)/python -m benchmarks.reporter
 	$(BIN)/python -m benchmarks.paired_forward
 	$(BIN)/python -m benchmarks.check_captions
 	$(BIN)/python -m benchmarks.scale
