@@ -86,6 +86,8 @@ class CaptionStatistics:
 
     def check_early(self, through: int) -> None:
         """Check each caption up to step ``through`` by itself, so that the save step has less to do."""
+        if through <= self._early_through:
+            return
         steps = {"after": self._early_through, "through": through}
         self._queries.read(self._log.files())
         for shards, parts in self._pieces(**steps):
@@ -94,7 +96,7 @@ class CaptionStatistics:
                     self._check(
                         self._queries.batches(sql("unchecked_captions"), _ROWS, parts=parts, part=part, **steps)
                     )
-        self._early_through = max(through, self._early_through)
+        self._early_through = through
 
     def check(self) -> None:
         """Check the present captions of all items, unless they are those of the last time."""

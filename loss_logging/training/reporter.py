@@ -57,6 +57,8 @@ _COMPACT_FILES = 64
 _UPLOAD_SHARE = 0.9
 """Of the time to close: the trainer waits no longer than that for the answer."""
 _NICENESS = 10
+_EARLY_CHECKS = 16
+"""How often captions are checked between two save steps: each time reads the log, and records come more often."""
 _ORPHAN_SECONDS = 60.0
 """How long the backends may take when the trainer died and nobody waits."""
 
@@ -143,7 +145,8 @@ class Reporter:
         every = self._config.log_every
         self._report_scalars(complete // every * every)
         if self._config.log_per_example:
-            self._maker.captions.check_early(complete)
+            part = max(1, self._config.save_every // _EARLY_CHECKS)
+            self._maker.captions.check_early(complete // part * part)
         if len(self._log.files()) > _COMPACT_FILES:
             self._log.compact()
 

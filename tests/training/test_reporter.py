@@ -21,6 +21,7 @@ from waiting import wait_until
 
 from loss_logging import TrainConfig
 from loss_logging.records.log import RecordLog
+from loss_logging.statistics.captions import CaptionStatistics
 from loss_logging.trackers import ledger
 from loss_logging.trackers.delivery import Dispatcher
 from loss_logging.trackers.memory import MemoryBackend
@@ -66,6 +67,22 @@ def test_the_process_reports_what_inline_reports(tmp_path: Path) -> None:
         scalars.append(memory.scalars)
     assert texts[:3] == texts[3:]
     assert scalars[0] == scalars[1]
+
+
+def test_captions_are_checked_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two save steps the log is read for captions at most 16 times, however often records come."""
+    config = TrainConfig(job_name="run", save_root=tmp_path, loggers=[], save_every=160, log_every=1000)
+    config.records_dir.mkdir(parents=True)
+    write(RecordLog(config.records_dir), [record(step=step, caption=f"cat {step}") for step in range(1, 161)])
+    start = Start(config.to_dict(), [], 1, Meeting(config.paths).open(), None, -1, False)
+    reporter = InlineReporter(start, Dispatcher([], config))
+    read: list[dict[str, int]] = []
+    pieces = CaptionStatistics._pieces
+    monkeypatch.setattr(CaptionStatistics, "_pieces", lambda self, **steps: read.append(steps) or pieces(self, **steps))
+    for step in range(1, 161):
+        reporter.notice(step)
+    assert [steps["through"] for steps in read] == list(range(0, 160, 10))
+    reporter.close(160, 20)
 
 
 def test_a_step_saved_twice_is_answered_twice() -> None:
