@@ -73,27 +73,31 @@ class Selection:
         if self._part is not None and hasattr(dataloader, "skips"):
             dataloader.skips = self._skips  # before it opens an image that is kept
         for batch in dataloader:
-            if self._is_full:
-                return
             self.batches += 1
-            items = items_of(batch)
-            if items is None:
-                if self._part is not None:
-                    raise ConfigError("only needs batches that are mappings with paths: nothing says what is in these")
-                yield batch
-                continue
-            captions = _captions_of(batch, len(items))
-            wanted = [
-                place
-                for place, (item, caption) in enumerate(zip(items, captions, strict=True))
-                if self._wants(item.path) and (self._part is None or self._part.computes(item, caption))
-            ]
+            yield from self._wanted_of(batch)
+            if self._is_full:  # not before the batch: a dataloader that passes over items has then asked for all of its
+                return
+
+    def _wanted_of(self, batch: Any) -> Iterator[Any]:
+        """The batch without the examples that are not wanted; none without any."""
+        items = items_of(batch)
+        if items is None:
             if self._part is not None:
-                for place in wanted:
-                    self._part.note_computed(items[place])
-            self.taken += len(wanted)
-            if wanted or not items:
-                yield part_of(batch, wanted, len(items))
+                raise ConfigError("only needs batches that are mappings with paths: nothing says what is in these")
+            yield batch
+            return
+        captions = _captions_of(batch, len(items))
+        wanted = [
+            place
+            for place, (item, caption) in enumerate(zip(items, captions, strict=True))
+            if self._wants(item.path) and (self._part is None or self._part.computes(item, caption))
+        ]
+        if self._part is not None:
+            for place in wanted:
+                self._part.note_computed(items[place])
+        self.taken += len(wanted)
+        if wanted or not items:
+            yield part_of(batch, wanted, len(items))
 
     def keep(self, batch: Any, records: list[SampleRecord]) -> list[SampleRecord]:
         """The records that are wanted; those of a batch with known items must be about just these.

@@ -21,6 +21,7 @@ from loss_logging import evaluate_dataset
 from loss_logging.captions.folder.read import CaptionedFile
 from loss_logging.errors import LossLoggingError
 from loss_logging.evaluation.image_batches import ImageBatches
+from loss_logging.evaluation.selection import Item, Part, Selection
 
 
 def picture(width: int = 20, height: int = 16, mode: str = "RGB") -> Image.Image:
@@ -178,3 +179,28 @@ def test_the_next_batch_is_opened_meanwhile(tmp_path: Path, only: bool, opened: 
     assert next(batches)["paths"] == ["0.png", "1.png"]
     wait_until(lambda: len(asked) == opened)
     assert next(batches)["paths"] == ["2.png", "3.png"]
+
+
+class Every(Part):
+    """Computes all items but those that it keeps the figures of."""
+
+    def __init__(self, kept: str) -> None:
+        self.kept = kept.split()
+
+    def computes(self, item: Item, caption: str | None) -> bool:
+        return item.path not in self.kept
+
+    def note_computed(self, item: Item) -> None:
+        """Nothing more."""
+
+    def restarted(self) -> Part:
+        return self
+
+
+@pytest.mark.parametrize(("kept", "computed"), [("", [0, 1, 2, 3]), ("1.png 2.png", [0, 3]), ("3.png", [0, 1, 2])])
+def test_a_limit_holds_where_figures_are_kept(tmp_path: Path, kept: str, computed: list[int]) -> None:
+    """Of the first 4 images all are computed but those that are kept, also the last of them, and no other is."""
+    files = write(tmp_path, " ".join(f"{i}.png" for i in range(6)))
+    selection = Selection(1.0, 4, 0, Every(kept))
+    found = [path for batch in selection.take_from(ImageBatches(files, tmp_path, 8, 2)) for path in batch["paths"]]
+    assert found == [f"{i}.png" for i in computed]
