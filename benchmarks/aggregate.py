@@ -14,7 +14,6 @@ one, each time in a new process.
 
 from __future__ import annotations
 
-import argparse
 import heapq
 import json
 import math
@@ -36,7 +35,7 @@ import polars as pl
 import pyarrow as pa
 
 from benchmarks.scale import _peak_mb, apart
-from benchmarks.table import Results
+from benchmarks.table import Results, arguments
 from loss_logging import aggregate_by_dataset
 from loss_logging.records.columns import table_from_records
 from loss_logging.records.log import RecordLog
@@ -323,11 +322,7 @@ def two_checkouts(results: Results, other: Path, count: int, folder: Path, repea
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a smoke test in seconds; its figures mean little")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
-    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="also: another checkout of loss_logging")
-    options = parser.parse_args()
+    options = arguments(__doc__, beside="another checkout of loss_logging")
     results = Results("aggregate", ["duckdb", "pyarrow", "pandas", "polars"], options)
     count, repeats = (20_000, 2) if options.quick else (1_000_000, 5)
     records = make_records(count)

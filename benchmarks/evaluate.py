@@ -13,7 +13,6 @@ in another checkout by turns, each in a process of its own.
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import os
 import statistics
@@ -31,7 +30,7 @@ import torch
 from PIL import Image
 from tests.integrations.trainers.tiny_pipelines import flux, stable_diffusion_xl
 
-from benchmarks.table import Results
+from benchmarks.table import Results, arguments
 from loss_logging import evaluate_dataset
 from loss_logging.captions.folder.read import CaptionedFile
 from loss_logging.evaluation.image_batches import ImageBatches
@@ -197,11 +196,7 @@ def two_checkouts(results: Results, other: Path, items: int, rounds: int) -> Non
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a smoke test in seconds; its figures mean little")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
-    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="also: the first way in another checkout")
-    options = parser.parse_args()
+    options = arguments(__doc__, beside="the first way in another checkout")
     results = Results("evaluate", ["torch", "diffusers"], options)
     torch.set_num_threads(1)
     items, rounds = (8, 1) if options.quick else (20, 3)

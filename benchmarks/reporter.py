@@ -11,7 +11,6 @@ loss_logging, such as an earlier commit, by turns with this one.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -20,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.table import Results
+from benchmarks.table import Results, arguments
 
 GUEST = """
 import json, sys, tempfile, time
@@ -75,11 +74,7 @@ def measured(checkout: Path, saves: int, kind: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a smoke test in seconds; its figures mean little")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
-    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="also: the reporter of another checkout")
-    options = parser.parse_args()
+    options = arguments(__doc__, beside="the reporter of another checkout")
     results = Results("reporter", ["duckdb", "pyarrow", "numpy"], options)
     checkouts = {"this": Path(__file__).resolve().parents[1]}
     if options.beside:

@@ -17,13 +17,15 @@ import numpy as np
 __all__ = ["Results", "arguments", "percentile"]
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    """``quick`` and ``json`` from the command line."""
+def arguments(description: str | None, *, beside: str = "") -> argparse.Namespace:
+    """``quick`` and ``json`` from the command line, and a checkout where ``beside`` says what is measured in it."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--quick", action="store_true", help="a smoke test in seconds; its figures mean little")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine there too")
+    if beside:
+        parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help=f"also: {beside}")
     return parser.parse_args()
 
 

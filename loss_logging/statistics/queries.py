@@ -73,7 +73,8 @@ class Queries:
         self._connection.execute(f"CREATE MACRO decisive_pairs() AS {DECISIVE_PAIRS}")
         self._connection.execute(sql("macros"))
         self.place_timesteps([0.0, 1.0])
-        self.read(SCHEMA.empty_table())
+        self._source: pa.Table | Sequence[Path] = SCHEMA.empty_table()
+        self.read(self._source)
         self._connection.execute(sql("samples"))
 
     def __enter__(self) -> Queries:
@@ -97,9 +98,9 @@ class Queries:
         is_table = isinstance(source, pa.Table)
         if not is_table and source == self._source:
             return
-        self._source: pa.Table | Sequence[Path] = source
         relation = self._connection.from_arrow(source) if is_table else read_shards(self._connection, source)
         relation.create_view("records", replace=True)
+        self._source = source  # not before: files that could not be read are read again
 
     @contextmanager
     def reading(self, source: pa.Table | Sequence[Path]) -> Iterator[None]:

@@ -42,11 +42,11 @@ class SeenFile:
         """What is known now; a file that cannot be read is warned about once."""
         try:
             if self._path is not None and (written := self._path.stat().st_mtime_ns) != self._written:
-                self._written = written
-                self._seen = Rivals.load(self._path).seen
+                self._seen, self._written = Rivals.load(self._path).seen, written
         except FileNotFoundError:
             self._written, self._seen = 0, SeenCaptions()
         except (OSError, LossLoggingError) as error:
+            self._written, self._seen = 0, SeenCaptions()  # read again the next time: a disk may fail once
             warn_once("seen", f"{error}. Captions are judged by their losses alone.")
         return self._seen
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 from helpers import record
 
@@ -23,6 +26,17 @@ def test_another_source_is_read_for_a_while(fails: bool) -> None:
                     raise KeyError
         except KeyError:
             assert fails
+        assert queries.value("SELECT count(*) FROM samples") == 1
+
+
+def test_files_that_could_not_be_read_are_read_again(tmp_path: Path) -> None:
+    """A disk that fails once leaves no older records behind the same names."""
+    records, file = table_from_records([record("a")]), tmp_path / "shard.parquet"
+    with Queries() as queries:
+        with pytest.raises(duckdb.Error):
+            queries.read([file])
+        pq.write_table(records, file)
+        queries.read([file])
         assert queries.value("SELECT count(*) FROM samples") == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import tracemalloc
 from pathlib import Path
@@ -328,3 +329,16 @@ def test_a_file_that_holds_something_else_is_warned_about_once(
     (message,) = [one.getMessage() for one in caplog.records]
     assert "rivals.parquet holds no rivals" in message
     assert message.endswith("Captions are judged by their losses alone.")
+
+
+def test_a_file_that_could_not_be_read_is_read_again(tmp_path: Path) -> None:
+    """What stood in its place had the same time."""
+    file = seen_captions(tmp_path, {"a": "a cat", "b": "a dog"}, set(), share=0.1)
+    kept, time = file.read_bytes(), file.stat().st_mtime_ns
+    file.write_text("no table")
+    os.utime(file, ns=(time, time))
+    seen = SeenFile(file)
+    assert len(seen.read().captions) == 0
+    file.write_bytes(kept)
+    os.utime(file, ns=(time, time))
+    assert len(seen.read().captions) == 2
