@@ -66,7 +66,7 @@ findings:
 
 # The pictures in README and docs, as a browser sees the demo.
 screenshots: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --quiet tests/pages/test_screenshots.py --screenshots docs/images
+	$(BIN)/python -m pytest --quiet tests/pages/test_screenshots.py -m "not real" --screenshots docs/images
 
 # The site, from docs/ and from the code, into site/. A warning is an error.
 docs: $(VENV)/.installed-dev

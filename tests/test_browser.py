@@ -53,7 +53,7 @@ def test_sudo_without_a_password_installs_with_apt_get(programs: Path, monkeypat
     assert browser.installed_browser() == str(programs / "chromium")
 
 
-@pytest.mark.parametrize("password", [True, False])
+@pytest.mark.parametrize("password", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_where_none_can_be_installed_one_sentence_says_what_to_do(
     password: bool, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

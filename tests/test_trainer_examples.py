@@ -13,6 +13,21 @@ from test_examples import ROOT, run
 from loss_logging import read_report
 
 
+@pytest.mark.parametrize(
+    ("package", "script", "options", "records"),
+    [
+        ("accelerate", "accelerate_dreambooth.py", ["--max-train-steps", "10"], 10 * 16),
+        ("transformers", "hf_trainer.py", ["--max-steps", "10"], 10 * 32),
+        ("lightning", "lightning_digits.py", ["--max-steps", "10"], 10 * 32),
+    ],
+)
+def test_each_example_is_logged(package: str, script: str, options: list[str], records: int, tmp_path: Path) -> None:
+    """The last report of a short training covers every record."""
+    pytest.importorskip(package)
+    report, _ = run(script, tmp_path, *options, chatty=True)
+    assert (report.job.step, report.global_.count) == (10, records)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("package", "script"), [("transformers", "hf_trainer.py"), ("lightning", "lightning_digits.py")]
@@ -41,7 +56,10 @@ TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 @pytest.mark.parametrize(
     ("package", "launcher", "script", "options", "records"),
     [
-        ("accelerate", TORCHRUN, "accelerate_dreambooth.py", ["--max-train-steps", "10"], 2 * 10 * 16),
+        pytest.param(
+            "accelerate", TORCHRUN, "accelerate_dreambooth.py", ["--max-train-steps", "10"], 2 * 10 * 16,
+            marks=pytest.mark.long,
+        ),
         pytest.param(
             "accelerate", TORCHRUN, "hf_trainer.py", ["--max-steps", "10"], 2 * 10 * 32, marks=pytest.mark.long
         ),

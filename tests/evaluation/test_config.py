@@ -262,7 +262,7 @@ def test_command(photos: Path, pipeline: Path, tmp_path: Path) -> None:
     assert "evaluating" in done.stderr
 
 
-@pytest.mark.parametrize("form", ["files", "shards"])
+@pytest.mark.parametrize("form", ["files", pytest.param("shards", marks=pytest.mark.long)])
 def test_only_what_changed(photos: Path, pipeline: Path, tmp_path: Path, form: str) -> None:
     """`--only changed` has the figures of a whole evaluation to 1e-6; where nothing changed, no pipeline is loaded."""
     shutil.copytree(photos, changed := tmp_path / "changed")

@@ -11,7 +11,7 @@ from loss_logging.evidence.features import picture_features
 from loss_logging.evidence.judge import Judgement, judge
 from loss_logging.evidence.losses import LossEvidence, pooled
 from loss_logging.evidence.pictures import picture_evidence
-from loss_logging.evidence.planted import calibrated
+from loss_logging.evidence.planted import WrongCaptions, calibrated
 from loss_logging.evidence.words import caption_words
 
 pytestmark = pytest.mark.xdist_group("digits")  # whose evidence is worked out once
@@ -108,12 +108,17 @@ def test_with_half_of_the_captions_wrong_it_cannot_tell_which_half() -> None:
         assert any("cannot be told" in note for note in found.notes)
 
 
-def test_losses_add_to_what_the_pictures_say() -> None:
-    """As many wrong captions are found, fewer right ones are accused, and what each said is there."""
-    wrong = digits.said(0.1)[1]
+@pytest.fixture(scope="module")
+def noisy() -> WrongCaptions:
+    """What pictures say that are hard to see, of a tenth of wrong captions."""
     noise = np.random.default_rng(1).normal(0, 0.35, (1797, 8, 8))
     rows = picture_features(list(np.array(digits.pictures()) + noise), progress=False).features
-    noisy = calibrated(picture_evidence(rows, caption_words(digits.captions(digits.said(0.1)[0])), progress=False))
+    return calibrated(picture_evidence(rows, caption_words(digits.captions(digits.said(0.1)[0])), progress=False))
+
+
+def test_losses_add_to_what_the_pictures_say(noisy: WrongCaptions) -> None:
+    """As many wrong captions are found, fewer right ones are accused, and what each said is there."""
+    wrong = digits.said(0.1)[1]
     alone, both = judge(noisy), judge(noisy, rival=losses(wrong, 0.3, n=8))
     assert (first(both) & wrong).sum() > 0.9 * (first(alone) & wrong).sum()
     assert (first(both) & ~wrong).sum() < 0.5 * (first(alone) & ~wrong).sum()
@@ -122,12 +127,9 @@ def test_losses_add_to_what_the_pictures_say() -> None:
     np.testing.assert_allclose(1 / (1 + np.exp(-odds)), both.p_wrong, atol=1e-6)
 
 
-def test_single_pairs_count_beside_pictures_and_decide_nothing_without() -> None:
+def test_single_pairs_count_beside_pictures_and_decide_nothing_without(noisy: WrongCaptions) -> None:
     """Two pairs of an item, and none of every fifth: fewer right captions are accused than by pictures alone."""
     wrong = digits.said(0.1)[1]
-    noise = np.random.default_rng(1).normal(0, 0.35, (1797, 8, 8))
-    rows = picture_features(list(np.array(digits.pictures()) + noise), progress=False).features
-    noisy = picture_evidence(rows, caption_words(digits.captions(digits.said(0.1)[0])), progress=False)
     pairs = losses(wrong, 0.5, n=2)
     pairs.n[::5], pairs.mean[::5] = 0, np.nan
     alone, both = judge(noisy), judge(noisy, empty=pairs)

@@ -153,7 +153,7 @@ def test_the_end_comes_while_the_disk_takes_nothing(
     capfd.readouterr()
 
 
-@pytest.mark.parametrize("trouble", [fill, forbid])
+@pytest.mark.parametrize("trouble", [fill, pytest.param(forbid, marks=pytest.mark.long)])
 def test_trouble_before_the_first_batch(
     trouble: Callable[[Path], Callable[[], object]], disk: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

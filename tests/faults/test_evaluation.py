@@ -80,6 +80,8 @@ def interrupt(root: Path, after: int, **options: Any) -> set[tuple[str, int]]:
 
 
 CHANGES: tuple[dict[str, Any], ...] = (
+    {"paired": False},
+    {"max_samples": 30},
     {"draws": 4},
     {"step": 5},
     {"sample_fraction": 0.5},
@@ -90,7 +92,7 @@ CHANGES: tuple[dict[str, Any], ...] = (
 @pytest.mark.parametrize(
     "change",
     [
-        {"seed": 1}, {"paired": False}, {"max_samples": 30}, {"resume": False},
+        {"seed": 1}, {"resume": False},
         *(pytest.param(change, marks=pytest.mark.long) for change in CHANGES),
     ],
     ids=str,
@@ -109,7 +111,7 @@ def test_other_arguments_do_not_mix(tmp_path: Path, change: dict[str, Any], capl
         assert f", now {value!r}" in caplog.text
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [2, pytest.param(0, marks=pytest.mark.long)])
 def test_another_order_and_batch_size(tmp_path: Path, unbroken: dict[str, Any], workers: int) -> None:
     """Begun in one order and continued in another, in other batches and by worker processes: item by item."""
     done = interrupt(tmp_path, 4)

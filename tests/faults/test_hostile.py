@@ -214,10 +214,14 @@ def foreign_table(kind: str) -> pa.Table:
 @pytest.mark.parametrize(
     ("kind", "reporter_"),
     [
-        (kind, "inline")
-        for kind in ("truncated", "empty", "garbage", "foreign", "other columns", "other types", "folder")
-    ]
-    + [("truncated", "process")],
+        ("truncated", "inline"),
+        ("other types", "inline"),
+        *(
+            pytest.param(kind, "inline", marks=pytest.mark.long)
+            for kind in ("empty", "garbage", "foreign", "other columns", "folder")
+        ),
+        pytest.param("truncated", "process", marks=pytest.mark.long),
+    ],
 )
 def test_a_file_that_is_no_shard(kind: str, reporter_: str, tmp_path: Path) -> None:
     """Left out, left alone and named in the report; the log goes on around it."""

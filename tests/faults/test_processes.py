@@ -53,7 +53,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 # --- threads ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reporter", ["inline", "process"])
+@pytest.mark.parametrize("reporter", ["inline", pytest.param("process", marks=pytest.mark.long)])
 def test_the_first_batches_of_many_threads(tmp_path: Path, reporter: str) -> None:
     """However many begin at once, there is one recorder, and every record is there once."""
     interval = sys.getswitchinterval()
@@ -211,7 +211,7 @@ def test_a_fork_while_others_log(tmp_path: Path) -> None:
     assert "child" not in paths(tmp_path)
 
 
-@pytest.mark.parametrize("reporter", ["inline", "process"])
+@pytest.mark.parametrize("reporter", ["process", pytest.param("inline", marks=pytest.mark.long)])
 def test_a_child_that_ends_like_a_program(tmp_path: Path, reporter: str) -> None:
     """One that leaves through the interpreter's own end, which clears up, does not hang; the parent's lock stays."""
     script = f"""
@@ -272,7 +272,7 @@ def test_a_logger_of_its_own(tmp_path: Path) -> None:
 # --- a cell that is run again ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reporter", ["inline", "process"])
+@pytest.mark.parametrize("reporter", ["inline", pytest.param("process", marks=pytest.mark.long)])
 def test_a_cell_that_is_run_again_takes_over(tmp_path: Path, reporter: str, caplog: pytest.LogCaptureFixture) -> None:
     """The constructor has rebound the name: the logger that nobody can reach is closed with a warning."""
 

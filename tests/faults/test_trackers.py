@@ -95,7 +95,9 @@ def end(process: psutil.Process) -> None:
 # --- a backend of one's own ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["raise", "hang", pytest.param("exit", marks=pytest.mark.long), "reject"])
+@pytest.mark.parametrize(
+    "kind", ["hang", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("raise", "exit", "reject"))]
+)
 def test_a_backend_in_trouble(kind: str, tmp_path: Path) -> None:
     """In the reporter process: what it refused is said at the end, and pushed once it is well again."""
     out = tmp_path / "tracker.txt"

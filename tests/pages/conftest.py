@@ -32,6 +32,16 @@ def watched(browser: Browser) -> Iterator[Watched]:
     assert tab.problems == []
 
 
+@pytest.fixture(scope="module")
+def seen(browser: Browser, page_file: Path) -> Iterator[Page]:
+    """The run's page as it is opened, for tests that only look at it."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    watched = Watched(context.new_page())
+    yield watched.open(page_file.as_uri())
+    context.close()
+    assert watched.problems == []
+
+
 @pytest.fixture
 def tab(watched: Watched, page_file: Path) -> Page:
     """The run's page, opened from its file."""

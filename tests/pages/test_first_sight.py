@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from axe import serious_violations
 from built_pages import report_of
-from example_run import write_run
 from playwright.sync_api import Browser, Page, expect
 from watched import Watched
 
@@ -200,11 +199,11 @@ def test_three_hundred_datasets(watched: Watched, tmp_path: Path) -> None:
     assert len((tmp_path / "loss_logging" / "job.html").read_bytes()) < 2_000_000
 
 
-def test_what_captions_of_a_dataset_are(tab: Page, example: Path) -> None:
+def test_what_captions_of_a_dataset_are(seen: Page, example: Path) -> None:
     """Their kind, and what is wrong with all of them."""
     captions = report_of(example, 30).datasets["dogs"].captions
     assert captions is not None
-    row = tab.locator("#datasets tbody tr", has_text="dogs")
+    row = seen.locator("#datasets tbody tr", has_text="dogs")
     expect(row).to_contain_text(captions.profile or "mixed")
     for reason in captions.reasons:
         expect(row).to_contain_text(reason.rule)
@@ -310,7 +309,7 @@ def test_on_paper(tab: Page) -> None:
     assert tab.locator(".answer").first.is_visible()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1300), ("dark", 1300), ("light", 390)])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1300), ("dark", 390)])
 def test_axe_finds_no_serious_violation(scheme: str, width: int, watched: Watched, page_file: Path) -> None:
     """Of the page, and of an item that is open."""
     watched.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
@@ -322,11 +321,10 @@ def test_axe_finds_no_serious_violation(scheme: str, width: int, watched: Watche
     assert serious_violations(tab, "#details") == []
 
 
-def test_a_step_beyond_what_the_page_holds(watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_beyond_what_the_page_holds(watched: Watched, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table says of which step it is, and which command makes the page of the other."""
     monkeypatch.setattr("loss_logging.pages.steps.MOST_ROWS", 10)
-    write_run(tmp_path)
-    tab = watched.open(page_of(tmp_path))
+    tab = watched.open(page_of(copy))
     tab.select_option("#step", "10")
     expect(tab.locator("#table-step")).to_contain_text("@10")
     expect(tab.locator(".sub")).to_contain_text("Save step 10")

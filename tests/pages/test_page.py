@@ -54,17 +54,17 @@ def test_charts_are_drawn(tab: Page) -> None:
     expect(tab.locator("#chart-means")).to_have_text("Nothing to show.")
 
 
-def test_figures_are_those_of_the_report(tab: Page, example: Path) -> None:
+def test_figures_are_those_of_the_report(seen: Page, example: Path) -> None:
     """Tiles, galleries and table show the report's figures, with their uncertainty."""
     report = read_report(example / "loss_logging" / "job_000000030.json")
-    assert f"{report.global_.mean:.4g}" in tab.locator(".tiles").inner_text()
+    assert f"{report.global_.mean:.4g}" in seen.locator(".tiles").inner_text()
     worst = report.worst.caption_mismatch[0]
-    card = tab.locator("#caption_mismatch .card").first.inner_text().replace("\xa0", " ")
+    card = seen.locator("#caption_mismatch .card").first.inner_text().replace("\xa0", " ")
     assert f"{worst.score:.4g} ± {worst.standard_error:.2g}" in card
     assert f"pairs {worst.count}" in card
     hardest = max((s.hard, path) for d in report.datasets.values() for path, s in d.item_stats.items())
-    assert cells(tab, "hard")[0] == f"{hardest[0]:.4g}"
-    assert paths(tab)[0] == hardest[1]
+    assert cells(seen, "hard")[0] == f"{hardest[0]:.4g}"
+    assert paths(seen)[0] == hardest[1]
 
 
 def test_search_sort_filter_page(tab: Page) -> None:
@@ -118,13 +118,14 @@ def test_click_through(tab: Page) -> None:
     assert copied == dialog.locator(".path bdi").inner_text()
 
 
-def test_pictures_say_why_they_are_missing(tab: Page) -> None:
+def test_pictures_say_why_they_are_missing(seen: Page) -> None:
     """A missing, a broken and a foreign picture are explained in words; the others are there."""
-    text = tab.locator("#hard").inner_text()
+    text = seen.locator("#hard").inner_text()
     for reason in ("not found: looked for", "not an image", "not a file but a folder"):
         assert reason in text
-    assert tab.locator("#hard .card img").count() >= 8
-    assert tab.evaluate("[...document.querySelectorAll('.card img')].every((i) => i.src.startsWith('data:image/webp'))")
+    assert seen.locator("#hard .card img").count() >= 8
+    are_pictures = "[...document.querySelectorAll('.card img')].every((i) => i.src.startsWith('data:image/webp'))"
+    assert seen.evaluate(are_pictures)
 
 
 def test_selection_is_downloaded(tab: Page) -> None:
@@ -180,7 +181,7 @@ def test_no_script_from_elsewhere_runs(page_file: Path, browser: Browser, tmp_pa
     page.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["dark", pytest.param("light", marks=pytest.mark.long)])
 def test_colours(scheme: str, watched: Watched, page_file: Path) -> None:
     """The page follows the system's scheme and the reader's own choice; texts have a contrast of 4.5 and more."""
     watched.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
@@ -225,23 +226,23 @@ def test_phone(watched: Watched, page_file: Path) -> None:
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_nothing_shifts(tab: Page) -> None:
+def test_nothing_shifts(seen: Page) -> None:
     """While the page is put together, nothing that is seen moves."""
-    assert tab.evaluate("window.shifted") < 0.02
+    assert seen.evaluate("window.shifted") < 0.02
 
 
-def test_every_control_has_a_name(tab: Page) -> None:
+def test_every_control_has_a_name(seen: Page) -> None:
     """Whatever can be focused says what it is."""
     script = """() => [...document.querySelectorAll("button, input, select, summary")]
       .filter((node) => node.checkVisibility())
       .filter((node) => !(node.labels?.length || node.ariaLabel || node.title || node.textContent.trim()))
       .map((node) => node.outerHTML.slice(0, 200))"""
-    assert tab.evaluate(script) == []
+    assert seen.evaluate(script) == []
 
 
 def test_a_run_without_items(watched: Watched, tmp_path: Path) -> None:
     """With ``log_per_example`` off there are charts and no items, and nothing goes wrong."""
-    write_run(tmp_path, log_per_example=False, html=True)
+    write_run(tmp_path, steps=(10, 20), log_per_example=False, html=True)
     tab = watched.open((tmp_path / "loss_logging" / "job.html").as_uri(), rows=False)
     status(tab, "0 items match")
     assert drawn(tab, "chart-means") > 2_000

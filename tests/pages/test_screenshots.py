@@ -62,7 +62,7 @@ def keep(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Page, str]
     ("name", "scheme", "size", "section"),
     [
         ("page_light", "light", (1300, 1330), None),
-        ("page_dark", "dark", (1300, 1000), "items"),
+        pytest.param("page_dark", "dark", (1300, 1000), "items", marks=pytest.mark.long),
         ("page_phone", "light", (390, 844), "caption_mismatch"),
     ],
 )
@@ -112,6 +112,7 @@ def tensorboard(run: LossReport) -> Iterator[str]:
             process.stderr.read()  # or it waits for a reader before it ends
 
 
+@pytest.mark.long
 def test_tensorboard(tensorboard: str, run: LossReport, browser: Browser, keep: Callable[[Page, str], None]) -> None:
     """TensorBoard itself shows the losses, the histograms, the pictures of the worst items, and the tables."""
     dataset = max(run.datasets)

@@ -123,6 +123,7 @@ def test_a_batch_that_no_actor_survives(tmp_path: Path) -> None:
     assert got.equals(evaluate(partial(Watched, tmp_path), batches(rows(80), 8), tmp_path / "local"))
 
 
+@pytest.mark.long
 def test_an_error_of_the_model(tmp_path: Path) -> None:
     """An exception comes out as it is, with the actor's traceback; what was computed is kept, for either engine."""
     with pytest.raises(MemoryError, match="no room for the batch") as raised:
@@ -268,37 +269,37 @@ def losses(report: LossReport) -> dict[str, Any]:
     return {path.rpartition("/")[2]: (item.average_loss, item.caption) for path, item in found.item_stats.items()}
 
 
-def test_images_in_files_and_in_tar_files(photos: Path) -> None:
+def in_tar_files(folder: Path, engine: Any) -> Any:
+    """The images of a folder of tar files, for an engine."""
+    if engine != "local":
+        return shard_rows(find_shards(folder), folder)
+    images = (image for shard in find_shards(folder) for image in read_shard(shard, folder))
+    return ImageBatches(images, folder, 8, 2)
+
+
+@pytest.mark.parametrize("engine", ["local", pytest.param(SMALL, marks=pytest.mark.long)])
+def test_images_in_files_and_in_tar_files(photos: Path, engine: Any) -> None:
     """A folder and a WebDataset give the same figures; what does not open is named in each report."""
     folder, shards = photos / "photos", photos / "shards"
-    archived = [image for shard in find_shards(shards) for image in read_shard(shard, shards)]
     reports = [
         evaluate_dataset(Brightness, ImageBatches(list(read_captioned_folder(folder)), folder, 8, 3), progress=False),
-        evaluate_dataset(Brightness, ImageBatches(iter(archived), shards, 8, 3), progress=False),
-        evaluate_dataset(Brightness, shard_rows(find_shards(shards), shards), engine=SMALL, progress=False),
+        evaluate_dataset(Brightness, in_tar_files(shards, engine), engine=engine, progress=False),
     ]
     assert len(losses(reports[0])) == 11
     assert losses(reports[0])["03.png"][1] == "picture 3"
-    assert all(losses(report) == losses(reports[0]) for report in reports)
+    assert losses(reports[1]) == losses(reports[0])
     assert all("1 of 12 images do not open" in report.warnings[-1] for report in reports)
-    assert sorted(reports[1].datasets["shards"].item_stats) == sorted(reports[2].datasets["shards"].item_stats)
+    assert {path.split("/")[0] for path in reports[1].datasets["shards"].item_stats} == {"0.tar", "1.tar"}
 
 
 @pytest.mark.parametrize("engine", ["local", pytest.param(SMALL, marks=pytest.mark.long)])
 def test_a_shard_that_cannot_be_read(photos: Path, tmp_path: Path, engine: Any) -> None:
     """A tar file that is cut short is named, and evaluation goes on once it is whole."""
     folder = photos / "shards"
-
-    def loader() -> Any:
-        if engine != "local":
-            return shard_rows(find_shards(folder), folder)
-        images = (image for shard in find_shards(folder) for image in read_shard(shard, folder))
-        return ImageBatches(images, folder, 8, 2)
-
     whole = (folder / "1.tar").read_bytes()
     (folder / "1.tar").write_bytes(whole[:3_000])
     with pytest.raises(LossLoggingError, match=r"1\.tar cannot be read after \d images \(.+\)"):
-        evaluate(Brightness, loader(), tmp_path / "out", engine=engine, draws=1)
+        evaluate(Brightness, in_tar_files(folder, engine), tmp_path / "out", engine=engine, draws=1)
     (folder / "1.tar").write_bytes(whole)
-    got = evaluate(Brightness, loader(), tmp_path / "out", engine=engine, draws=1)
+    got = evaluate(Brightness, in_tar_files(folder, engine), tmp_path / "out", engine=engine, draws=1)
     assert len(set(got["path"].to_pylist())) == got.num_rows == 11

@@ -171,8 +171,9 @@ assert os.environ["WANDB_RUN_ID"] == wandb.setup().settings.run_id == "trainers"
 @pytest.mark.parametrize(
     ("reporter", "group", "launch"),
     [
-        ("process", "", False),
-        ("inline", "g", True),
+        ("process", "", True),
+        pytest.param("process", "", False, marks=pytest.mark.long),
+        pytest.param("inline", "g", True, marks=pytest.mark.long),
         pytest.param("inline", "", True, marks=pytest.mark.long),
         pytest.param("process", "g", True, marks=pytest.mark.long),
     ],

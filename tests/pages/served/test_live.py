@@ -19,7 +19,7 @@ pytestmark = pytest.mark.xdist_group("served")
 def test_a_run_that_starts_over(tmp_path: Path) -> None:
     """The figures follow a log that is replaced by another."""
     write_run(tmp_path, steps=(10, 20))
-    server = Server(tmp_path)
+    server = Server(tmp_path, eager=True)
     try:
         server.until(lambda state: state["step"] == 20)
         write_run(tmp_path, steps=(5,))

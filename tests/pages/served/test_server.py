@@ -180,10 +180,10 @@ def test_live_while_training_writes(tmp_path: Path, watched: Watched) -> None:
             losses.log_batch(step, np.linspace(1, 2, n), paths=paths, datasets="cats", captions=captions)
 
         batch(1, ["a.png", "b.png"])
-        server = Server(tmp_path)
+        server = Server(tmp_path, eager=True)
         try:
             server.until(lambda state: state["items"] == 2)
-            tab = watched.open(server.address)
+            tab = watched.open(server.address, eager=True)
             expect(tab.locator("#overview")).to_contain_text("No save step yet")
             expect(tab.locator("#table-status")).to_contain_text("2 items match. Records up to step 1")
             batch(2, ["a.png", "c.png"])
@@ -215,9 +215,9 @@ def test_all_figures_are_of_one_moment(tmp_path: Path, watched: Watched) -> None
 
         batch(1, 4.0)
         losses.save_step(1).result(60)
-        server = Server(tmp_path)
+        server = Server(tmp_path, eager=True)
         try:
-            tab = watched.open(server.address)
+            tab = watched.open(server.address, eager=True)
             expect(tab.locator("#hard .card").first).to_contain_text("30.png")
             expect(tab.locator("#live")).to_contain_text("live · step 1")
             batch(2, 4.0)

@@ -32,11 +32,26 @@ class Answer(NamedTuple):
         return self.body.decode()
 
 
-class Server:
-    """``loss-logging view`` of a folder, and a client that has its token."""
+_EAGER = """
+from loss_logging.cli import main
+from loss_logging.pages.served import live
+live._LOOK_SECONDS, live._SHARE = 0.1, 0.5
+main()
+"""
 
-    def __init__(self, root: Path, *options: str) -> None:
-        command = [PROGRAM, "view", str(root), "--memory-limit", "512MB", *options]
+
+class Server:
+    """``loss-logging view`` of a folder, and a client that has its token.
+
+    Args:
+        root: the folder.
+        options: more of the command line.
+        eager: look at the log every tenth of a second, not every two seconds and more.
+    """
+
+    def __init__(self, root: Path, *options: str, eager: bool = False) -> None:
+        program = [sys.executable, "-c", _EAGER] if eager else [PROGRAM]
+        command = [*program, "view", str(root), "--memory-limit", "512MB", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         said = self.process.stdout.readline()

@@ -82,7 +82,7 @@ def test_everything_is_uploaded_and_read_back(tmp_path: Path) -> None:
         find_report("memory://bucket/other")
 
 
-@pytest.mark.parametrize("same_machine", [True, False])
+@pytest.mark.parametrize("same_machine", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_going_on(tmp_path: Path, same_machine: bool) -> None:
     """resume(step) goes on from the store, on a machine that has nothing or something old, without what is later."""
     first, second = tmp_path / "first", tmp_path / ("first" if same_machine else "second")
@@ -96,7 +96,7 @@ def test_going_on(tmp_path: Path, same_machine: bool) -> None:
     assert left_behind() == set()
 
 
-@pytest.mark.parametrize("same_machine", [True, False])
+@pytest.mark.parametrize("same_machine", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_another_run_of_the_name_is_moved_away(
     tmp_path: Path, same_machine: bool, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -107,7 +107,7 @@ def figures(path: str | Path) -> dict[str, Any]:
     [
         pytest.param("shared", 2, marks=pytest.mark.long),  # what the two others have, together
         ("apart", 2),
-        ("environment", 2),
+        pytest.param("environment", 2, marks=pytest.mark.long),  # the test of a resumed run has it, too
         pytest.param("shared", 4, marks=pytest.mark.long),
         pytest.param("apart", 4, marks=pytest.mark.long),
     ],
