@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,12 @@ __all__ = [
     "READ_LIMIT",
     "Caption",
     "any_of",
+    "by_signs",
     "count_words",
     "guess_style",
     "holds_any",
     "in_quotes",
+    "listed",
     "quote",
     "tags",
     "words",
@@ -104,7 +106,7 @@ class Caption(msgspec.Struct, frozen=True, kw_only=True):
             folded=folded,
             tokens=tokens,
             vocabulary=frozenset(tokens),
-            signs=frozenset(_SIGN.findall(text)) if _SIGN.search(text) else _NO_SIGNS,
+            signs=frozenset(signs) if (signs := _SIGN.findall(text)) else _NO_SIGNS,
             cut=len(caption) > READ_LIMIT,
             words=count,
             style=known or guess_style(text, count),
@@ -168,9 +170,19 @@ def tags(text: str) -> list[str]:
     >>> tags("1girl, Solo,")
     ['1girl', 'solo']
     """
-    for comma in _COMMAS[1:]:
-        text = text.replace(comma, ",")
-    return list(filter(None, map(str.strip, text.casefold().split(","))))
+    return list(filter(None, map(str.strip, listed(text.casefold()))))
+
+
+def listed(text: str) -> list[str]:
+    """The parts of a text between commas of any script.
+
+    >>> listed("1girl, solo、hat")
+    ['1girl', ' solo', 'hat']
+    """
+    if not text.isascii():
+        for comma in _COMMAS[1:]:
+            text = text.replace(comma, ",")
+    return text.split(",")
 
 
 def quote(text: str) -> str:
@@ -202,6 +214,20 @@ def holds_any(text: str, parts: tuple[str, ...]) -> bool:
         if part in text:
             return True
     return False
+
+
+def by_signs(parts: tuple[str, ...]) -> Callable[[frozenset[str]], tuple[str, ...]]:
+    """A function from `Caption.signs` to those of some parts that such a caption may hold.
+
+    >>> by_signs(("://", "@", "www."))(frozenset(":"))
+    ('://', 'www.')
+    """
+
+    @lru_cache(256)
+    def held(signs: frozenset[str]) -> tuple[str, ...]:
+        return tuple(part for part in parts if signs.issuperset(_SIGN.findall(part)))
+
+    return held
 
 
 def in_quotes(text: str, position: int) -> bool:

@@ -73,7 +73,7 @@ class CaptionComparison:
             self._number_of[dataset] = len(self._names)
             self._names.append(dataset)
         self._dataset_of.append(self._number_of[dataset])
-        return len(self._paths) - 1
+        return len(self._dataset_of) - 1
 
     def kept(self, number: int) -> tuple[str, str, str]:
         """Path, dataset and caption that were stored under a number."""

@@ -127,14 +127,15 @@ class DatasetChecker:
             content_hash: equal for images with the same bytes, to find two captions of one image.
         """
         number = self._comparison.keep(path, dataset, caption or "")
-        self._content_hashes.append(_as_text(content_hash))
+        hashed = _as_text(content_hash)
+        self._content_hashes.append(hashed)
         self._counts[dataset] += 1
         if caption is None:
             self._missing.add(number)
             self._flagged[number].append(missing(path))
             return
         self._guesses[dataset].add(caption)
-        item = _Waiting(number, path, dataset, caption, _as_text(content_hash))
+        item = _Waiting(number, path, dataset, caption, hashed)
         if dataset in self._styles:
             self._check(item)
         else:
@@ -213,14 +214,15 @@ class DatasetChecker:
     def _check_ready(self) -> None:
         """Judge captions, and compare them with the others."""
         ready, self._ready = self._ready, []
-        new = [item for item in ready if item.dataset not in self._judged]
-        verdicts = self._checker.check_all((item.caption, item.dataset, self._profile(item.dataset)) for item in new)
+        profiles = {dataset: self._profile(dataset) for dataset in {item.dataset for item in ready}}
+        new = [item for item in ready if item.dataset not in self._judged] if self._judged else ready
+        verdicts = self._checker.check_all([(item.caption, item.dataset, profiles[item.dataset]) for item in new])
         for item, verdict in zip(new, verdicts, strict=True):
             if verdict is not None:
                 self._flagged[item.index] += verdict.reasons
         for item in ready:
             kept = item.path, item.dataset, item.caption[:READ_LIMIT]
-            self._comparison.add(item.index, kept, self._profile(item.dataset), item.content_hash or None)
+            self._comparison.add(item.index, kept, profiles[item.dataset], item.content_hash or None)
 
     def _compare(self) -> defaultdict[str, list[Reason]]:
         """Add the reasons from the comparison of captions; returns the reasons about whole datasets."""

@@ -159,7 +159,7 @@ def _clip_count() -> Callable[[str], int] | None:
 
     def count_words(text: str) -> int:
         words = text.split(" ")
-        if max(map(len, words)) > _WORD_LENGTH:
+        if not text.isascii() and max(map(len, words)) > _WORD_LENGTH:
             words = [part for word in words for part in ([word] if len(word) <= _WORD_LENGTH else _parts(word))]
         return sum(map(known, words))
 

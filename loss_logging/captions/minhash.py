@@ -70,15 +70,14 @@ def _bits(sketches: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     return np.unpackbits(sketches, axis=1).sum(axis=1)  # type: ignore[no-any-return]
 
 
-class _Hashes(dict[str, int]):
-    """The hash of each token, 64 bits; unlike Python's own, the same in each process."""
+class _Hashes(dict[str, bytes]):
+    """The hash of each token, 64 bits as bytes; unlike Python's own, the same in each process."""
 
-    def __missing__(self, token: str) -> int:
+    def __missing__(self, token: str) -> bytes:
         if len(self) >= _KNOWN:
             self.clear()
-        digest = hashlib.blake2b(token.encode("utf-8", "replace"), digest_size=8).digest()
-        self[token] = number = int.from_bytes(digest, "little")
-        return number
+        self[token] = digest = hashlib.blake2b(token.encode("utf-8", "replace"), digest_size=8).digest()
+        return digest
 
 
 class MinHash:
@@ -109,7 +108,7 @@ class MinHash:
         """The pairs of lists of two tokens or more."""
         import numpy as np
 
-        hashes = np.fromiter(map(self._hashes.__getitem__, chain.from_iterable(lists)), np.uint64)
+        hashes = np.frombuffer(b"".join(map(self._hashes.__getitem__, chain.from_iterable(lists))), "<u8")
         ends = np.cumsum([len(tokens) for tokens in lists])
         mixed = hashes[:-1] * np.uint64(_PAIR) + hashes[1:]
         within = np.ones(len(mixed), bool)

@@ -7,8 +7,8 @@ from captions.corpus import CORPUS
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from loss_logging.captions.alternatives import Alternatives
-from loss_logging.captions.rules import markup, preamble, suspicious, template
+from loss_logging.captions.alternatives import Alternatives, Caseless
+from loss_logging.captions.rules import markup, preamble, refusal, suspicious, template
 
 PIECES = """
 < > <b> </p> <!-- <|a|> <unk> <｜a｜> <0xFF> [INST] [' '] [" "] <a object at 0x ### # ``` ** **a** ]( [a](/b) ! @
@@ -42,6 +42,16 @@ def test_what_is_left_out_would_not_match(pattern: Alternatives, text: str) -> N
 def test_closing_words_are_looked_for_in_any_case(text: str) -> None:
     """The parts are looked for in the text without case, as the pattern ignores it."""
     found, wanted = preamble._CLOSING.finditer(text, text.casefold()), preamble._CLOSING.all().finditer(text)
+    assert [one.span() for one in found] == [one.span() for one in wanted]
+
+
+@pytest.mark.parametrize("pattern", [refusal._REFUSAL, preamble._OPENING])
+@given(text=TEXTS | st.sampled_from([case.caption[:200].swapcase() for case in CORPUS]))
+@example("I CANNOT help. i'm Sorry, but I can't")
+@example("Sure! HERE is a capt\u0131on")
+def test_a_pattern_without_case_finds_what_any_case_finds(pattern: Caseless, text: str) -> None:
+    """In ASCII text it looks for lower case, elsewhere for any."""
+    found, wanted = pattern.finditer(text, text.casefold()), re.finditer(pattern._pattern, text, re.IGNORECASE)
     assert [one.span() for one in found] == [one.span() for one in wanted]
 
 

@@ -36,6 +36,8 @@ def empty(caption: Caption) -> Reason | None:
     text = caption.text.strip()
     if not text:
         return _reason("The caption is empty: write one, or take the image out of the dataset.", None)
+    if len(text) > _LONGEST_NULL and text[0].isalnum():
+        return _first_line(caption)
     span = (start := caption.text.index(text[0]), start + len(text))
     if len(text) <= _LONGEST_NULL and text.isascii():
         word = " ".join(text.casefold().strip(string.punctuation + string.whitespace).split())

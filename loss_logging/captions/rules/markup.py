@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from loss_logging.captions.alternatives import Alternatives
-from loss_logging.captions.caption import holds_any, in_quotes, quote
+from loss_logging.captions.caption import by_signs, holds_any, in_quotes, quote
 from loss_logging.captions.fix import ENTITY, FIXABLE
 from loss_logging.captions.reason import Reason, Severity
 
@@ -26,12 +26,15 @@ _MARKUP = Alternatives(
             r"""\bhttps?://[^\s<>"]{3,500} | (?<![\w.])www\.[\w-]{1,63}\.[a-z]{2,}[^\s<>"]{0,300}""",
             ("://", "www."),
         ),
-        "mail": (r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,4}\.[A-Za-z]{2,12}\b", ("@",)),
+        "mail": (
+            r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,4}\.[A-Za-z]{2,12}\b",
+            re.compile(r"@[\w-]+\.").search,
+        ),
         "tag": (
             r"""</?(?i:p|br|b|i|u|em|strong|div|span|a|img|h[1-6]|ul|ol|li|table|t[rdh]|tbody|font|center|script
                 |style|sup|sub|small|pre|code|blockquote|figcaption|figure|html|body|hr|section)
                 (?:\s[^<>]{0,500}|\s?/)?> | <!--""",
-            ("<",),
+            re.compile(r"<[/!\w]").search,
         ),
         "link": (r"!?\[[^\[\]\n]{0,200}\]\((?:https?://|/|\#|\./)[^()\s]{0,300}\)", ("](",)),
         "bold": (r"(?<!\*)\*\*(?=[^\s*])[^*\n]{1,200}(?<=[^\s*])\*\*(?!\*)", ("**",)),
@@ -45,7 +48,7 @@ _MARKUP = Alternatives(
     },
     re.VERBOSE,
 )
-_HINTS = ("://", "@", "<", "](", "**", "# ")
+_HINTS = by_signs(("://", "@", "<", "](", "**", "# "))
 _HINTS_BY_DOT = ("www.", ".jp", ".png", ".webp", ".gif", ".bmp", ".tif", ".hei", ".avif", ".psd", ".svg", ".raw",
                  ".cr2", ".nef", ".arw", ".dng", ".txt", ".json", ".mp4", ".mov", ".webm")  # fmt: skip
 _HINTS_BY_DIGIT = ("img", "dsc", "pxl_", "mvi_", "vid_", "gopr", "dcim", "sam_", "pano_", "burst", "mg_", "sdc", "hpim",
@@ -87,7 +90,7 @@ def markup(caption: Caption) -> Reason | None:
     """
     text = caption.text
     hinted = (
-        (caption.signs and holds_any(caption.text, _HINTS))
+        (caption.signs and holds_any(text, _HINTS(caption.signs)))
         or ("." in text[:-1] and holds_any(caption.folded, _HINTS_BY_DOT))
         or (_DIGIT.search(text) is not None and holds_any(caption.folded, _HINTS_BY_DIGIT))
     )

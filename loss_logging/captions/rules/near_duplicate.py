@@ -36,7 +36,10 @@ class NearDuplicate:
     """
 
     def __init__(self) -> None:
+        import numpy as np
+
         self._minhash = MinHash(_BANDS * _ROWS)
+        self._multipliers = np.random.default_rng(0).integers(1, 2**63, _ROWS, np.uint64) * np.uint64(2) + np.uint64(1)
         self._waiting: list[list[str]] = []
         self._items = array("q")
         self._datasets = array("q")
@@ -99,14 +102,13 @@ class NearDuplicate:
         if self._waiting:
             pairs = self._minhash.pairs(self._waiting)
             self._waiting = []
-            ends = np.cumsum(pairs.sizes()) * pairs.hashes.itemsize
-            self._pairs.extend(pairs.hashes.tobytes(), ends.tolist())
+            sizes = pairs.sizes()
+            self._pairs.extend(pairs.hashes.tobytes(), (np.cumsum(sizes) * pairs.hashes.itemsize).tolist())
             rows = self._minhash.signatures(pairs).reshape(-1, _BANDS, _ROWS)
-            multipliers = np.random.default_rng(0).integers(1, 2**63, _ROWS, np.uint64) * np.uint64(2) + np.uint64(1)
-            self._bands.append((rows * multipliers).sum(axis=2, dtype=np.uint64))
+            self._bands.append(rows @ self._multipliers)
             self._signatures.append(rows.reshape(-1, _BANDS * _ROWS).astype(np.uint8))
             self._sketches.append(pairs.sketches())
-            self._sizes.extend(pairs.sizes().tolist())
+            self._sizes.extend(sizes.tolist())
 
     def _compare(self, low: int, high: int, known: Known, pairs_of: Callable[[int], frozenset[int]]) -> None:
         """Compare the captions of two rows."""

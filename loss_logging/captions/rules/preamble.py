@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from loss_logging.captions.alternatives import Alternatives
+from loss_logging.captions.alternatives import Alternatives, Caseless
 from loss_logging.captions.caption import any_of, in_quotes, quote
 from loss_logging.captions.reason import Reason
 
@@ -43,7 +43,7 @@ _OPENINGS = (
     r"aqui está (?:uma|a) descrição|certo[!,]\secco|ecco (?:una|la) descrizione|descri(?:pción|ção|zione)[:：]\s",
     r"(?:конечно|разумеется)[!,]|вот (?:\w+ )?(?:описание|подпись)|(?:описание|подпись)[:：]\s",
 )
-_OPENING = re.compile(rf"[\s\"'*]{{0,9}}(?:{'|'.join(_OPENINGS)})", re.IGNORECASE)
+_OPENING = Caseless(rf"[\s\"'*]{{0,9}}(?:{'|'.join(_OPENINGS)})")
 
 # The parts hold no "i", which has four forms without case.
 _CLOSING = Alternatives(
@@ -90,13 +90,13 @@ def preamble(caption: Caption) -> Reason | None:
     text = caption.text
     if _HINTS.isdisjoint(caption.vocabulary) and (text.isascii() or not _FOREIGN_HINTS.search(caption.folded)):
         return None
-    if match := _OPENING.match(text):
-        return _reason(match, "opens")
+    if match := _OPENING.match(text, caption.folded):
+        return _reason(text, match.span(), "opens")
     found = _CLOSING.finditer(text, caption.folded, max(0, len(text) - _TAIL))
     match = next((one for one in found if not in_quotes(text, one.start())), None)
-    return match and _reason(match, "closes")
+    return match and _reason(text, match.span(), "closes")
 
 
-def _reason(match: re.Match[str], does: str) -> Reason:
-    message = f"{quote(match[0])} {does} a captioner's answer to a person: keep only the description."
-    return Reason("preamble", "warning", 0.7, message, match.span())
+def _reason(text: str, span: tuple[int, int], does: str) -> Reason:
+    message = f"{quote(text[slice(*span)])} {does} a captioner's answer to a person: keep only the description."
+    return Reason("preamble", "warning", 0.7, message, span)

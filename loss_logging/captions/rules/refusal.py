@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from loss_logging.captions.alternatives import Caseless
 from loss_logging.captions.caption import any_of, in_quotes, quote
 from loss_logging.captions.reason import Reason
 
@@ -73,7 +74,7 @@ _REFUSALS = (
     r"(?:xin lỗi|rất tiếc),? (?:tôi|nhưng)|(?:ขออภัย|ขอโทษ)(?:ครับ|ค่ะ| |แต่)",
     r"(?:üzgünüm|özür dilerim),? (?:ama|ancak|bu)|maaf,? (?:tetapi|saya tidak|tapi)",
 )
-_REFUSAL = re.compile(rf"(?:^|[.,:;!?\n。，！])[\s*]{{0,4}}(?:{'|'.join(_REFUSALS)})", re.IGNORECASE)
+_REFUSAL = Caseless(rf"(?:^|[.,:;!?\n。，！])[\s*]{{0,4}}(?:{'|'.join(_REFUSALS)})")
 
 # Each pattern needs one of these words, so a caption without any of them is skipped quickly.
 _WORDS = """sorry apologize apologise apologies comfortable model assistant ai language artificial text-based
@@ -110,7 +111,7 @@ def refusal(caption: Caption) -> Reason | None:
     "a sorry dog" is fine, and so is text in quotes.
     """
     if (match := _FAILURE.match(caption.text)) is not None:
-        return _reason(match, "an error of the captioner instead of a caption")
+        return _reason(match[0], match.end(), "an error of the captioner instead of a caption")
     start, text = caption.folded[:_READ], caption.text[:_READ]
     words = caption.vocabulary
     if (
@@ -119,11 +120,15 @@ def refusal(caption: Caption) -> Reason | None:
         and (text.isascii() or not _FOREIGN_HINTS.search(start))
     ):
         return None
-    match = next((one for one in _REFUSAL.finditer(text) if not in_quotes(text, one.start() + 1)), None)
-    return match and _reason(match, "the captioner's answer that it cannot describe the image")
+    found = _REFUSAL.finditer(text, start)
+    match = next((one for one in found if not in_quotes(text, one.start() + 1)), None)
+    if match is None:
+        return None
+    what = "the captioner's answer that it cannot describe the image"
+    return _reason(text[match.start() : match.end()], match.end(), what)
 
 
-def _reason(match: re.Match[str], what: str) -> Reason:
-    said = match[0].lstrip(" .,:;!?\n*。，！")
+def _reason(said: str, end: int, what: str) -> Reason:
+    said = said.lstrip(" .,:;!?\n*。，！")
     message = f"{quote(said)} is {what}: caption it again, or take the image out of the dataset."
-    return Reason("refusal", "error", 0.95, message, (match.end() - len(said), match.end()))
+    return Reason("refusal", "error", 0.95, message, (end - len(said), end))

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["repeated"]
 
 # The same word four times in a row ("very, very, very big" is fine), or the same letter twelve times.
-_WORD_RUN = re.compile(r"(?<![^\s,.;:!?])([^\W_][^\s,.;:!?]*)(?:[,.;:!?]?\s+\1(?![^\s,.;:!?])){3,}", re.IGNORECASE)
+_WORDS_MORE = 3
+_WORD_RUN = re.compile(
+    rf"(?<![^\s,.;:!?])([^\W_][^\s,.;:!?]*)(?:[,.;:!?]?\s+\1(?![^\s,.;:!?])){{{_WORDS_MORE},}}", re.IGNORECASE
+)
 _RUN = 12
 _LETTER_RUN = re.compile(rf"([^\W\d_])\1{{{_RUN - 1},}}")
 _MIN_DIFFERENT = 0.66
@@ -57,7 +60,9 @@ def repeated(caption: Caption) -> Reason | None:
     text, listed = caption.text, caption.style == "tags"
     words = caption.tokens
     alike = len(words) - len(caption.vocabulary)
-    if alike and any(map(operator.eq, words, words[1:])) and (match := _WORD_RUN.search(text)):
+    # Beyond ASCII words may be one in lower case and two without case: the Turkish İ.
+    may_run = alike >= _WORDS_MORE or (alike and not text.isascii())
+    if may_run and any(map(operator.eq, words, words[1:])) and (match := _WORD_RUN.search(text)):
         return _run(match, text)
     # "wryyyyyyyyyyyyy" is a tag.
     if (

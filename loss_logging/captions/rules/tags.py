@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from loss_logging.captions import caption as captions
@@ -45,20 +46,18 @@ _OF_ONE: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
     (frozenset({"from behind"}), frozenset({"from front"})),
     (frozenset({"full body"}), frozenset({"portrait", "close-up"})),
 )
-_ALL_OF_ONE = frozenset().union(*(left for left, _ in _OF_ONE))
-_ONE_PERSON = frozenset({"solo"})
+_ONE_PERSON = "solo"
 _SEVERAL_VIEWS = frozenset({"multiple views", "reference sheet", "comic", "collage", "before and after", "split screen",
                             "turnaround", "character sheet", "variations", "expression chart", "4koma", "time paradox",
                             "dual persona", "reflection", "clone", "aged up"})  # fmt: skip
-_ALL_FIRST = frozenset().union(*(left for left, _ in _CONTRADICTIONS))
-_ALL_SECOND = frozenset().union(*(right for _, right in _CONTRADICTIONS))
+_DECISIVE = _SEVERAL_VIEWS.union(*(left | right for left, right in _CONTRADICTIONS + _OF_ONE))
 
 _BRACKETS = "([{"
-_LISTED = re.compile(r"[^,，、]+")
 _BEFORE = _BRACKETS + " \t\r\n"
 _AFTER = re.compile(r"(?::[0-9.]+)?[\s)\]}]*")
 _DRESSED = re.compile(r"[(\[{_]")
 _WEIGHT = re.compile(r"^[(\[{]+|(?::[0-9.]+)?(?<![)\]}])[)\]}]+$")
+_KNOWN = 4_096  # tags, and sets of decisive ones, whose answer is kept: many captions share them
 
 
 def tags(caption: Caption) -> Reason | None:
@@ -67,9 +66,9 @@ def tags(caption: Caption) -> Reason | None:
         return None
     found = captions.tags(caption.text)
     if _DRESSED.search(caption.text):
-        found = [_plain(tag) for tag in found]
+        found = list(map(_plain, found))
     present = set(found)
-    if (pair := _contradiction(present)) is not None:
+    if (pair := _contradiction(_DECISIVE.intersection(found))) is not None:
         message = f"{quote(pair[0])} and {quote(pair[1])} cannot both be true: remove the wrong one."
         return Reason("tags", "warning", 0.5, message, _span(caption.text, pair[1]))
     if len(present) == len(found):
@@ -83,6 +82,7 @@ def tags(caption: Caption) -> Reason | None:
     )
 
 
+@lru_cache(_KNOWN)
 def _plain(tag: str) -> str:
     """A tag as its dictionary writes it: with spaces, and without weights.
 
@@ -94,12 +94,12 @@ def _plain(tag: str) -> str:
     return tag.replace("_", " ") if len(tag) > 5 else tag
 
 
-def _contradiction(present: set[str]) -> tuple[str, str] | None:
-    pairs = () if present.isdisjoint(_ALL_FIRST) or present.isdisjoint(_ALL_SECOND) else _CONTRADICTIONS
-    if not (present.isdisjoint(_ONE_PERSON) or present.isdisjoint(_ALL_OF_ONE)):
-        pairs += _OF_ONE
-    if not pairs or not present.isdisjoint(_SEVERAL_VIEWS):
+@lru_cache(_KNOWN)
+def _contradiction(present: frozenset[str]) -> tuple[str, str] | None:
+    """The first two of the decisive tags that cannot both be true."""
+    if not present.isdisjoint(_SEVERAL_VIEWS):
         return None
+    pairs = _CONTRADICTIONS + _OF_ONE if _ONE_PERSON in present else _CONTRADICTIONS
     return next(
         ((min(one), min(other)) for left, right in pairs if (one := left & present) and (other := right & present)),
         None,
@@ -108,10 +108,11 @@ def _contradiction(present: set[str]) -> tuple[str, str] | None:
 
 def _span(text: str, tag: str, which: int = 0) -> tuple[int, int] | None:
     """Where a tag stands in a list, without its weight; the first place, or the last with ``which`` = -1."""
-    wanted, places = tag.replace("_", " "), []
-    for match in _LISTED.finditer(text):
-        folded = match[0].casefold().replace("_", " ")
-        at = folded.find(wanted)
-        if at >= 0 and not folded[:at].strip(_BEFORE) and _AFTER.fullmatch(folded, at + len(wanted)):
-            places.append((match.start() + at, match.start() + at + len(wanted)))
+    wanted, places, start = tag.replace("_", " "), [], 0
+    folded = text.casefold().replace("_", " ")
+    for listed, written in zip(captions.listed(folded), captions.listed(text), strict=True):
+        at = listed.find(wanted)
+        if at >= 0 and not listed[:at].strip(_BEFORE) and _AFTER.fullmatch(listed, at + len(wanted)):
+            places.append((start + at, start + at + len(wanted)))
+        start += len(written) + 1
     return places[which] if places else None

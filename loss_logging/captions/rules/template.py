@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from loss_logging.captions.caption import holds_any, quote
+from loss_logging.captions.caption import by_signs, holds_any, quote
 from loss_logging.captions.reason import Reason, Severity
 
 if TYPE_CHECKING:
@@ -47,24 +47,26 @@ _TEMPLATE = re.compile(
     """,
     re.VERBOSE,
 )
-_WORDS = ("trigger", "lorem ipsum")
-_HINTS = (
-    *_WORDS,
-    "[",
-    "{",
-    "|||",
-    "__",
-    "<",
-    "embedding:",
-    ":0",
-    ":1",
-    ":2",
-    ": 0",
-    ": 1",
-    ":.",
-    "%",
-    "insert_",
-    "your_",
+_HINTS = by_signs(
+    (
+        "trigger",
+        "lorem ipsum",
+        "[",
+        "{",
+        "|||",
+        "__",
+        "<",
+        "embedding:",
+        ":0",
+        ":1",
+        ":2",
+        ": 0",
+        ": 1",
+        ":.",
+        "%",
+        "insert_",
+        "your_",
+    )
 )
 
 _ADVICE: dict[str, tuple[Severity, float, str]] = {
@@ -95,7 +97,7 @@ def template(caption: Caption) -> Reason | None:
     it gets an ``info``, as it stays in the text if nothing is shuffled.
     """
     text = caption.text
-    if not holds_any(caption.folded, _HINTS if caption.signs else _WORDS):
+    if not holds_any(caption.folded, _HINTS(caption.signs)):
         return None
     structured = _STRUCTURED.match(text) is not None
     for match in _matches(text):

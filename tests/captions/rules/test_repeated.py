@@ -12,6 +12,7 @@ from loss_logging.captions.rules.repeated import repeated
     ("text", "span"),
     [
         ("a photo of a cat cat, cat cat", "cat cat, cat cat"),
+        ("by the sea İzmir İzmir izmir izmir", "İzmir İzmir izmir izmir"),
         ("so cuuuuuuuuuuuuute a dog", "uuuuuuuuuuuuu"),
         ("A cat sits there. A dog runs. A cat  sits there.", " A cat  sits there"),
     ],
