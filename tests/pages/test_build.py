@@ -224,7 +224,7 @@ def test_what_is_wrong_is_said(name: str, job: str | None, words: str, copy: Pat
 # --- while training --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reporter", ["inline", "process"])
+@pytest.mark.parametrize("reporter", ["process", pytest.param("inline", marks=pytest.mark.long)])
 def test_html_true(reporter: str, tmp_path: Path) -> None:
     """With ``html: true`` the page is there after each save step, and equal to the one that the command builds."""
     write_run(tmp_path, html=True, reporter=reporter)
