@@ -150,7 +150,8 @@ def test_what_a_killed_reporter_had_taken_is_delivered_by_the_next(tmp_path: Pat
 # --- W&B -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [pytest.param(signal.SIGKILL, marks=pytest.mark.long), signal.SIGSTOP])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGSTOP])
 def test_wandbs_process_in_trouble(kind: signal.Signals, tmp_path: Path) -> None:
     """W&B's own process is killed or stopped, in a run of our own in the reporter process."""
     found: list[psutil.Process] = []

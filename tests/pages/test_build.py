@@ -109,6 +109,7 @@ def test_items_left_out_are_counted(copy: Path) -> None:
     assert block(page, "items")["rows"] == 50
 
 
+@pytest.mark.long
 def test_ten_thousand_datasets(tmp_path: Path) -> None:
     """The page shows those with the most records, says how many it leaves out, and stays small."""
     n = 10_000
