@@ -67,7 +67,10 @@ def test_links_lead_somewhere(site: Path) -> None:
                 assert unquote(parts.fragment) in anchors[target], (page.name, link)
 
 
-@pytest.mark.parametrize("name", ["index", "configuration", "figures", "decisions/site"])
+@pytest.mark.parametrize(
+    "name",
+    ["index", "decisions/site", *(pytest.param(name, marks=pytest.mark.long) for name in ("configuration", "figures"))],
+)
 def test_a_page_needs_no_network(site: Path, browser: Browser, name: str) -> None:
     """Opened as a file, a page is shown with its style, asks for nothing outside its folder, and says no error."""
     tab, asked, problems = browser.new_page(), [], []

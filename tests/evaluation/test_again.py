@@ -84,7 +84,7 @@ def root(before: Path, tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-@pytest.mark.parametrize("size", [1, 5])
+@pytest.mark.parametrize("size", [5, pytest.param(1, marks=pytest.mark.long)])
 def test_changed(root: Path, tmp_path: Path, size: int) -> None:
     """Only captions that changed and new items are computed; every figure is that of a whole evaluation."""
     rows = ROWS | {"cat/2.png": "a lynx in the snow", "dog/9.png": "a new one"}

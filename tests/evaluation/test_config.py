@@ -119,6 +119,7 @@ def test_same_figures_as_by_hand(photos: Path, pipeline: Path, tmp_path: Path) -
     assert cats.item_stats["3.png"].average_loss == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.long
 def test_figures_do_not_depend_on_batch_size_and_place(photos: Path, pipeline: Path, tmp_path: Path) -> None:
     """Another batch size, or the same folder elsewhere, gives the same figures to float32 accuracy."""
     elsewhere = tmp_path / "moved"
@@ -130,6 +131,7 @@ def test_figures_do_not_depend_on_batch_size_and_place(photos: Path, pipeline: P
             assert item.average_loss == pytest.approx(two.datasets[name].item_stats[path].average_loss, rel=1e-4)
 
 
+@pytest.mark.long
 def test_fraction_and_cap(photos: Path, pipeline: Path, tmp_path: Path) -> None:
     """A fraction takes the same images each time, other ones with another seed; a cap takes the first that open."""
 
@@ -292,6 +294,7 @@ def test_only_what_changed(photos: Path, pipeline: Path, tmp_path: Path, form: s
     assert "evaluate everything, without only" in str(done.exception)
 
 
+@pytest.mark.long
 def test_only_where_nothing_changed(
     photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -384,6 +387,7 @@ def test_example(
     assert (tmp_path / "losses.csv").exists()
 
 
+@pytest.mark.long
 def test_records_of_another_setting_are_not_continued(
     photos: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -47,7 +47,8 @@ def test_a_chance_of_nine_in_ten_is_true_in_that_many_cases(seeds: int) -> None:
     assert np.mean(true) == pytest.approx(0.1, abs=0.03)
 
 
-@pytest.mark.parametrize("seeds", [2, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("seeds", [2, 3])
 def test_the_first_bin_of_a_small_set_does_not_hang_on_the_seed(seeds: int) -> None:
     """Of 600 digits: the seed of plantings and folds changes the size of the first bin by less than a factor of 4; it
     was 9 before. What is in it is wrong."""

@@ -30,11 +30,17 @@ def found(texts: list[str], pictures: Any, **options: Any) -> Rivals:
     return find_rivals(texts, pictures, paths=range(len(texts)), progress=False, **options)
 
 
-def test_the_rival_of_a_wrong_caption_is_right() -> None:
+@pytest.fixture(scope="module")
+def rivals() -> Rivals:
+    """Three of each digit's caption, of which a tenth is wrong."""
+    texts = captions(said(0.1)[0])
+    return find_rivals(texts, paths=range(len(texts)), features=features(), most=3, progress=False)
+
+
+def test_the_rival_of_a_wrong_caption_is_right(rivals: Rivals) -> None:
     """Of the digits, the rival of a wrong caption names the digit nearly always, that of a right one another digit."""
     digits, wrong = said(0.1)
     texts = captions(digits)
-    rivals = find_rivals(texts, paths=range(len(texts)), features=features(), most=3, progress=False)
     named = [WORDS[shown()[i]] in rivals.of(i)[0] for i in range(len(texts))]
     assert np.mean(np.array(named)[wrong]) > 0.9
     assert all(len(rivals.of(i)) == 3 and texts[i] not in rivals.of(i) for i in range(len(texts)))
@@ -120,11 +126,10 @@ def test_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert rivals.of(tmp_path / "0.png") == rivals.of("0.png", "any dataset") == ("a red wall",)
 
 
-def test_what_pictures_say_of_the_own_captions_goes_with_the_rivals(tmp_path: Path) -> None:
+def test_what_pictures_say_of_the_own_captions_goes_with_the_rivals(rivals: Rivals, tmp_path: Path) -> None:
     """Of digits, a tenth of them wrong: the wrong ones have the highest chances, in the file as well. Of a set too
     small to calibrate a chance the file says why there is none."""
-    digits, wrong = said(0.1)
-    rivals = find_rivals(captions(digits), paths=range(len(wrong)), features=features(), progress=False)
+    wrong = said(0.1)[1]
     rivals.save(tmp_path / "rivals")
     seen = Rivals.load(tmp_path / "rivals").seen
     assert seen.captions.equals(rivals.seen.captions)

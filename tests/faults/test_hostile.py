@@ -123,7 +123,12 @@ def test_sql_in_every_text_is_text(tmp_path: Path) -> None:
     assert not Path("/tmp/owned").exists()
 
 
-@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0"])
+FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\r=1")
+
+
+@pytest.mark.parametrize(
+    "formula", ["\t=1", "=cmd|' /C calc'!A0", *(pytest.param(text, marks=pytest.mark.long) for text in FORMULAS)]
+)
 def test_no_cell_is_a_formula(formula: str, tmp_path: Path) -> None:
     """In the CSV of a whole run no text begins as a spreadsheet's formula does, and the text is still there."""
     with logger(tmp_path) as losses:
@@ -165,8 +170,8 @@ def test_a_folder_that_leads_out_is_refused(place: str, tmp_path: Path, outside:
     "place",
     [
         "job_000000003.json",
-        "job_000000003.items.parquet",
-        f"records/job/{Shard.name(0, 0, 0)}",
+        pytest.param("job_000000003.items.parquet", marks=pytest.mark.long),
+        pytest.param(f"records/job/{Shard.name(0, 0, 0)}", marks=pytest.mark.long),
         f"records/job/{Shard.name(0, 1, 1)}",
         "records/job/.run",
         "records/job/.evaluation",

@@ -130,7 +130,7 @@ def orphan(root: Path) -> psutil.Process:
     return child
 
 
-def test_an_orphan_finishes_and_ends(tmp_path: Path, unbroken: dict[str, Any]) -> None:
+def test_an_orphan_finishes_and_ends(tmp_path: Path) -> None:
     """The reports that a killed trainer asked for are written, and its reporter does not stay."""
     child = orphan(tmp_path)
     before = last_report(tmp_path)
@@ -140,10 +140,9 @@ def test_an_orphan_finishes_and_ends(tmp_path: Path, unbroken: dict[str, Any]) -
     assert before + 2 * SAVE <= after < LAST
     assert reported(tmp_path) == list(range(SAVE, after + 1, SAVE))
     assert_whole(tmp_path, range(1, after + 1))
-    finish(train(tmp_path, after))
-    assert_ends_like(tmp_path, unbroken)
 
 
+@pytest.mark.long
 def test_a_new_trainer_beside_an_orphan(tmp_path: Path, unbroken: dict[str, Any]) -> None:
     """The orphan wakes up when the run has gone on without it: it changes nothing any more, and ends."""
     child = orphan(tmp_path)

@@ -109,6 +109,7 @@ def test_items_left_out_are_counted(copy: Path) -> None:
     assert block(page, "items")["rows"] == 50
 
 
+@pytest.mark.long
 def test_ten_thousand_datasets(tmp_path: Path) -> None:
     """The page shows those with the most records, says how many it leaves out, and stays small."""
     n = 10_000
@@ -224,7 +225,7 @@ def test_what_is_wrong_is_said(name: str, job: str | None, words: str, copy: Pat
 # --- while training --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reporter", ["inline", "process"])
+@pytest.mark.parametrize("reporter", ["process", pytest.param("inline", marks=pytest.mark.long)])
 def test_html_true(reporter: str, tmp_path: Path) -> None:
     """With ``html: true`` the page is there after each save step, and equal to the one that the command builds."""
     write_run(tmp_path, html=True, reporter=reporter)

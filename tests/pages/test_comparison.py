@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from axe import serious_violations
 from example_run import HOSTILE
 from item_reports import save
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from two_runs import write_two_runs
 from typer.testing import CliRunner
 from view_server import Server
@@ -48,9 +49,14 @@ def file(two: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Pa
     return out
 
 
-@pytest.fixture
-def tab(watched: Watched, file: Path) -> Page:
-    return watched.open(file.as_uri())
+@pytest.fixture(scope="module")
+def tab(browser: Browser, file: Path) -> Iterator[Page]:
+    """One for all; each test looks at another part of it."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    watched = Watched(context.new_page())
+    yield watched.open(file.as_uri())
+    context.close()
+    assert watched.problems == []
 
 
 def text(tab: Page, place: str) -> str:
@@ -84,6 +90,7 @@ def test_a_caption_is_compared_with_its_former_self(tab: Page) -> None:
     assert "very likely wrong" in said
     card.locator("button.open").click()
     expect(tab.locator("#details-content ins").first).to_have_text("blue")
+    tab.keyboard.press("Escape")
 
 
 def test_two_runs_are_overlaid_by_name(tab: Page) -> None:
@@ -116,7 +123,7 @@ def test_axe_finds_no_serious_violation(scheme: Any, width: int, watched: Watche
     tab = watched.open(file.as_uri())
     assert serious_violations(tab) == []
     tab.locator(".card button.open").first.click()
-    assert serious_violations(tab) == []
+    assert serious_violations(tab, "#details") == []
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -195,6 +202,7 @@ def test_view_compares(two: tuple[Path, Path]) -> None:
     assert code == 0
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_items(two: tuple[Path, Path], tmp_path: Path) -> None:
     """The page stays below 3 MB, and says how many items it leaves out."""
     rng = np.random.default_rng(0)

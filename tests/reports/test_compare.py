@@ -68,7 +68,7 @@ def _summary(losses: list[float]) -> Summary:
     [
         pytest.param(([0.5], [0.1, 0.11, 0.12]), marks=pytest.mark.long),
         pytest.param(([0.1, 0.11, 0.12], [0.5]), marks=pytest.mark.long),
-        ([0.5], [0.1]),
+        pytest.param(([0.5], [0.1]), marks=pytest.mark.long),
         pytest.param(([0.1] * 7, [0.3] * 7), marks=pytest.mark.long),
         ([0.1 + 1e-17, 0.1, 0.30000000000000004 - 0.2], [0.3, 0.1 + 0.2, 0.3]),
         ([1e200, 1.0, 2.0], [1.0, 2.0, 1e200]),
@@ -117,7 +117,7 @@ def test_clear_changes_are_counted(tmp_path: Path) -> None:
     assert found.better[0].path == "2.png"
 
 
-@pytest.mark.parametrize("items", ["parquet", "both"])
+@pytest.mark.parametrize("items", ["parquet", pytest.param("both", marks=pytest.mark.long)])
 def test_items_wherever_they_are(items: str, tmp_path: Path) -> None:
     """Items are read from the JSON, or from the Parquet beside it, to the same result."""
     losses = [{CATS: [1.0, 3.0], DOGS: [1.0, 1.5]}, {CATS: [2.0, 7.0], DOGS: [0.5, 0.25]}]

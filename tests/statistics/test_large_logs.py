@@ -127,6 +127,7 @@ def test_a_report_of_very_many_items_has_them_beside_it(tmp_path: Path, monkeypa
         assert sorted(pa.Table.from_batches(read_items(path))["path"].to_pylist()) == list(items)
 
 
+@pytest.mark.long
 def test_a_damaged_shard_of_a_large_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is named and left out, and the records of the others are counted."""
     monkeypatch.setattr(queries, "_AT_ONCE", 5)

@@ -17,7 +17,7 @@ Run: TypeAlias = Callable[..., tuple[int, str]]
     [
         ("Rows", "test_a_long_table_is_written_whole"),
         pytest.param("Names", "test_scalars_arrive_under_their_names", marks=pytest.mark.long),
-        ("Text", "test_hostile_text_is_data"),
+        pytest.param("Text", "test_hostile_text_is_data", marks=pytest.mark.long),
         pytest.param("Close", "test_closing_twice_is_closing_once", marks=pytest.mark.long),
         pytest.param("Hog", "test_writing_leaves_the_interpreter_to_others", marks=pytest.mark.long),
     ],

@@ -20,7 +20,9 @@ def test_a_backend_that_does_not_exist_is_an_error(tmp_path: Path, run: Run) -> 
     assert "did you mean tensorboard?" in output
 
 
-@pytest.mark.parametrize("name", ["tinny", "flawed_trainers:trian", "no_such_module:train"])
+@pytest.mark.parametrize(
+    "name", ["tinny", "no_such_module:train", pytest.param("flawed_trainers:trian", marks=pytest.mark.long)]
+)
 def test_a_trainer_that_does_not_exist_is_an_error(name: str, tmp_path: Path, run: Run) -> None:
     """A name, a function or a module that is not there is an error that names it."""
     status, output = run(tmp_path, "--loss-logging-trainer", name, "-k", "weights")

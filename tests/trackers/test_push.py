@@ -206,7 +206,7 @@ def test_a_tail_goes_where_the_rest_is(tmp_path: Path) -> None:
     assert once(tensorboard_steps(folder)) == SAVED | BETWEEN
 
 
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("killed", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_resume_shows_nothing_twice(tmp_path: Path, killed: bool) -> None:
     """A run that wrote up to step 38 and resumes at 20 shows each step once, in TensorBoard and in one W&B run."""
     loggers = ["tensorboard", {"name": "wandb", "project": "p", "mode": "offline"}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from loss_logging.errors import LossLoggingError
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.items import read_items
 from loss_logging.runs.config import TrainConfig
-from loss_logging.runs.locate import find_report
+from loss_logging.runs.locate import find_report, find_run
 from loss_logging.training.late_report import find_or_make_report, make_report
 
 
@@ -68,7 +69,10 @@ def test_the_report_is_the_runs_own(options: dict[str, Any], items: str, tmp_pat
 
 def test_a_run_without_any_report_is_shown(tmp_path: Path) -> None:
     """show, html, export, compare and push make the last one themselves, once, and go on."""
-    expected = read_report(make_report(train(tmp_path / "expected").config))
+    train(tmp_path / "trained")
+    for name in ("expected", "step"):
+        shutil.copytree(tmp_path / "trained", tmp_path / name)
+    expected = read_report(make_report(find_run(tmp_path / "expected")))
     calls: dict[str, list[str]] = {
         "show": [],
         "html": [],
@@ -77,8 +81,7 @@ def test_a_run_without_any_report_is_shown(tmp_path: Path) -> None:
         "push": ["--to", "tensorboard"],
     }
     for command, arguments in calls.items():
-        root = tmp_path / command
-        train(root)
+        root = shutil.copytree(tmp_path / "trained", tmp_path / command)
         output = call(command, root, *arguments)
         (path,) = (root / "loss_logging").glob("cats_*.json")
         assert path.name == "cats_000000130.json"
@@ -91,7 +94,6 @@ def test_a_run_without_any_report_is_shown(tmp_path: Path) -> None:
     assert (tmp_path / "items.csv").read_text("utf-8").count("\n") == 1 + sum(
         len(dataset.item_stats) for dataset in expected.datasets.values()
     )
-    train(tmp_path / "step")
     assert json.loads(call("show", f"{tmp_path / 'step'}@70", "--json"))["job"]["step"] == 70
 
 

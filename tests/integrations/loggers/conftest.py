@@ -42,17 +42,25 @@ def pictured(make_report: Callable[[int], LossReport]) -> LossReport:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A run with a process of its own takes seconds for each tracker: two of them stand for the rest in every run.
-    Comet's archives are slow to make: a few cases stand for the rest."""
+    """A run with a process of its own takes seconds for each tracker: one of them stands for the rest in every run.
+    Comet's archives and MLflow's stores are slow to make: a few cases stand for the rest."""
     for item in items:
         case, _, backend = item.name.partition("[")
         slow = case == "test_a_run_delivers_everything" and backend not in _ALWAYS
-        if slow or (backend == "CometBackend]" and case not in _COMET):
+        if slow or case not in _FEW.get(backend, (case,)):
             item.add_marker(pytest.mark.long)
 
 
-_ALWAYS = ("tensorboard]", "TrackioBackend]")
-_COMET = ("test_a_report_arrives_whole", "test_hostile_text_is_data", "test_closing_twice_is_closing_once")
+_ALWAYS = ("tensorboard]",)
+_FEW = {
+    "CometBackend]": ("test_a_report_arrives_whole", "test_hostile_text_is_data", "test_closing_twice_is_closing_once"),
+    "MlflowBackend]": (
+        "test_a_report_arrives_whole",
+        "test_another_process_goes_on",
+        "test_hostile_text_is_data",
+        "test_scalars_arrive_under_their_names",
+    ),
+}
 
 
 @pytest.fixture

@@ -205,7 +205,7 @@ def test_one_chart_has_the_losses_of_all_datasets(config: TrainConfig, make_repo
     assert min(tag for tag in events.Tags()["scalars"]) == "loss_logging/loss/cats", "the losses come first"
 
 
-@pytest.mark.parametrize("load_fast", ["true", "false"])
+@pytest.mark.parametrize("load_fast", ["true", pytest.param("false", marks=pytest.mark.long)])
 def test_bars_lie_where_they_were_logged(load_fast: str, tmp_path: Path, config: TrainConfig) -> None:
     """Timesteps of 400 to 600 alone are shown there, with and without TensorBoard's data server; so are inner gaps."""
     curve = TimestepCurve([100.0 * i for i in range(11)], [0] * 10, [None] * 4 + [0.5, 0.25] + [None] * 4)

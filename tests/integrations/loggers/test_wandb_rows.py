@@ -55,7 +55,7 @@ def two_calls_a_row(run: Any, step: int) -> None:
     run.log({"train/lr": 0.1 * step})
 
 
-@pytest.mark.parametrize("every", [1, 10], ids=["often", "rarely"])
+@pytest.mark.parametrize("every", [1, pytest.param(10, marks=pytest.mark.long)], ids=["often", "rarely"])
 @pytest.mark.parametrize("log", [explicit_steps, own_counter, two_calls_a_row])
 def test_trainers_rows_and_ours_all_survive(
     log: Callable[[Any, int], None], every: int, config: TrainConfig, trainers_run: Any, make_report: MakeReport

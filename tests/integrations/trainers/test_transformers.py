@@ -128,7 +128,8 @@ def test_compute_loss_is_called_as_its_caller_calls_it(kind: Any, tmp_path: Path
     assert {step: len(rows) for step, rows in by_step(tmp_path).items()} == dict.fromkeys(range(1, 7), 4)
 
 
-@pytest.mark.parametrize("in_place", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("in_place", [False, True])
 def test_a_compiled_model_is_compiled_once(in_place: bool, tmp_path: Path) -> None:
     """torch.compile sees the model that it saw without us, in one graph, and the losses are logged."""
     graphs = []

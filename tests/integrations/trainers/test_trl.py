@@ -192,10 +192,10 @@ def test_accumulated_batches_add_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"padding_free": True, "max_length": None},
+        pytest.param({"padding_free": True, "max_length": None}, marks=pytest.mark.long),
         {"padding_free": True, "max_length": None, "pad_to_multiple_of": 64},
         {"packing": True, "max_length": 24},
-        {"packing": True, "max_length": 24, "per_device_train_batch_size": 1},
+        pytest.param({"packing": True, "max_length": 24, "per_device_train_batch_size": 1}, marks=pytest.mark.long),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*attention implementation:UserWarning", "ignore:.*flash:UserWarning")
@@ -229,11 +229,22 @@ def test_columns_that_packing_removes_are_named_before_the_training(tmp_path: Pa
         log_losses(trainer, config_of(tmp_path), path="file")
 
 
-LONG = ("hinge", "nca_pair", "robust", "bco_pair", "sppo_hard", "apo_zero", "apo_down", "discopop", "sigmoid_norm")
+LONG = (
+    "ipo",
+    "hinge",
+    "nca_pair",
+    "robust",
+    "bco_pair",
+    "sppo_hard",
+    "apo_zero",
+    "apo_down",
+    "discopop",
+    "sigmoid_norm",
+)
 
 
 @pytest.mark.parametrize(
-    "loss_type", ["sigmoid", "ipo", "exo_pair", *(pytest.param(name, marks=pytest.mark.long) for name in LONG)]
+    "loss_type", ["sigmoid", "exo_pair", *(pytest.param(name, marks=pytest.mark.long) for name in LONG)]
 )
 def test_each_pair_has_the_loss_that_it_has_alone(loss_type: str, tmp_path: Path) -> None:
     """DPO: the weights are those without us, and the loss of a pair is the scalar of a batch of that pair alone."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe import serious_violations
+from command import loss_logging
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 from served_files import RIGHT, WRONG, change, own
-from view_server import PROGRAM, Server
+from view_server import Server
 from waiting import wait_until
 from watched import Watched
 
@@ -69,6 +69,7 @@ def test_two_windows_lose_nothing(editing: Server, folder: Path) -> None:
     assert (folder / "cats" / "01.txt").read_text() == "changed in an editor"
 
 
+@pytest.mark.long
 def test_what_is_fine_is_gone_the_next_time(folder: Path) -> None:
     """Neither this page nor the next one asks again."""
     server = Server(folder, "--edit", "--no-pictures")
@@ -201,7 +202,7 @@ def test_a_suggestion_is_accepted_by_one_key(folder: Path, page: Page) -> None:
 def test_a_folder_as_one_file(folder: Path, tmp_path: Path, page: Page) -> None:
     """check-captions --html: the same page without a server, which changes nothing."""
     out = tmp_path / "photos.html"
-    subprocess.run([PROGRAM, "check-captions", str(folder), "--html", str(out)], check=True, capture_output=True)
+    assert loss_logging("check-captions", folder, "--html", out).returncode == 0
     watched = Watched(page)
     watched.open(out.as_uri())
     expect(page.locator(".card img").first).to_be_visible()

@@ -193,6 +193,7 @@ def test_live_while_training_writes(tmp_path: Path, watched: Watched) -> None:
             expect(tab.locator("#hard")).to_contain_text("a.png")
             losses.close()
         finally:
+            watched.page.goto("about:blank")  # it asks no more
             assert server.stop() == (0, "")
 
 
@@ -238,6 +239,7 @@ def test_all_figures_are_of_one_moment(tmp_path: Path, watched: Watched) -> None
             losses.close()
             expect(tab.locator("#live")).to_contain_text("not running")
         finally:
+            watched.page.goto("about:blank")  # it asks no more
             assert server.stop() == (0, "")
 
 

@@ -13,8 +13,9 @@ from loss_logging.support.object_store import ObjectStore
 pytestmark = pytest.mark.usefixtures("empty_store")
 
 
-def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+def test_a_damaged_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What differs from the manifest is not believed, after another look."""
+    monkeypatch.setattr("loss_logging.runs.store.download._PAUSE_SECONDS", 0.01)
     train(MEMORY, tmp_path / "spool", 1)
     ObjectStore(MEMORY).write("loss_logging/cats_000000001.json", b"{}")
     with pytest.raises(LossLoggingError, match=r"cats_000000001\.json differs from the manifest"):

@@ -51,6 +51,7 @@ def s3(server: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # it waits longer before each
     files = fsspec.filesystem("s3", skip_instance_cache=True)
     if files.exists("bucket"):
         files.rm("bucket", recursive=True)
@@ -230,6 +231,7 @@ def _killed_before_the_manifest(url: str, spool: Path, step: int) -> None:
     losses.close()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_a_kill_between_upload_and_manifest(s3: str, tmp_path: Path) -> None:
     """Readers see the run as it was before; loss-logging upload, or the next process, brings the rest."""
