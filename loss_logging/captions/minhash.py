@@ -67,7 +67,8 @@ def most_alike(
 def _bits(sketches: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     import numpy as np
 
-    return np.unpackbits(sketches, axis=1).sum(axis=1)  # type: ignore[no-any-return]
+    of_each_byte = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
+    return of_each_byte[sketches].sum(axis=1)  # type: ignore[no-any-return]
 
 
 class _Hashes(dict[str, bytes]):
