@@ -219,7 +219,7 @@ def holds_any(text: str, parts: tuple[str, ...]) -> bool:
 def by_signs(parts: tuple[str, ...]) -> Callable[[frozenset[str]], tuple[str, ...]]:
     """A function from `Caption.signs` to those of some parts that such a caption may hold.
 
-    >>> by_signs(("://", "@", "www."))(frozenset(":"))
+    >>> by_signs(("://", "@", "www."))(frozenset(":/"))
     ('://', 'www.')
     """
 
