@@ -113,6 +113,11 @@ def _span(text: str, tag: str, which: int = 0) -> tuple[int, int] | None:
     for listed, written in zip(captions.listed(folded), captions.listed(text), strict=True):
         at = listed.find(wanted)
         if at >= 0 and not listed[:at].strip(_BEFORE) and _AFTER.fullmatch(listed, at + len(wanted)):
-            places.append((start + at, start + at + len(wanted)))
+            places.append((start + _unfolded(written, at), start + _unfolded(written, at + len(wanted))))
         start += len(written) + 1
     return places[which] if places else None
+
+
+def _unfolded(text: str, length: int) -> int:
+    """How many characters of the text are so many without case: "ß" is "ss" then."""
+    return next(end for end in range(len(text) + 1) if len(text[:end].casefold()) >= length)

@@ -26,6 +26,14 @@ def test_the_tag_itself_is_marked(text: str, rule: str, place: int) -> None:
     assert reason.span == (place, place + len(rule))
 
 
+def test_a_tag_that_is_longer_without_case_is_marked_as_it_is_written() -> None:
+    """ "ß" is two letters then: the mark neither begins late nor ends beyond the caption."""
+    text = "hat, Straße, sky, Straße at night, sea, ((Straße"
+    reason = tags(read(text))
+    assert reason is not None
+    assert reason.span == (len(text) - len("Straße"), len(text))
+
+
 @pytest.mark.parametrize(
     "text", ["cat, cats, cat ears, sofa", "solo, starry night sky, day, city", "a, (b), ((c:1.2))"]
 )
