@@ -43,7 +43,7 @@ def ids(caption):
 
 CAPTIONS = {
     "it's a dog's bowl, 1girl, cat_ears, (red:1.2), f/1.8, 3.5mm": True,
-    "caf\u00e9 na\u00efve \u2014 \u732b": True,
+    "na\u00efve \u2014 \u732b": True,
     "it\u2019s a dog\u2019s bowl": False,
     "\u201copen\u201d": False,
     "black &amp; white": False,
