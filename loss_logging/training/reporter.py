@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import msgspec
+import pyarrow as pa
 
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.names import items_path
@@ -185,7 +186,7 @@ class Reporter:
         if self._page is None:
             return
         try:
-            self._page.refresh(report, self._maker.items())
+            self._page.refresh(report, self._maker.items(), self._log, self._maker.statistics.queries)
         except Exception as error:  # noqa: BLE001 the report is written, and the page is made again at the next one
             warn_once(
                 "page", f"the report page of step {report.job.step} was not written: {type(error).__name__}: {error}"
@@ -246,6 +247,7 @@ def main() -> None:
     os.dup2(2, 1)
     _be_nice()
     leave_pandas_out()
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps 5 MB more for itself than it holds
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to handle; it closes us in order
 
     writing = threading.Lock()
