@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import msgspec
-import pyarrow as pa
 
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.names import items_path
@@ -247,7 +246,6 @@ def main() -> None:
     os.dup2(2, 1)
     _be_nice()
     leave_pandas_out()
-    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps 5 MB more for itself than it holds
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to handle; it closes us in order
 
     writing = threading.Lock()
