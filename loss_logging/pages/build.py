@@ -264,9 +264,8 @@ class PageBuilder:
     ) -> tuple[dict[str, Any], LossCurves]:
         step = report.job.step
         queries.read(log.files())
-        with queries.at_hand(after=-1, through=step):
-            records = history_of(queries, named, MOST_RECORDS, step)
-            return history_block(records), curves_of(queries, most_points(len(report.datasets)), step)
+        records = history_of(queries, named, MOST_RECORDS, step)
+        return history_block(records), curves_of(queries, most_points(len(report.datasets)), step)
 
 
 def tries_of(histories: Mapping[str, Any], report: LossReport) -> dict[tuple[str, str], tuple[int, int]]:
