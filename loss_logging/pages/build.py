@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -14,11 +15,11 @@ from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.errors import LossLoggingError
 from loss_logging.pages.charts import charts, history_block, most_points, picked
 from loss_logging.pages.content import listed_items, rules_of, sections
-from loss_logging.pages.item_counts import ItemCounter
+from loss_logging.pages.item_counts import ItemCounter, ItemCounts
 from loss_logging.pages.items import figures_block, items_block, worst_items
-from loss_logging.pages.render import fragments, render
+from loss_logging.pages.render import CHANGING_PARTS, fragments, render
 from loss_logging.pages.run_reports import RunReports
-from loss_logging.pages.steps import EarlierSteps, step_blocks
+from loss_logging.pages.steps import EarlierSteps
 from loss_logging.records.log import LogVersionError, RecordLog
 from loss_logging.reports.decided import DecidedItems
 from loss_logging.reports.items import read_items
@@ -27,11 +28,12 @@ from loss_logging.reports.report import LossReport, WorstItem
 from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.locate import no_report_of
 from loss_logging.runs.lock import is_locked
-from loss_logging.statistics.history import item_history
-from loss_logging.statistics.loss_curves import LossCurves, loss_curves
+from loss_logging.statistics.history import history_of
+from loss_logging.statistics.loss_curves import LossCurves, curves_of
+from loss_logging.statistics.queries import Queries
 from loss_logging.support.files import whole_file
 from loss_logging.support.progress_bar import announced, progress_bar
-from loss_logging.support.thumbnails import NoThumbnailError, Thumbnails, existing
+from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, Thumbnails, existing
 
 __all__ = ["CAPTION_SUFFIXES", "PageBuilder", "flags"]
 
@@ -45,6 +47,15 @@ _RUNNING = (
     "The run is still going on: this page shows its last save step. To see what comes, write the page again, set "
     "html: true in the run's configuration, or use loss-logging view."
 )
+
+
+class _Told(NamedTuple):
+    """What the texts about an earlier save step are made from."""
+
+    report: LossReport
+    counts: ItemCounts | None
+    tries: dict[tuple[str, str], tuple[int, int]]
+    pictures: list[Thumbnail]
 
 
 class PageBuilder:
@@ -85,11 +96,19 @@ class PageBuilder:
         self._images = images if images is not None or config.images is None else Path(config.images)
         self._thumbnails = Thumbnails(folder=self._images)
         self._most_items = most_items
+        self._told: dict[int, tuple[_Told, dict[str, Any], dict[str, str]]] = {}
 
-    def refresh(self, report: LossReport, items: Iterable[pa.RecordBatch]) -> Path:
-        """Write the page of a report that was made just now, and of the figures of every item."""
+    def refresh(self, report: LossReport, items: Iterable[pa.RecordBatch], log: RecordLog, queries: Queries) -> Path:
+        """Write the page of a report that was made just now, and of the figures of every item.
+
+        Args:
+            report: of the last save step.
+            items: see `loss_logging.statistics.run.RunStatistics.items`.
+            log: the run's records.
+            queries: open ones, which take 0.1 s of the processor to open; they read other records afterwards.
+        """
         self._reports.add(report)
-        return self._write(self._config.page_path, items)
+        return self._write(self._config.page_path, self._earlier.held(report.job.step, items), log=log, queries=queries)
 
     def _steps(self) -> list[int]:
         return list(by_step(self._config.report_paths()))
@@ -119,7 +138,14 @@ class PageBuilder:
         is_running = self._step_of_page is None and is_locked(self._config.records_dir, rank=0)
         return self._write(out or self.path, items, [_RUNNING] if is_running else [])
 
-    def _write(self, out: Path, items: Iterable[pa.RecordBatch], notes: Sequence[str] = ()) -> Path:
+    def _write(
+        self,
+        out: Path,
+        items: Iterable[pa.RecordBatch],
+        notes: Sequence[str] = (),
+        log: RecordLog | None = None,
+        queries: Queries | None = None,
+    ) -> Path:
         reports, problems = self._reports()
         decided = DecidedItems(Decisions(self._images, self._config.paths.decisions))
         report = decided.report(reports[-1])
@@ -131,9 +157,9 @@ class PageBuilder:
             counter.through(decided.marked(items)), self._most_items, [path for _, path in named]
         )
         self._earlier.keep(report.job.step, counter.counts())
-        tables = self._earlier.read(steps[:-1], table.num_rows)
+        self._earlier.read(steps[:-1], table.num_rows)
         with announced("reading the log", shown=self._progress):
-            histories, curves, missing = self._of_log(named, report)
+            histories, curves, missing = self._of_log(named, report, log, queries)
         self._thumbnails.next_page()
         for item in progress_bar("pictures", _pictured(steps), unit=" pictures", shown=self._progress):
             self._thumbnails(item.path)  # which keeps it for the page
@@ -143,12 +169,12 @@ class PageBuilder:
             "items": items_block(table, total) | {"flags": flags(report), "rules": rules_of(report)},
             "figures": figures_block(table),
             "histories": histories,
-            "steps": [self._step(earlier, histories, shown) for earlier in steps[:-1]],
+            "steps": self._steps_before(steps[:-1], histories, shown),
             "pictures": self._earlier_pictures(report, steps[:-1]),
             "files": self._files(listed_items(report)),
         }
-        for step, earlier in tables.items():
-            blocks[f"integers-{step}"], blocks[f"figures-{step}"] = step_blocks(table, earlier)
+        for step, (integers, figures) in self._earlier.blocks(table).items():
+            blocks[f"integers-{step}"], blocks[f"figures-{step}"] = integers, figures
         page = render(
             reports,
             self._thumbnails,
@@ -165,15 +191,29 @@ class PageBuilder:
             file.write(page)
         return out
 
-    def _step(self, report: LossReport, histories: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+    def _steps_before(
+        self, reports: Sequence[LossReport], histories: dict[str, Any], shown: dict[str, Any]
+    ) -> list[dict[str, Any]]:
         """What the page shows where its reader chooses an earlier save step."""
-        counts = self._earlier.counts(report.job.step)
-        tries = tries_of(histories, report)
-        limits = {"most_cards": _EARLIER_CARDS, "most_flagged": _EARLIER_FLAGS}
-        found = sections(report, self._thumbnails, counts, tries, **limits)
-        total = counts.items if counts else None
-        parts = fragments(found, **shown | {"problems": [], "total": total}, inline=False)
-        return {"step": report.job.step, "parts": parts, "flags": flags(report), "rules": rules_of(report)}
+        told = {report.job.step: self._step(report, histories, shown) for report in reports}
+        self._told = {step: self._told[step] for step in told}
+        return list(told.values())
+
+    def _step(self, report: LossReport, histories: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+        """An earlier save step. Most of its text is that of the page before."""
+        step = report.job.step
+        counts = self._earlier.counts(step)
+        told = _Told(
+            report, counts, tries_of(histories, report), [self._thumbnails(item.path) for item in _pictured([report])]
+        )
+        context = shown | {"problems": [], "total": counts.items if counts else None, "inline": False}
+        if step not in self._told or self._told[step][0] != told:
+            limits = {"most_cards": _EARLIER_CARDS, "most_flagged": _EARLIER_FLAGS}
+            found = sections(report, self._thumbnails, counts, told.tries, **limits)
+            self._told[step] = told, found, fragments(found, **context)
+        _, found, parts = self._told[step]
+        parts = parts | fragments(found, **context, only=CHANGING_PARTS)
+        return {"step": step, "parts": parts, "flags": flags(report), "rules": rules_of(report)}
 
     def _earlier_pictures(self, report: LossReport, earlier: Sequence[LossReport]) -> dict[str, str]:
         """The pictures that only earlier save steps show, by path."""
@@ -196,24 +236,36 @@ class PageBuilder:
         return found
 
     def _of_log(
-        self, named: list[tuple[str, str]], report: LossReport
+        self, named: list[tuple[str, str]], report: LossReport, log: RecordLog | None, queries: Queries | None
     ) -> tuple[dict[str, Any], LossCurves | None, list[str]]:
         """The records of some items and the loss over training, or a sentence on why there are none."""
         config = self._config
         limits: dict[str, Any] = {"memory_limit": config.memory_limit, "threads": config.threads}
         try:
-            log = RecordLog(config.records_dir)
+            log = RecordLog(config.records_dir) if log is None else log
             if not log.files():
                 return (
                     {},
                     None,
                     ["The log of the run's records is not there: the page cannot show the history of an item."],
                 )
-            records = item_history(log, named, MOST_RECORDS, through=report.job.step, **limits)
-            points = most_points(len(report.datasets))
-            return history_block(records), loss_curves(log, points, through=report.job.step, **limits), []
+            with Queries(**limits) if queries is None else nullcontext(queries) as opened:
+                try:
+                    return *self._read(log, opened, named, report), []
+                except duckdb.Error:
+                    log.leave_out_damaged()  # or a shard was compacted after the listing
+                    return *self._read(log, opened, named, report), []
         except (LogVersionError, duckdb.Error, OSError) as error:
             return {}, None, [f"The page cannot show the history of an item: {error}"]
+
+    @staticmethod
+    def _read(
+        log: RecordLog, queries: Queries, named: list[tuple[str, str]], report: LossReport
+    ) -> tuple[dict[str, Any], LossCurves]:
+        step = report.job.step
+        queries.read(log.files())
+        records = history_of(queries, named, MOST_RECORDS, step)
+        return history_block(records), curves_of(queries, most_points(len(report.datasets)), step)
 
 
 def tries_of(histories: Mapping[str, Any], report: LossReport) -> dict[tuple[str, str], tuple[int, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -21,7 +21,7 @@ from loss_logging.runs.config import TrainConfig
 from loss_logging.support.thumbnails import Thumbnail
 from loss_logging.version import __version__
 
-__all__ = ["fragments", "render", "render_comparison", "render_folder"]
+__all__ = ["CHANGING_PARTS", "Packed", "fragments", "packed", "render", "render_comparison", "render_folder"]
 
 _LOADER = "loader.js"
 _SCRIPTS = ("uPlot.iife.min.js", "tabulator.min.js")
@@ -33,6 +33,8 @@ _PARTS = {
     "ranking": "datasets.html",
     "flags": "flagged.html",
 }
+CHANGING_PARTS = ("overview",)
+"""What says something of the whole run, also where its reader chooses an earlier save step."""
 _OWN_SCRIPTS = (
     "base.js",
     "address.js",
@@ -121,13 +123,21 @@ def _frame(title: str, blocks: dict[str, Any], *, editable: bool) -> dict[str, A
         "editable": editable,
         "decisive_pairs": DECISIVE_PAIRS,
         "version": __version__,
-        "styles": [Markup(text) for text in _styles()],
+        **_libraries(),
+        "blocks": {name: packed(block) for name, block in blocks.items()},
+    }
+
+
+@cache
+def _libraries() -> dict[str, Any]:
+    """What is the same in every page: styles, scripts and licences."""
+    return {
+        "styles": [Markup(text) for text in map(_asset, _STYLES)],
         "loader": Markup(_asset(_LOADER)),
-        "scripts": [_packed(text.encode()) for text in _scripts()],
-        "style_hashes": _hashes(_styles()),
+        "scripts": [packed(text.encode()) for text in _scripts()],
+        "style_hashes": _hashes(map(_asset, _STYLES)),
         "script_hashes": _hashes([_asset(_LOADER), *_scripts()]),
         "licences": [_asset(name) for name in _LICENCES],
-        "blocks": {name: _packed(block) for name, block in blocks.items()},
     }
 
 
@@ -140,6 +150,7 @@ def fragments(
     inline: bool = True,
     served: bool = False,
     live_step: int | None = None,
+    only: Collection[str] = tuple(_PARTS),
 ) -> dict[str, str]:
     """The parts of the page that change with the save step, by the id of their HTML element.
 
@@ -148,13 +159,14 @@ def fragments(
         total, problems, served, live_step: see `render`.
         save_steps: the number of the run's save steps.
         inline: True if pictures are in the text, False if the page's script inserts them.
+        only: the parts that are wanted; all by default.
     """
     context = (
         found
         | {"decisive_pairs": DECISIVE_PAIRS}
         | _context(total, save_steps, problems, inline=inline, served=served, live_step=live_step)
     )
-    return {place: _template(name).render(context) for place, name in _PARTS.items()}
+    return {place: _template(name).render(context) for place, name in _PARTS.items() if place in only}
 
 
 def _context(
@@ -223,30 +235,31 @@ def _middle(text: str, most: int) -> str:
     return f"{text[: (most - 1) // 2]}…{text[-((most - 1) - (most - 1) // 2) :]}"
 
 
-@cache
 def _asset(name: str) -> str:
     text = files("loss_logging.pages").joinpath(f"assets/{name}").read_text("utf-8")
     lines = text.splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith(("//# sourceMappingURL", "/*# sourceMappingURL")))
 
 
-@cache
 def _scripts() -> list[str]:
     """The libraries, each as one text, and our own files as one text; the page lists the hashes of these texts."""
     own = "".join(_asset(name) for name in _OWN_SCRIPTS)
     return [*map(_asset, _SCRIPTS), f'"use strict";\n(() => {{\n{own}}})();\n']
 
 
-@cache
-def _styles() -> list[str]:
-    return [_asset(name) for name in _STYLES]
-
-
 def _hashes(texts: Iterable[str]) -> str:
     return " ".join(f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in texts)
 
 
-def _packed(block: Any) -> str:
-    """Data as compressed base64: small, and no text in it can end a script element."""
+class Packed(str):
+    """The result of `packed`."""
+
+    __slots__ = ()
+
+
+def packed(block: Any) -> Packed:
+    """Data as compressed base64: small, and no text in it can end a script element. What is packed stays as it is."""
+    if isinstance(block, Packed):
+        return block
     data = block if isinstance(block, bytes) else msgspec.json.encode(block)
-    return b64encode(gzip.compress(data, compresslevel=6, mtime=0)).decode()
+    return Packed(b64encode(gzip.compress(data, compresslevel=6, mtime=0)).decode())

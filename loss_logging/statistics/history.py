@@ -10,7 +10,7 @@ import pyarrow as pa
 from loss_logging.records.log import FOREVER, RecordLog
 from loss_logging.statistics.queries import Queries
 
-__all__ = ["item_history"]
+__all__ = ["history_of", "item_history"]
 
 
 def item_history(
@@ -28,14 +28,24 @@ def item_history(
     taken at even distances; the column ``of`` is the number of all its records. These columns of the log are read once.
     A damaged shard is left out.
     """
-    wanted = sorted(set(items))
-    columns = [pa.array([item[i] for item in wanted], pa.string()) for i in (0, 1)]
+    through = FOREVER if through is None else through
     with Queries(memory_limit, threads) as queries:
-        queries.insert("wanted", pa.Table.from_arrays(columns, ["dataset", "path"]))
         try:
             queries.read(log.files())
-            return queries.arrow("item_history", most=most, through=FOREVER if through is None else through)
+            return history_of(queries, items, most, through)
         except duckdb.Error:
             log.leave_out_damaged()  # or a shard was compacted after the listing, and a new listing is enough
             queries.read(log.files())
-            return queries.arrow("item_history", most=most, through=FOREVER if through is None else through)
+            return history_of(queries, items, most, through)
+
+
+def history_of(queries: Queries, items: Iterable[tuple[str, str]], most: int, through: int) -> pa.Table:
+    """`item_history` of the records that the queries read.
+
+    Raises:
+        duckdb.Error: a shard is damaged, or was compacted in the meantime.
+    """
+    wanted = sorted(set(items))
+    columns = [pa.array([item[i] for item in wanted], pa.string()) for i in (0, 1)]
+    queries.replace("wanted", pa.Table.from_arrays(columns, ["dataset", "path"]))
+    return queries.arrow("item_history", most=most, through=through)

@@ -9,7 +9,7 @@ import msgspec
 from loss_logging.records.log import RecordLog
 from loss_logging.statistics.queries import Queries
 
-__all__ = ["LossCurve", "LossCurves", "loss_curves"]
+__all__ = ["LossCurve", "LossCurves", "curves_of", "loss_curves"]
 
 
 class LossCurve(msgspec.Struct, frozen=True):
@@ -46,13 +46,17 @@ def loss_curves(
     """
     with Queries(memory_limit, threads) as queries:
         queries.read(log.files())
-        last = queries.value("SELECT max(step) FROM records WHERE isfinite(loss)")
-        if last is None:
-            return LossCurves()
-        through = last if through is None else min(through, last)
-        first = queries.value("SELECT min(step) FROM records WHERE isfinite(loss)")
-        width = max(1, math.ceil((through - first + 1) / points))
-        rows = queries.rows("loss_curves", first=first, width=width, through=through)
+        return curves_of(queries, points, through)
+
+
+def curves_of(queries: Queries, points: int, through: int | None = None) -> LossCurves:
+    """`loss_curves` of the records that the queries read."""
+    first, last = queries.rows("steps_with_a_loss")[0]
+    if last is None:
+        return LossCurves()
+    through = last if through is None else min(through, last)
+    width = max(1, math.ceil((through - first + 1) / points))
+    rows = queries.rows("loss_curves", first=first, width=width, through=through)
     ends = [min(first + (place + 1) * width - 1, through) for place in range((through - first) // width + 1)]
     found: dict[str | None, LossCurve] = {}
     for dataset, place, n, mean, error in rows:

@@ -130,19 +130,23 @@ class Thumbnails:
         self._most = most
         self._before: dict[str, Thumbnail] = {}
         self._made: dict[str, Thumbnail] = {}
+        self._missing: dict[str, Thumbnail] = {}
 
     def next_page(self) -> None:
         """Begin another page."""
-        self._before, self._made = self._made, {}
+        self._before, self._made, self._missing = self._made, {}, {}
 
     def __call__(self, path: str) -> Thumbnail:
         """The picture of the image at ``path``; a file that has changed keeps its earlier picture."""
         if path not in self._made and len(self._made) >= self._most:
             return Thumbnail(None, f"the page has pictures of {self._most} items only")
+        if path in self._missing:
+            return self._missing[path]
         try:
             self._made[path] = self._made.get(path) or self._before.get(path) or self._make(path)
         except NoThumbnailError as error:
-            return Thumbnail(None, str(error))
+            self._missing[path] = Thumbnail(None, str(error))
+            return self._missing[path]
         return self._made[path]
 
     def _make(self, path: str) -> Thumbnail:

@@ -185,7 +185,7 @@ class Reporter:
         if self._page is None:
             return
         try:
-            self._page.refresh(report, self._maker.items())
+            self._page.refresh(report, self._maker.items(), self._log, self._maker.statistics.queries)
         except Exception as error:  # noqa: BLE001 the report is written, and the page is made again at the next one
             warn_once(
                 "page", f"the report page of step {report.job.step} was not written: {type(error).__name__}: {error}"

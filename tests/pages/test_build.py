@@ -232,13 +232,31 @@ def test_html_true(reporter: str, tmp_path: Path) -> None:
     page = (tmp_path / "loss_logging" / "job.html").read_text("utf-8")
     assert "Save step 30" in page
     again = built(tmp_path)
-    for name in ("charts", "histories"):
+    for name in ("charts", "histories", "steps", "pictures"):
         assert block(page, name) == block(again, name)
     mine, theirs = (columns(text) for text in (page, again))
     assert set(mine) == set(theirs)
     # The report's JSON and the statistics have the items in different orders.
     rows = (zip(*(data[name] for name in mine), strict=True) for data in (mine, theirs))
     assert sorted(next(rows), key=repr) == sorted(next(rows), key=repr)
+
+
+def test_a_save_step_opens_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its page is made with the queries of its report, and with the items of the page before."""
+    opened: list[object] = []
+
+    def connect(*arguments: object, **options: object) -> duckdb.DuckDBPyConnection:
+        opened.append(arguments)
+        return real(*arguments, **options)  # type: ignore[arg-type]
+
+    real = duckdb.connect
+    with LossLogger(job_name="job", save_root=tmp_path, loggers=[], reporter="inline", html=True) as losses:
+        for step in (1, 2, 3):
+            losses.log_batch(step, [0.5, step], paths=["a.png", "b.png"], datasets="d", captions=["a cat", "a dog"])
+            losses.save_step(step).result()
+            monkeypatch.setattr(duckdb, "connect", connect)
+    assert not opened
+    assert block((tmp_path / "loss_logging" / "job.html").read_text("utf-8"), "integers-1")["count"] == [1, 1]
 
 
 def test_a_page_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
