@@ -173,7 +173,7 @@ def history_block(records: pa.Table) -> dict[str, dict[str, Any]]:
     """The records of some items as plain data, by dataset and path: ``[step, timestep, loss, loss_empty]`` each."""
     block: dict[str, dict[str, Any]] = {}
     for row in records.to_pylist():
-        dataset, path, *figures, of = row.values()
+        dataset, path, step, *figures, of = row.values()
         entry = block.setdefault(dataset, {}).setdefault(path, {"of": of, "records": []})
-        entry["records"].append([None if figure is None else short(figure, 5) for figure in figures])
+        entry["records"].append([step, *(None if figure is None else short(figure, 5) for figure in figures)])
     return block

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from shown import report
 
-from loss_logging.pages.charts import MOST_DATASETS, charts, most_points, picked, short, spread
+from loss_logging.pages.charts import MOST_DATASETS, charts, history_block, most_points, picked, short, spread
 from loss_logging.reports.report import LossReport
 
 
@@ -55,3 +56,17 @@ def test_figures_are_shortened_and_no_more(value: float, digits: int) -> None:
     """Within half a digit of the last one that is kept; what is no number stays."""
     shown = short(value, digits)
     assert shown == pytest.approx(value, rel=10.0 ** (1 - digits), abs=1e-300, nan_ok=True)
+
+
+def test_the_steps_of_an_item_are_whole() -> None:
+    """However many digits they have; its losses have those that a chart shows."""
+    record = {
+        "dataset": "a",
+        "path": "1.png",
+        "step": 1_234_567,
+        "timestep": 0.1,
+        "loss": 0.123456789,
+        "loss_empty": None,
+    }
+    block = history_block(pa.Table.from_pylist([record | {"of": 1}]))
+    assert block["a"]["1.png"]["records"] == [[1_234_567, 0.1, 0.12346, None]]
