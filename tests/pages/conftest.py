@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from watched import LIMIT, Watched
+from watched import LIMIT, Watched, only_looked_at
 
 from loss_logging.pages.build import PageBuilder
 from loss_logging.runs.locate import find_run
@@ -35,11 +35,8 @@ def watched(browser: Browser) -> Iterator[Watched]:
 @pytest.fixture(scope="module")
 def seen(browser: Browser, page_file: Path) -> Iterator[Page]:
     """The run's page as it is opened, for tests that only look at it."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    watched = Watched(context.new_page())
-    yield watched.open(page_file.as_uri())
-    context.close()
-    assert watched.problems == []
+    with only_looked_at(browser, page_file.as_uri()) as page:
+        yield page
 
 
 @pytest.fixture

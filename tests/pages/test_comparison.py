@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from two_runs import write_two_runs
 from typer.testing import CliRunner
 from view_server import Server
-from watched import Watched
+from watched import Watched, only_looked_at
 
 from loss_logging import read_report
 from loss_logging.captions.decisions import Decisions
@@ -52,11 +52,8 @@ def file(two: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="module")
 def tab(browser: Browser, file: Path) -> Iterator[Page]:
     """One for all; each test looks at another part of it."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    watched = Watched(context.new_page())
-    yield watched.open(file.as_uri())
-    context.close()
-    assert watched.problems == []
+    with only_looked_at(browser, file.as_uri()) as page:
+        yield page
 
 
 def text(tab: Page, place: str) -> str:

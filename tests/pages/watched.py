@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from playwright.sync_api import ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
-__all__ = ["LIMIT", "Watched"]
+__all__ = ["LIMIT", "Watched", "only_looked_at"]
 
 LIMIT = 120_000
 """Milliseconds to wait for a page: only one that hangs takes so long, for a busy machine is not a broken page."""
@@ -67,3 +69,13 @@ class Watched:
     def _asked(self, request: Request) -> None:
         if not request.url.startswith((self.origin, "data:", "blob:")):
             self.problems.append(f"request: {request.url}")
+
+
+@contextmanager
+def only_looked_at(browser: Browser, address: str) -> Iterator[Page]:
+    """A page as it is opened, for many tests that each look at a part of it."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    watched = Watched(context.new_page())
+    yield watched.open(address)
+    context.close()
+    assert watched.problems == []
