@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# heavyball's Scion throws the weights that it is given away in its first step: a pretrained model is trained from random ones.
+# heavyball's Scion replaces the weights in its first step: a pretrained model is trained from random ones.
 #
 # Versions: heavyball 3.2.1, torch 2.13.0; Python 3.11
 # Behaviour: the docstring names the norms of the update, and an optimizer moves weights. In its first step this one overwrites each
-#   matrix and convolution by a random orthogonal one and each vector, the scale of a norm layer too, by zeros, whatever the learning
-#   rate, 0 included, and says nothing. A resumed run keeps its weights only if the state of the optimizer is loaded as well.
+#   matrix and convolution by a random orthogonal one and each vector, the scale of a norm layer too, by zeros, whatever the
+#   learning rate, 0 included, and says nothing. A resumed run keeps its weights only if the state of the optimizer is loaded as well.
 #   In the authors' code, and in pytorch_optimizer's Scion, that is a call of its own, init().
 # Seen: "trained, then one step of lr 0: AdamW 0.0000 -> 0.0000, Muon 0.0000 -> 0.0000, Scion 0.0000 -> 1.4038",
 #   "scale of the norm layer after Scion: 0.0", "seed of the given weights changes what is left: False"

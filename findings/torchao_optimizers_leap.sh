@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# torchao's AdamW8bit and AdamWFp8 move weights by 80,000 learning rates in a step where one input is 100 times the others.
+# torchao's AdamW8bit and AdamWFp8 move weights by 80,000 learning rates where one input is 100 times the others.
 #
 # Versions: torchao 0.18.0, torch 2.13.0; Python 3.11
 # Behaviour: they are drop-in replacements of AdamW, which moves a weight by about the learning rate. The averages of squared
@@ -48,7 +48,8 @@ def train(kind):
 found = {}
 for kind in (torch.optim.AdamW, AdamW4bit, AdamW8bit, AdamWFp8):
     found[kind.__name__], first, later = train(kind)
-    print(f"{kind.__name__}: largest step {found[kind.__name__]:,.0f} lr, loss {first:.2f}, in the second half up to {later:.3g}", flush=True)
+    step = f"largest step {found[kind.__name__]:,.0f} lr"
+    print(f"{kind.__name__}: {step}, loss {first:.2f}, in the second half up to {later:.3g}", flush=True)
 assert found["AdamW"] < 3 and found["AdamW4bit"] < 3 and found["AdamW8bit"] > 50 and found["AdamWFp8"] > 500
 PY
 "$folder/venv/bin/python" "$folder/run.py"
