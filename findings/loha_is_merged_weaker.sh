@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# LyCORIS merges a LoHa with alpha / rank applied twice: with rank 8 and alpha 1 an eighth of what was trained is left.
+# LyCORIS merges LoHa and LoKr with alpha / rank applied twice: of a rank of 8 with alpha 1 an eighth is left.
 #
 # Versions: lycoris-lora 4.1.3, torch 2.13.0; Python 3.11
-# Behaviour: a LoHa that is loaded by create_lycoris_from_weights and applied with apply_to() has the effect that it had in
-#   training. merge_to(1.0), which is to write that into the weights, multiplies it by alpha / rank once more:
-#   the merged checkpoint is weaker than the adapter, unless alpha is the rank. LoRA, LoKr and the whole
-#   matrix ("full") merge as they were trained. Shapes are right, and nothing warns.
-# Seen: "lora: applied 1.0, merged 1.0", "lokr", "full": the same; "loha, alpha 8: applied 1.0, merged 1.0",
-#   "loha, alpha 4: applied 1.0, merged 0.5", "loha, alpha 1: applied 1.0, merged 0.125"
+# Behaviour: a LoHa or LoKr that is loaded by create_lycoris_from_weights and applied with apply_to() has the effect that it
+#   had in training. merge_to(1.0), which is to write that into the weights, multiplies it by alpha / rank once more: the
+#   merged checkpoint is weaker than the adapter, unless alpha is the rank. LoRA, the whole matrix ("full") and a LoKr of
+#   layers so small that it keeps both its factors whole merge as they were trained. Shapes are right, and nothing warns.
+# Seen: "lora, alpha 1: applied 1.0, merged 1.0", "full": the same; "loha, alpha 8: applied 1.0, merged 1.0", "loha, alpha 4:
+#   applied 1.0, merged 0.5", "loha, alpha 1: applied 1.0, merged 0.125", and "lokr" as "loha"
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -26,7 +26,7 @@ RANK = 8
 class Net(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        self.conv, self.linear = torch.nn.Conv2d(4, 32, 3, padding=1), torch.nn.Linear(32, 32)
+        self.conv, self.linear = torch.nn.Conv2d(4, 640, 3, padding=1), torch.nn.Linear(640, 640)
 
     def forward(self, picture):
         return self.linear(self.conv(picture).mean((2, 3)))
@@ -56,8 +56,8 @@ def effects(algorithm, alpha):
     return {"applied": share(lambda loaded: loaded.apply_to()), "merged": share(lambda loaded: loaded.merge_to(1.0))}
 
 
-for algorithm, alpha, merged in (("lora", 1, 1.0), ("lokr", 1, 1.0), ("full", 1, 1.0),
-                                 ("loha", 8, 1.0), ("loha", 4, 0.5), ("loha", 1, 0.125)):
+for algorithm, alpha, merged in (("lora", 1, 1.0), ("full", 1, 1.0), ("loha", 8, 1.0), ("loha", 4, 0.5), ("loha", 1, 0.125),
+                                 ("lokr", 8, 1.0), ("lokr", 4, 0.5), ("lokr", 1, 0.125)):
     found = effects(algorithm, alpha)
     print(f"{algorithm}, alpha {alpha}:", ", ".join(f"{how} {share}" for how, share in found.items()))
     assert abs(found["applied"] - 1) < 0.01 and abs(found["merged"] / merged - 1) < 0.03
