@@ -13,11 +13,13 @@ import numpy as np
 
 from loss_logging.records.columns import is_missing
 
-__all__ = ["Pinned", "hold", "hold_components", "hold_sized", "names", "numbers"]
+__all__ = ["FEW", "PLAIN", "Pinned", "hold", "hold_components", "hold_sized", "names", "numbers"]
 
-_PAUSE_SECONDS = 0.002
-_FEW = 16
+FEW = 64
 """So many figures are read sooner than torch makes a second tensor of them."""
+PLAIN = frozenset({list, tuple})
+"""What holds names as they are; anything else is looked at more closely."""
+_PAUSE_SECONDS = 0.002
 
 
 # --- figures ------------------------------------------------------------------------------------------------------
@@ -37,7 +39,7 @@ class Pinned(NamedTuple):
 
 def hold(values: Any, size: int) -> Any:
     """A private copy of a (``size``,) tensor, safe from later in-place changes, made without waiting for its device."""
-    if size <= _FEW and values.is_cpu:
+    if size <= FEW and values.is_cpu:
         return values.tolist()
     values = values.detach()
     return _hold_cuda(values) if values.is_cuda else values.clone()
@@ -59,8 +61,7 @@ def hold_sized(name: str, values: Any, size: int) -> Any:
     Raises:
         ValueError: ``values`` has another shape than (``size``,).
     """
-    is_tensor = hasattr(values, "detach")
-    if not is_tensor:
+    if not (is_tensor := hasattr(values, "detach")):
         values = numbers(name, values)
     if values.shape != (size,):
         shape = tuple(values.shape)
@@ -129,6 +130,8 @@ def names(name: str, values: Any, size: int) -> Collection[object]:
         TypeError: ``values`` is a single text, or has no order.
         ValueError: ``values`` has another shape than (B,).
     """
+    if type(values) in PLAIN and len(values) == size:
+        return tuple(values)
     if name == "datasets" and _is_one(values):
         values = values.reshape(1).expand(size) if hasattr(values, "detach") else [values] * size
     if isinstance(values, (str, bytes, bytearray)):

@@ -31,7 +31,7 @@ from loss_logging.records.columns import (
     rival_array,
     text_array,
 )
-from loss_logging.records.in_flight import Pinned, hold, hold_components, hold_sized, names, numbers
+from loss_logging.records.in_flight import FEW, PLAIN, Pinned, hold, hold_components, hold_sized, names, numbers
 from loss_logging.records.log import SHARD_ROWS
 from loss_logging.support.warn import LOGGER, warn_once
 
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LossRecorder", "Unwritten"]
 
-_PLAIN = frozenset({list, tuple})
-"""What holds names as they are; anything else is looked at more closely."""
 _DRAIN_SECONDS = 0.25
 _PAUSE_SECONDS = 0.002
 _SLICE_BATCHES = 16
@@ -78,12 +76,12 @@ class _Batch(NamedTuple):
     datasets: Collection[object] | str
     captions: Collection[object]
     timesteps: Any
-    losses_empty: Any
-    components: dict[str, Any] | None
-    is_reg: Any
-    caption_dropped: Any
-    losses_rival: Any
-    rivals: Collection[object] | None
+    losses_empty: Any = None
+    components: dict[str, Any] | None = None
+    is_reg: Any = None
+    caption_dropped: Any = None
+    losses_rival: Any = None
+    rivals: Collection[object] | None = None
 
 
 class _Flush(NamedTuple):
@@ -122,6 +120,7 @@ class LossRecorder:
         self._owed: list[_Flush] = []
         self._dropped = 0
         self._last_write = time.monotonic()
+        self._tensor = getattr(sys.modules.get("torch"), "Tensor", None)  # who gives tensors has imported it
         self._wake = threading.Event()
         self._reason = _DISK
         self._limit = _MAX_PENDING_ROWS
@@ -145,16 +144,61 @@ class LossRecorder:
         rivals: Collection[object] | None = None,
     ) -> None:
         """Take one batch of (B,) figures and B names. The tensors are copied without synchronising their device."""
+        if (  # a few samples on the CPU with nothing beside losses and timesteps: all in one function takes least time
+            type(losses) is self._tensor
+            and losses.is_cpu
+            and losses.ndim == 1
+            and type(paths) in PLAIN
+            and type(captions) in PLAIN
+            and (size := len(paths)) == len(captions)
+            and size <= FEW
+            and (type(datasets) is str or (type(datasets) in PLAIN and len(datasets) == size))
+            and (timesteps is None or (type(timesteps) is self._tensor and timesteps.is_cpu and timesteps.ndim == 1))
+            and losses_empty is None
+            and components is None
+            and is_reg is None
+            and caption_dropped is None
+            and losses_rival is None
+            and rivals is None
+            and self.last_step <= (number := index(step)) <= LAST_STEP
+            and self.appended - self._drained <= self._limit
+            and len(figures := losses.tolist()) == size
+            and (timesteps is None or len(times := timesteps.tolist()) == size)
+        ):
+            of = datasets if type(datasets) is str else tuple(datasets)
+            read = None if timesteps is None else times
+            self._pending.append((number, figures, tuple(paths), of, tuple(captions), read))
+            self.last_step = number
+            self.appended += size
+        else:
+            self._append_any(
+                step, losses, paths, datasets, captions, timesteps, losses_empty, components, is_reg, caption_dropped,
+                losses_rival, rivals,
+            )  # fmt: skip
+
+    def _append_any(
+        self,
+        step: int,
+        losses: Any,
+        paths: Collection[object],
+        datasets: Collection[object] | str,
+        captions: Collection[object],
+        timesteps: Any,
+        losses_empty: Any,
+        components: Mapping[str, Any] | None,
+        is_reg: Any,
+        caption_dropped: Any,
+        losses_rival: Any,
+        rivals: Collection[object] | None,
+    ) -> None:
+        """All other batches, and all errors."""
         if not (is_tensor := hasattr(losses, "detach")):
             losses = numbers("per_example", losses)  # a copy already
         shape = losses.shape
         size = shape[0] if len(shape) == 1 else _not_per_example(shape)
-        if not (type(paths) in _PLAIN and len(paths) == size):
-            paths = names("paths", paths, size)
-        if not (type(captions) in _PLAIN and len(captions) == size):
-            captions = names("captions", captions, size)
-        one_dataset = isinstance(datasets, str)
-        if not one_dataset and not (type(datasets) in _PLAIN and len(datasets) == size):
+        paths = names("paths", paths, size)
+        captions = names("captions", captions, size)
+        if not isinstance(datasets, str):
             datasets = names("datasets", datasets, size)
         if rivals is not None or losses_rival is not None:
             rivals = _rivals(rivals, losses_rival, size)
@@ -167,9 +211,9 @@ class LossRecorder:
             (  # a _Batch in all but name: the plain tuple costs a tenth
                 step,
                 hold(losses, size) if is_tensor else losses,
-                tuple(paths) if type(paths) is list else paths,
-                tuple(datasets) if type(datasets) is list else datasets,
-                tuple(captions) if type(captions) is list else captions,
+                paths,
+                datasets,
+                captions,
                 None if timesteps is None else hold_sized("timesteps", timesteps, size),
                 None if losses_empty is None else hold_sized("losses_empty", losses_empty, size),
                 None if components is None else hold_components(components, size),
@@ -411,7 +455,7 @@ def _rivals(rivals: Collection[object] | None, losses: Any, size: int) -> Collec
     if rivals is None or losses is None:
         given, missing = ("losses_rival", "rivals") if rivals is None else ("rivals", "losses_rival")
         raise ValueError(f"{given} is given and {missing} is None; expected both: the losses, and the captions of them")
-    return tuple(rivals) if type(rivals) is list and len(rivals) == size else names("rivals", rivals, size)
+    return names("rivals", rivals, size)
 
 
 def _check_order(step: int, last_step: int) -> None:
