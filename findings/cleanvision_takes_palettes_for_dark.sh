@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# cleanvision judges a picture with a palette by the numbers of its colours: white GIFs and photos of 64 colours are dark.
+# cleanvision judges a picture with a palette by its colours' numbers: white GIFs and photos of 64 colours are dark.
 #
 # Versions: cleanvision 0.3.7, pillow 12.3.0; Python 3.11
 # Behaviour: GIFs and small PNGs hold for each pixel the number of a colour in a palette. cleanvision takes the numbers for

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ExifRead gives an empty UserComment where the text has 1,000 bytes or more, and one without line breaks where it has fewer.
+# ExifRead gives an empty UserComment for a text of 1,000 bytes or more, and one without line breaks for less.
 #
 # Versions: exifread 3.5.1, piexif 1.1.3, pillow 12.3.0; Python 3.11
 # Behaviour: web UIs for Stable Diffusion store prompt, negative prompt and settings of a JPEG in UserComment, in UTF-16, a line

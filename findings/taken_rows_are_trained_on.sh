@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# A stream split by take(100) and skip(100) trains on validation rows once it has workers or nodes: 87 of the 100 with 8 workers.
+# A stream split by take(100) and skip(100) trains on 50 of the taken 100 with 2 workers, on 87 with 8.
 #
 # Versions: datasets 5.2.0, torch 2.13.0; Python 3.11
-# Behaviour: the guide to streaming splits a data set by take and skip. With workers in a DataLoader, or split_dataset_by_node, each of
-#   them takes and skips its share of the 100 in its own shards, which are not those that come first: rows that validation in the
+# Behaviour: the guide to streaming splits a data set by take and skip. With workers of a DataLoader, or nodes, each of them
+#   takes and skips its share of the 100 in its own shards, which are not those that come first: rows that validation in the
 #   main process uses are trained on, and as many others never. Only where both are read in the same way they differ. Counts stay
 #   right, nothing is said; the guide's one warning is of a shuffle after the split.
 # Seen: "in order, no workers: 0 of 100 validation rows are trained on, 0 rows are never used", "... {'workers': 2}: 50 ...",
