@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import math
 import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
@@ -16,7 +17,7 @@ from filelock import FileLock
 from loss_logging.errors import ConfigError
 from loss_logging.support.warn import warn_once
 
-__all__ = ["DECISIONS_FILE", "SETTLED", "Choice", "Decision", "DecisionFile", "Decisions"]
+__all__ = ["DECISIONS_FILE", "SETTLED", "Choice", "Decision", "DecisionFile", "Decisions", "is_caption_in"]
 
 DECISIONS_FILE = ".captions-decisions.jsonl"
 """The file in a folder of images, with the decisions about images in that folder and below it. Its name is hidden, so
@@ -61,8 +62,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     why: str | None = None
 
     def holds_for(self, caption: str | None) -> bool:
-        """Whether the decision is about this caption. "fine" and "later" end when the caption changes."""
-        return self.decision == "exclude" or None in (self.caption, caption) or self.caption == caption
+        """Whether the decision is about this caption. "fine" and "later" end when the caption changes. A caption that
+        was trained with may be one line of the text that a person saw, without the white space around it."""
+        return self.decision == "exclude" or None in (self.caption, caption) or is_caption_in(caption, self.caption)
 
     def on(self, caption: str | None) -> Choice | None:
         """What stands on an item with this caption, on every surface; None for nothing.
@@ -75,9 +77,29 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
         """
         if self.decision == "undone" or (self.decision == "fine" and self.rules):
             return None
-        if self.decision == "caption" and self.before is not None and caption == self.before:
+        if self.decision == "caption" and None not in (self.before, caption) and is_caption_in(caption, self.before):
             return "caption"
         return self.decision if self.holds_for(caption) else None
+
+    def over(self, farther: Decision | None) -> Decision:
+        """Of two files' decisions about an image, the one that counts: this one, from the nearer file, unless it only
+        undoes what was decided before and the other one came later.
+
+        >>> undone = Decision(path="1.png", decision="undone", when="2026-01-02T00:00:00+00:00")
+        >>> undone.over(Decision(path="1.png", decision="exclude", when="2026-01-01T00:00:00+00:00")).decision
+        'undone'
+        """
+        if self.decision != "undone" or farther is None or farther._time() <= self._time():
+            return self
+        return farther
+
+    def _time(self) -> float:
+        """Seconds of ``when``; without a time that can be read, before all others."""
+        try:
+            when = datetime.fromisoformat((self.when or "").replace("Z", "+00:00"))
+        except ValueError:
+            return -math.inf
+        return (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp()
 
 
 class DecisionFile:
@@ -101,6 +123,7 @@ class DecisionFile:
         self.path = path
         self._read: tuple[int, int, int] | None = None  # state of the file when it was read
         self._decisions: dict[str, Decision] = {}
+        self._corrected: dict[tuple[str, str | None], str | None] = {}
 
     def __iter__(self) -> Iterator[Decision]:
         """The last decision about each path, except for undone decisions."""
@@ -113,9 +136,18 @@ class DecisionFile:
 
     def of(self, path: str) -> Decision | None:
         """The decision about an image; None if there is none or it was undone."""
-        self._reread()
-        found = self._decisions.get(path)
+        found = self.last_of(path)
         return None if found is None or found.decision == "undone" else found
+
+    def last_of(self, path: str) -> Decision | None:
+        """The last decision about an image, including an undone one; None if there is none."""
+        self._reread()
+        return self._decisions.get(path)
+
+    def before(self, path: str, caption: str | None) -> str | None:
+        """What an image's caption was before it was corrected to ``caption``; None if no line says so."""
+        self._reread()
+        return self._corrected.get((path, caption))
 
     def append(self, *decisions: Decision) -> None:
         """Add all of the decisions, or none if it raises. Several processes may call this at once.
@@ -144,12 +176,13 @@ class DecisionFile:
         try:
             state = self.path.stat()
         except OSError:  # no such file, or a folder that this user may not enter
-            self._read, self._decisions = None, {}
+            self._read, self._decisions, self._corrected = None, {}, {}
             return
         seen = (state.st_ino, state.st_size, state.st_mtime_ns)
         if seen == self._read:
             return
         decisions: dict[str, Decision] = {}
+        corrected: dict[tuple[str, str | None], str | None] = {}
         decode = msgspec.json.Decoder(Decision).decode
         for number, line in enumerate(self.path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines(), 1):
             if not line.strip():
@@ -164,13 +197,16 @@ class DecisionFile:
                 continue
             decisions.pop(decision.path, None)
             decisions[decision.path] = decision
-        self._read, self._decisions = seen, decisions
+            if decision.decision == "caption" and decision.before is not None:
+                corrected[decision.path, decision.caption] = decision.before
+        self._read, self._decisions, self._corrected = seen, decisions, corrected
 
 
 class Decisions:
     """The decisions about the items of a folder or a run, wherever the images are.
 
-    The decision about an image is in the file of its folder or of a folder above it; the nearest file counts. For an
+    The decision about an image is in the file of its folder or of a folder above it; the nearest file counts. What is
+    undone there hides what files farther away say, unless that was decided later. For an
     image in a tar, its folder is the folder of the tar. A new decision goes to the nearest existing file, else to a
     new file in the image's folder; if that folder is not writable, to the run's own file.
 
@@ -200,12 +236,19 @@ class Decisions:
         image = self._image(path)
         if image is None:
             return None
-        if self._own is not None and (found := self._own.of(image.as_posix())) is not None:
-            return found
-        for folder in image.parents:
-            if (found := self._file(folder).of(image.relative_to(folder).as_posix())) is not None:
+        found: Decision | None = None
+        for file, name in self._lines_about(image):
+            one = file.last_of(name)
+            found = one if found is None else found.over(one)
+            if found is not None and found.decision != "undone":
                 return found
         return None
+
+    def before(self, path: str, caption: str | None) -> str | None:
+        """What an item's caption was before it was corrected to ``caption``; None if no decision says so."""
+        image = self._image(path)
+        lines = [] if image is None else self._lines_about(image)
+        return next((text for file, name in lines if (text := file.before(name, caption)) is not None), None)
 
     def ignores(self, rule: str, path: str, caption: str | None = None) -> bool:
         """Whether to hide a rule's reason on a caption: a person accepted the caption, or excluded the image."""
@@ -227,7 +270,8 @@ class Decisions:
             found = {Path(one.path): one for one in self._own.last()}
         for folder in sorted(self._above(folders), key=lambda one: -len(one.parts)):  # the nearest counts
             for one in self._file(folder).last():
-                found.setdefault(folder / one.path, one)
+                nearer = found.get(folder / one.path)
+                found[folder / one.path] = one if nearer is None else nearer.over(one)
         found = {image: one for image, one in found.items() if undone or one.decision != "undone"}
         named = {image.as_posix(): one for image, one in found.items()}
         inside = [image for image in found if image.is_relative_to(self._base)]
@@ -269,7 +313,7 @@ class Decisions:
 
         home = self._home if self._home is not None and self._home in image.parents else _folder_of(image)
         folder = next((one for one in image.parents if (one / DECISIONS_FILE).is_file()), home)
-        if self._own is not None and self._own.of(image.as_posix()) is not None:
+        if self._own is not None and self._own.last_of(image.as_posix()) is not None:
             self._own.append(line(image.as_posix()))
             return
         try:
@@ -278,6 +322,13 @@ class Decisions:
             if self._own is None:
                 raise
             self._own.append(line(image.as_posix()))
+
+    def _lines_about(self, image: Path) -> Iterator[tuple[DecisionFile, str]]:
+        """The files that may say something about an image, the nearest first, and the image's name in each."""
+        if self._own is not None:
+            yield self._own, image.as_posix()
+        for folder in image.parents:
+            yield self._file(folder), image.relative_to(folder).as_posix()
 
     def _above(self, folders: Iterable[str]) -> set[Path]:
         """Some folders, and all folders above them."""
@@ -294,6 +345,14 @@ class Decisions:
         if folder not in self._files:
             self._files[folder] = DecisionFile(folder / DECISIONS_FILE)
         return self._files[folder]
+
+
+def is_caption_in(caption: str | None, text: str | None) -> bool:
+    """Whether a caption is what a file holds, or one of its lines, apart from white space around it."""
+    if caption == text:
+        return True
+    wanted, whole = ((one or "").strip().replace("\r\n", "\n") for one in (caption, text))
+    return wanted == whole or (bool(wanted) and wanted in map(str.strip, whole.split("\n")))
 
 
 def _folder_of(image: Path) -> Path:

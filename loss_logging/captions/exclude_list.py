@@ -48,7 +48,7 @@ def read_exclude_list(file: Path, where: str = "exclude") -> list[str]:
     if file.suffix.lower() == _DECISIONS:
         if data.strip() and b'"decision"' not in data:  # another table, each line of which would be warned about
             raise ConfigError(f"{where}: {file} has no line that is a decision; {allowed}")
-        return [str(file.parent / one.path) for one in DecisionFile(file) if one.decision == "exclude"]
+        return [str(file.absolute().parent / one.path) for one in DecisionFile(file) if one.decision == "exclude"]
     lines = (line.removesuffix("\r") for line in _text(data).split("\n"))
     return list(dict.fromkeys(line for line in lines if line.strip() and not line.startswith("#")))
 

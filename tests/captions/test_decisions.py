@@ -10,6 +10,7 @@ import pytest
 
 from loss_logging import LossLogger, read_report
 from loss_logging.captions.decisions import DECISIONS_FILE, Decision, DecisionFile, Decisions
+from loss_logging.captions.folder.caption_places import CaptionPlaces
 from loss_logging.captions.folder.check import check_folder
 from loss_logging.errors import ConfigError
 
@@ -173,6 +174,28 @@ def test_a_run_keeps_what_a_folder_does_not_take(tmp_path: Path, monkeypatch: py
     assert not decisions.excludes("/proc/1.png")
 
 
+def test_what_is_undone_nearer_hides_what_was_decided_before(tmp_path: Path) -> None:
+    """Undoing counts even where the file that excludes cannot be written; what is decided later counts again."""
+    (tmp_path / "cats").mkdir()
+    far, near = (DecisionFile(folder / DECISIONS_FILE) for folder in (tmp_path, tmp_path / "cats"))
+    own = DecisionFile(tmp_path / "own.jsonl")
+
+    def excluded(own: Path | None = None) -> list[bool]:
+        decisions = Decisions(tmp_path, own=own)
+        found = decisions.among(["cats"]).get("cats/1.png")
+        return [decisions.excludes("cats/1.png"), found is not None and found.decision == "exclude"]
+
+    far.append(Decision(path="cats/1.png", decision="exclude", when="2026-01-01T00:00:00+00:00"))
+    near.append(Decision(path="1.png", decision="undone", when="2026-01-02T00:00:00Z"))
+    assert excluded() == [False, False]
+    far.append(Decision(path="cats/1.png", decision="exclude", when="2026-01-03T00:00:00+00:00"))
+    assert excluded() == [True, True]
+    own.append(Decision(path=str(tmp_path / "cats" / "1.png"), decision="undone"))
+    assert excluded(own.path) == [False, False]
+    Decisions(tmp_path, own=own.path).decide("cats/1.png", "exclude")  # within the same second
+    assert excluded(own.path) == [True, True]
+
+
 def test_what_is_fine_is_not_shown_again(tmp_path: Path) -> None:
     """Neither a caption that a person found to be fine, nor an excluded image; a caption that changed since is."""
     for name, caption in {"fine": "none", "excluded": "nan", "changed": "nan", "later": "nan", "half": "<b>"}.items():
@@ -192,6 +215,25 @@ def test_what_is_fine_is_not_shown_again(tmp_path: Path) -> None:
     left = {rule for one in check_folder(tmp_path).captions.flagged if one.path == "half.png" for rule in one.reasons}
     assert left == rules - set(tuple(rules)[:1])
     assert not check.problems.counts  # the file is none of the folder's captions
+
+
+@pytest.mark.parametrize("text", ["nan\n", " nan \n", "nan\r\n\r\n", "nan\r\na cat on a mat\r\n"])
+def test_what_is_fine_is_known_by_what_a_trainer_reads_of_it(tmp_path: Path, text: str) -> None:
+    """A person decides on the text of the file; a trainer may read its first line, without white space."""
+    image = tmp_path / "10_sks dog" / "1.png"
+    image.parent.mkdir()
+    image.touch()
+    image.with_suffix(".txt").write_bytes(text.encode())
+    decisions = Decisions(tmp_path)
+    assert [one.path for one in check_folder(tmp_path).captions.flagged] == ["10_sks dog/1.png"]
+    for decision, other in (("fine", False), ("caption", True)):
+        seen = CaptionPlaces().of(image).caption
+        kept = {"caption": seen} if decision == "fine" else {"caption": "a dog", "before": seen}
+        decisions.decide(str(image), decision, **kept)  # type: ignore[arg-type]
+        assert [one.path for one in check_folder(tmp_path).captions.flagged] == ["10_sks dog/1.png"] * other
+        found = decisions.of(str(image))
+        assert found is not None
+        assert (found.on("nan"), found.on("a mat"), found.on("")) == (decision, None, None)
 
 
 def test_it_is_readable_by_hand(tmp_path: Path) -> None:
