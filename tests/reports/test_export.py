@@ -174,7 +174,7 @@ def test_no_verdicts_to_export(report: Path, tmp_path: Path) -> None:
 
 
 def test_a_list_of_one_dataset_says_what_it_excludes_of_others(report: Path) -> None:
-    """An image of two datasets is left out of both, as a list has paths alone; where both are meant, nothing is said."""
+    """An image of two datasets is left out of both, as a list has paths alone; nothing is said where both are meant."""
     out = io.BytesIO()
     said = export_items(report, out, "exclude-list", ItemFilter(datasets=("cats",))).warnings
     assert len(said) == 1
