@@ -71,6 +71,8 @@ def check_pictures(
         for file in read_captioned_folder(root, trainer=trainer, path_column=path_column, caption_column=caption_column)
         if file.caption and file.not_trained is None
     ]
+    if not files:
+        return PictureCheck(0, {}, [], ["Pictures say nothing of the captions: no picture has one."])
     read = picture_features([file.path for file in files], features, progress=progress)
     kept = [files[place] for place in read.kept]
     seen = picture_evidence(read.features, caption_words([file.caption for file in kept]), progress=progress)
