@@ -81,7 +81,7 @@ def export_items(
         out: a file, which is written completely or not at all, or a stream.
         to: ``"csv"``, ``"parquet"``, ``"jsonl"``, or ``"exclude-list"``: the recorded paths in UTF-8, one per line,
             each once; paths with line breaks are left out. Where captions are the condition, those that a person found
-            fine or has corrected are not in the list.
+            fine, or has corrected since, are not in the list.
         selection: the items and their order; when None, all items by dataset and path.
         decisions: the decisions since the report was written.
         formulas: whether texts in CSV stay unchanged. Otherwise a text that a spreadsheet would run as a formula gets
@@ -105,6 +105,7 @@ def export_items(
         if decisions is not None:
             decided = DecidedItems(decisions)
             decided.mark(connection, "items")
+            connection.register("corrected", decided.corrected_since(connection, "items"))
             flagged = decided.report(found).flagged
         (of,) = connection.execute("SELECT count(*) FROM items").fetchall()[0]
         if not of:
@@ -112,8 +113,9 @@ def export_items(
         if selection.verdicts and not connection.execute("FROM items WHERE verdict IS NOT NULL LIMIT 1").fetchall():
             raise LossLoggingError(f"no caption in {report} has a verdict; {_no_verdict(found)}")
         _load_flagged(connection, flagged)
-        query, parameters = _query(selection, only_paths=to == "exclude-list")
-        if to == "exclude-list":
+        only_paths = to == "exclude-list"
+        query, parameters = _query(selection, only_paths=only_paths, with_decisions=decisions is not None)
+        if only_paths:
             warnings += _others_of(connection, query, parameters)
         reader = connection.sql(query, params=parameters or None).to_arrow_reader(_ROWS)
         writers: dict[Format, _Writer] = {
@@ -160,7 +162,7 @@ def _load_flagged(connection: duckdb.DuckDBPyConnection, flagged: list[FlaggedCa
     connection.register("flagged", pa.table(columns))
 
 
-def _query(selection: ItemFilter, *, only_paths: bool) -> tuple[str, dict[str, Any]]:
+def _query(selection: ItemFilter, *, only_paths: bool, with_decisions: bool) -> tuple[str, dict[str, Any]]:
     conditions, order, parameters = ["true"], "dataset, path", dict[str, Any]()
     if selection.datasets:
         conditions.append("list_contains($datasets, dataset)")
@@ -182,7 +184,9 @@ def _query(selection: ItemFilter, *, only_paths: bool) -> tuple[str, dict[str, A
     if only_paths and (
         selection.flagged or selection.verdicts or selection.min_caption_mismatch is not None or ranked in _OF_CAPTIONS
     ):
-        conditions.append("coalesce(decision, '') NOT IN ('fine', 'caption')")
+        conditions.append("coalesce(decision, '') <> 'fine'")
+        if with_decisions:
+            conditions.append("(path, caption) NOT IN (SELECT (path, caption) FROM corrected)")
     limit = ""
     if selection.worst is not None:
         figure, most = selection.worst

@@ -93,9 +93,13 @@ def test_show(decided: Path) -> None:
 
 
 def test_export(decided: Path, tmp_path: Path) -> None:
-    """`--likely-wrong` leaves out what is fine and what is excluded already; all items have their decision."""
+    """`--likely-wrong` leaves out what is fine and what is excluded already, a list what was corrected, too; all items
+    have their decision."""
     done = run("export", decided, "--to", "exclude-list", "--likely-wrong")
-    assert (done.exit_code, sorted(done.stdout.split())) == (1, ["002.png", "003.png", "004.png", "005.png"])
+    assert (done.exit_code, sorted(done.stdout.split())) == (1, ["002.png", "004.png", "005.png"])
+    done = run("export", decided, "--to", "jsonl", "--likely-wrong")
+    listed = [json.loads(line)["path"] for line in done.stdout.splitlines()]
+    assert (done.exit_code, sorted(listed)) == (1, ["002.png", "003.png", "004.png", "005.png"])
     rows = [json.loads(line) for line in run("export", decided, "--to", "jsonl").stdout.splitlines()]
     assert {row["path"]: row["decision"] for row in rows if row["decision"]} == DECIDED
     assert len(rows) == 80

@@ -190,11 +190,11 @@ def test_a_list_of_one_dataset_says_what_it_excludes_of_others(report: Path) -> 
 @pytest.mark.parametrize("selected", ["flagged", "min_caption_mismatch", "worst", "word_score", "hard"])
 def test_what_a_person_has_settled_is_in_no_list_of_captions(tmp_path: Path, selected: str) -> None:
     """A caption that was found fine or corrected excludes no image; what is odd by its picture does, all the same."""
-    names = [str(tmp_path / f"{i}.png") for i in range(5)]
+    names = [str(tmp_path / f"{i}.png") for i in range(6)]
     with LossLogger(job_name="j", save_root=tmp_path / "run", loggers=[], reporter="inline") as losses:
         for step in range(1, 6):
-            figures = [0.9 + 0.01 * step, 0.8, 0.7, 0.6, 0.5]
-            losses.log_batch(step, figures, paths=names, datasets="d", captions=["nan"] * 5, losses_empty=[0.4] * 5)
+            figures = [0.9 + 0.01 * step, 0.8, 0.7, 0.6, 0.5, 0.45]
+            losses.log_batch(step, figures, paths=names, datasets="d", captions=["nan"] * 6, losses_empty=[0.4] * 6)
         made = losses.save_step(5).result()
     assert made is not None
     decisions = Decisions()
@@ -202,22 +202,23 @@ def test_what_a_person_has_settled_is_in_no_list_of_captions(tmp_path: Path, sel
     decisions.decide(names[1], "caption", caption="a cat", before="nan")
     decisions.decide(names[2], "later", caption="nan")
     decisions.decide(names[3], "exclude")
+    decisions.decide(names[5], "caption", caption="nan", before="null")  # it was trained with the new one
     selection = {
         "flagged": ItemFilter(flagged="any"),
         "min_caption_mismatch": ItemFilter(min_caption_mismatch=0.0),
-        "worst": ItemFilter(worst=("caption_mismatch", 5)),
-        "word_score": ItemFilter(worst=("caption_mismatch", 5), flagged="empty"),
-        "hard": ItemFilter(worst=("hard", 5)),
+        "worst": ItemFilter(worst=("caption_mismatch", 6)),
+        "word_score": ItemFilter(worst=("caption_mismatch", 6), flagged="empty"),
+        "hard": ItemFilter(worst=("hard", 6)),
     }[selected]
     out = io.BytesIO()
     export_items(made, out, "exclude-list", selection, decisions=decisions)
     listed = {Path(path).stem for path in out.getvalue().decode().splitlines()}
-    expected = {"0", "1", "2", "3", "4"} if selected == "hard" else {"2", "3", "4"}
+    expected = {"0", "1", "2", "3", "4", "5"} if selected == "hard" else {"2", "3", "4", "5"}
     assert listed | {"3"} == expected  # of what is excluded already, the one or the other
     table = io.BytesIO()
     export_items(made, table, "jsonl", ItemFilter(flagged="any"), decisions=decisions)
     rows = {Path(row["path"]).stem: row["decision"] for row in map(json.loads, table.getvalue().splitlines())}
-    assert rows == {"1": "caption", "2": "later", "4": None}  # as the page shows them
+    assert rows == {"1": "caption", "2": "later", "4": None, "5": "caption"}  # as the page shows them
 
 
 def test_a_path_that_looks_like_a_remark(tmp_path: Path) -> None:
