@@ -35,7 +35,7 @@ _NOTHING = 0.75
 _FEWEST = 100
 """Captions that losses are told apart on."""
 _NO_SPREAD = (
-    "The losses of each item are the same in all of its records, so that their error is not known: no caption is judged."
+    "The losses of each item are the same in all of its records, so that their error is unknown: no caption is judged."
 )
 _ROUNDS = 3
 _WEIGHT = 0.5
