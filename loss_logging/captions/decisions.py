@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import math
 import os
+import posixpath
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from io import FileIO
@@ -195,6 +196,8 @@ class DecisionFile:
                     f"{self.path}:{number}", f"line {number} of {self.path} is no decision and is skipped: {error}"
                 )
                 continue
+            if (name := posixpath.normpath(decision.path)) != decision.path:  # somebody has written ./1.png
+                decision = msgspec.structs.replace(decision, path=name)
             decisions.pop(decision.path, None)
             decisions[decision.path] = decision
             if decision.decision == "caption" and decision.before is not None:
@@ -258,24 +261,32 @@ class Decisions:
         return found.decision == "exclude" or (found.decision == "fine" and (not found.rules or rule in found.rules))
 
     def among(self, folders: Iterable[str], *, undone: bool = False) -> dict[str, Decision]:
-        """The decisions about images in some folders and below them, by path. Each image has two keys: its absolute
-        path and its path relative to the base.
+        """The decisions about images in some folders and below them, by path. Each image has several keys: its absolute
+        path, that relative to the base, and that in each of the folders as it is given, such as ``./cats/1.png``.
 
         Args:
             folders: of images.
             undone: include undone decisions.
         """
+        given = [*folders]
         found: dict[Path, Decision] = {}
         if self._own is not None:
             found = {Path(one.path): one for one in self._own.last()}
-        for folder in sorted(self._above(folders), key=lambda one: -len(one.parts)):  # the nearest counts
+        for folder in sorted(self._above(given), key=lambda one: -len(one.parts)):  # the nearest counts
             for one in self._file(folder).last():
                 nearer = found.get(folder / one.path)
                 found[folder / one.path] = one if nearer is None else nearer.over(one)
         found = {image: one for image, one in found.items() if undone or one.decision != "undone"}
         named = {image.as_posix(): one for image, one in found.items()}
         inside = [image for image in found if image.is_relative_to(self._base)]
-        return named | {image.relative_to(self._base).as_posix(): found[image] for image in inside}
+        named |= {image.relative_to(self._base).as_posix(): found[image] for image in inside}
+        spelled: dict[Path, list[str]] = {}
+        for text in given if found else ():
+            if (any_image := self._image(f"{text or '.'}/any")) is not None:
+                spelled.setdefault(any_image.parent, []).append(text if text[-1:] in ("/", "") else f"{text}/")
+        return named | {
+            f"{text}{image.name}": found[image] for image in found for text in spelled.get(image.parent, ())
+        }
 
     def are_about(self, folders: Iterable[str]) -> bool:
         """Whether there is any decision about images in some folders."""

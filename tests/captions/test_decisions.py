@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loss_logging import LossLogger, read_report
+from loss_logging import Exclusions, LossLogger, TrainConfig, read_report
 from loss_logging.captions.decisions import DECISIONS_FILE, Decision, DecisionFile, Decisions
 from loss_logging.captions.folder.caption_places import CaptionPlaces
 from loss_logging.captions.folder.check import check_folder
@@ -54,6 +54,19 @@ def test_a_line_that_is_none_is_named(tmp_path: Path, caplog: pytest.LogCaptureF
     assert [f"line {number} of {path}" in one for number, one in zip((2, 4, 5), warnings, strict=True)] == [True] * 3
     file.append(Decision(path="f.png", decision="fine"))  # after a line that nobody ended
     assert [decision.path for decision in DecisionFile(path)] == ["a.png", "b.png", "e.png", "f.png"]
+
+
+@pytest.mark.parametrize("name", ["./cats/1.png", "cats//1.png", "cats/./1.png"])
+def test_a_path_in_another_spelling_is_the_same(tmp_path: Path, name: str) -> None:
+    """What a person or a program has written counts here as in a training, and is undone as any other."""
+    path = tmp_path / DECISIONS_FILE
+    path.write_text(json.dumps({"path": name, "decision": "exclude"}) + "\n")
+    decisions = Decisions(tmp_path)
+    assert decisions.excludes("cats/1.png")
+    assert Exclusions(TrainConfig(job_name="a", save_root=tmp_path / "run")).excludes(tmp_path / "cats" / "1.png")
+    decisions.decide("cats/1.png", "undone")
+    assert not decisions.excludes("cats/1.png")
+    assert list(DecisionFile(path)) == []
 
 
 def test_git_merges_it(tmp_path: Path) -> None:
