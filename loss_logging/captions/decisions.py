@@ -209,9 +209,10 @@ class Decisions:
     """The decisions about the items of a folder or a run, wherever the images are.
 
     The decision about an image is in the file of its folder or of a folder above it; the nearest file counts. What is
-    undone there hides what files farther away say, unless that was decided later. For an
-    image in a tar, its folder is the folder of the tar. A new decision goes to the nearest existing file, else to a
-    new file in the image's folder; if that folder is not writable, to the run's own file.
+    undone there hides what files farther away say, unless that was decided later. The files above the folder that a
+    link leads to count after those above the link. For an image in a tar, its folder is the folder of the tar. A new
+    decision goes to the nearest existing file, else to a new file in the image's folder; if that folder is not
+    writable, to the run's own file.
 
     Args:
         base: the folder that relative paths of items start from; the working directory when None.
@@ -233,6 +234,7 @@ class Decisions:
         self._home = None if home is None else home.absolute()
         self._own = None if own is None else DecisionFile(own)
         self._files: dict[Path, DecisionFile] = {}
+        self._real_folders: dict[Path, Path] = {}
 
     def of(self, path: str) -> Decision | None:
         """The decision about an item; None if there is none."""
@@ -268,22 +270,26 @@ class Decisions:
             folders: of images.
             undone: include undone decisions.
         """
-        given = [*folders]
+        given = {text: image.parent for text in folders if (image := self._image(f"{text or '.'}/any")) is not None}
         found: dict[Path, Decision] = {}
         if self._own is not None:
             found = {Path(one.path): one for one in self._own.last()}
         for folder in sorted(self._above(given), key=lambda one: -len(one.parts)):  # the nearest counts
             for one in self._file(folder).last():
-                nearer = found.get(folder / one.path)
-                found[folder / one.path] = one if nearer is None else nearer.over(one)
+                _take(found, folder / one.path, one)
+        spelled: dict[Path, list[str]] = {}
+        linked: dict[Path, set[Path]] = {}
+        for text, folder in given.items() if found else ():
+            spelled.setdefault(folder, []).append(text if text[-1:] in ("/", "") else f"{text}/")
+            if (real := self._real(folder)) != folder:
+                linked.setdefault(real, set()).add(folder)
+        for image in [*found] if linked else ():
+            for folder in linked.get(image.parent, ()):
+                _take(found, folder / image.name, found[image])
         found = {image: one for image, one in found.items() if undone or one.decision != "undone"}
         named = {image.as_posix(): one for image, one in found.items()}
         inside = [image for image in found if image.is_relative_to(self._base)]
         named |= {image.relative_to(self._base).as_posix(): found[image] for image in inside}
-        spelled: dict[Path, list[str]] = {}
-        for text in given if found else ():
-            if (any_image := self._image(f"{text or '.'}/any")) is not None:
-                spelled.setdefault(any_image.parent, []).append(text if text[-1:] in ("/", "") else f"{text}/")
         return named | {
             f"{text}{image.name}": found[image] for image in found for text in spelled.get(image.parent, ())
         }
@@ -338,13 +344,21 @@ class Decisions:
         """The files that may say something about an image, the nearest first, and the image's name in each."""
         if self._own is not None:
             yield self._own, image.as_posix()
-        for folder in image.parents:
-            yield self._file(folder), image.relative_to(folder).as_posix()
+        for one in dict.fromkeys((image, self._real(image.parent) / image.name)):
+            for folder in one.parents:
+                yield self._file(folder), one.relative_to(folder).as_posix()
+
+    def _real(self, folder: Path) -> Path:
+        """Where a folder really is, if a link leads to it."""
+        if folder not in self._real_folders:  # asked for every image
+            self._real_folders[folder] = Path(os.path.realpath(folder))
+        return self._real_folders[folder]
 
     def _above(self, folders: Iterable[str]) -> set[Path]:
         """Some folders, and all folders above them."""
         images = (self._image(f"{folder or '.'}/any") for folder in folders)
-        return {folder for image in images if image is not None for folder in image.parents}
+        given = {image.parent for image in images if image is not None}
+        return {above for folder in given for one in (folder, self._real(folder)) for above in (one, *one.parents)}
 
     def _image(self, path: str) -> Path | None:
         """The file of an item's image; None if it is no file on this machine."""
@@ -356,6 +370,12 @@ class Decisions:
         if folder not in self._files:
             self._files[folder] = DecisionFile(folder / DECISIONS_FILE)
         return self._files[folder]
+
+
+def _take(found: dict[Path, Decision], image: Path, farther: Decision) -> None:
+    """Note a decision about an image, of a file farther away than those before."""
+    nearer = found.get(image)
+    found[image] = farther if nearer is None else nearer.over(farther)
 
 
 def is_caption_in(caption: str | None, text: str | None) -> bool:

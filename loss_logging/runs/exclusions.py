@@ -79,8 +79,11 @@ class Exclusions:
         if entry is not None:
             self._met.add(entry)
             return True
-        found = next((decided for file in files if (decided := self._decision(file)) is not None), None)
-        return found is not None and found.decision.decision == "exclude"
+        found: Decision | None = None
+        for file in files:  # as it is named, and where that leads to
+            farther = self._decision(file)
+            found = farther if found is None else found.over(farther)
+        return found is not None and found.decision == "exclude"
 
     def await_stream(self) -> None:
         """Items of a stream will come to `leave_out`: what has come of the exclusions is known at its end."""
@@ -222,13 +225,14 @@ class Exclusions:
         if (real := _normal(real)) != name:
             yield real
 
-    def _decision(self, file: str) -> _Decided | None:
+    def _decision(self, file: str) -> Decision | None:
         folder = os.path.dirname(file)  # noqa: PTH120
         while folder not in self._read_folders:
             self._read_folders.add(folder)
             self._read(folder, Path(folder, DECISIONS_FILE), len(folder))
             folder = os.path.dirname(folder)  # noqa: PTH120
-        return self._decided.get(file)
+        found = self._decided.get(file)
+        return None if found is None else found.decision
 
     def _read(self, folder: str, file: Path, nearness: int) -> None:
         for decision in DecisionFile(file).last():

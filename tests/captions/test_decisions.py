@@ -12,6 +12,7 @@ from loss_logging import Exclusions, LossLogger, TrainConfig, read_report
 from loss_logging.captions.decisions import DECISIONS_FILE, Decision, DecisionFile, Decisions
 from loss_logging.captions.folder.caption_places import CaptionPlaces
 from loss_logging.captions.folder.check import check_folder
+from loss_logging.captions.folder.cleaned import clean
 from loss_logging.errors import ConfigError
 
 
@@ -158,6 +159,41 @@ def test_the_nearest_file_counts(tmp_path: Path) -> None:
     DecisionFile(tmp_path / "cats" / DECISIONS_FILE).append(Decision(path="1.png", decision="fine"))
     assert not decisions.excludes("cats/1.png")
     assert decisions.of("https://example.org/1.png") is None
+
+
+def test_what_is_decided_above_a_linked_folder(tmp_path: Path) -> None:
+    """It counts by the way through the link, too, as in a training; what is decided beside the link counts before."""
+    real, work = tmp_path / "data" / "cats", tmp_path / "work"
+    real.mkdir(parents=True)
+    work.mkdir()
+    (work / "cats").symlink_to(real)
+    for name in ("1.png", "2.png"):
+        (real / name).touch()
+        (real / name).with_suffix(".txt").write_text("a cat on a sofa")
+    DecisionFile(tmp_path / "data" / DECISIONS_FILE).append(Decision(path="cats/1.png", decision="exclude"))
+
+    def excluded() -> list[bool]:
+        decisions = Decisions(work)
+        training = Exclusions(TrainConfig(job_name="a", save_root=tmp_path / "run", images=work))
+        listed = [decisions.among([folder]).get("cats/1.png") for folder in ("cats", "cats/")]
+        return [
+            decisions.excludes("cats/1.png"),
+            training.excludes("cats/1.png"),
+            clean(work / "cats").excluded == ["1.png"],
+            *(one is not None and one.decision == "exclude" for one in listed),
+        ]
+
+    assert excluded() == [True] * 5
+    above = DecisionFile(work / DECISIONS_FILE)
+    above.append(Decision(path="cats/1.png", decision="undone"))
+    assert excluded() == [False] * 5
+    above.append(Decision(path="cats/1.png", decision="exclude"))
+    assert excluded() == [True] * 5
+    Decisions(work).decide("cats/1.png", "undone")
+    assert excluded() == [False] * 5
+    later = Decision(path="cats/1.png", decision="exclude", when="2999-01-01T00:00:00+00:00")
+    DecisionFile(tmp_path / "data" / DECISIONS_FILE).append(later)
+    assert excluded() == [True] * 5
 
 
 def test_a_folder_that_is_looked_at_has_one_file(tmp_path: Path) -> None:
