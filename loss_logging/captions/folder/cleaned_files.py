@@ -152,16 +152,31 @@ def _write_shards(dataset: CleanedDataset, out: Path) -> None:
             write_shard(shard, out / shard.name)
     there = {shard.name for shard in dataset.shards}
     names = (name for number in itertools.count() if (name := f"{number:06d}.tar") not in there)
+    keys = _keys(dataset.images)
     for start in range(0, len(dataset.images), _IN_SHARD):
         with tarfile.open(out / next(names), "w") as tar:
             for image in dataset.images[start : start + _IN_SHARD]:
-                _add_to_shard(tar, image, companions.get(image.name.rpartition(".")[0], []))
+                _add_to_shard(tar, image, keys[image.name], companions.get(image.name.rpartition(".")[0], []))
 
 
-def _add_to_shard(tar: tarfile.TarFile, image: CleanedImage, companions: list[tuple[str, str]]) -> None:
-    folder, _, name = image.name.rpartition("/")
-    stem = name.rpartition(".")[0].replace(".", "_")  # a sample's key ends at its first dot
-    key = f"{folder}/{stem}" if folder else stem
+def _keys(images: list[CleanedImage]) -> dict[str, str]:
+    """The key of each image's sample, by its name. As a key ends at its first dot, a name with dots has others instead;
+    where that is another image's key, a number follows."""
+    stems = {image.name: image.name.rpartition(".")[0] for image in images}
+    keys, taken = {}, {stem for stem in stems.values() if "." not in stem.rpartition("/")[2]}
+    for name, stem in stems.items():
+        folder, slash, last = stem.rpartition("/")
+        key = first = f"{folder}{slash}{last.replace('.', '_')}"
+        number = 1
+        while key in taken and key != stem:
+            number += 1
+            key = f"{first}-{number}"
+        taken.add(key)
+        keys[name] = key
+    return keys
+
+
+def _add_to_shard(tar: tarfile.TarFile, image: CleanedImage, key: str, companions: list[tuple[str, str]]) -> None:
     members = [(Path(image.source).suffix[1:], Path(image.source).read_bytes())]
     if image.caption is not None:
         members.append(("txt", encoded(image.caption)))

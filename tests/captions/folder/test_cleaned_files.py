@@ -38,6 +38,27 @@ def test_tables_and_tars(photos: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "names", [("1.5", "1_5"), ("1_5-2", "1_5", "1.5", "1.5.x"), ("a.b/1", "a.b/x.y", "x_y", "a.b/x_y")]
+)
+def test_each_image_has_a_key_of_its_own(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """Names that would be one key, once their dots are replaced, stay samples of their own, with their captions."""
+    for name in names:
+        path = tmp_path / f"photos/{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+        path.with_name(f"{path.stem}.txt").write_text(name)
+    write_cleaned(clean(tmp_path / "photos"), tmp_path / "tars", "webdataset")
+    samples: dict[str, list[bytes]] = {}
+    with tarfile.open(tmp_path / "tars/000000.tar") as tar:
+        for member in tar:
+            folder, slash, name = member.name.rpartition("/")
+            file = tar.extractfile(member)
+            assert file is not None
+            samples.setdefault(f"{folder}{slash}{name.partition('.')[0]}", []).append(file.read())
+    assert sorted(samples.values()) == sorted([name.encode()] * 2 for name in names)
+
+
+@pytest.mark.parametrize(
     ("names", "splits"),
     [
         (("a/1", "b/2"), {"train": {"a/1", "b/2"}}),
