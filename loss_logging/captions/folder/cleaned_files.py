@@ -197,7 +197,8 @@ def _folders(dataset: CleanedDataset, layout: str) -> list[str]:
 def _kohya(dataset: CleanedDataset, out: Path) -> tuple[str, str]:
     lines = ["[[datasets]]"]
     for folder in sorted({image.name.rpartition("/")[0] for image in dataset.images}):
-        found = numbered(folder.rpartition("/")[2])
+        name = folder.rpartition("/")[2]
+        found = None if name.isdecimal() and name[0] == "0" else numbered(name)  # "000" is a shard, and no number
         if found is not None and found[0] == 0:  # switched off
             continue
         lines += ["", "[[datasets.subsets]]", f"image_dir = {_quoted(out / folder)}", 'caption_extension = ".txt"']

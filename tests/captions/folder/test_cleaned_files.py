@@ -24,6 +24,19 @@ def test_numbered_folders(photos: Path) -> None:
     assert "0_off" not in text
 
 
+def test_numbered_shards(photos: Path) -> None:
+    """Folders such as 000 are shards of one dataset: none is switched off or repeated."""
+    (photos / "cats").rename(photos / "000")
+    (photos / "dogs").rename(photos / "012")
+    (photos / "7").mkdir()
+    (photos / "7/1.png").write_bytes(b"seven")
+    config = write_cleaned(clean(photos), photos.parent / "cleaned", "kohya")
+    assert config is not None
+    lines = config.read_text("utf-8").splitlines()
+    assert [line[-5:].strip('/"') for line in lines if line.startswith("image_dir")] == ["000", "012", "es/7"]
+    assert [line for line in lines if "repeats" in line] == ["num_repeats = 7"]
+
+
 def test_tables_and_tars(photos: Path) -> None:
     """An imagefolder has its table, a webdataset the image, its caption and its mask under one key."""
     dataset = clean(photos)
