@@ -17,6 +17,8 @@ import yaml
 
 from loss_logging.captions.folder.cleaned_dataset import CleanedDataset, CleanedImage
 from loss_logging.captions.folder.cleaned_shards import encoded, write_shard
+from loss_logging.captions.folder.folder_listing import suffix
+from loss_logging.captions.folder.image_suffixes import VIDEOS
 from loss_logging.captions.folder.imagefolder import split_of
 from loss_logging.captions.folder.trained_images import numbered
 from loss_logging.captions.trainers import TRAINERS
@@ -197,7 +199,8 @@ def _folders(dataset: CleanedDataset, layout: str) -> list[str]:
 def _kohya(dataset: CleanedDataset, out: Path) -> tuple[str, str]:
     lines = ["[[datasets]]"]
     for folder in sorted({image.name.rpartition("/")[0] for image in dataset.images}):
-        found = numbered(folder.rpartition("/")[2])
+        name = folder.rpartition("/")[2]
+        found = None if name.isdecimal() and name[0] == "0" else numbered(name)  # "000" is a shard, and no number
         if found is not None and found[0] == 0:  # switched off
             continue
         lines += ["", "[[datasets.subsets]]", f"image_dir = {_quoted(out / folder)}", 'caption_extension = ".txt"']
@@ -208,11 +211,14 @@ def _kohya(dataset: CleanedDataset, out: Path) -> tuple[str, str]:
 
 
 def _musubi(dataset: CleanedDataset, out: Path) -> tuple[str, str]:
+    """A folder with pictures and videos is there twice: musubi takes either for what its key names, and no others."""
     lines = ["[general]", 'caption_extension = ".txt"']
-    for folder in _folders(dataset, "musubi"):
-        cache = out.parent / "cache" / (folder or "images")
-        lines += ["", "[[datasets]]", f"image_directory = {_quoted(out / folder)}"]
+    kinds = {(image.name.rpartition("/")[0], suffix(image.name) in VIDEOS) for image in dataset.images}
+    for folder, is_video in sorted(kinds):
+        cache = out.parent / "cache" / ("videos" if is_video else "") / (folder or "images")
+        lines += ["", "[[datasets]]", f"{'video' if is_video else 'image'}_directory = {_quoted(out / folder)}"]
         lines += [f"cache_directory = {_quoted(cache)}"]
+        lines += ["# target_frames = [...]; without it, one frame of each video"] * is_video
     return "dataset.toml", "\n".join(lines) + "\n"
 
 

@@ -24,6 +24,33 @@ def test_numbered_folders(photos: Path) -> None:
     assert "0_off" not in text
 
 
+def test_numbered_shards(photos: Path) -> None:
+    """Folders such as 000 are shards of one dataset: none is switched off or repeated."""
+    (photos / "cats").rename(photos / "000")
+    (photos / "dogs").rename(photos / "012")
+    (photos / "7").mkdir()
+    (photos / "7/1.png").write_bytes(b"seven")
+    config = write_cleaned(clean(photos), photos.parent / "cleaned", "kohya")
+    assert config is not None
+    lines = config.read_text("utf-8").splitlines()
+    assert [line[-5:].strip('/"') for line in lines if line.startswith("image_dir")] == ["000", "012", "es/7"]
+    assert [line for line in lines if "repeats" in line] == ["num_repeats = 7"]
+
+
+def test_videos_for_musubi(photos: Path) -> None:
+    """They are in the configuration as videos: musubi passes over them in a folder of images."""
+    (photos / "dogs/2.MP4").write_bytes(b"two")
+    (photos / "clips").mkdir()
+    (photos / "clips/1.mp4").write_bytes(b"one")
+    config = write_cleaned(clean(photos), photos.parent / "cleaned", "musubi")
+    assert config is not None
+    lines = config.read_text("utf-8").splitlines()
+    found = [(line.split("_")[0], line.strip('"')[-5:]) for line in lines if "_directory = " in line and line[0] != "c"]
+    assert sorted(found) == [("image", "/cats"), ("image", "/dogs"), ("video", "/dogs"), ("video", "clips")]
+    caches = [line for line in lines if line.startswith("cache_directory")]
+    assert len(caches) == len(set(caches)) == 4
+
+
 def test_tables_and_tars(photos: Path) -> None:
     """An imagefolder has its table, a webdataset the image, its caption and its mask under one key."""
     dataset = clean(photos)
