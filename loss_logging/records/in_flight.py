@@ -13,12 +13,10 @@ import numpy as np
 
 from loss_logging.records.columns import is_missing
 
-__all__ = ["FEW", "PLAIN", "Pinned", "hold", "hold_components", "hold_sized", "names", "numbers"]
+__all__ = ["FEW", "Pinned", "hold", "hold_components", "hold_sized", "names", "numbers"]
 
 FEW = 64
 """So many figures are read sooner than torch makes a second tensor of them."""
-PLAIN = frozenset({list, tuple})
-"""What holds names as they are; anything else is looked at more closely."""
 _PAUSE_SECONDS = 0.002
 
 
@@ -63,6 +61,8 @@ def hold_sized(name: str, values: Any, size: int) -> Any:
     """
     if not (is_tensor := hasattr(values, "detach")):
         values = numbers(name, values)
+    elif size <= FEW and values.is_cpu and values.ndim == 1 and len(figures := values.tolist()) == size:
+        return figures
     if values.shape != (size,):
         shape = tuple(values.shape)
         raise ValueError(f"{name} has shape {shape} but the batch has {size} losses; expected shape ({size},)")
@@ -130,8 +130,6 @@ def names(name: str, values: Any, size: int) -> Collection[object]:
         TypeError: ``values`` is a single text, or has no order.
         ValueError: ``values`` has another shape than (B,).
     """
-    if type(values) in PLAIN and len(values) == size:
-        return tuple(values)
     if name == "datasets" and _is_one(values):
         values = values.reshape(1).expand(size) if hasattr(values, "detach") else [values] * size
     if isinstance(values, (str, bytes, bytearray)):

@@ -31,7 +31,7 @@ from loss_logging.records.columns import (
     rival_array,
     text_array,
 )
-from loss_logging.records.in_flight import FEW, PLAIN, Pinned, hold, hold_components, hold_sized, names, numbers
+from loss_logging.records.in_flight import FEW, Pinned, hold, hold_components, hold_sized, names, numbers
 from loss_logging.records.log import SHARD_ROWS
 from loss_logging.support.warn import LOGGER, warn_once
 
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LossRecorder", "Unwritten"]
 
+_PLAIN = frozenset({list, tuple})
+"""What holds names as they are; anything else is looked at more closely."""
 _DRAIN_SECONDS = 0.25
 _PAUSE_SECONDS = 0.002
 _SLICE_BATCHES = 16
@@ -145,21 +147,21 @@ class LossRecorder:
     ) -> None:
         """Take one batch of (B,) figures and B names. The tensors are copied without synchronising their device."""
         if (  # a few samples on the CPU with nothing beside losses and timesteps: all in one function takes least time
-            type(losses) is self._tensor
-            and losses.is_cpu
-            and losses.ndim == 1
-            and type(paths) in PLAIN
-            and type(captions) in PLAIN
-            and (size := len(paths)) == len(captions)
-            and size <= FEW
-            and (type(datasets) is str or (type(datasets) in PLAIN and len(datasets) == size))
-            and (timesteps is None or (type(timesteps) is self._tensor and timesteps.is_cpu and timesteps.ndim == 1))
+            components is None
             and losses_empty is None
-            and components is None
             and is_reg is None
             and caption_dropped is None
             and losses_rival is None
             and rivals is None
+            and type(paths) in _PLAIN
+            and (size := len(paths)) <= FEW
+            and type(losses) is self._tensor
+            and losses.is_cpu
+            and losses.ndim == 1
+            and type(captions) in _PLAIN
+            and len(captions) == size
+            and (type(datasets) is str or (type(datasets) in _PLAIN and len(datasets) == size))
+            and (timesteps is None or (type(timesteps) is self._tensor and timesteps.is_cpu and timesteps.ndim == 1))
             and self.last_step <= (number := index(step)) <= LAST_STEP
             and self.appended - self._drained <= self._limit
             and len(figures := losses.tolist()) == size
@@ -196,9 +198,12 @@ class LossRecorder:
             losses = numbers("per_example", losses)  # a copy already
         shape = losses.shape
         size = shape[0] if len(shape) == 1 else _not_per_example(shape)
-        paths = names("paths", paths, size)
-        captions = names("captions", captions, size)
-        if not isinstance(datasets, str):
+        if not (type(paths) in _PLAIN and len(paths) == size):
+            paths = names("paths", paths, size)
+        if not (type(captions) in _PLAIN and len(captions) == size):
+            captions = names("captions", captions, size)
+        one_dataset = isinstance(datasets, str)
+        if not one_dataset and not (type(datasets) in _PLAIN and len(datasets) == size):
             datasets = names("datasets", datasets, size)
         if rivals is not None or losses_rival is not None:
             rivals = _rivals(rivals, losses_rival, size)
@@ -211,9 +216,9 @@ class LossRecorder:
             (  # a _Batch in all but name: the plain tuple costs a tenth
                 step,
                 hold(losses, size) if is_tensor else losses,
-                paths,
-                datasets,
-                captions,
+                tuple(paths) if type(paths) is list else paths,
+                tuple(datasets) if type(datasets) is list else datasets,
+                tuple(captions) if type(captions) is list else captions,
                 None if timesteps is None else hold_sized("timesteps", timesteps, size),
                 None if losses_empty is None else hold_sized("losses_empty", losses_empty, size),
                 None if components is None else hold_components(components, size),
@@ -455,7 +460,7 @@ def _rivals(rivals: Collection[object] | None, losses: Any, size: int) -> Collec
     if rivals is None or losses is None:
         given, missing = ("losses_rival", "rivals") if rivals is None else ("rivals", "losses_rival")
         raise ValueError(f"{given} is given and {missing} is None; expected both: the losses, and the captions of them")
-    return names("rivals", rivals, size)
+    return tuple(rivals) if type(rivals) is list and len(rivals) == size else names("rivals", rivals, size)
 
 
 def _check_order(step: int, last_step: int) -> None:
