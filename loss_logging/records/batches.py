@@ -17,7 +17,7 @@ __all__ = ["Batch", "columns_of"]
 
 
 class Batch(NamedTuple):
-    """Copies of B figures each, as `loss_logging.records.in_flight` makes them, and B names; None where there are none."""
+    """Copies of (B,) figures, as `loss_logging.records.in_flight` makes them, and B names; None for what is missing."""
 
     step: int
     losses: Any
