@@ -30,6 +30,7 @@ os.environ["TRACKIO_DIR"] = _trackio_dir.name
 os.environ["COMET_LOGGING_CONSOLE"] = "ERROR"
 os.environ["COMET_OFFLINE_DIRECTORY"] = _trackio_dir.name
 os.environ["OMP_NUM_THREADS"] = "1"  # each worker has a core; two threads of each would wait for one another
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a thousand processes import the package: only the first compiles it
 os.environ["NO_COLOR"] = "1"
 os.environ.pop("FORCE_COLOR", None)
 

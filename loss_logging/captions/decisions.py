@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import math
 import os
+import posixpath
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from io import FileIO
@@ -16,7 +18,7 @@ from filelock import FileLock
 from loss_logging.errors import ConfigError
 from loss_logging.support.warn import warn_once
 
-__all__ = ["DECISIONS_FILE", "SETTLED", "Choice", "Decision", "DecisionFile", "Decisions"]
+__all__ = ["DECISIONS_FILE", "SETTLED", "Choice", "Decision", "DecisionFile", "Decisions", "is_caption_in"]
 
 DECISIONS_FILE = ".captions-decisions.jsonl"
 """The file in a folder of images, with the decisions about images in that folder and below it. Its name is hidden, so
@@ -61,8 +63,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     why: str | None = None
 
     def holds_for(self, caption: str | None) -> bool:
-        """Whether the decision is about this caption. "fine" and "later" end when the caption changes."""
-        return self.decision == "exclude" or None in (self.caption, caption) or self.caption == caption
+        """Whether the decision is about this caption. "fine" and "later" end when the caption changes. A caption that
+        was trained with may be one line of the text that a person saw, without the white space around it."""
+        return self.decision == "exclude" or None in (self.caption, caption) or is_caption_in(caption, self.caption)
 
     def on(self, caption: str | None) -> Choice | None:
         """What stands on an item with this caption, on every surface; None for nothing.
@@ -75,9 +78,29 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
         """
         if self.decision == "undone" or (self.decision == "fine" and self.rules):
             return None
-        if self.decision == "caption" and self.before is not None and caption == self.before:
+        if self.decision == "caption" and None not in (self.before, caption) and is_caption_in(caption, self.before):
             return "caption"
         return self.decision if self.holds_for(caption) else None
+
+    def over(self, farther: Decision | None) -> Decision:
+        """Of two files' decisions about an image, the one that counts: this one, from the nearer file, unless it only
+        undoes what was decided before and the other one came later.
+
+        >>> undone = Decision(path="1.png", decision="undone", when="2026-01-02T00:00:00+00:00")
+        >>> undone.over(Decision(path="1.png", decision="exclude", when="2026-01-01T00:00:00+00:00")).decision
+        'undone'
+        """
+        if self.decision != "undone" or farther is None or farther._time() <= self._time():
+            return self
+        return farther
+
+    def _time(self) -> float:
+        """Seconds of ``when``; without a time that can be read, before all others."""
+        try:
+            when = datetime.fromisoformat((self.when or "").replace("Z", "+00:00"))
+        except ValueError:
+            return -math.inf
+        return (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp()
 
 
 class DecisionFile:
@@ -101,6 +124,7 @@ class DecisionFile:
         self.path = path
         self._read: tuple[int, int, int] | None = None  # state of the file when it was read
         self._decisions: dict[str, Decision] = {}
+        self._corrected: dict[tuple[str, str | None], str | None] = {}
 
     def __iter__(self) -> Iterator[Decision]:
         """The last decision about each path, except for undone decisions."""
@@ -113,9 +137,18 @@ class DecisionFile:
 
     def of(self, path: str) -> Decision | None:
         """The decision about an image; None if there is none or it was undone."""
-        self._reread()
-        found = self._decisions.get(path)
+        found = self.last_of(path)
         return None if found is None or found.decision == "undone" else found
+
+    def last_of(self, path: str) -> Decision | None:
+        """The last decision about an image, including an undone one; None if there is none."""
+        self._reread()
+        return self._decisions.get(path)
+
+    def before(self, path: str, caption: str | None) -> str | None:
+        """What an image's caption was before it was corrected to ``caption``; None if no line says so."""
+        self._reread()
+        return self._corrected.get((path, caption))
 
     def append(self, *decisions: Decision) -> None:
         """Add all of the decisions, or none if it raises. Several processes may call this at once.
@@ -144,12 +177,13 @@ class DecisionFile:
         try:
             state = self.path.stat()
         except OSError:  # no such file, or a folder that this user may not enter
-            self._read, self._decisions = None, {}
+            self._read, self._decisions, self._corrected = None, {}, {}
             return
         seen = (state.st_ino, state.st_size, state.st_mtime_ns)
         if seen == self._read:
             return
         decisions: dict[str, Decision] = {}
+        corrected: dict[tuple[str, str | None], str | None] = {}
         decode = msgspec.json.Decoder(Decision).decode
         for number, line in enumerate(self.path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines(), 1):
             if not line.strip():
@@ -162,17 +196,23 @@ class DecisionFile:
                     f"{self.path}:{number}", f"line {number} of {self.path} is no decision and is skipped: {error}"
                 )
                 continue
+            if (name := posixpath.normpath(decision.path)) != decision.path:  # somebody has written ./1.png
+                decision = msgspec.structs.replace(decision, path=name)
             decisions.pop(decision.path, None)
             decisions[decision.path] = decision
-        self._read, self._decisions = seen, decisions
+            if decision.decision == "caption" and decision.before is not None:
+                corrected[decision.path, decision.caption] = decision.before
+        self._read, self._decisions, self._corrected = seen, decisions, corrected
 
 
 class Decisions:
     """The decisions about the items of a folder or a run, wherever the images are.
 
-    The decision about an image is in the file of its folder or of a folder above it; the nearest file counts. For an
-    image in a tar, its folder is the folder of the tar. A new decision goes to the nearest existing file, else to a
-    new file in the image's folder; if that folder is not writable, to the run's own file.
+    The decision about an image is in the file of its folder or of a folder above it; the nearest file counts. What is
+    undone there hides what files farther away say, unless that was decided later. The files above the folder that a
+    link leads to count after those above the link. For an image in a tar, its folder is the folder of the tar. A new
+    decision goes to the nearest existing file, else to a new file in the image's folder; if that folder is not
+    writable, to the run's own file.
 
     Args:
         base: the folder that relative paths of items start from; the working directory when None.
@@ -194,18 +234,26 @@ class Decisions:
         self._home = None if home is None else home.absolute()
         self._own = None if own is None else DecisionFile(own)
         self._files: dict[Path, DecisionFile] = {}
+        self._real_folders: dict[Path, Path] = {}
 
     def of(self, path: str) -> Decision | None:
         """The decision about an item; None if there is none."""
         image = self._image(path)
         if image is None:
             return None
-        if self._own is not None and (found := self._own.of(image.as_posix())) is not None:
-            return found
-        for folder in image.parents:
-            if (found := self._file(folder).of(image.relative_to(folder).as_posix())) is not None:
+        found: Decision | None = None
+        for file, name in self._lines_about(image):
+            one = file.last_of(name)
+            found = one if found is None else found.over(one)
+            if found is not None and found.decision != "undone":
                 return found
         return None
+
+    def before(self, path: str, caption: str | None) -> str | None:
+        """What an item's caption was before it was corrected to ``caption``; None if no decision says so."""
+        image = self._image(path)
+        lines = [] if image is None else self._lines_about(image)
+        return next((text for file, name in lines if (text := file.before(name, caption)) is not None), None)
 
     def ignores(self, rule: str, path: str, caption: str | None = None) -> bool:
         """Whether to hide a rule's reason on a caption: a person accepted the caption, or excluded the image."""
@@ -215,23 +263,36 @@ class Decisions:
         return found.decision == "exclude" or (found.decision == "fine" and (not found.rules or rule in found.rules))
 
     def among(self, folders: Iterable[str], *, undone: bool = False) -> dict[str, Decision]:
-        """The decisions about images in some folders and below them, by path. Each image has two keys: its absolute
-        path and its path relative to the base.
+        """The decisions about images in some folders and below them, by path. Each image has several keys: its absolute
+        path, that relative to the base, and that in each of the folders as it is given, such as ``./cats/1.png``.
 
         Args:
             folders: of images.
             undone: include undone decisions.
         """
+        given = {text: image.parent for text in folders if (image := self._image(f"{text or '.'}/any")) is not None}
         found: dict[Path, Decision] = {}
         if self._own is not None:
             found = {Path(one.path): one for one in self._own.last()}
-        for folder in sorted(self._above(folders), key=lambda one: -len(one.parts)):  # the nearest counts
+        for folder in sorted(self._above(given), key=lambda one: -len(one.parts)):  # the nearest counts
             for one in self._file(folder).last():
-                found.setdefault(folder / one.path, one)
+                _take(found, folder / one.path, one)
+        spelled: dict[Path, list[str]] = {}
+        linked: dict[Path, set[Path]] = {}
+        for text, folder in given.items() if found else ():
+            spelled.setdefault(folder, []).append(text if text[-1:] in ("/", "") else f"{text}/")
+            if (real := self._real(folder)) != folder:
+                linked.setdefault(real, set()).add(folder)
+        for image in [*found] if linked else ():
+            for folder in linked.get(image.parent, ()):
+                _take(found, folder / image.name, found[image])
         found = {image: one for image, one in found.items() if undone or one.decision != "undone"}
         named = {image.as_posix(): one for image, one in found.items()}
         inside = [image for image in found if image.is_relative_to(self._base)]
-        return named | {image.relative_to(self._base).as_posix(): found[image] for image in inside}
+        named |= {image.relative_to(self._base).as_posix(): found[image] for image in inside}
+        return named | {
+            f"{text}{image.name}": found[image] for image in found for text in spelled.get(image.parent, ())
+        }
 
     def are_about(self, folders: Iterable[str]) -> bool:
         """Whether there is any decision about images in some folders."""
@@ -269,7 +330,7 @@ class Decisions:
 
         home = self._home if self._home is not None and self._home in image.parents else _folder_of(image)
         folder = next((one for one in image.parents if (one / DECISIONS_FILE).is_file()), home)
-        if self._own is not None and self._own.of(image.as_posix()) is not None:
+        if self._own is not None and self._own.last_of(image.as_posix()) is not None:
             self._own.append(line(image.as_posix()))
             return
         try:
@@ -279,10 +340,25 @@ class Decisions:
                 raise
             self._own.append(line(image.as_posix()))
 
+    def _lines_about(self, image: Path) -> Iterator[tuple[DecisionFile, str]]:
+        """The files that may say something about an image, the nearest first, and the image's name in each."""
+        if self._own is not None:
+            yield self._own, image.as_posix()
+        for one in dict.fromkeys((image, self._real(image.parent) / image.name)):
+            for folder in one.parents:
+                yield self._file(folder), one.relative_to(folder).as_posix()
+
+    def _real(self, folder: Path) -> Path:
+        """Where a folder really is, if a link leads to it."""
+        if folder not in self._real_folders:  # asked for every image
+            self._real_folders[folder] = Path(os.path.realpath(folder))
+        return self._real_folders[folder]
+
     def _above(self, folders: Iterable[str]) -> set[Path]:
         """Some folders, and all folders above them."""
         images = (self._image(f"{folder or '.'}/any") for folder in folders)
-        return {folder for image in images if image is not None for folder in image.parents}
+        given = {image.parent for image in images if image is not None}
+        return {above for folder in given for one in (folder, self._real(folder)) for above in (one, *one.parents)}
 
     def _image(self, path: str) -> Path | None:
         """The file of an item's image; None if it is no file on this machine."""
@@ -294,6 +370,20 @@ class Decisions:
         if folder not in self._files:
             self._files[folder] = DecisionFile(folder / DECISIONS_FILE)
         return self._files[folder]
+
+
+def _take(found: dict[Path, Decision], image: Path, farther: Decision) -> None:
+    """Note a decision about an image, of a file farther away than those before."""
+    nearer = found.get(image)
+    found[image] = farther if nearer is None else nearer.over(farther)
+
+
+def is_caption_in(caption: str | None, text: str | None) -> bool:
+    """Whether a caption is what a file holds, or one of its lines, apart from white space around it."""
+    if caption == text:
+        return True
+    wanted, whole = ((one or "").strip().replace("\r\n", "\n") for one in (caption, text))
+    return wanted == whole or (bool(wanted) and wanted in map(str.strip, whole.split("\n")))
 
 
 def _folder_of(image: Path) -> Path:

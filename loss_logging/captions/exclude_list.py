@@ -8,7 +8,7 @@ from pathlib import Path
 from loss_logging.captions.decisions import DecisionFile
 from loss_logging.errors import ConfigError
 
-__all__ = ["read_exclude_list"]
+__all__ = ["listed_paths", "read_exclude_list"]
 
 _DECISIONS = ".jsonl"
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -48,7 +48,16 @@ def read_exclude_list(file: Path, where: str = "exclude") -> list[str]:
     if file.suffix.lower() == _DECISIONS:
         if data.strip() and b'"decision"' not in data:  # another table, each line of which would be warned about
             raise ConfigError(f"{where}: {file} has no line that is a decision; {allowed}")
-        return [str(file.parent / one.path) for one in DecisionFile(file) if one.decision == "exclude"]
+        return [str(file.absolute().parent / one.path) for one in DecisionFile(file) if one.decision == "exclude"]
+    return listed_paths(data)
+
+
+def listed_paths(data: bytes) -> list[str]:
+    """The paths in the bytes of a list, each once; bytes that are no text stay what they are.
+
+    >>> listed_paths(b"\xef\xbb\xbfa.png\r\n# blurred:\r\n./#1.png\r\n")
+    ['a.png', './#1.png']
+    """
     lines = (line.removesuffix("\r") for line in _text(data).split("\n"))
     return list(dict.fromkeys(line for line in lines if line.strip() and not line.startswith("#")))
 

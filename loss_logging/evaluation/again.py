@@ -10,9 +10,11 @@ from typing import Any, Literal, TypeAlias
 import pyarrow as pa
 
 from loss_logging.captions.decisions import Decisions
+from loss_logging.captions.exclude_list import listed_paths
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.evaluation.earlier import Earlier
 from loss_logging.evaluation.selection import Item
+from loss_logging.records.columns import as_text
 from loss_logging.support.chance import hash_of
 
 __all__ = ["Again", "Only", "check_only", "read_paths"]
@@ -40,16 +42,19 @@ def check_only(only: Only) -> Only:
 
 
 def read_paths(file: Path) -> list[str]:
-    """The paths in a UTF-8 file, one a line, as ``loss-logging export --to exclude-list`` writes them.
+    """The recorded paths in a file, one a line, as ``loss-logging export --to exclude-list`` writes them.
 
     Raises:
         ConfigError: the file cannot be read, or holds none.
     """
     try:
-        paths = [line for line in file.read_text("utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigError(f"only: {file} cannot be read ({reason}); allowed: changed, excluded, or a file") from error
+        listed = listed_paths(file.read_bytes())
+    except OSError as error:
+        raise ConfigError(
+            f"only: {file} cannot be read ({error.strerror}); allowed: changed, excluded, or a file"
+        ) from error
+    # A folder stands before a path that would be a remark.
+    paths = [as_text(path.removeprefix("./") if path.startswith("./#") else path) for path in listed]
     if not paths:
         raise ConfigError(f"only: {file} is empty; allowed: a file with the path of an item on each line")
     return paths

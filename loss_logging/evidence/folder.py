@@ -71,7 +71,9 @@ def check_pictures(
         for file in read_captioned_folder(root, trainer=trainer, path_column=path_column, caption_column=caption_column)
         if file.caption and file.not_trained is None
     ]
-    read = picture_features([_image(file, folder) for file in files], features, progress=progress)
+    if not files:
+        return PictureCheck(0, {}, [], ["Pictures say nothing of the captions: no picture has one."])
+    read = picture_features([file.path for file in files], features, progress=progress)
     kept = [files[place] for place in read.kept]
     seen = picture_evidence(read.features, caption_words([file.caption for file in kept]), progress=progress)
     found = judge(seen)
@@ -121,10 +123,6 @@ def _reason(file: CaptionedFile, row: int, seen: PictureEvidence, found: Judgeme
         f"{subject}{known}{instead}. Look at them together.",
         (start, start + len(word)) if word and start >= 0 and len(caption) == len(caption.casefold()) else None,
     )
-
-
-def _image(file: CaptionedFile, folder: Path) -> str:
-    return str(folder / file.path)  # a path that is absolute already stays as it is
 
 
 def _relative(file: CaptionedFile, folder: Path) -> str:

@@ -34,6 +34,9 @@ _NOTHING = 0.75
 """Share from which pictures tell a set's own captions no better from planted ones than chance does."""
 _FEWEST = 100
 """Captions that losses are told apart on."""
+_NO_SPREAD = (
+    "The losses of each item are the same in all of its records, so that their error is unknown: no caption is judged."
+)
 _ROUNDS = 3
 _WEIGHT = 0.5
 """Of what the losses say beside the pictures: odd pictures look wrong to both, so the two are not independent."""
@@ -234,7 +237,8 @@ class _Case:
             return None
         statistic, freedom = self.hurting.moderated()
         if not (known := int(np.isfinite(statistic).sum())):
-            return None  # losses that do not vary tell no error
+            self.notes.append(_NO_SPREAD)
+            return None
         verdict = _hurting(statistic, freedom)
         first = sum(each == VERDICTS[0] for each in verdict)
         if first >= _HALF * known:

@@ -126,6 +126,7 @@ def _caption_answers(report: LossReport, counts: ItemCounts | None) -> Iterator[
     look = counts.look if counts else listed.count("look")
     more = "" if counts or len(listed) > likely + look or not listed else "at least "
     decided = counts.decided if counts else len(listed)
+    by_pictures = any(item.p_wrong is not None for item in report.worst.caption_mismatch)
     if not decided:
         yield Answer(href, "Captions not compared yet", _NOT_COMPARED, "open")
         return
@@ -136,11 +137,13 @@ def _caption_answers(report: LossReport, counts: ItemCounts | None) -> Iterator[
     if look:
         where = "other captions" if likely else _n(look, "caption").partition(" ")[2]
         title = f"{'' if likely else more}{look:,} {where if look > 1 or not likely else 'other caption'} to look at"
-        yield Answer(href, title, "the loss with the caption is higher than without it, beyond chance", "warning")
+        yield Answer(href, title, _BY_PICTURES if by_pictures else _BY_LOSSES, "warning")
     if not likely and not look:
         yield Answer(href, "No caption stands out", f"of {_n(decided, 'caption')} that could be compared", "good")
 
 
+_BY_LOSSES = "the loss with the caption is higher than without it, beyond chance"
+_BY_PICTURES = "by their pictures and losses, together; a part of them is right"
 _NOT_COMPARED = "this needs the loss with the empty caption (losses_empty) on some of the steps"
 
 

@@ -34,6 +34,12 @@ _GALLERIES = {
         "No image stands out by its loss.",
     ),
 }
+_BY_PICTURES = (
+    "Captions to look at",
+    "The picture and the loss, together, say that the caption may be another picture's.",
+    "No caption stands out, neither by its picture nor by its loss.",
+)
+"""Where pictures were compared: a caption that the picture contradicts need not raise the loss."""
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -173,7 +179,8 @@ def _gallery(
     most: int | None,
 ) -> Gallery:
     items: list[WorstItem] = getattr(report.worst, name)[:most]
-    title, text, nothing = _GALLERIES[name]
+    by_pictures = name == "caption_mismatch" and any(item.p_wrong is not None for item in items)
+    title, text, nothing = _BY_PICTURES if by_pictures else _GALLERIES[name]
     names = told_apart([item.path for item in items])
     rules = rules_of(report)
     flags = {(flag.dataset, flag.path): flag.reasons for flag in report.flagged}

@@ -13,6 +13,7 @@ from loss_logging.captions.folder.captioned_file import CaptionedFile
 from loss_logging.captions.folder.check import FolderCheck, check_folder
 from loss_logging.captions.folder.trainer_settings import TrainerSettings
 from loss_logging.captions.ignore import IgnoreList
+from loss_logging.errors import LossLoggingError
 from loss_logging.evidence.folder import check_pictures
 from loss_logging.pages.content import severities_of
 from loss_logging.pages.folder_content import folder_sections, items_table
@@ -68,7 +69,7 @@ class FolderSeen:
             pictures: whether to compare captions with their images; None does so if the extra for it is installed.
 
         Raises:
-            LossLoggingError: the folder does not exist, or holds no captions.
+            LossLoggingError: the folder does not exist, or ``pictures`` is True, and none of its pictures opens.
             MissingExtraError: ``pictures`` is True, and the extra is not installed.
         """
         files: dict[str, CaptionedFile] = {}
@@ -77,11 +78,15 @@ class FolderSeen:
             files.setdefault(path, file)
 
         check = check_folder(folder, config, trainer=trainer, ignore=ignore, each=keep, progress=True)
-        if pictures is None:
-            pictures = is_installed("sklearn")
-        if not pictures or check.is_empty:
+        if check.is_empty or pictures is False or (pictures is None and not is_installed("sklearn")):
             return cls(check, files, {}, [])
-        seen = check_pictures(folder, trainer=trainer, progress=True)
+        try:
+            seen = check_pictures(folder, trainer=trainer, progress=True)
+        except LossLoggingError as error:
+            if pictures:  # somebody has asked for it
+                raise
+            check.captions.warnings.append(f"Captions were not compared with their pictures: {error}.")
+            return cls(check, files, {}, [])
         check.add(seen.reasons)
         check.captions.warnings.extend(seen.notes)
         suggestions = {(dataset, path): text for (path, dataset, _), text in seen.suggestions.items()}

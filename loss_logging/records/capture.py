@@ -222,7 +222,7 @@ def _mode() -> Any:
             if is_compiling():  # otherwise the compiler traces the bookkeeping into the user's graph
                 return func(*args, **(kwargs or {}))
             way = way_of(func)
-            if way == CHANGES_ARGUMENTS or (kwargs and kwargs.get("out") is not None):
+            if way == CHANGES_ARGUMENTS or (kwargs and "out" in kwargs and kwargs["out"] is not None):
                 return _with_care(self.trace, func, types, args, kwargs or {})
             result = func(*args, **kwargs) if kwargs else func(*args)
             if type(result) is tensor:

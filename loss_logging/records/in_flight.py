@@ -13,11 +13,11 @@ import numpy as np
 
 from loss_logging.records.columns import is_missing
 
-__all__ = ["Pinned", "hold", "hold_components", "hold_sized", "names", "numbers"]
+__all__ = ["FEW", "Pinned", "hold", "hold_components", "hold_sized", "names", "numbers"]
 
-_PAUSE_SECONDS = 0.002
-_FEW = 16
+FEW = 64
 """So many figures are read sooner than torch makes a second tensor of them."""
+_PAUSE_SECONDS = 0.002
 
 
 # --- figures ------------------------------------------------------------------------------------------------------
@@ -37,7 +37,7 @@ class Pinned(NamedTuple):
 
 def hold(values: Any, size: int) -> Any:
     """A private copy of a (``size``,) tensor, safe from later in-place changes, made without waiting for its device."""
-    if size <= _FEW and values.is_cpu:
+    if size <= FEW and values.is_cpu:
         return values.tolist()
     values = values.detach()
     return _hold_cuda(values) if values.is_cuda else values.clone()
@@ -59,9 +59,10 @@ def hold_sized(name: str, values: Any, size: int) -> Any:
     Raises:
         ValueError: ``values`` has another shape than (``size``,).
     """
-    is_tensor = hasattr(values, "detach")
-    if not is_tensor:
+    if not (is_tensor := hasattr(values, "detach")):
         values = numbers(name, values)
+    elif size <= FEW and values.is_cpu and values.ndim == 1 and len(figures := values.tolist()) == size:
+        return figures
     if values.shape != (size,):
         shape = tuple(values.shape)
         raise ValueError(f"{name} has shape {shape} but the batch has {size} losses; expected shape ({size},)")

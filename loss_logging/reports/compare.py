@@ -54,7 +54,8 @@ class Side(msgspec.Struct, frozen=True):
 
 class ItemCounts(msgspec.Struct, frozen=True):
     """How many items. ``better`` and ``worse`` are the clear changes among those in both reports, ``unclear`` the rest
-    of them; for figures without a z every change counts. ``recaptioned`` have another caption than before."""
+    of them. For figures other than the loss, and losses that do not vary within items, every change is clear; where no
+    item has a second loss, none is. ``recaptioned`` have another caption than before."""
 
     better: int = 0
     worse: int = 0
@@ -197,9 +198,9 @@ def _comparison(
     """The comparison, from the tables ``before`` and ``after``; makes the table ``changes``."""
     continues = _continues(*paths, *reports)
     query = files("loss_logging.reports").joinpath("item_changes.sql").read_text("utf-8")
-    parameters = {"continues": continues, "is_loss": figure == "loss", "rounding": _ROUNDING}
+    parameters = {"continues": continues, "is_loss": figure == "loss", "rounding": _ROUNDING, "clear": CLEAR}
     items.execute(f"CREATE TABLE changes AS {query}", parameters)
-    counts = {dataset: ItemCounts(*n) for dataset, *n in items.execute(_COUNTS, {"clear": CLEAR}).fetchall()}
+    counts = {dataset: ItemCounts(*n) for dataset, *n in items.execute(_COUNTS).fetchall()}
     return Comparison(
         before=_side(paths[0], reports[0], items, "before"),
         after=_side(paths[1], reports[1], items, "after"),
@@ -228,10 +229,9 @@ _SIDE_BY_SIDE = """
 _COUNTS = """
     SELECT
         dataset,
-        count(*) FILTER (change < 0 AND coalesce(z < -$clear, true)),
-        count(*) FILTER (change > 0 AND coalesce(z > $clear, true)),
-        count(*) FILTER (in_before AND in_after)
-            - count(*) FILTER (change != 0 AND coalesce(abs(z) > $clear, true)),
+        count(*) FILTER (is_clear AND change < 0),
+        count(*) FILTER (is_clear AND change > 0),
+        count(*) FILTER (in_before AND in_after) - count(*) FILTER (is_clear),
         count(*) FILTER (NOT in_after),
         count(*) FILTER (NOT in_before),
         count(*) FILTER (caption_before IS NOT NULL)

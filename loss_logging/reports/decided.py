@@ -12,7 +12,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loss_logging.captions.decisions import SETTLED, Choice, Decision, Decisions
+from loss_logging.captions.decisions import SETTLED, Choice, Decision, Decisions, is_caption_in
 from loss_logging.captions.ignore import Accepted
 from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.captions.verdict import Verdict as CaptionVerdict
@@ -107,6 +107,14 @@ class DecidedItems:
             f"WHERE {table}.path = decided.path AND {table}.caption = decided.caption"
         )
         connection.unregister("decided")
+
+    def corrected_since(self, connection: duckdb.DuckDBPyConnection, table: str) -> pa.Table:
+        """Paths and captions of the items of a marked table whose caption was corrected after the report."""
+        query = f"SELECT DISTINCT path, caption FROM {table} WHERE decision = 'caption'"
+        found = connection.execute(query).fetchall()
+        since = [one for one in found if (now := self._by_path.get(one[0])) and not is_caption_in(one[1], now.caption)]
+        columns = zip(*since, strict=True) if since else ((), ())
+        return pa.table([pa.array(column, pa.string()) for column in columns], ["path", "caption"])
 
     def look(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Count the items that are settled, or no longer are, so that `report` leaves them out of its counts."""

@@ -31,6 +31,8 @@ __all__ = ["Format", "ItemFilter", "export_items"]
 Format = Literal["csv", "parquet", "jsonl", "exclude-list"]
 _ROWS = 8_192
 _SEVERITIES = ("info", "warning", "error")
+_OF_CAPTIONS = ("caption_mismatch", "word_score")
+"""Figures that are of the caption, not of the picture."""
 
 
 class ItemFilter(msgspec.Struct, frozen=True):
@@ -78,7 +80,8 @@ def export_items(
         report: a JSON report; the figures may be in the Parquet file beside it.
         out: a file, which is written completely or not at all, or a stream.
         to: ``"csv"``, ``"parquet"``, ``"jsonl"``, or ``"exclude-list"``: the recorded paths in UTF-8, one per line,
-            each once; paths with line breaks are left out.
+            each once; paths with line breaks are left out. Where captions are the condition, those that a person found
+            fine, or has corrected since, are not in the list.
         selection: the items and their order; when None, all items by dataset and path.
         decisions: the decisions since the report was written.
         formulas: whether texts in CSV stay unchanged. Otherwise a text that a spreadsheet would run as a formula gets
@@ -98,15 +101,22 @@ def export_items(
     warnings = _check(found, selection)
     with closing(connect()) as connection:
         load_items(connection, "items", "*", report, texts=texts, progress=progress)
+        flagged = found.flagged
         if decisions is not None:
-            DecidedItems(decisions).mark(connection, "items")
+            decided = DecidedItems(decisions)
+            decided.mark(connection, "items")
+            connection.register("corrected", decided.corrected_since(connection, "items"))
+            flagged = decided.report(found).flagged
         (of,) = connection.execute("SELECT count(*) FROM items").fetchall()[0]
         if not of:
             raise LossLoggingError(f"{report} has no figures per item (log_per_example was off)")
         if selection.verdicts and not connection.execute("FROM items WHERE verdict IS NOT NULL LIMIT 1").fetchall():
             raise LossLoggingError(f"no caption in {report} has a verdict; {_no_verdict(found)}")
-        _load_flagged(connection, found.flagged)
-        query, parameters = _query(selection, only_paths=to == "exclude-list")
+        _load_flagged(connection, flagged)
+        only_paths = to == "exclude-list"
+        query, parameters = _query(selection, only_paths=only_paths, with_decisions=decisions is not None)
+        if only_paths:
+            warnings += _others_of(connection, query, parameters)
         reader = connection.sql(query, params=parameters or None).to_arrow_reader(_ROWS)
         writers: dict[Format, _Writer] = {
             "csv": _csv_writer(formulas),
@@ -152,7 +162,7 @@ def _load_flagged(connection: duckdb.DuckDBPyConnection, flagged: list[FlaggedCa
     connection.register("flagged", pa.table(columns))
 
 
-def _query(selection: ItemFilter, *, only_paths: bool) -> tuple[str, dict[str, Any]]:
+def _query(selection: ItemFilter, *, only_paths: bool, with_decisions: bool) -> tuple[str, dict[str, Any]]:
     conditions, order, parameters = ["true"], "dataset, path", dict[str, Any]()
     if selection.datasets:
         conditions.append("list_contains($datasets, dataset)")
@@ -170,6 +180,13 @@ def _query(selection: ItemFilter, *, only_paths: bool) -> tuple[str, dict[str, A
     if selection.verdicts:
         conditions.append("list_contains($verdicts, verdict) AND NOT list_contains($settled, coalesce(decision, ''))")
         parameters |= {"verdicts": list(selection.verdicts), "settled": list(SETTLED)}
+    ranked = None if selection.worst is None else selection.worst[0]
+    if only_paths and (
+        selection.flagged or selection.verdicts or selection.min_caption_mismatch is not None or ranked in _OF_CAPTIONS
+    ):
+        conditions.append("coalesce(decision, '') <> 'fine'")
+        if with_decisions:
+            conditions.append("(path, caption) NOT IN (SELECT (path, caption) FROM corrected)")
     limit = ""
     if selection.worst is not None:
         figure, most = selection.worst
@@ -177,11 +194,26 @@ def _query(selection: ItemFilter, *, only_paths: bool) -> tuple[str, dict[str, A
         if figure == "caption_mismatch":
             conditions.append(DECIDED)
         order, limit = f"{figure} DESC, dataset, path", f"LIMIT {most:d}"
-    columns = "path" if only_paths else "items.*, reasons, severity"
+    columns = "dataset, path" if only_paths else "items.*, reasons, severity"
     return (
         f"SELECT {columns} FROM items LEFT JOIN flagged USING (dataset, path) "
         f"WHERE {' AND '.join(conditions)} ORDER BY {order} {limit}"
     ), parameters
+
+
+def _others_of(connection: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, Any]) -> list[str]:
+    """A warning of items that are not selected, and have the path of one that is in another dataset."""
+    others = (
+        f"WITH chosen AS ({query}) SELECT count(DISTINCT path), min(path), min_by(dataset, path) FROM items "
+        "WHERE path IN (SELECT path FROM chosen) AND (dataset, path) NOT IN (SELECT (dataset, path) FROM chosen)"
+    )
+    n, path, dataset = connection.execute(others, parameters or None).fetchall()[0]
+    if not n:
+        return []
+    return [
+        f"a list names paths alone, and {n:,} of these are those of items of other datasets, too, which the conditions "
+        f"do not select: {path} in {dataset}, say. They are left out there as well"
+    ]
 
 
 _Batches: TypeAlias = Iterable[pa.RecordBatch]

@@ -68,6 +68,7 @@ SELECT
         WHEN $is_loss AND n_before > 0 AND n_after > 0 AND s > least_s AND isfinite(s)
             THEN s * sqrt(1 / n_before + 1 / n_after)
     END AS error,
-    change / error AS z
+    change / error AS z,
+    change <> 0 AND CASE WHEN NOT $is_loss OR s <= least_s THEN true ELSE coalesce(abs(z) > $clear, false) END AS is_clear
 FROM sides
 LEFT JOIN spread USING (dataset)

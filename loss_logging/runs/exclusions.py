@@ -9,7 +9,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from loss_logging.captions.decisions import DECISIONS_FILE, DecisionFile
+from loss_logging.captions.decisions import DECISIONS_FILE, Decision, DecisionFile
 from loss_logging.captions.exclude_list import read_exclude_list
 from loss_logging.errors import ConfigError
 from loss_logging.records.columns import as_text
@@ -24,7 +24,7 @@ _EXAMPLES = 3
 class _Decided(NamedTuple):
     nearness: int
     """That of the file which says so: the nearest counts, and the run's own before all."""
-    is_excluded: bool
+    decision: Decision
 
 
 class Exclusions:
@@ -79,8 +79,11 @@ class Exclusions:
         if entry is not None:
             self._met.add(entry)
             return True
-        found = next((decided for file in files if (decided := self._decision(file)) is not None), None)
-        return found is not None and found.is_excluded
+        found: Decision | None = None
+        for file in files:  # as it is named, and where that leads to
+            farther = self._decision(file)
+            found = farther if found is None else found.over(farther)
+        return found is not None and found.decision == "exclude"
 
     def await_stream(self) -> None:
         """Items of a stream will come to `leave_out`: what has come of the exclusions is known at its end."""
@@ -222,19 +225,23 @@ class Exclusions:
         if (real := _normal(real)) != name:
             yield real
 
-    def _decision(self, file: str) -> _Decided | None:
+    def _decision(self, file: str) -> Decision | None:
         folder = os.path.dirname(file)  # noqa: PTH120
         while folder not in self._read_folders:
             self._read_folders.add(folder)
             self._read(folder, Path(folder, DECISIONS_FILE), len(folder))
             folder = os.path.dirname(folder)  # noqa: PTH120
-        return self._decided.get(file)
+        found = self._decided.get(file)
+        return None if found is None else found.decision
 
     def _read(self, folder: str, file: Path, nearness: int) -> None:
-        for one in DecisionFile(file):
-            name = _normal(os.path.join(folder, one.path))  # noqa: PTH118
-            if name not in self._decided or self._decided[name].nearness < nearness:
-                self._decided[name] = _Decided(nearness, one.decision == "exclude")
+        for decision in DecisionFile(file).last():
+            name = _normal(os.path.join(folder, decision.path))  # noqa: PTH118
+            one, other = _Decided(nearness, decision), self._decided.get(name)
+            if other is not None:
+                nearer, farther = (one, other) if nearness > other.nearness else (other, one)
+                one = nearer if nearer.decision.over(farther.decision) is nearer.decision else farther
+            self._decided[name] = one
 
 
 def rows_of(dataset: Any, kept: list[int]) -> Any:

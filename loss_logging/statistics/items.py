@@ -11,7 +11,7 @@ from loss_logging.records.log import FOREVER
 from loss_logging.statistics.queries import Queries, parts_of, sql
 from loss_logging.statistics.timestep_bins import first_timesteps
 
-__all__ = ["add_items", "no_items", "sum_items", "suspects"]
+__all__ = ["add_items", "sum_items", "suspects"]
 
 _FEWEST_FOR_SUSPECTS = 28
 """With fewer items, `hard` is below 1: n of N losses are at most sqrt(N / n - 1) standard deviations above the mean."""
@@ -33,14 +33,14 @@ def sum_items(queries: Queries, table: str, **steps: int) -> None:
         with _sums(queries, **steps):
             queries.table(table, sql("items"), **steps)
         return
-    no_items(queries, table)
+    _no_items(queries, table)
     with queries.divided(parts, **steps) as divided:
         for shards in divided:
             with queries.reading(shards), _sums(queries, **steps):
                 queries.extend(table, sql("items"), **steps)
 
 
-def no_items(queries: Queries, table: str) -> None:
+def _no_items(queries: Queries, table: str) -> None:
     """Make the table with the columns of `sum_items` and no rows."""
     nothing = {"after": 0, "through": -1}
     with _sums(queries, **nothing):
@@ -72,8 +72,7 @@ def _sums(queries: Queries, **steps: int) -> Iterator[None]:
     try:
         yield
     finally:
-        queries.drop("item_sums")
-        queries.drop("item_peaks")
+        queries.drop("item_sums", "item_peaks")
 
 
 def suspects(records: pa.Table) -> set[tuple[str, str]]:

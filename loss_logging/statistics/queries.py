@@ -23,7 +23,7 @@ __all__ = ["Queries", "parts_of", "sql"]
 _AT_ONCE = 2_000_000
 """The number of records or items that are grouped in memory at once; more are read in parts."""
 _FEW_RECORDS = 20_000
-"""The number of records that are read once for several queries: 10 MB at most, but for very long captions."""
+"""The number of records that are held in memory for several queries: 10 MB at most, but for very long captions."""
 _ROWS_PER_WRITE = 1_000_000
 """The number of rows in memory that wait to be written to the parts of a log, over all parts."""
 _DUCKDB_SHARE = 0.75
@@ -43,6 +43,29 @@ def parts_of(rows: int) -> int:
     (1, 2)
     """
     return -(-rows // _AT_ONCE)
+
+
+def _place(edges: Sequence[float], low: int, high: int) -> str:
+    """SQL of the bin of ``timestep``, which is one from ``low`` to ``high`` - 1. Halving takes a third of the time of a
+    comparison with each edge.
+
+    >>> _place([0.0, 0.5, 1.0], 0, 2)
+    'CASE WHEN timestep < 0.5::DOUBLE THEN 0 ELSE 1 END'
+    """
+    if high - low <= 1:
+        return str(low)
+    middle = (low + high) // 2
+    below, above = _place(edges, low, middle), _place(edges, middle, high)
+    return f"CASE WHEN timestep < {edges[middle]!r}::DOUBLE THEN {below} ELSE {above} END"
+
+
+def _version(file: Path) -> tuple[int, int] | None:
+    """What changes when a file is replaced; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _scaled(size: str, factor: float) -> str:
@@ -72,10 +95,15 @@ class Queries:
         # A macro, not a variable: cursors in other threads have their own variables.
         self._connection.execute(f"CREATE MACRO decisive_pairs() AS {DECISIVE_PAIRS}")
         self._connection.execute(sql("macros"))
-        self.place_timesteps([0.0, 1.0])
+        self._edges: Sequence[float] = ()
         self._source: pa.Table | Sequence[Path] = SCHEMA.empty_table()
-        self.read(self._source)
+        self._connection.from_arrow(self._source).create_view("records")
+        self.table("held", "FROM records")
+        self._held: dict[Path, tuple[int, int] | None] | None = {}
+        """Files whose records are in the table ``held``, each with its version; None of a log that is too large."""
+        self._place_among([0.0, 1.0])
         self._connection.execute(sql("samples"))
+        self.view("samples", "FROM all_samples")
 
     def __enter__(self) -> Queries:
         return self
@@ -88,19 +116,60 @@ class Queries:
 
     def place_timesteps(self, edges: Sequence[float]) -> None:
         """Set the timestep bins of ``samples`` to the ones between the ascending ``edges``."""
-        place = " + ".join(f"(timestep >= {edge!r}::DOUBLE)::TINYINT" for edge in edges[1:-1]) or "0"
+        if list(edges) != self._edges:
+            self._place_among(edges)
+            self._show()
+
+    def _place_among(self, edges: Sequence[float]) -> None:
+        self._edges = list(edges)
+        place = f"({_place(edges, 0, len(edges) - 1)})::TINYINT"
         outside = f"timestep < {edges[0]!r}::DOUBLE OR timestep > {edges[-1]!r}::DOUBLE"
         self._connection.execute(f"CREATE OR REPLACE MACRO timestep_bin(timestep) AS {place}")
         self._connection.execute(f"CREATE OR REPLACE MACRO outside_bins(timestep) AS {outside}")
 
     def read(self, source: pa.Table | Sequence[Path]) -> None:
-        """Make ``source`` the data of the queries."""
-        is_table = isinstance(source, pa.Table)
-        if not is_table and source == self._source:
+        """Make ``source`` the data of the queries. The records of a small log are held in memory."""
+        if isinstance(source, pa.Table):
+            self._connection.from_arrow(source).create_view("records", replace=True)
+        elif source == self._source and self._is_unchanged(source):
             return
-        relation = self._connection.from_arrow(source) if is_table else read_shards(self._connection, source)
-        relation.create_view("records", replace=True)
+        elif self._hold(source):
+            self.view("records", "FROM held")
+        else:
+            read_shards(self._connection, source).create_view("records", replace=True)
         self._source = source  # not before: files that could not be read are read again
+        self._show()
+
+    def _is_unchanged(self, files: Sequence[Path]) -> bool:
+        return self._held is None or self._held == {file: _version(file) for file in files}
+
+    def _hold(self, files: Sequence[Path]) -> bool:
+        """Have the records of the files in the table ``held``, unless they are too many. Files are read once.
+
+        Each query over files opens them all, which takes longer than to read a few records.
+        """
+        if self._held is None:
+            return False
+        versions = {file: _version(file) for file in files}
+        if list(versions.items())[: len(self._held)] != list(self._held.items()):
+            self._held = {}
+            self.table("held", "FROM held LIMIT 0")  # deleted rows would keep their memory
+        new = read_shards(self._connection, files[len(self._held) :])
+        records = self.value("SELECT count(*) FROM held") + new.aggregate("count(*)").fetchall()[0][0]
+        if records > _FEW_RECORDS:
+            self._held, self._source = None, ()
+            self.drop("held", "held_samples")
+            return False
+        new.project(", ".join(SCHEMA.names)).insert_into("held")
+        self._held = versions
+        return True
+
+    def _show(self) -> None:
+        """Have the view ``samples`` show the source; of records that are held, the samples are computed once."""
+        held = self._held is not None and not isinstance(self._source, pa.Table)
+        if held:
+            self.table("held_samples", "FROM all_samples")
+        self.view("samples", "FROM held_samples" if held else "FROM all_samples")
 
     @contextmanager
     def reading(self, source: pa.Table | Sequence[Path]) -> Iterator[None]:
@@ -114,16 +183,17 @@ class Queries:
 
     @contextmanager
     def at_hand(self, **steps: int) -> Iterator[None]:
-        """Read the records of the steps in (after, through] from memory where they are few.
-
-        Each query over files opens them all, which takes longer than to read a few records.
-        """
-        if self.count(**steps) > _FEW_RECORDS:
+        """Compute the samples of the steps in (after, through] once where they are few, and not in each query."""
+        if self._held is not None or self.count(**steps) > _FEW_RECORDS:
             yield
             return
-        few = "FROM records WHERE step > $after AND step <= $through"
-        with self.reading(self._connection.sql(few, params=steps).to_arrow_table()):
+        self.table("few_samples", "FROM all_samples WHERE step > $after AND step <= $through", **steps)
+        self.view("samples", "FROM few_samples")
+        try:
             yield
+        finally:
+            self.view("samples", "FROM all_samples")
+            self.drop("few_samples")
 
     @contextmanager
     def divided(self, parts: int, **steps: int) -> Iterator[list[list[Path]]]:
@@ -170,7 +240,7 @@ class Queries:
             self.table(f"{name}_rows", select)
         self.view(name, f"FROM {name}_rows" if keep else select)
         if not keep:
-            self._connection.execute(f"DROP TABLE IF EXISTS {name}_rows")
+            self.drop(f"{name}_rows")
 
     def clear(self, name: str) -> None:
         """Delete all rows of the table ``name``."""
@@ -180,9 +250,10 @@ class Queries:
         """Delete the rows of the table ``name`` that have one of the values in ``column``."""
         self._connection.execute(f"DELETE FROM {name} WHERE list_contains($values, {column})", {"values": values})
 
-    def drop(self, name: str) -> None:
-        """Delete the table ``name``."""
-        self._connection.execute(f"DROP TABLE {name}")
+    def drop(self, *names: str) -> None:
+        """Delete the tables, as far as they are there."""
+        for name in names:
+            self._connection.execute(f"DROP TABLE IF EXISTS {name}")
 
     def rows(self, name: str, **parameters: object) -> list[tuple[Any, ...]]:
         """All rows of the query in ``sql/{name}.sql``."""

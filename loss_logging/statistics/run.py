@@ -19,7 +19,7 @@ from loss_logging.records.log import RecordLog
 from loss_logging.reports.item_texts import ROWS_OF_TEXT, select_texts, texts_of
 from loss_logging.reports.report import ItemStats, PairedItems, Summary, TimestepCurve, Verdicts, WorstItem
 from loss_logging.runs.config import TrainConfig
-from loss_logging.statistics.items import add_items, no_items, sum_items
+from loss_logging.statistics.items import add_items, sum_items
 from loss_logging.statistics.losses import empty_summary
 from loss_logging.statistics.queries import Queries, sql
 from loss_logging.statistics.summaries import summaries_of
@@ -264,10 +264,8 @@ class RunStatistics:
 
     def _forget(self) -> None:
         """Drop all carried sums."""
-        self.queries.table("baseline", sql("baseline"), after=0, through=-1)
-        for name in ("cells", "bins"):
-            self.queries.table(f"closed_{name}", sql(name), after=0, through=-1)
-        no_items(self.queries, "closed_items")
+        self.queries.table("closed_cells", sql("cells"), after=0, through=-1)
+        self.queries.drop("closed_bins", "closed_items")
         self.folders.clear()
         self._closed = -1
 

@@ -38,6 +38,7 @@ class PictureMaker:
     def __init__(self, config: TrainConfig) -> None:
         self._most = config.pictures.most if find_spec("PIL") is not None else 0
         self._load = config.pictures.load
+        self._images = Path(config.images or "")
         self._mark = config.paths.pictures_mark
         self._made: dict[tuple[str, str], Picture] = {}
         self._busy: threading.Thread | None = None
@@ -84,11 +85,12 @@ class PictureMaker:
             return Picture(dataset, path, None, f"{type(error).__name__}: {error}"[:200])
 
     def _image(self, dataset: str, path: str) -> bytes:
-        loaded = load_image_function(self._load)(path, dataset) if self._load else path
+        recorded = path if "://" in path else self._images / path
+        loaded = load_image_function(self._load)(path, dataset) if self._load else recorded
         if loaded is None:
             raise NoThumbnailError("pictures.load has none")
         if isinstance(loaded, (str, Path)):
-            # Relative paths start from the trainer's working directory, also here, and may lead out of it.
+            # Relative paths start from the run's images or the trainer's working directory, and may lead out of it.
             path = str(loaded) if "://" in str(loaded) else str(Path(loaded).absolute())
             return thumbnail(path, pixels=PIXELS)
         if isinstance(loaded, bytes):

@@ -72,7 +72,10 @@ def make_report(run: TrainConfig, step: int | None = None, *, progress: bool = F
 
 def _made(maker: ReportMaker, config: TrainConfig, log: RecordLog, facts: RunFacts, step: int) -> Path:
     try:
-        return maker.write(_report(maker, config, log, facts, step))
+        report = _report(maker, config, log, facts, step)
+        if not report.global_.count:
+            raise LossLoggingError(f"the log in {config.records_dir} begins after step {step}; give a later one")
+        return maker.write(report)
     except duckdb.Error as error:
         if log.leave_out_damaged():  # then it was this, and the next attempt does without
             return _made(maker, config, log, facts, step)

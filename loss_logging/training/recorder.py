@@ -14,7 +14,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import chain
 from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,16 +21,9 @@ import numpy as np
 import pyarrow as pa
 
 from loss_logging.errors import LossLoggingError
-from loss_logging.records.columns import (
-    LAST_STEP,
-    SCHEMA,
-    caption_array,
-    dataset_array,
-    float_array,
-    rival_array,
-    text_array,
-)
-from loss_logging.records.in_flight import Pinned, hold, hold_components, hold_sized, names, numbers
+from loss_logging.records.batches import Batch, columns_of
+from loss_logging.records.columns import LAST_STEP, SCHEMA
+from loss_logging.records.in_flight import FEW, hold, hold_components, hold_sized, names, numbers
 from loss_logging.records.log import SHARD_ROWS
 from loss_logging.support.warn import LOGGER, warn_once
 
@@ -71,21 +63,6 @@ class Unwritten(NamedTuple):
         return [sentence for sentence, records in said.items() if records]
 
 
-class _Batch(NamedTuple):
-    step: int
-    losses: Any
-    paths: Collection[object]
-    datasets: Collection[object] | str
-    captions: Collection[object]
-    timesteps: Any
-    losses_empty: Any
-    components: dict[str, Any] | None
-    is_reg: Any
-    caption_dropped: Any
-    losses_rival: Any
-    rivals: Collection[object] | None
-
-
 class _Flush(NamedTuple):
     """A marker in the queue: everything before it is on disk when ``then`` is called."""
 
@@ -122,6 +99,7 @@ class LossRecorder:
         self._owed: list[_Flush] = []
         self._dropped = 0
         self._last_write = time.monotonic()
+        self._tensor = getattr(sys.modules.get("torch"), "Tensor", None)  # who gives tensors has imported it
         self._wake = threading.Event()
         self._reason = _DISK
         self._limit = _MAX_PENDING_ROWS
@@ -145,6 +123,54 @@ class LossRecorder:
         rivals: Collection[object] | None = None,
     ) -> None:
         """Take one batch of (B,) figures and B names. The tensors are copied without synchronising their device."""
+        if (  # a few samples on the CPU with nothing beside losses and timesteps: all in one function takes least time
+            components is None
+            and losses_empty is None
+            and is_reg is None
+            and caption_dropped is None
+            and losses_rival is None
+            and rivals is None
+            and type(paths) in _PLAIN
+            and (size := len(paths)) <= FEW
+            and type(losses) is self._tensor
+            and losses.is_cpu
+            and losses.ndim == 1
+            and type(captions) in _PLAIN
+            and len(captions) == size
+            and (type(datasets) is str or (type(datasets) in _PLAIN and len(datasets) == size))
+            and (timesteps is None or (type(timesteps) is self._tensor and timesteps.is_cpu and timesteps.ndim == 1))
+            and self.last_step <= (number := index(step)) <= LAST_STEP
+            and self.appended - self._drained <= self._limit
+            and len(figures := losses.tolist()) == size
+            and (timesteps is None or len(times := timesteps.tolist()) == size)
+        ):
+            of = datasets if type(datasets) is str else tuple(datasets)
+            read = None if timesteps is None else times
+            self._pending.append((number, figures, tuple(paths), of, tuple(captions), read))
+            self.last_step = number
+            self.appended += size
+        else:
+            self._append_any(
+                step, losses, paths, datasets, captions, timesteps, losses_empty, components, is_reg, caption_dropped,
+                losses_rival, rivals,
+            )  # fmt: skip
+
+    def _append_any(
+        self,
+        step: int,
+        losses: Any,
+        paths: Collection[object],
+        datasets: Collection[object] | str,
+        captions: Collection[object],
+        timesteps: Any,
+        losses_empty: Any,
+        components: Mapping[str, Any] | None,
+        is_reg: Any,
+        caption_dropped: Any,
+        losses_rival: Any,
+        rivals: Collection[object] | None,
+    ) -> None:
+        """All other batches, and all errors."""
         if not (is_tensor := hasattr(losses, "detach")):
             losses = numbers("per_example", losses)  # a copy already
         shape = losses.shape
@@ -164,7 +190,7 @@ class LossRecorder:
         if self.appended - self._drained > self._limit:
             self._wait_for_room()
         self._pending.append(
-            (  # a _Batch in all but name: the plain tuple costs a tenth
+            (  # a Batch in all but name: the plain tuple costs a tenth
                 step,
                 hold(losses, size) if is_tensor else losses,
                 tuple(paths) if type(paths) is list else paths,
@@ -237,18 +263,18 @@ class LossRecorder:
 
     def _drain(self) -> None:
         while self._pending:
-            batches: list[_Batch] = []
+            batches: list[Batch] = []
             while self._pending and len(batches) < _SLICE_BATCHES and type(self._pending[0]) is tuple:
-                batches.append(_Batch(*self._pending.popleft()))
+                batches.append(Batch(*self._pending.popleft()))
             if batches:
                 self._convert(batches)
             elif self._pending:
                 self._take(self._pending.popleft())
             time.sleep(_PAUSE_SECONDS)
 
-    def _convert(self, batches: list[_Batch]) -> None:
+    def _convert(self, batches: list[Batch]) -> None:
         try:
-            self._hold_rows([_columns(batches)])
+            self._hold_rows([columns_of(batches)])
         except Exception as error:  # noqa: BLE001 a value that no column takes must not end the thread
             if len(batches) > 1:  # only one of them has it
                 for batch in batches:
@@ -307,94 +333,6 @@ class LossRecorder:
             lost = self._held.pop(0).num_rows
             self._dropped += lost
             LOGGER.debug("dropped the %d oldest records held in memory", lost)
-
-
-def _columns(batches: list[_Batch]) -> pa.RecordBatch:
-    """The records of a few batches as columns of `SCHEMA`."""
-    sizes = [len(batch.paths) for batch in batches]
-    losses_empty, losses_rival, rivals = _compared(batches, sizes)
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.array(np.repeat([batch.step for batch in batches], sizes)),
-            text_array([path for batch in batches for path in batch.paths]),
-            dataset_array(
-                [
-                    name
-                    for batch, size in zip(batches, sizes, strict=True)
-                    for name in ([batch.datasets] * size if isinstance(batch.datasets, str) else batch.datasets)
-                ]
-            ),
-            caption_array([caption for batch in batches for caption in batch.captions]),
-            pa.array(_concatenate([batch.losses for batch in batches], sizes, np.nan)),
-            float_array(_concatenate([batch.timesteps for batch in batches], sizes, np.nan)),
-            float_array(losses_empty),
-            _components(batches, sizes),
-            _flags([batch.is_reg for batch in batches], sizes),
-            _flags([batch.caption_dropped for batch in batches], sizes),
-            float_array(losses_rival),
-            rivals,
-        ],
-        schema=SCHEMA,
-    )
-
-
-def _compared(batches: list[_Batch], sizes: list[int]) -> tuple[Any, Any, pa.Array]:
-    """Losses with the empty caption and with rivals', and these; a blank rival is the empty caption."""
-    empty = _concatenate([batch.losses_empty for batch in batches], sizes, np.nan)
-    rival = _concatenate([batch.losses_rival for batch in batches], sizes, np.nan)
-    if all(batch.rivals is None for batch in batches):
-        return empty, rival, pa.nulls(len(empty), pa.string())
-    texts = rival_array(
-        [text for batch, size in zip(batches, sizes, strict=True) for text in batch.rivals or [None] * size]
-    )
-    blank = texts.is_null().to_numpy(zero_copy_only=False)
-    empty = np.where(blank & np.isnan(empty), rival, empty)
-    return empty, np.where(blank, np.nan, rival), texts
-
-
-def _flags(columns: list[Any], sizes: list[int]) -> pa.Array:
-    """True where there is a number other than 0; one that is missing is none."""
-    figures = _concatenate(columns, sizes, 0.0)
-    return pa.array((figures != 0.0) & ~np.isnan(figures))
-
-
-def _concatenate(columns: list[Any], sizes: list[int], missing: float) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """One float64 column from the batches' (B,) figures; a batch that has none is filled with ``missing``."""
-    if all(column is None for column in columns):
-        return np.full(sum(sizes), missing)
-    read = [column.read() if isinstance(column, Pinned) else column for column in columns]
-    if all(hasattr(column, "detach") for column in read):  # one call for all of them: a tenth of the time
-        return _to_numpy(sys.modules["torch"].cat(read))
-    if all(type(column) is list for column in read):
-        return np.array(list(chain.from_iterable(read)), dtype=np.float64)
-    parts = [
-        np.full(size, missing) if column is None else _to_numpy(column)
-        for column, size in zip(read, sizes, strict=True)
-    ]
-    return np.concatenate(parts)
-
-
-def _to_numpy(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    if hasattr(values, "detach"):
-        values = values.double().cpu().numpy()  # bfloat16 has no NumPy twin; float64 holds every float exactly
-    return np.asarray(values, dtype=np.float64)
-
-
-def _components(batches: list[_Batch], sizes: list[int]) -> pa.Array:
-    """One map per record; a batch without components gives null ones."""
-    kind = SCHEMA.field("components").type
-    if not any(batch.components for batch in batches):
-        return pa.nulls(sum(sizes), kind)
-    parts = []
-    for batch, size in zip(batches, sizes, strict=True):
-        if not batch.components:
-            parts.append(pa.nulls(size, kind))
-            continue
-        names = list(batch.components)
-        values = np.stack([_concatenate([batch.components[name]], [size], np.nan) for name in names], axis=1)
-        offsets = np.arange(size + 1, dtype=np.int32) * len(names)
-        parts.append(pa.MapArray.from_arrays(pa.array(offsets), pa.array(names * size), pa.array(values.ravel())))
-    return pa.chunked_array(parts, kind).combine_chunks()
 
 
 # --- errors -----------------------------------------------------------------------------------------------------

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from loss_logging import LossLogger, read_report
+from loss_logging import Exclusions, LossLogger, TrainConfig, read_report
 from loss_logging.captions.decisions import DECISIONS_FILE, Decision, DecisionFile, Decisions
+from loss_logging.captions.folder.caption_places import CaptionPlaces
 from loss_logging.captions.folder.check import check_folder
+from loss_logging.captions.folder.cleaned import clean
 from loss_logging.errors import ConfigError
 
 
@@ -53,6 +55,19 @@ def test_a_line_that_is_none_is_named(tmp_path: Path, caplog: pytest.LogCaptureF
     assert [f"line {number} of {path}" in one for number, one in zip((2, 4, 5), warnings, strict=True)] == [True] * 3
     file.append(Decision(path="f.png", decision="fine"))  # after a line that nobody ended
     assert [decision.path for decision in DecisionFile(path)] == ["a.png", "b.png", "e.png", "f.png"]
+
+
+@pytest.mark.parametrize("name", ["./cats/1.png", "cats//1.png", "cats/./1.png"])
+def test_a_path_in_another_spelling_is_the_same(tmp_path: Path, name: str) -> None:
+    """What a person or a program has written counts here as in a training, and is undone as any other."""
+    path = tmp_path / DECISIONS_FILE
+    path.write_text(json.dumps({"path": name, "decision": "exclude"}) + "\n")
+    decisions = Decisions(tmp_path)
+    assert decisions.excludes("cats/1.png")
+    assert Exclusions(TrainConfig(job_name="a", save_root=tmp_path / "run")).excludes(tmp_path / "cats" / "1.png")
+    decisions.decide("cats/1.png", "undone")
+    assert not decisions.excludes("cats/1.png")
+    assert list(DecisionFile(path)) == []
 
 
 def test_git_merges_it(tmp_path: Path) -> None:
@@ -146,6 +161,41 @@ def test_the_nearest_file_counts(tmp_path: Path) -> None:
     assert decisions.of("https://example.org/1.png") is None
 
 
+def test_what_is_decided_above_a_linked_folder(tmp_path: Path) -> None:
+    """It counts by the way through the link, too, as in a training; what is decided beside the link counts before."""
+    real, work = tmp_path / "data" / "cats", tmp_path / "work"
+    real.mkdir(parents=True)
+    work.mkdir()
+    (work / "cats").symlink_to(real)
+    for name in ("1.png", "2.png"):
+        (real / name).touch()
+        (real / name).with_suffix(".txt").write_text("a cat on a sofa")
+    DecisionFile(tmp_path / "data" / DECISIONS_FILE).append(Decision(path="cats/1.png", decision="exclude"))
+
+    def excluded() -> list[bool]:
+        decisions = Decisions(work)
+        training = Exclusions(TrainConfig(job_name="a", save_root=tmp_path / "run", images=work))
+        listed = [decisions.among([folder]).get("cats/1.png") for folder in ("cats", "cats/")]
+        return [
+            decisions.excludes("cats/1.png"),
+            training.excludes("cats/1.png"),
+            clean(work / "cats").excluded == ["1.png"],
+            *(one is not None and one.decision == "exclude" for one in listed),
+        ]
+
+    assert excluded() == [True] * 5
+    above = DecisionFile(work / DECISIONS_FILE)
+    above.append(Decision(path="cats/1.png", decision="undone"))
+    assert excluded() == [False] * 5
+    above.append(Decision(path="cats/1.png", decision="exclude"))
+    assert excluded() == [True] * 5
+    Decisions(work).decide("cats/1.png", "undone")
+    assert excluded() == [False] * 5
+    later = Decision(path="cats/1.png", decision="exclude", when="2999-01-01T00:00:00+00:00")
+    DecisionFile(tmp_path / "data" / DECISIONS_FILE).append(later)
+    assert excluded() == [True] * 5
+
+
 def test_a_folder_that_is_looked_at_has_one_file(tmp_path: Path) -> None:
     """What is decided about its images goes to its own file, and all of it is found again by folder."""
     (tmp_path / "cats").mkdir()
@@ -173,6 +223,28 @@ def test_a_run_keeps_what_a_folder_does_not_take(tmp_path: Path, monkeypatch: py
     assert not decisions.excludes("/proc/1.png")
 
 
+def test_what_is_undone_nearer_hides_what_was_decided_before(tmp_path: Path) -> None:
+    """Undoing counts even where the file that excludes cannot be written; what is decided later counts again."""
+    (tmp_path / "cats").mkdir()
+    far, near = (DecisionFile(folder / DECISIONS_FILE) for folder in (tmp_path, tmp_path / "cats"))
+    own = DecisionFile(tmp_path / "own.jsonl")
+
+    def excluded(own: Path | None = None) -> list[bool]:
+        decisions = Decisions(tmp_path, own=own)
+        found = decisions.among(["cats"]).get("cats/1.png")
+        return [decisions.excludes("cats/1.png"), found is not None and found.decision == "exclude"]
+
+    far.append(Decision(path="cats/1.png", decision="exclude", when="2026-01-01T00:00:00+00:00"))
+    near.append(Decision(path="1.png", decision="undone", when="2026-01-02T00:00:00Z"))
+    assert excluded() == [False, False]
+    far.append(Decision(path="cats/1.png", decision="exclude", when="2026-01-03T00:00:00+00:00"))
+    assert excluded() == [True, True]
+    own.append(Decision(path=str(tmp_path / "cats" / "1.png"), decision="undone"))
+    assert excluded(own.path) == [False, False]
+    Decisions(tmp_path, own=own.path).decide("cats/1.png", "exclude")  # within the same second
+    assert excluded(own.path) == [True, True]
+
+
 def test_what_is_fine_is_not_shown_again(tmp_path: Path) -> None:
     """Neither a caption that a person found to be fine, nor an excluded image; a caption that changed since is."""
     for name, caption in {"fine": "none", "excluded": "nan", "changed": "nan", "later": "nan", "half": "<b>"}.items():
@@ -192,6 +264,25 @@ def test_what_is_fine_is_not_shown_again(tmp_path: Path) -> None:
     left = {rule for one in check_folder(tmp_path).captions.flagged if one.path == "half.png" for rule in one.reasons}
     assert left == rules - set(tuple(rules)[:1])
     assert not check.problems.counts  # the file is none of the folder's captions
+
+
+@pytest.mark.parametrize("text", ["nan\n", " nan \n", "nan\r\n\r\n", "nan\r\na cat on a mat\r\n"])
+def test_what_is_fine_is_known_by_what_a_trainer_reads_of_it(tmp_path: Path, text: str) -> None:
+    """A person decides on the text of the file; a trainer may read its first line, without white space."""
+    image = tmp_path / "10_sks dog" / "1.png"
+    image.parent.mkdir()
+    image.touch()
+    image.with_suffix(".txt").write_bytes(text.encode())
+    decisions = Decisions(tmp_path)
+    assert [one.path for one in check_folder(tmp_path).captions.flagged] == ["10_sks dog/1.png"]
+    for decision, other in (("fine", False), ("caption", True)):
+        seen = CaptionPlaces().of(image).caption
+        kept = {"caption": seen} if decision == "fine" else {"caption": "a dog", "before": seen}
+        decisions.decide(str(image), decision, **kept)  # type: ignore[arg-type]
+        assert [one.path for one in check_folder(tmp_path).captions.flagged] == ["10_sks dog/1.png"] * other
+        found = decisions.of(str(image))
+        assert found is not None
+        assert (found.on("nan"), found.on("a mat"), found.on("")) == (decision, None, None)
 
 
 def test_it_is_readable_by_hand(tmp_path: Path) -> None:

@@ -38,9 +38,9 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def train(root: Path, items: dict[str, str]) -> Path:
+def train(root: Path, items: dict[str, str], **options: Any) -> Path:
     """A run that logs a loss of each item."""
-    with LossLogger(job_name="job", save_root=root, loggers=[], reporter="inline", save_every=1) as losses:
+    with LossLogger(job_name="job", save_root=root, loggers=[], reporter="inline", save_every=1, **options) as losses:
         losses.log_batch(
             1, np.ones(len(items)), paths=[*items], datasets=["d"] * len(items), captions=[*items.values()]
         )
@@ -83,6 +83,57 @@ def test_paths_relative_to_a_folder(photos: Path) -> None:
     assert apply(run, "--out", photos.parent / "b", "--to", "kohya", cwd=photos).returncode == 0
     done = apply(run, "--out", photos.parent / "c", "--to", "kohya", "--images", photos, "--json")
     assert json.loads(done.stdout)["excluded"] == ["cats/1.png"]
+
+
+def test_the_folder_that_the_run_names(photos: Path) -> None:
+    """Where the run says what its relative paths are of, that counts for its images, decisions and lists."""
+    run = train(photos.parent / "run", {f"{name}.png": caption for name, caption in CAPTIONS.items()}, images=photos)
+    Decisions(photos).decide("cats/1.png", "exclude")
+    (photos.parent / "list.txt").write_text("dogs/4.png\n")
+    out = photos.parent / "out"
+    done = apply(
+        run, "--out", out, "--to", "kohya", "--exclude", photos.parent / "list.txt", "--json", cwd=photos.parent
+    )
+    assert json.loads(done.stdout)["excluded"] == ["cats/1.png", "dogs/4.png"]
+
+
+@pytest.mark.parametrize("of", ["run", "photos"])
+@pytest.mark.parametrize("how", ["export", "export ..", "export link", "jsonl"])
+def test_a_list_names_images_as_the_log_does(photos: Path, of: str, how: str) -> None:
+    """What export writes, or a file of decisions, is left out of the run's images and of the folder's."""
+    root = photos.parent
+    (root / "link").symlink_to("photos")
+    (root / "work").mkdir()
+    before = {"export": "photos", "export ..": "../photos", "export link": "link", "jsonl": "photos"}[how]
+    cwd = root / "work" if how == "export .." else root
+    paths = {f"{before}/{name}.png": caption for name, caption in CAPTIONS.items()}
+    train(root / "run", paths)
+    listed = root / ("photos/some.jsonl" if how == "jsonl" else "exclude.txt")
+    if how == "jsonl":
+        listed.write_text('{"path": "cats/2.png", "decision": "exclude"}\n')
+    else:
+        export = ("export", root / "run", "--to", "exclude-list", "--worst", "average_loss:2", "--out", listed)
+        assert loss_logging(*export).returncode == 0
+    name = os.path.relpath(listed, cwd)
+    done = apply(
+        os.path.relpath(root / of, cwd), "--out", root / "out", "--to", "kohya", "--exclude", name, "--json", cwd=cwd
+    )
+    said = json.loads(done.stdout)
+    assert (said["excluded"], said["warnings"]) == (
+        ["cats/2.png"] if how == "jsonl" else ["cats/1.png", "cats/2.png"],
+        [],
+    )
+
+
+def test_a_list_of_other_images(run: Path, photos: Path) -> None:
+    """Where no path of the list is of these images, the error says so and names one."""
+    listed = photos.parent / "exclude.txt"
+    listed.write_text("typo.png\n")
+    done = apply(run, "--out", photos.parent / "out", "--to", "kohya", "--exclude", listed)
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 1
+    assert "exclude.txt is that of an image of" in said
+    assert "typo.png is to be excluded, and does not exist" in said
 
 
 def test_captions_from_the_log_and_the_table_above(run: Path, photos: Path) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from captioned_folders import write as as_they_are
 from checked_folders import write
 from command import loss_logging
 from sarif_pydantic import Sarif
@@ -77,3 +79,24 @@ def test_no_model_is_needed(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"1.txt": "a cat on a sofa", "2.txt": "nan"}, "none of 2 pictures opens"),
+        ({"1.mp4": b"\0\0\0\x18ftypmp42", "1.txt": "a cat on a sofa"}, "none of 1 pictures opens"),
+        ({"1.png": b"", "2.png": b""}, "no picture has one"),
+    ],
+)
+def test_a_page_of_captions_without_pictures_that_open(
+    tmp_path: Path, files: dict[str, str | bytes], said: str
+) -> None:
+    """Texts alone, videos, and pictures without captions have a page; it says that nothing was compared."""
+    pytest.importorskip("sklearn")
+    as_they_are(tmp_path / "set", files)
+    done = loss_logging("check-captions", "set", "--html", "page.html", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "page.html\n"), done.stderr
+    assert said in (tmp_path / "page.html").read_text("utf-8")
+    with_pictures = loss_logging("check-captions", "set", "--pictures", "--html", "asked.html", cwd=tmp_path)
+    assert with_pictures.returncode == (0 if "has one" in said else 1)

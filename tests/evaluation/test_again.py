@@ -266,9 +266,11 @@ def test_batches_that_say_too_little(root: Path, batches: Any, message: str) -> 
 
 
 def test_a_file_of_paths(tmp_path: Path) -> None:
-    """A path a line; a file that is not there, or empty, is named with what is allowed."""
+    """A path a line, as in any list, with remarks; one that is not there, or empty, is named with what is allowed."""
     (tmp_path / "paths").write_bytes("\ufeffä/1.png\r\n\nb c.png\n".encode())
     assert check_only(read_paths(tmp_path / "paths")) == {"ä/1.png", "b c.png"}
+    (tmp_path / "paths").write_text("# hard:\n./#1.png\na\u2028b.png\n./2.png\n", "utf-16")
+    assert check_only(read_paths(tmp_path / "paths")) == {"#1.png", "a\u2028b.png", "./2.png"}
     with pytest.raises(ConfigError, match=r"only: unchanged cannot be read \(No such .*\); allowed: changed"):
         read_paths(Path("unchanged"))
     (tmp_path / "empty").write_text("\n")

@@ -70,6 +70,24 @@ def test_pictures_that_are_the_same_are_named(found: PictureCheck) -> None:
     assert group in [sorted(paths) for paths in found.near_duplicates]
 
 
+@pytest.mark.parametrize("given", ["photos", ".", "./photos/", "../{}/photos", "photos/captions.csv"])
+def test_a_folder_by_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """As one types it: the pictures are found, and are named as by an absolute path; so are those that do not open."""
+    digits, root = load_digits(), tmp_path / "photos"
+    root.mkdir()
+    rows = ["file,caption"]
+    for i in range(30):
+        Image.fromarray((digits.images[i] * 15).astype("uint8")).save(root / f"{i}.png")
+        rows.append(f"{i}.png,a handwritten {NAMES[digits.target[i]]}")
+    (root / "broken.png").write_bytes(b"no picture")
+    (root / "captions.csv").write_text("\n".join([*rows, "broken.png,a handwritten nothing"]) + "\n")
+    monkeypatch.chdir(root if given == "." else tmp_path)
+    found = check_pictures(given.format(tmp_path.name), progress=False)
+    expected = check_pictures(root, progress=False)
+    assert found.captions == 30
+    assert found == expected
+
+
 def test_the_command_counts_them_with_the_rules(folder: tuple[Path, set[str]]) -> None:
     """--pictures adds a rule to what check-captions finds; the ignore list and the exit status know it."""
     root, wrong = folder

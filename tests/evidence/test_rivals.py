@@ -17,6 +17,8 @@ from loss_logging.evidence.rivals import Rivals
 
 from .digits import WORDS, captions, features, said, shown
 
+pytestmark = pytest.mark.xdist_group("rivals")  # those of the digits are found once
+
 COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1)}
 
 

@@ -241,7 +241,7 @@ def test_a_full_disk_under_our_event_files(disk: Path, tmp_path: Path) -> None:
     """What the disk refused is not half there: it is said, and pushed when there is room."""
     logger = {"name": "tensorboard", "log_dir": str(disk / "events")}
     fill_it = {TROUBLE: lambda: [arrived(tmp_path, "tensorboard", 20)(), fill(disk)]}
-    undelivered = train(tmp_path, [logger], fill_it)
+    undelivered = train(tmp_path, [logger], fill_it, timeouts={"flush": 0.1, "close": 3.0})
     assert "No space left on device" in undelivered[0]
     assert {20} <= once(tensorboard_steps(disk)) < EVERYTHING
     (disk / "ballast").unlink()

@@ -46,7 +46,7 @@ def options(root: str | Path, **more: Any) -> dict[str, Any]:
         "save_root": root,
         "loggers": [],
         "save_every": SAVE,
-        "timeouts": {"flush": FLUSH},
+        "timeouts": {"flush": FLUSH, "close": 100.0},
     }
     return defaults | more
 

@@ -117,6 +117,19 @@ def test_clear_changes_are_counted(tmp_path: Path) -> None:
     assert found.better[0].path == "2.png"
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_without_a_spread_no_change_is_clear(tmp_path: Path, n: int) -> None:
+    """With one loss each nobody knows what chance does: no item got better or worse. With two equal ones, all did."""
+    items = [("d", f"{i}.png") for i in range(8)]
+    sides = [{item: [1.0 + (i * j) % 5] * n for i, item in enumerate(items)} for j in (3, 4)]
+    found = compare_reports(*[save(tmp_path / str(i), [side])[0] for i, side in enumerate(sides)])
+    counts = found.overall.items
+    changed = [side > 1 for side in map(len, (found.worse, found.better))]
+    assert changed == [True, True]
+    assert (counts.worse, counts.better) == ((len(found.worse), len(found.better)) if n == 2 else (0, 0))
+    assert counts.unclear == 8 - counts.worse - counts.better
+
+
 @pytest.mark.parametrize("items", ["parquet", pytest.param("both", marks=pytest.mark.long)])
 def test_items_wherever_they_are(items: str, tmp_path: Path) -> None:
     """Items are read from the JSON, or from the Parquet beside it, to the same result."""

@@ -13,7 +13,7 @@ from item_reports import save_pairs
 from typer.testing import CliRunner
 from waiting import wait_until
 
-from loss_logging import read_report
+from loss_logging import LossLogger, read_report
 from loss_logging.captions.decisions import Choice, Decision, Decisions
 from loss_logging.cli.commands import app
 from loss_logging.pages.build import PageBuilder
@@ -93,9 +93,13 @@ def test_show(decided: Path) -> None:
 
 
 def test_export(decided: Path, tmp_path: Path) -> None:
-    """`--likely-wrong` leaves out what is fine and what is excluded already; all items have their decision."""
+    """`--likely-wrong` leaves out what is fine and what is excluded already, a list what was corrected, too; all items
+    have their decision."""
     done = run("export", decided, "--to", "exclude-list", "--likely-wrong")
-    assert (done.exit_code, sorted(done.stdout.split())) == (1, ["002.png", "003.png", "004.png", "005.png"])
+    assert (done.exit_code, sorted(done.stdout.split())) == (1, ["002.png", "004.png", "005.png"])
+    done = run("export", decided, "--to", "jsonl", "--likely-wrong")
+    listed = [json.loads(line)["path"] for line in done.stdout.splitlines()]
+    assert (done.exit_code, sorted(listed)) == (1, ["002.png", "003.png", "004.png", "005.png"])
     rows = [json.loads(line) for line in run("export", decided, "--to", "jsonl").stdout.splitlines()]
     assert {row["path"]: row["decision"] for row in rows if row["decision"]} == DECIDED
     assert len(rows) == 80
@@ -190,3 +194,26 @@ def test_view(decided: Path) -> None:
     with LiveRun(find_run(decided)) as live:
         counts = wait_until(lambda: live.report()[1])
     assert (counts.likely, counts.items) == (4, 80)
+
+
+@pytest.mark.parametrize("spelled", ["./photos/{}", "photos//{}", "photos/../photos/{}", "photos/{}"])
+def test_paths_that_are_recorded_in_another_spelling(
+    tmp_path: Path, spelled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a trainer that was given ./photos logs them: what is decided counts in every place."""
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    names = [spelled.format(f"{i}.png") for i in range(3)]
+    with LossLogger(job_name="j", save_root="run", loggers=[], reporter="inline") as losses:
+        losses.log_batch(1, [0.5] * 3, paths=names, datasets="d", captions=["nan"] * 3)
+        losses.save_step(1).result()
+    Decisions().decide("photos/0.png", "exclude")
+    Decisions().decide(names[1], "fine", caption="nan")
+    rows = [json.loads(line) for line in run("export", Path("run"), "--to", "jsonl").stdout.splitlines()]
+    assert [row["decision"] for row in sorted(rows, key=lambda row: row["path"])] == ["exclude", "fine", None]
+    found = json.loads(run("show", Path("run"), "--json").stdout)
+    assert [item["path"] for item in found["flagged"]] == names[2:]
+    assert {path: one.decision for path, one in Decisions().among([names[0][:-5]]).items() if path in names} == {
+        names[0]: "exclude",
+        names[1]: "fine",
+    }

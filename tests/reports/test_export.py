@@ -12,6 +12,7 @@ import pytest
 from item_reports import save, save_pairs
 
 from loss_logging import Exclusions, LossLogger, TrainConfig
+from loss_logging.captions.decisions import Decisions
 from loss_logging.errors import LossLoggingError
 from loss_logging.reports.artifact import read_report
 from loss_logging.reports.export import Format, ItemFilter, export_items
@@ -170,6 +171,54 @@ def test_no_verdicts_to_export(report: Path, tmp_path: Path) -> None:
     old.write_text(report.read_text("utf-8").replace("loss_logging/report/2", "loss_logging/report/1", 1), "utf-8")
     with pytest.raises(LossLoggingError, match="make it again with loss-logging report"):
         paths(old, verdicts=("very likely wrong",))
+
+
+def test_a_list_of_one_dataset_says_what_it_excludes_of_others(report: Path) -> None:
+    """An image of two datasets is left out of both, as a list has paths alone; nothing is said where both are meant."""
+    out = io.BytesIO()
+    said = export_items(report, out, "exclude-list", ItemFilter(datasets=("cats",))).warnings
+    assert len(said) == 1
+    assert "1 of these" in said[0]
+    assert "images/1.png in dogs" in said[0]
+    assert export_items(report, out, "exclude-list", ItemFilter(datasets=("cats", "dogs"))).warnings == [
+        "1 paths with line breaks in them are left out"
+    ]
+    assert export_items(report, out, "exclude-list", ItemFilter(worst=("hard", 1))).warnings == []
+    assert export_items(report, out, "jsonl", ItemFilter(datasets=("cats",))).warnings == []
+
+
+@pytest.mark.parametrize("selected", ["flagged", "min_caption_mismatch", "worst", "word_score", "hard"])
+def test_what_a_person_has_settled_is_in_no_list_of_captions(tmp_path: Path, selected: str) -> None:
+    """A caption that was found fine or corrected excludes no image; what is odd by its picture does, all the same."""
+    names = [str(tmp_path / f"{i}.png") for i in range(6)]
+    with LossLogger(job_name="j", save_root=tmp_path / "run", loggers=[], reporter="inline") as losses:
+        for step in range(1, 6):
+            figures = [0.9 + 0.01 * step, 0.8, 0.7, 0.6, 0.5, 0.45]
+            losses.log_batch(step, figures, paths=names, datasets="d", captions=["nan"] * 6, losses_empty=[0.4] * 6)
+        made = losses.save_step(5).result()
+    assert made is not None
+    decisions = Decisions()
+    decisions.decide(names[0], "fine", caption="nan")
+    decisions.decide(names[1], "caption", caption="a cat", before="nan")
+    decisions.decide(names[2], "later", caption="nan")
+    decisions.decide(names[3], "exclude")
+    decisions.decide(names[5], "caption", caption="nan", before="null")  # it was trained with the new one
+    selection = {
+        "flagged": ItemFilter(flagged="any"),
+        "min_caption_mismatch": ItemFilter(min_caption_mismatch=0.0),
+        "worst": ItemFilter(worst=("caption_mismatch", 6)),
+        "word_score": ItemFilter(worst=("caption_mismatch", 6), flagged="empty"),
+        "hard": ItemFilter(worst=("hard", 6)),
+    }[selected]
+    out = io.BytesIO()
+    export_items(made, out, "exclude-list", selection, decisions=decisions)
+    listed = {Path(path).stem for path in out.getvalue().decode().splitlines()}
+    expected = {"0", "1", "2", "3", "4", "5"} if selected == "hard" else {"2", "3", "4", "5"}
+    assert listed | {"3"} == expected  # of what is excluded already, the one or the other
+    table = io.BytesIO()
+    export_items(made, table, "jsonl", ItemFilter(flagged="any"), decisions=decisions)
+    rows = {Path(row["path"]).stem: row["decision"] for row in map(json.loads, table.getvalue().splitlines())}
+    assert rows == {"1": "caption", "2": "later", "4": None, "5": "caption"}  # as the page shows them
 
 
 def test_a_path_that_looks_like_a_remark(tmp_path: Path) -> None:

@@ -54,6 +54,23 @@ def test_relative_paths_belong_to_the_folder_images(photos: Path) -> None:
     assert exclusions("dogs/1.png", images=photos).excludes(photos / "dogs/1.png")
 
 
+@pytest.mark.parametrize("first", ["cats/1.png", "dogs/1.png"])
+def test_what_is_undone_nearer_is_trained_on(photos: Path, first: str) -> None:
+    """As the page and reports say, in whatever order images come; what is decided later counts."""
+    photos.joinpath(DECISIONS_FILE).write_text(
+        '{"path": "cats/1.png", "decision": "exclude", "when": "2026-01-01T00:00:00+00:00"}\n'
+        '{"path": "cats/2.png", "decision": "exclude", "when": "2026-01-03T00:00:00+00:00"}\n'
+    )
+    photos.joinpath("cats", DECISIONS_FILE).write_text(
+        '{"path": "1.png", "decision": "undone", "when": "2026-01-02T00:00:00+00:00"}\n'
+        '{"path": "2.png", "decision": "undone", "when": "2026-01-02T00:00:00+00:00"}\n'
+    )
+    found, seen = exclusions(), Decisions()
+    found.excludes(photos / first)
+    for name, is_excluded in (("cats/1.png", False), ("cats/2.png", True)):
+        assert (found.excludes(photos / name), seen.excludes(str(photos / name))) == (is_excluded, is_excluded)
+
+
 def test_nothing_is_excluded_where_nothing_was_decided(photos: Path) -> None:
     """Without decisions and without a list every item stays, and the dataset is the very same."""
     found = exclusions()

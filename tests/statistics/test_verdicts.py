@@ -140,9 +140,11 @@ def test_too_few_pairs_are_undecided(tmp_path: Path) -> None:
 
 
 def test_pairs_that_do_not_vary_tell_nothing(tmp_path: Path) -> None:
-    """Mismatches that are all equal have no error, and no verdict either."""
-    numbers = judged(tmp_path, {("d", f"{i}"): 0.5 for i in range(40)}, noise=0)
-    assert (numbers.verdicts(), numbers.unjudged) == ({"d": Verdicts(undecided=40)}, [])
+    """Mismatches that are all equal have no error, and no verdict either; a sentence says why."""
+    numbers = judged(tmp_path, {("d", f"{i}"): 0.5 if i < 3 else -0.2 for i in range(40)}, noise=0)
+    assert numbers.verdicts() == {"d": Verdicts(undecided=40)}
+    assert len(numbers.unjudged) == 1
+    assert "the same in all of its records" in numbers.unjudged[0]
 
 
 def test_nothing_is_logged(tmp_path: Path) -> None:

@@ -138,6 +138,21 @@ def test_data_that_are_no_images_are_no_trouble(tmp_path: Path, caplog: pytest.L
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+def test_relative_paths_are_those_of_the_runs_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on the page: not another picture of that name in the working directory; an absolute path stays."""
+    (tmp_path / "photos").mkdir()
+    write(tmp_path / "1.png", colour="red")
+    write(tmp_path / "photos" / "1.png", colour="blue")
+    monkeypatch.chdir(tmp_path)
+    for images, colour in ((None, (255, 0, 0)), ("photos", (0, 0, 255)), (tmp_path / "photos", (0, 0, 255))):
+        (found,) = pictures(tmp_path / "run", "1.png", images=images)
+        assert np.allclose(opened(found).convert("RGB").getpixel((5, 5)), colour, atol=12)
+    (found,) = pictures(tmp_path / "run", tmp_path / "1.png", images="photos")
+    assert np.allclose(opened(found).convert("RGB").getpixel((5, 5)), (255, 0, 0), atol=12)
+    (found,) = pictures(tmp_path / "run", "https://example.org/1.png", images="photos")
+    assert found.image is None
+
+
 def test_so_many_and_no_more(tmp_path: Path) -> None:
     """At most ``pictures`` of each ranking; 0 makes none, and looks at no file."""
     paths = [write(tmp_path / f"{i}.png") for i in range(5)]

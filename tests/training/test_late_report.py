@@ -120,6 +120,7 @@ def test_what_cannot_be_made_is_said(tmp_path: Path) -> None:
         (["empty"], "holds no records"),
         (["run", "--job", "dogs"], "no records of the job 'dogs'; there are: cats"),
         (["run", "--step", "131"], "ends at step 130; it has no step 131"),
+        (["run", "--step", "0"], "begins after step 0; give a later one"),
     ):
         with pytest.raises(LossLoggingError, match=words):
             call("report", tmp_path / arguments[0], *arguments[1:])

@@ -20,6 +20,7 @@ from waiting import wait_until
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.records.columns import table_from_records
+from loss_logging.records.in_flight import FEW
 from loss_logging.records.log import RecordLog
 from loss_logging.training import recorder as module
 from loss_logging.training.recorder import LossRecorder, Unwritten
@@ -83,6 +84,27 @@ def test_later_changes_do_not_reach_the_log(recorder: Recorder) -> None:
         1.0, 0.1, 3.0, "a", "x", "d",
     ]  # fmt: skip
     assert [second["components"], second["is_reg"], first["is_reg"]] == [[("w", 6.0)], False, True]
+
+
+@pytest.mark.parametrize("size", [1, FEW, FEW + 1])
+@pytest.mark.parametrize("names", [list, tuple])
+def test_later_changes_of_the_least_that_a_step_gives(recorder: Recorder, size: int, names: Callable[..., Any]) -> None:
+    """The same of a batch that has losses and timesteps alone, be it small or large."""
+    loss, steps = torch.rand(size, requires_grad=True) * 1, torch.arange(size)
+    given = loss.tolist()
+    paths, captions, datasets = ([f"{kind} {i}" for i in range(size)] for kind in ("path", "caption", "dataset"))
+    recorder.take(
+        losses=loss, timesteps=steps, paths=names(paths), captions=names(captions), datasets=names(datasets)
+    )  # fmt: skip
+    loss.detach().fill_(-1)
+    steps.fill_(-1)
+    for texts in (paths, captions, datasets):
+        texts[:] = ["changed"] * size
+    rows = recorder.rows()
+    assert [(row["loss"], row["timestep"]) for row in rows] == list(zip(given, range(size), strict=True))
+    assert [[row[k] for k in ("path", "caption", "dataset")] for row in rows] == [
+        [f"path {i}", f"caption {i}", f"dataset {i}"] for i in range(size)
+    ]
 
 
 KINDS: dict[str, Callable[[list[float]], Any]] = {
@@ -214,6 +236,15 @@ def test_one_dataset_name_of_a_subclass(recorder: Recorder) -> None:
         ({"paths": (c for c in "ab")}, TypeError, "paths is <generator"),
         ({"paths": np.array("ab")}, TypeError, r"paths is array\('ab'"),
         ({"timesteps": [1.0]}, ValueError, r"timesteps has shape \(1,\) but the batch has 2 losses"),
+        ({"timesteps": torch.ones(3)}, ValueError, r"timesteps has shape \(3,\) but the batch has 2 losses"),
+        ({"timesteps": torch.ones(2, 1)}, ValueError, r"timesteps has shape \(2, 1\) but the batch has 2 losses"),
+        ({"timesteps": torch.tensor(1.0)}, ValueError, r"timesteps has shape \(\) but the batch has 2 losses"),
+        (
+            {"timesteps": torch.ones(3), "losses": torch.ones(1), "paths": ["a", "b"], "captions": ["c"] * 2},
+            ValueError,
+            "paths has 2 elements but the batch has 1",
+        ),
+        ({"losses": torch.ones(3), "paths": ["a", "b"], "captions": ["c"] * 2}, ValueError, "paths has 2 elements"),
         ({"timesteps": 0.5}, ValueError, r"timesteps has shape \(\) but"),
         ({"timesteps": ["x", "y"]}, ValueError, r"timesteps is \['x', 'y'\]; expected one number for each example"),
         ({"losses_empty": torch.zeros(2, 1)}, ValueError, r"losses_empty has shape \(2, 1\) but"),
@@ -232,17 +263,19 @@ def test_one_dataset_name_of_a_subclass(recorder: Recorder) -> None:
         ({"losses": ["a", "b"]}, ValueError, r"per_example is \['a', 'b'\]"),
         ({"losses": [[1.0], [1.0, 2.0]]}, ValueError, r"per_example is \[\[1.0\]"),
         ({"step": -1}, ValueError, "step is -1; expected 0 or more"),
+        ({"step": 2**62 + 1}, ValueError, "expected 0 or more, up to 2"),
         ({"step": 1.5}, TypeError, "float"),
         ({"step": "3"}, TypeError, "str"),
         ({"step": None}, TypeError, "NoneType"),
     ],
 )
+@pytest.mark.parametrize("kind", [tuple, torch.tensor])
 def test_what_does_not_fit_is_named(
-    recorder: Recorder, change: dict[str, Any], error: type[Exception], message: str
+    recorder: Recorder, change: dict[str, Any], error: type[Exception], message: str, kind: Callable[[Any], Any]
 ) -> None:
     """The error names the argument, the value and what is allowed; nothing of the batch is logged; the next one is."""
     with pytest.raises(error, match=message):
-        recorder.take(**change)
+        recorder.take(**({"losses": kind((0.5, 0.25))} | change))
     recorder.take(7)
     assert [row["step"] for row in recorder.rows()] == [7, 7]
 

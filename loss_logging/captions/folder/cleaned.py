@@ -25,7 +25,7 @@ def clean(folder: Path, exclude: Iterable[str] = (), *, tars: bool = False) -> C
 
     Args:
         folder: a folder of captioned images, or a tar if ``tars`` is true.
-        exclude: more images to leave out, relative to the folder or absolute.
+        exclude: more images to leave out, absolute, or relative to the folder or else to the working directory.
         tars: whether to include the tars in the folder.
 
     Raises:
@@ -40,7 +40,7 @@ def clean(folder: Path, exclude: Iterable[str] = (), *, tars: bool = False) -> C
         raise ConfigError(f"FOLDER is {folder}; allowed: a folder of captioned images, or a tar with --to webdataset")
     given = Path(os.path.normpath(folder.absolute()))
     root = given.parent if is_tar else given
-    cleaning = Cleaning(root, Decisions(root), exclude)
+    cleaning = Cleaning(root, Decisions(root), exclude, [root, Path.cwd()])
     if is_tar:
         cleaning.take_shard(given)
     else:
@@ -52,7 +52,12 @@ def clean(folder: Path, exclude: Iterable[str] = (), *, tars: bool = False) -> C
 
 
 def clean_images(
-    captions: Mapping[str, str | None], decisions: Decisions, exclude: Iterable[str] = (), *, tars: bool = False
+    captions: Mapping[str, str | None],
+    decisions: Decisions,
+    exclude: Iterable[str] = (),
+    *,
+    tars: bool = False,
+    base: Path | None = None,
 ) -> CleanedDataset:
     """The images of a run after the decisions; nothing is written.
 
@@ -62,7 +67,9 @@ def clean_images(
         captions: by the absolute path of each image, the caption that it was trained with. The path of an image in a
             tar is the path of the tar, ``/`` and its name there.
         decisions: the decisions about these images.
-        exclude, tars: as for `clean`; relative paths start from the folder that holds all images.
+        exclude: as for `clean`; relative paths start from ``base``, or else from the folder that holds all images.
+        tars: as for `clean`.
+        base: the folder that relative paths of the run start from; the working directory when None.
 
     Raises:
         LossLoggingError: none of the images is on this machine, or none stays.
@@ -78,7 +85,7 @@ def clean_images(
         )
     folders = {Path(image).parent for image in files} | {tar.parent for tar in archives.values()}
     root = Path(os.path.commonpath(folders))
-    cleaning = Cleaning(root, decisions, exclude)
+    cleaning = Cleaning(root, decisions, exclude, [base or Path.cwd(), root])
     for folder in _tops({_table_above(folder, root) for folder in folders}):
         cleaning.read(folder, files)
     cleaning.take_logged(files)

@@ -17,6 +17,8 @@ import yaml
 
 from loss_logging.captions.folder.cleaned_dataset import CleanedDataset, CleanedImage
 from loss_logging.captions.folder.cleaned_shards import encoded, write_shard
+from loss_logging.captions.folder.folder_listing import suffix
+from loss_logging.captions.folder.image_suffixes import VIDEOS
 from loss_logging.captions.folder.imagefolder import split_of
 from loss_logging.captions.folder.trained_images import numbered
 from loss_logging.captions.trainers import TRAINERS
@@ -152,16 +154,31 @@ def _write_shards(dataset: CleanedDataset, out: Path) -> None:
             write_shard(shard, out / shard.name)
     there = {shard.name for shard in dataset.shards}
     names = (name for number in itertools.count() if (name := f"{number:06d}.tar") not in there)
+    keys = _keys(dataset.images)
     for start in range(0, len(dataset.images), _IN_SHARD):
         with tarfile.open(out / next(names), "w") as tar:
             for image in dataset.images[start : start + _IN_SHARD]:
-                _add_to_shard(tar, image, companions.get(image.name.rpartition(".")[0], []))
+                _add_to_shard(tar, image, keys[image.name], companions.get(image.name.rpartition(".")[0], []))
 
 
-def _add_to_shard(tar: tarfile.TarFile, image: CleanedImage, companions: list[tuple[str, str]]) -> None:
-    folder, _, name = image.name.rpartition("/")
-    stem = name.rpartition(".")[0].replace(".", "_")  # a sample's key ends at its first dot
-    key = f"{folder}/{stem}" if folder else stem
+def _keys(images: list[CleanedImage]) -> dict[str, str]:
+    """The key of each image's sample, by its name. As a key ends at its first dot, a name with dots has others instead;
+    where that is another image's key, a number follows."""
+    stems = {image.name: image.name.rpartition(".")[0] for image in images}
+    keys, taken = {}, {stem for stem in stems.values() if "." not in stem.rpartition("/")[2]}
+    for name, stem in stems.items():
+        folder, slash, last = stem.rpartition("/")
+        key = first = f"{folder}{slash}{last.replace('.', '_')}"
+        number = 1
+        while key in taken and key != stem:
+            number += 1
+            key = f"{first}-{number}"
+        taken.add(key)
+        keys[name] = key
+    return keys
+
+
+def _add_to_shard(tar: tarfile.TarFile, image: CleanedImage, key: str, companions: list[tuple[str, str]]) -> None:
     members = [(Path(image.source).suffix[1:], Path(image.source).read_bytes())]
     if image.caption is not None:
         members.append(("txt", encoded(image.caption)))
@@ -182,7 +199,8 @@ def _folders(dataset: CleanedDataset, layout: str) -> list[str]:
 def _kohya(dataset: CleanedDataset, out: Path) -> tuple[str, str]:
     lines = ["[[datasets]]"]
     for folder in sorted({image.name.rpartition("/")[0] for image in dataset.images}):
-        found = numbered(folder.rpartition("/")[2])
+        name = folder.rpartition("/")[2]
+        found = None if name.isdecimal() and name[0] == "0" else numbered(name)  # "000" is a shard, and no number
         if found is not None and found[0] == 0:  # switched off
             continue
         lines += ["", "[[datasets.subsets]]", f"image_dir = {_quoted(out / folder)}", 'caption_extension = ".txt"']
@@ -193,11 +211,14 @@ def _kohya(dataset: CleanedDataset, out: Path) -> tuple[str, str]:
 
 
 def _musubi(dataset: CleanedDataset, out: Path) -> tuple[str, str]:
+    """A folder with pictures and videos is there twice: musubi takes either for what its key names, and no others."""
     lines = ["[general]", 'caption_extension = ".txt"']
-    for folder in _folders(dataset, "musubi"):
-        cache = out.parent / "cache" / (folder or "images")
-        lines += ["", "[[datasets]]", f"image_directory = {_quoted(out / folder)}"]
+    kinds = {(image.name.rpartition("/")[0], suffix(image.name) in VIDEOS) for image in dataset.images}
+    for folder, is_video in sorted(kinds):
+        cache = out.parent / "cache" / ("videos" if is_video else "") / (folder or "images")
+        lines += ["", "[[datasets]]", f"{'video' if is_video else 'image'}_directory = {_quoted(out / folder)}"]
         lines += [f"cache_directory = {_quoted(cache)}"]
+        lines += ["# target_frames = [...]; without it, one frame of each video"] * is_video
     return "dataset.toml", "\n".join(lines) + "\n"
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from loss_logging.captions.decisions import Decision
+from loss_logging.captions.decisions import Decision, is_caption_in
 from loss_logging.captions.folder.caption_files import captions_in
 from loss_logging.captions.folder.decoding import BinaryDataError, TextDecoder
 from loss_logging.captions.folder.folder_listing import is_companion, stem, suffix
@@ -72,7 +72,11 @@ def corrected(found: Decision | None, now: str | None) -> tuple[str | None, bool
     """
     if found is None or found.decision != "caption" or found.caption in (None, now):
         return None, False
-    return (found.caption, False) if found.before in (None, now or "", now) else (None, True)
+    if found.before in (None, now or ""):
+        return found.caption, False
+    if is_caption_in(now, found.caption):  # a trainer may read one line of it
+        return None, False
+    return (found.caption, False) if is_caption_in(now, found.before) else (None, True)
 
 
 def encoded(caption: str) -> bytes:

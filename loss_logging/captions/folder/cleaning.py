@@ -36,21 +36,24 @@ class Cleaning:
     Args:
         root: the absolute folder that names are relative to; links that lead outside it are left out.
         decisions: the decisions about the images.
-        exclude: more images to leave out, relative to ``root`` or absolute.
+        exclude: more images to leave out, absolute or relative.
+        bases: the folders that relative paths in ``exclude`` may start from. What exists counts, from the first.
 
     Raises:
-        ConfigError: a path in ``exclude`` has ``..``.
+        ConfigError: a path in ``exclude`` leads outside with ``..``.
     """
 
-    def __init__(self, root: Path, decisions: Decisions, exclude: Iterable[str]) -> None:
+    def __init__(self, root: Path, decisions: Decisions, exclude: Iterable[str], bases: Sequence[Path]) -> None:
         self._root, self._decisions = root, decisions
         self._within = root.resolve()
         self._result = CleanedDataset()
-        self._wanted = set()
+        self._wanted: dict[str, str] = {}  # by the path that it may have here, a path in ``exclude``
         for path in exclude:
-            if ".." in PurePosixPath(path).parts:
+            place = _existing([os.path.normpath(base / path) for base in bases])
+            if ".." in PurePosixPath(path).parts and not Path(place).is_relative_to(root):
                 raise ConfigError(f"exclude: got {path!r}; allowed: a path in {root}, without '..'")
-            self._wanted.add(os.path.normpath(root / path))
+            self._wanted |= dict.fromkeys((place, _in_real_folder(place)), place)
+        self._excluded: set[str] = set()
         self._taken: set[str] = set()  # names, without suffix
         self._met: set[str] = set()
         self._outside: list[str] = []
@@ -98,9 +101,10 @@ class Cleaning:
             self._outside.append(relative)
             return
         prefix = f"{path}/"
-        wanted = {one.removeprefix(prefix) for one in self._wanted if one.startswith(prefix)}
-        shard = clean_shard(path, relative, lambda image: self._decisions.of(f"{prefix}{image}"), wanted)
-        self._met.update(f"{prefix}{image}" for image in shard.excluded)
+        tops = (prefix, f"{_in_real_folder(str(path))}/")
+        listed = {one.removeprefix(top): of for one, of in self._wanted.items() for top in tops if one.startswith(top)}
+        shard = clean_shard(path, relative, lambda image: self._decisions.of(f"{prefix}{image}"), set(listed))
+        self._excluded.update(listed[image] for image in shard.excluded if image in listed)
         self._result.shards.append(shard)
         self._result.decided += shard.decided
         self._result.excluded.extend(f"{relative}/{image}" for image in shard.excluded)
@@ -128,8 +132,9 @@ class Cleaning:
             LossLoggingError: no image stays.
         """
         result = self._result
-        gone = sorted(self._wanted - self._met)
-        result.warnings.extend(f"{path} is to be excluded, and does not exist" for path in gone)
+        for path in sorted({*self._wanted.values()} - self._excluded):
+            why = "is none of the images" if os.path.lexists(path) else "does not exist"
+            result.warnings.append(f"{path} is to be excluded, and {why}")
         if self._outside:
             then = "left out: copy them into the folder, or name the folder that holds them"
             self.warn(f"files that lead outside of {given}", self._outside, then)
@@ -148,12 +153,18 @@ class Cleaning:
         if any(self._leads_outside(path) for path in (real, files[0].source) if path is not None):
             self._outside.append(relative)
             return
-        found = self._decisions.of(real)
-        self._result.decided += found is not None or real in self._wanted
-        if real in self._wanted or (found is not None and found.decision == "exclude"):
+        found, listed = self._decisions.of(real), self._listed(real)
+        self._result.decided += found is not None or listed is not None
+        if listed is not None:
+            self._excluded.add(listed)
+        if listed is not None or (found is not None and found.decision == "exclude"):
             self._result.excluded.append(relative)
         else:
             self._result.images.append(self._cleaned(relative, files, found))
+
+    def _listed(self, real: str) -> str | None:
+        """The path in ``exclude`` that is this image's, though it may lead through a link to the folder."""
+        return (self._wanted.get(real) or self._wanted.get(_in_real_folder(real))) if self._wanted else None
 
     def _take_logged(self, real: str, caption: str | None) -> None:
         self._take(real, [CaptionedFile(real, "", caption)])
@@ -179,8 +190,8 @@ class Cleaning:
         if stale:
             self._tell_stale(relative)
         beside = f"{first.path.rpartition('.')[0]}.txt"
-        on_disk = found is not None and found.decision == "caption" and found.caption == now
-        before = found.before if found is not None and on_disk else None
+        is_correction = found is not None and found.decision == "caption" and found.caption is not None
+        before = found.before if found is not None and is_correction and not stale else None
         return CleanedImage(first.path, name, now, before, text=first.source if first.source == beside else None)
 
     def _tell_stale(self, relative: str) -> None:
@@ -201,6 +212,17 @@ class Cleaning:
                     self._outside.append(relative)
                 elif of in kept:
                     self._result.companions.append(Companion(str(path), printable(relative), of, kind))
+
+
+def _existing(places: Sequence[str]) -> str:
+    """The first path that is one of a file or of an image in a tar; the first of all if none is."""
+    return next((one for one in places if os.path.lexists(one) or tar_of(one) is not None), places[0])
+
+
+def _in_real_folder(path: str) -> str:
+    """The path without links to folders. A link to an image is an item of its own."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)  # noqa: PTH118, may be no UTF-8
 
 
 def _place(relative: str, taken: set[str]) -> str:

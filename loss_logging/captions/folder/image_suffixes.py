@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["ARCHIVES", "IMAGES", "IMAGES_THAT_NO_TRAINER_READS", "TEXTS"]
+__all__ = ["ARCHIVES", "IMAGES", "IMAGES_THAT_NO_TRAINER_READS", "TEXTS", "VIDEOS"]
 
 _PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jxl", ".heic", ".heif"}
-_VIDEOS = {".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v"}
+VIDEOS = {".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v"}
 
-IMAGES = frozenset(_PICTURES | _VIDEOS)
+IMAGES = frozenset(_PICTURES | VIDEOS)
 """Of pictures and videos."""
 
 IMAGES_THAT_NO_TRAINER_READS = frozenset(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import unicodedata
 from typing import TYPE_CHECKING
@@ -17,10 +18,14 @@ __all__ = ["empty", "missing"]
 _NULL_WORDS = frozenset({
     "none", "null", "nil", "nan", "na", "n/a", "undefined", "unknown", "not available", "not applicable",
     "todo", "tbd", "fixme", "test", "testing", "placeholder", "lorem ipsum",
-    "untitled", "caption", "no caption", "no description",
+    "untitled", "caption", "no caption", "no description", "no caption available", "no description available",
+    "no caption provided", "no description provided",
 })
 # fmt: on
-_LONGEST_NULL = 24  # characters, with quotes and brackets
+_VALUES = frozenset({"none", "null", "nil", "nan", "n/a", "undefined"})
+"""Of several: one for each missing value."""
+_BETWEEN = re.compile(r"[\s,;|]+")
+_LONGEST_NULL = 32  # characters, with quotes and brackets
 
 # Beside letters and digits: pictographs, mathematical and currency signs, private use; broken text is `suspicious`.
 _CONTENT_CATEGORIES = frozenset({"So", "Sm", "Sc", "Co", "Cs", "Cn"})
@@ -41,7 +46,7 @@ def empty(caption: Caption) -> Reason | None:
     span = (start := caption.text.index(text[0]), start + len(text))
     if len(text) <= _LONGEST_NULL and text.isascii():
         word = " ".join(text.casefold().strip(string.punctuation + string.whitespace).split())
-        if word in _NULL_WORDS or word.replace(".", "") in _NULL_WORDS:
+        if word in _NULL_WORDS or word.replace(".", "") in _NULL_WORDS or _VALUES.issuperset(_BETWEEN.split(word)):
             return _reason(f"The caption is only {text!r}, which stands for a missing value: write a real one.", span)
     if not any(map(_is_content, text)):
         return _reason("The caption holds no letter, digit or pictograph: write a real one.", span)

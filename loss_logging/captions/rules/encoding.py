@@ -21,6 +21,10 @@ __all__ = ["encoding"]
 _LOST = re.compile("[\ufffd\ud800-\udfff]")
 _PRINTED = ("\u3164", "\ufffd")  # of lost, control and invisible characters, what Python takes for printable
 _ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}")
+# A line end as two characters: what is around it tells it from a path of Windows, a formula and an emoticon.
+_LINE_END = re.compile(r"(?:\\r)?\\n(?=\\n|\\r|[A-Z]|\s|[\"'*\u201c-]|\Z)|(?<=[.,;!?])\\n(?=[a-z])")
+_JSON = ("{", "[")
+"""What begins so may be JSON, where these two characters are right."""
 
 # Wrongly decoded characters are pairs and triples of these; one of each pair is no letter of modern Russian or
 # Ukrainian.
@@ -44,7 +48,7 @@ def encoding(caption: Caption) -> Reason | None:
     most common mojibake.
     """
     text = caption.text
-    if "\\" in text and (match := _ESCAPE.search(text)):
+    if "\\" in text and (match := _ESCAPE.search(text) or _line_end(text)):
         return _reason("error", 0.8, match, "an escape that was never decoded; read the source with its encoding")
     if text.isprintable() and not holds_any(text, _PRINTED):  # three times as fast as what follows
         return None if text.isascii() else _mojibake(text)
@@ -54,6 +58,10 @@ def encoding(caption: Caption) -> Reason | None:
         advice = "a character was lost when the text was decoded; read the source again with its encoding"
         return _reason("error", 0.9, match, advice)
     return _mojibake(text) or _control(text) or _invisible(text)
+
+
+def _line_end(text: str) -> re.Match[str] | None:
+    return None if text.lstrip().startswith(_JSON) else _LINE_END.search(text)
 
 
 def _mojibake(text: str) -> Reason | None:

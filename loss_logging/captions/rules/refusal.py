@@ -93,9 +93,13 @@ _FOREIGN_HINTS = any_of((
 # Error messages that a program wrote instead of a caption.
 _FAILURES = (
     r"Traceback \(most recent|(?:CUDA|torch\.cuda)\W.{0,40}out of memory",
-    r"\w{1,40}(?:Error|Exception):\s",
+    r"(?:\w{1,40}\.){0,8}\w{1,40}(?:Error|Exception):\s|(?:\w{1,40}\.){1,8}\w{1,40}(?:Timeout|Exhausted):\s",
     r"(?:HTTP )?(?:Error|ERROR)[ :]{1,2}(?:code )?[45][0-9]{2}\b",
-    r"[45][0-9]{2} (?:Bad Gateway|Internal Server|Not Found|Forbidden|Too Many|Service Unav|Client Err|Server Err)",
+    r"(?:HTTP(?:/[0-9.]{1,3})? )?[45][0-9]{2} (?:Bad Gateway|Internal Server|Not Found|Forbidden|Too Many|Service Unav"
+    r"|Client Err|Server Err|Bad Request|Unauthorized|Gateway Time)",
+    r"(?:[45][0-9]{2} )?(?:RESOURCE_EXHAUSTED|DEADLINE_EXCEEDED|PERMISSION_DENIED|INVALID_ARGUMENT|UNAUTHENTICATED)\b",
+    r"Request failed with status code [45][0-9]{2}\b",
+    r"An (?:unknown |unexpected |internal )?error (?:has )?occurred while (?:process|generat|caption|load|analy)",
     r"(?:Rate limit|Request timed|Internal [Ss]erver [Ee]rror|Connection (?:reset|refused|error|timed))",
     r"(?:Error|ERROR|Failed|FAILED):? (?:to )?(?:load|caption|process|generat|open|decod|no |cannot|could|unable)",
     r"\{\s*[\"']error[\"']\s*:|\[(?:ERROR|Error|FAILED|Failed)\]",

@@ -31,6 +31,10 @@ _SUSPICIOUS = Alternatives(
             r"(?:^|(?<=\n)) (?:ASSISTANT|USER|SYSTEM|Assistant|User|Human)\s?:",
             ("ASSISTANT", "USER", "SYSTEM", "Assistant", "User", "Human"),
         ),
+        "turn": (  # a chat whose special tokens were left out in decoding
+            r"""\A\s*(?:assistant[ ]*\n | (?:system|user)[ ]*\n (?=.{0,4000}\n(?:assistant|model)[ ]*\n))""",
+            ("assistant", "user", "system"),
+        ),
         "null": (
             r"""(?<![\w'"“-])(?:of|by|with|titled|named|called)\ (?:None|NaN|null|undefined)(?=\s*(?:[,.;]|\Z))
                 | (?:photo|image|picture|painting|drawing)\ of\ (?:nan|none)\s*\Z""",
@@ -54,6 +58,7 @@ _ADVICE: dict[str, tuple[Severity, float, str]] = {
     "token": ("error", 0.9, "a special token of a model; remove it"),
     "template": ("warning", 0.5, "a leftover of a prompt or Markdown template; remove it"),
     "repr": ("error", 0.8, "a value of a program rather than its text; write the text itself"),
+    "turn": ("error", 0.8, "the name of a speaker in a chat; keep only the description"),
     "role": ("error", 0.8, "the name of a speaker in a chat; keep only the description"),
     "null": ("error", 0.8, "a missing value was filled in; write the real one or remove it"),
     "invented": ("warning", 0.5, "a word that BLIP makes up; remove it"),

@@ -30,7 +30,10 @@ def apply(
     take_all: Annotated[bool, typer.Option("--all", help="Make it even without any decision.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes, and write nothing.")] = False,
     images: Annotated[
-        Path | None, typer.Option(help="For a run: where its relative paths start. Default: the current folder.")
+        Path | None,
+        typer.Option(
+            help="For a run: where its relative paths start. Default: the folder named by the run, or the current."
+        ),
     ] = None,
     job: JobOption = None,
     as_json: JsonOption = False,
@@ -54,6 +57,11 @@ def apply(
     for folder in folders:
         check_out(folder, out)
     if not (take_all or dataset.decided or dataset.excluded):
+        if exclude is not None:
+            raise LossLoggingError(
+                f"no path in {exclude} is that of an image of {path}, and there are no decisions about them: "
+                f"{dataset.warnings[-1] if dataset.warnings else 'the list is empty'}; --all makes the folder without"
+            )
         raise LossLoggingError(
             f"there are no decisions about the images of {path}: decide with loss-logging view {path} --edit, or name "
             "images in --exclude FILE; --all makes the folder without decisions"
@@ -87,9 +95,10 @@ def _cleaned(
         return clean(path, left_out, tars=tars), []
     from loss_logging.statistics.logged_captions import logged_captions
 
-    config, base = find_run(path, job), (images or Path()).absolute()
+    config = find_run(path, job)
+    base = Path(images or config.images or "").absolute()
     captions = logged_captions(config, base)
-    dataset = clean_images(captions, Decisions(base, config.paths.decisions), left_out, tars=tars)
+    dataset = clean_images(captions, Decisions(base, config.paths.decisions), left_out, tars=tars, base=base)
     sources = [*(one.source for one in dataset.images), *(one.source for one in dataset.shards)]
     return dataset, sorted({Path(source).parent for source in sources})
 

@@ -34,10 +34,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print(Text(_headline(comparison), style="bold"), soft_wrap=True)
     console.print(Text(_meaning(comparison), style="dim"))
     folder = common_folder([item.path for item in (*comparison.worse, *comparison.better)])
+    has_z = comparison.figure == "loss"
     tables = [
         _dataset_table(comparison),
-        _item_table("Got worse", comparison.worse, folder, console.width),
-        _item_table("Got better", comparison.better, folder, console.width),
+        _item_table("Got worse", comparison.worse, folder, console.width, has_z=has_z),
+        _item_table("Got better", comparison.better, folder, console.width, has_z=has_z),
         _flag_table(comparison.flags),
     ]
     for table in tables:
@@ -101,11 +102,13 @@ def _dataset_table(comparison: Comparison) -> Table:
     return table
 
 
-def _item_table(title: str, items: list[ItemChange], folder: str, width: int) -> Table:
+def _item_table(title: str, items: list[ItemChange], folder: str, width: int, *, has_z: bool) -> Table:
     figures = aligned([*(i.change for i in items), *(i.before for i in items), *(i.after for i in items)])
     change, before, after = (figures[i * len(items) : (i + 1) * len(items)] for i in range(3))
     columns: dict[str, list[Text | str]] = {
-        "change": [Text(_signed(text), style=_style(item)) for text, item in zip(change, items, strict=True)]
+        "change": [
+            Text(_signed(text), style=_style(item, has_z=has_z)) for text, item in zip(change, items, strict=True)
+        ]
     }
     if any(item.z is not None for item in items):
         title = f"{title}, the clearest first"
@@ -143,8 +146,9 @@ def _print_only(name: str, n: int, some: list[tuple[str, str]], console: Console
         console.print(Text(f"Only in {name}: {n:,} items ({shown}{more})"), soft_wrap=True)
 
 
-def _style(change: DatasetChange | ItemChange) -> str:
-    if change.change is None or (change.z is not None and abs(change.z) < CLEAR):
+def _style(change: DatasetChange | ItemChange, *, has_z: bool = True) -> str:
+    """Green or red; none where the figure has a z, and the change is not beyond chance."""
+    if change.change is None or (has_z and (change.z is None or abs(change.z) < CLEAR)):
         return ""
     return WORSE if change.change > 0 else BETTER
 

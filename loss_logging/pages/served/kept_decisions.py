@@ -42,7 +42,11 @@ class KeptDecisions:
 
     def keep(self, _dataset: str, path: str, wanted: State, before: str | None) -> None:
         """Store a decision; ``before`` is the earlier caption."""
-        former = before if wanted.caption != before else None
+        former = None
+        if wanted.caption != before:
+            former = before or ""  # of an image without a caption, too: what is written later is no such correction
+        elif wanted.decision == "caption":  # what came after the correction was undone
+            former = self._decisions.before(path, wanted.caption)
         self._decisions.decide(path, wanted.decision or "undone", caption=wanted.caption, before=former)
 
     def all(self) -> Mapping[tuple[str, str], str]:

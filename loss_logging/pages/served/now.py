@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import msgspec
 
+from loss_logging.evidence.verdict import VERDICTS
 from loss_logging.pages.item_counts import ItemCounts, count_items, counted_columns
 from loss_logging.pages.served.item_query import columns_in
 from loss_logging.reports.decided import DecidedItems
@@ -60,10 +61,14 @@ def _hard(connection: duckdb.DuckDBPyConnection, table: str, columns: list[str],
 def _caption_mismatch(connection: duckdb.DuckDBPyConnection, table: str, columns: list[str], k: int) -> list[WorstItem]:
     if "caption_mismatch" not in columns:
         return []
-    order = "caption_mismatch DESC, dataset, path"
-    if "p_wrong" in columns:
-        order = f"p_wrong DESC NULLS LAST, {order}"
+    order = "caption_mismatch DESC NULLS LAST, dataset, path"
     where = f"n_paired >= {DECISIVE_PAIRS} AND caption_mismatch IS NOT NULL"
+    if {"verdict", "p_wrong", "rival_mismatch"} <= {*columns}:  # as in worst_caption_mismatch.sql
+        likely, look, _ = VERDICTS
+        mean = "caption_mismatch + coalesce(rival_mismatch, caption_mismatch)"
+        groups = f"CASE verdict WHEN '{likely}' THEN 0 WHEN '{look}' THEN 1 ELSE 2 END"
+        order = f"{groups}, p_wrong DESC NULLS LAST, {mean} DESC NULLS LAST, dataset, path"
+        where = f"({where}) OR verdict IN ('{likely}', '{look}')"
     figures = {
         "score": "caption_mismatch",
         "count": "n_paired",

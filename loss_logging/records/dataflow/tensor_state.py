@@ -26,24 +26,27 @@ class Memory:
     """When something last happened to the memory of tensors; of memory that is free again, nothing has.
 
     Code that no mode sees, such as a compiled model, makes tensors where those of FSDP were a moment before.
+
+    Attributes:
+        times: by address; empty while nothing has happened, which is asked at each call.
     """
 
     def __init__(self) -> None:
-        self._times: dict[int, tuple[int, StorageWeakRef]] = {}
+        self.times: dict[int, tuple[int, StorageWeakRef]] = {}
 
     def note(self, tensor: torch.Tensor, time: int) -> None:
         """It happened at ``time``, 0 or later."""
         from torch.multiprocessing.reductions import StorageWeakRef
 
         storage = unwrapped(tensor)[0].untyped_storage()
-        self._times[address(tensor)] = time, StorageWeakRef(storage)  # type: ignore[no-untyped-call, unused-ignore]
+        self.times[address(tensor)] = time, StorageWeakRef(storage)  # type: ignore[no-untyped-call, unused-ignore]
 
     def time_of(self, tensor: torch.Tensor) -> int:
         """When it happened to the tensor's memory; -1 if it never did."""
-        if not self._times:
+        if not self.times:
             return -1
         where = address(tensor)
-        time, of = self._times.get(where, (-1, None))
+        time, of = self.times.get(where, (-1, None))
         if of is None:
             return -1
         import torch
@@ -52,7 +55,7 @@ class Memory:
         return time if storage is not None and storage.data_ptr() == where else -1
 
     def __bool__(self) -> bool:
-        return bool(self._times)
+        return bool(self.times)
 
 
 def is_parameter(tensor: torch.Tensor) -> bool:

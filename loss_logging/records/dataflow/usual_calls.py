@@ -31,15 +31,26 @@ def usual_calls(trace: Trace) -> IsUsual:
     import torch
 
     in_transform = torch._C._functorch.peek_interpreter_stack
-    tensor, facts, overwritten, size = torch.Tensor, trace.facts, trace.overwritten, trace.batch_size
+    tensor, facts, overwritten, size = torch.Tensor, trace.facts, trace.overwritten.times, trace.batch_size
 
     def holds_no_examples(values: Iterable[Any]) -> bool:
         for value in values:
             kind = type(value)
             if kind is tensor:
-                if id(value) in facts or ((shape := value.shape) and shape[0] == size):
+                if (facts and id(value) in facts) or ((shape := value.shape) and shape[0] == size):
                     return False
             elif kind is list or (kind is tuple and not holds_no_examples(value)):
+                return False
+        return True
+
+    def are_rows(parts: Any, dims: int) -> bool:
+        if not isinstance(parts, (list, tuple)):
+            return False
+        for part in parts:
+            if type(part) is not tensor or (facts and id(part) in facts):
+                return False
+            shape = part.shape
+            if len(shape) != dims or shape[0] != size:
                 return False
         return True
 
@@ -56,10 +67,8 @@ def usual_calls(trace: Trace) -> IsUsual:
         first = args[0]
         dims = len(shape)
         if way == CONCATENATION:
-            return isinstance(first, (list, tuple)) and all(
-                type(x) is tensor and id(x) not in facts and len(x.shape) == dims and x.shape[0] == size for x in first
-            )
-        if type(first) is not tensor or id(first) in facts:
+            return are_rows(first, dims)
+        if type(first) is not tensor or (facts and id(first) in facts):
             return False
         of_first = first.shape
         if not of_first or of_first[0] != size:
@@ -75,18 +84,17 @@ def usual_calls(trace: Trace) -> IsUsual:
             dims < 2 or (way > 0 and len(of_first) != way) or (way < 0 and not _is_within_rows(way, args, kwargs, dims))
         ):
             return False
-        for other in args[1:] if not kwargs else (*args[1:], *kwargs.values()):
-            if type(other) is tensor and (id(other) in facts or _may_be_rows(other.shape, way, dims, size)):
-                return False
+        for others in (args[1:], kwargs.values()) if kwargs else (args[1:],):
+            for other in others:
+                if type(other) is tensor:
+                    if facts and id(other) in facts:
+                        return False
+                    own = other.shape  # it could hold the examples along another dimension of the result
+                    if own and own[0] == size and (len(own) != dims or way not in (ELEMENTWISE, MATRICES)):
+                        return False
         return True
 
     return is_usual
-
-
-def _may_be_rows(other: torch.Size, way: int, dims: int, size: int) -> bool:
-    """Whether a further argument could hold the examples along another dimension of the result."""
-    own = len(other)
-    return bool(own) and (own != dims or way not in (ELEMENTWISE, MATRICES)) and other[0] == size
 
 
 def _is_within_rows(way: int, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, dims: int) -> bool:
@@ -102,7 +110,10 @@ def _is_view_of_rows(first: torch.Tensor, result: torch.Tensor) -> bool:
     strides = first.stride()
     top = strides[0]
     return (
-        bool(top) and top == result.stride(0) == max(strides) and strides.count(top) == 1 and result._base is not None
+        bool(top)
+        and top == result.stride()[0] == max(strides)  # one stride alone takes longer to ask for
+        and strides.count(top) == 1
+        and result._base is not None
     )
 
 

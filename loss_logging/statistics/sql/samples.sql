@@ -4,7 +4,7 @@
 --
 -- Loss bins: 64 to the octave, so at most 1.1% wide; bin 0 is a loss of exactly zero, negative losses mirror the positive
 -- ones. 70000 keeps the smallest float64 (2^-1074) above zero.
-CREATE OR REPLACE VIEW samples AS
+CREATE OR REPLACE VIEW all_samples AS
 SELECT
     step,
     path,

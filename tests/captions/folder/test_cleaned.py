@@ -13,6 +13,7 @@ import pytest
 from captioned_folders import contents
 from command import loss_logging
 
+from loss_logging.captions.decisions import Decisions
 from loss_logging.captions.folder.cleaned import clean
 from loss_logging.captions.folder.cleaned_files import check_out
 from loss_logging.errors import ConfigError
@@ -50,6 +51,23 @@ def test_dry_run_writes_nothing(photos: Path) -> None:
     assert "excluded: cats/1.png" in done.stderr
     assert "from 'a dgo' to 'a dog'" in done.stderr
     assert not out.exists()
+
+
+def test_a_correction_of_a_file_of_which_one_line_is_read(tmp_path: Path) -> None:
+    """It is counted once it is on disk, made where it is not, and said to be changed only where it is."""
+    image = tmp_path / "10_sks dog" / "1.png"
+    image.parent.mkdir()
+    image.touch()
+    Decisions(tmp_path).decide(str(image), "caption", caption="a dog\nN/A", before="a dgo\nN/A")
+    for text, caption, said in (
+        ("a dog\nN/A\n", "a dog", False),
+        ("a dgo\nN/A\n", "a dog\nN/A", False),
+        ("a wolf", "a wolf", True),
+    ):
+        image.with_suffix(".txt").write_text(text)
+        dataset = clean(tmp_path)
+        assert [one.caption for one in dataset.images] == [caption]
+        assert [bool(dataset.corrected), bool(dataset.warnings)] == [not said, said]
 
 
 def test_changed_since_and_gone(photos: Path) -> None:

@@ -24,6 +24,33 @@ def test_numbered_folders(photos: Path) -> None:
     assert "0_off" not in text
 
 
+def test_numbered_shards(photos: Path) -> None:
+    """Folders such as 000 are shards of one dataset: none is switched off or repeated."""
+    (photos / "cats").rename(photos / "000")
+    (photos / "dogs").rename(photos / "012")
+    (photos / "7").mkdir()
+    (photos / "7/1.png").write_bytes(b"seven")
+    config = write_cleaned(clean(photos), photos.parent / "cleaned", "kohya")
+    assert config is not None
+    lines = config.read_text("utf-8").splitlines()
+    assert [line[-5:].strip('/"') for line in lines if line.startswith("image_dir")] == ["000", "012", "es/7"]
+    assert [line for line in lines if "repeats" in line] == ["num_repeats = 7"]
+
+
+def test_videos_for_musubi(photos: Path) -> None:
+    """They are in the configuration as videos: musubi passes over them in a folder of images."""
+    (photos / "dogs/2.MP4").write_bytes(b"two")
+    (photos / "clips").mkdir()
+    (photos / "clips/1.mp4").write_bytes(b"one")
+    config = write_cleaned(clean(photos), photos.parent / "cleaned", "musubi")
+    assert config is not None
+    lines = config.read_text("utf-8").splitlines()
+    found = [(line.split("_")[0], line.strip('"')[-5:]) for line in lines if "_directory = " in line and line[0] != "c"]
+    assert sorted(found) == [("image", "/cats"), ("image", "/dogs"), ("video", "/dogs"), ("video", "clips")]
+    caches = [line for line in lines if line.startswith("cache_directory")]
+    assert len(caches) == len(set(caches)) == 4
+
+
 def test_tables_and_tars(photos: Path) -> None:
     """An imagefolder has its table, a webdataset the image, its caption and its mask under one key."""
     dataset = clean(photos)
@@ -35,6 +62,27 @@ def test_tables_and_tars(photos: Path) -> None:
         assert {name for name in tar.getnames() if name.startswith("cats")} == {
             *("cats/2.png", "cats/2.txt", "cats/3.png", "cats/3.txt", "cats/3.masklabel.png")
         }
+
+
+@pytest.mark.parametrize(
+    "names", [("1.5", "1_5"), ("1_5-2", "1_5", "1.5", "1.5.x"), ("a.b/1", "a.b/x.y", "x_y", "a.b/x_y")]
+)
+def test_each_image_has_a_key_of_its_own(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """Names that would be one key, once their dots are replaced, stay samples of their own, with their captions."""
+    for name in names:
+        path = tmp_path / f"photos/{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+        path.with_name(f"{path.stem}.txt").write_text(name)
+    write_cleaned(clean(tmp_path / "photos"), tmp_path / "tars", "webdataset")
+    samples: dict[str, list[bytes]] = {}
+    with tarfile.open(tmp_path / "tars/000000.tar") as tar:
+        for member in tar:
+            folder, slash, name = member.name.rpartition("/")
+            file = tar.extractfile(member)
+            assert file is not None
+            samples.setdefault(f"{folder}{slash}{name.partition('.')[0]}", []).append(file.read())
+    assert sorted(samples.values()) == sorted([name.encode()] * 2 for name in names)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,26 @@ from loss_logging.captions.rules.empty import empty
 
 
 @pytest.mark.parametrize(
-    "text", ["", " \n\t ", "\u200b\u200d", "...", "(?)", "===== + =", "none", " NaN\n", "<NA>", "n.a.", '"Null".']
+    "text",
+    [
+        "",
+        " \n\t ",
+        "\u200b\u200d",
+        "...",
+        "(?)",
+        "===== + =",
+        "none",
+        " NaN\n",
+        "<NA>",
+        "n.a.",
+        '"Null".',
+        "nan, nan",
+        "None, None",
+        "null\nnull",
+        "(None, nan)",
+        "No caption available.",
+        "no description provided",
+    ],
 )
 def test_nothing_to_learn_from_is_an_error(text: str) -> None:
     """Blank captions, bare punctuation and missing-value words are errors of the highest score."""
@@ -17,7 +36,22 @@ def test_nothing_to_learn_from_is_an_error(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["banana", "nullah", "nan bread", "no one", "untitled no. 5 by rothko", "7", "🐱", "♥", "é"]
+    "text",
+    [
+        "banana",
+        "nullah",
+        "nan bread",
+        "no one",
+        "untitled no. 5 by rothko",
+        "7",
+        "nan, naan",
+        "null island, sea",
+        "na na na",
+        "no caption needed",
+        "🐱",
+        "♥",
+        "é",
+    ],
 )
 def test_only_the_whole_caption_is_compared(text: str) -> None:
     """A null word inside a caption or a word is fine, and so is a single digit or pictograph."""

@@ -14,6 +14,7 @@ from loss_logging.captions.rules.encoding import _LOST, _PRINTED, encoding
     ("token", "severity"),
     [
         *((token, "error") for token in ["\ufffd", "\ud800", "\\ud800", "\\u00e9", "\\xe9", "\\U0001f431"]),
+        *((token, "error") for token in ["\\n", "\\r\\n"]),
         *((token, "warning") for token in ["\x00", "\x07", "\x7f", "\x9d", "\ufeff", "\u200b", "\u202e", "\xad"]),
     ],
 )
@@ -39,6 +40,26 @@ def test_the_commonest_mojibake_is_found_without_ftfy(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "_is_bad", lambda: lambda text: False)
     for text in ("a cafÃ© in the snow", "itâ€™s a dog", "Â© 2020 by a dog", "ðŸ˜€ a dog"):
         assert encoding(read(text)) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a cat.\\nThe dog sleeps", "a cat.\\n\\nthe dog", "a cat\\n- a dog", "a cat,\\na dog", "a cat on a sofa\\n"],
+)
+def test_a_line_end_that_was_never_decoded(text: str) -> None:
+    """As JSON writes it, in the middle of a caption or at its end."""
+    reason = encoding(read(text))
+    assert reason is not None
+    assert reason.span is not None
+    assert text[slice(*reason.span)].startswith("\\n")
+
+
+@pytest.mark.parametrize(
+    "text", [r"C:\new\notes on a screen", r"\nabla f on a board", r"\m/ and \o/", r"a \(cat\), \n/", r'{"a": "b.\nC"}']
+)
+def test_other_signs_behind_a_backslash_are_fine(text: str) -> None:
+    """Paths, formulas, emoticons and escaped brackets are what somebody wrote."""
+    assert encoding(read(text)) is None
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,16 @@ from loss_logging.captions.rules.refusal import refusal
         "RuntimeError: CUDA out of memory",
         '{"error": "rate limit"}',
         "502 Bad Gateway",
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",
+        "openai.BadRequestError: Error code: 400 - {'error': {}}",
+        "requests.exceptions.ReadTimeout: HTTPSConnectionPool(host='a', port=443)",
+        "google.api_core.exceptions.ResourceExhausted: 429 Quota exceeded",
+        "java.lang.OutOfMemoryError: Java heap space",
+        "429 RESOURCE_EXHAUSTED. {'error': {'code': 429}}",
+        "HTTP/1.1 502 Bad Gateway",
+        "HTTP 500 Internal Server Error",
+        "Request failed with status code 429",
+        "An error occurred while processing the image.",
     ],
 )
 def test_what_a_captioner_says_instead_is_an_error(text: str) -> None:
@@ -31,7 +41,17 @@ def test_what_a_captioner_says_instead_is_an_error(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a sorry dog in the rain", 'a sign that says "Sorry, we are closed"', "a shop: sorry, we're closed", "no entry"],
+    [
+        "a sorry dog in the rain",
+        'a sign that says "Sorry, we are closed"',
+        "a shop: sorry, we're closed",
+        "no entry",
+        "Timeout: players gather around",
+        "error occurred: a cat on a keyboard",
+        "An error on a screen",
+        "404 and 500, two house numbers",
+        "v1.2.Error sign",
+    ],
 )
 def test_a_description_of_sorrow_is_none(text: str) -> None:
     """What the image shows is fine, in quotes or not."""

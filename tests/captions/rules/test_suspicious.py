@@ -36,6 +36,27 @@ def test_the_worst_left_over_is_reported() -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "system\nYou are a helpful assistant.\nuser\nDescribe the image.\nassistant\nA dog on a beach",
+        "user\nDescribe the image.\nmodel\nA dog on a beach",
+        "assistant\n\nA dog on a beach",
+    ],
+)
+def test_a_chat_without_its_tokens_is_an_error(text: str) -> None:
+    """What a model writes when its special tokens are skipped and the prompt is not."""
+    reason = suspicious(read(text))
+    assert reason is not None
+    assert (reason.severity, reason.span) == ("error", (0, text.index("\n") + 1))
+
+
+@pytest.mark.parametrize("text", ["user\nA dog on a beach", "a model\nassistant", "system\nuser", "assistant"])
+def test_words_of_a_chat_alone_are_fine(text: str) -> None:
+    """Only a speaker's line with an answer behind it is one."""
+    assert suspicious(read(text)) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "<o>_<o>, <|>_<|>, \\m/, saber \\(fate\\), \\o/",
         "<s0><s1> dog, <my-cat>, <sks>",
         "a ##2 pencil, #hashtag, C# and 5 > 3",

@@ -3,9 +3,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 from captioned_folders import PNG, write
 
 from loss_logging.captions.decisions import Decisions
+from loss_logging.captions.folder.cleaned import clean
 from loss_logging.pages.served.editor import State
 from loss_logging.pages.served.kept_decisions import KeptDecisions
 
@@ -36,3 +38,23 @@ def test_what_is_decided_is_of_every_dataset_with_the_image(tmp_path: Path) -> N
     assert set(found.values()) == {"exclude"}
     kept.keep("a", path, State("a cat", ""), "a cat")
     assert (kept.of("a", path), set(kept.all().values()) - {"undone"}) == ("", set())
+
+
+@pytest.mark.parametrize("before", ["a dgo", None])
+def test_a_correction_that_was_changed_later_stays_changed(tmp_path: Path, before: str | None) -> None:
+    """Of an image that had a caption or none, and where it was excluded in between and that was undone."""
+    write(tmp_path, {"1.png": PNG})
+    path = str(tmp_path / "1.png")
+    kept = KeptDecisions(Decisions(tmp_path), Items(tmp_path))
+    kept.keep("a", path, State("a dog", "caption"), before)
+    for decision in ("exclude", "caption"):
+        kept.keep("a", path, State("a dog", decision), "a dog")
+        for text, expected in ((before, "a dog"), ("a dog", "a dog"), ("by hand", "by hand")):
+            if text is not None:
+                (tmp_path / "1.txt").write_text(text)
+            if decision == "caption":
+                dataset = clean(tmp_path)
+                assert [image.caption for image in dataset.images] == [expected]
+                assert [one.before for one in dataset.corrected] == ([before or ""] if expected == "a dog" else [])
+                assert any("was changed after its correction" in one for one in dataset.warnings) == (text == "by hand")
+        (tmp_path / "1.txt").unlink()

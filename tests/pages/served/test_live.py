@@ -3,15 +3,17 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from example_run import write_run
 from view_server import Server
 from waiting import wait_until
 
-from loss_logging import read_report
+from loss_logging import LossLogger, read_report
 from loss_logging.pages.served.item_query import ItemQuery
 from loss_logging.pages.served.live import LiveRun
 from loss_logging.runs.locate import find_run
+from loss_logging.training.late_report import make_report
 
 pytestmark = pytest.mark.xdist_group("served")
 
@@ -79,6 +81,35 @@ def test_a_log_is_read_in_pieces(example: Path, monkeypatch: pytest.MonkeyPatch)
         for name in ("hard", "caption_mismatch"):
             value = getattr(stats, name)
             assert row[name] == (None if value is None else pytest.approx(value, rel=1e-9))
+
+
+def test_between_save_steps_the_ranking_is_that_of_a_report(tmp_path: Path) -> None:
+    """Captions that are very likely wrong lead, though an item with few and noisy pairs has a higher mean."""
+    random = np.random.default_rng(0)
+    names = {
+        "paths": [f"{i:02}.png" for i in range(40)],
+        "datasets": "d",
+        "captions": [f"a cat {i}" for i in range(40)],
+    }
+    with LossLogger(job_name="j", save_root=tmp_path, loggers=[], reporter="inline") as losses:
+        for step in range(1, 17):
+            empty = np.where(np.arange(40) < 5, 0.8, 1.1) + random.normal(0, 0.02, 40)
+            empty[6] = [0.02, 1.0, 1.5, 0.9][step % 4]
+            losses.log_batch(step, np.ones(40), losses_empty=empty, **names)
+            if step == 4:
+                losses.save_step(step).result()
+    run = LiveRun(find_run(tmp_path))
+    with run:
+        wait_until(lambda: run.state.step == 16 and run.state.counted == run.state.version)
+        live, _ = run.report()
+    report = read_report(make_report(find_run(tmp_path), 16))
+    assert live is not None
+    assert [*report.worst.caption_mismatch][5].path == "06.png"
+    for name in ("path", "verdict", "count"):
+        found, expected = ([getattr(item, name) for item in one.worst.caption_mismatch] for one in (live, report))
+        assert found == expected
+    scores = [item.score for item in live.worst.caption_mismatch]
+    assert scores == pytest.approx([item.score for item in report.worst.caption_mismatch])
 
 
 def test_the_table_comes_before_the_charts(example: Path) -> None:
