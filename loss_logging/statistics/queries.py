@@ -98,9 +98,9 @@ class Queries:
         self._edges: Sequence[float] = ()
         self._source: pa.Table | Sequence[Path] = SCHEMA.empty_table()
         self._connection.from_arrow(self._source).create_view("records")
-        self.table("held", "FROM records")
+        self._records = self._source
         self._held: dict[Path, tuple[int, int] | None] | None = {}
-        """Files whose records are in the table ``held``, each with its version; None of a log that is too large."""
+        """The files of the records in memory, each with its version; None where the log is too large."""
         self._place_among([0.0, 1.0])
         self._connection.execute(sql("samples"))
         self.view("samples", "FROM all_samples")
@@ -129,40 +129,37 @@ class Queries:
 
     def read(self, source: pa.Table | Sequence[Path]) -> None:
         """Make ``source`` the data of the queries. The records of a small log are held in memory."""
-        if isinstance(source, pa.Table):
-            self._connection.from_arrow(source).create_view("records", replace=True)
-        elif source == self._source and self._is_unchanged(source):
+        if not isinstance(source, pa.Table) and source == self._source and self._is_unchanged(source):
             return
-        elif self._hold(source):
-            self.view("records", "FROM held")
-        else:
-            read_shards(self._connection, source).create_view("records", replace=True)
+        records = source if isinstance(source, pa.Table) else self._hold(source)
+        relation = read_shards(self._connection, source) if records is None else self._connection.from_arrow(records)
+        relation.create_view("records", replace=True)
         self._source = source  # not before: files that could not be read are read again
         self._show()
 
     def _is_unchanged(self, files: Sequence[Path]) -> bool:
         return self._held is None or self._held == {file: _version(file) for file in files}
 
-    def _hold(self, files: Sequence[Path]) -> bool:
-        """Have the records of the files in the table ``held``, unless they are too many. Files are read once.
+    def _hold(self, files: Sequence[Path]) -> pa.Table | None:
+        """The records of the files, unless they are too many. Files are read once.
 
         Each query over files opens them all, which takes longer than to read a few records.
         """
         if self._held is None:
-            return False
+            return None
         versions = {file: _version(file) for file in files}
         if list(versions.items())[: len(self._held)] != list(self._held.items()):
             self._held = {}
-            self.table("held", "FROM held LIMIT 0")  # deleted rows would keep their memory
-        new = read_shards(self._connection, files[len(self._held) :])
-        records = self.value("SELECT count(*) FROM held") + new.aggregate("count(*)").fetchall()[0][0]
-        if records > _FEW_RECORDS:
+        before = [self._records] if self._held else []
+        new = read_shards(self._connection, files[len(self._held) :]).project(", ".join(SCHEMA.names))
+        if sum(map(len, before)) + new.aggregate("count(*)").fetchall()[0][0] > _FEW_RECORDS:
             self._held, self._source = None, ()
-            self.drop("held", "held_samples")
-            return False
-        new.project(", ".join(SCHEMA.names)).insert_into("held")
+            self._records = SCHEMA.empty_table()
+            self.drop("held_samples")
+            return None
+        self._records = pa.concat_tables([*before, new.to_arrow_table()])
         self._held = versions
-        return True
+        return self._records
 
     def _show(self) -> None:
         """Have the view ``samples`` show the source; of records that are held, the samples are computed once."""
