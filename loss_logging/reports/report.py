@@ -429,12 +429,14 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
     def galleries(self) -> dict[str, list[Picture | None]]:
         """The pictures of a ranking's items, by the name of its table and in the order of its rows.
 
-        None for an item whose picture was not tried. A ranking without any picture is left out.
+        None for an item whose picture was not tried. A ranking without any picture is left out, as is what is beyond
+        the configuration's ``max_table_rows``.
         """
+        most = self.config.get("max_table_rows")
         pictures = {(picture.dataset, picture.path): picture for picture in self.pictures}
         rankings = {"worst/hard": self.worst.hard, "worst/caption_mismatch": self.suspects}
         galleries = {
-            f"{self.prefix}/{name}": [pictures.get((item.dataset, item.path)) for item in items]
+            f"{self.prefix}/{name}": [pictures.get((item.dataset, item.path)) for item in items[:most]]
             for name, items in rankings.items()
         }
         return {name: gallery for name, gallery in galleries.items() if any(gallery)}
