@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from loss_logging.captions.decisions import Decisions
@@ -27,10 +27,12 @@ class KeptDecisions:
     Args:
         decisions: the store of the decisions.
         items: the items of the run or the folder.
+        changed: called after each new decision.
     """
 
-    def __init__(self, decisions: Decisions, items: Items) -> None:
+    def __init__(self, decisions: Decisions, items: Items, changed: Callable[[], object] = bool) -> None:
         self._decisions = decisions
+        self._changed = changed
         self._items = items
         self._all: dict[tuple[str, str], str] = {}
         self._of: dict[str, str] | None = None  # the source of `all`
@@ -48,6 +50,7 @@ class KeptDecisions:
         elif wanted.decision == "caption":  # what came after the correction was undone
             former = self._decisions.before(path, wanted.caption)
         self._decisions.decide(path, wanted.decision or "undone", caption=wanted.caption, before=former)
+        self._changed()
 
     def all(self) -> Mapping[tuple[str, str], str]:
         """All decisions, by dataset and path."""

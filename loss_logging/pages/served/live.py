@@ -33,7 +33,7 @@ from loss_logging.pages.served.step_tables import StepTables, load_items_of, loo
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.decided import DecidedItems
 from loss_logging.reports.items import ITEM_SCHEMA
-from loss_logging.reports.report import LossReport
+from loss_logging.reports.report import LossReport, Worst
 from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.lock import is_locked
 from loss_logging.statistics.loss_curves import LossCurves, loss_curves
@@ -93,6 +93,7 @@ class LiveRun:
         self._changed = time.monotonic()
         self._curves, self._curves_version, self._curves_due = LossCurves(), -1, 0.0
         self._counts: tuple[str, ItemCounts] | None = None
+        self._outdated = threading.Event()  # whether something was decided since the counts
         self._answering = threading.Lock()
         # It has all columns, as a page that is opened before the log is read keeps the columns that it finds.
         self._statistics.cursor().from_arrow(ITEM_SCHEMA.empty_table()).create("no_items")
@@ -153,16 +154,27 @@ class LiveRun:
         return with_marks(rows[0], self.flagged(step), self.decision_of) if rows else None
 
     def report(self, step: int | None = None) -> tuple[LossReport | None, ItemCounts | None]:
-        """The report of a save step, or the newest report with present figures; and the counts over all items.
+        """The report of a save step, or the newest report with present figures and decisions; and the counts over all
+        items.
 
         The counts are None before the log is read, or if the report has no items.
         """
-        if step is not None:
-            report = self._report_of(step)
-            if report is None or self._step_tables(report) is None:
-                return report, None
-            with self._table(step) as (connection, table):
-                return report, counts_of(connection, table)
+        if step is None:
+            decided = DecidedItems(self.config.decisions)
+            report, counts = self.ranked(len(self.decided()))
+            return None if report is None else _cut(decided.report(report), self.config.top_k), counts
+        report = self._report_of(step)
+        if report is None or self._step_tables(report) is None:
+            return report, None
+        with self._table(step) as (connection, table):
+            return report, counts_of(connection, table)
+
+    def ranked(self, more: int = 0) -> tuple[LossReport | None, ItemCounts | None]:
+        """The newest report with present figures, settled items included, and the counts; see `report`.
+
+        Args:
+            more: items of each ranking beyond ``top_k``, where there are figures after the report.
+        """
         if not self.reports:
             return None, None
         report, state = self.reports[-1], self.state
@@ -177,7 +189,7 @@ class LiveRun:
         with self._table() as (connection, shown):
             if table != shown:  # the count follows in a moment
                 return report, None
-            return brought_up_to_date(report, connection, table, counts, self.config.top_k), counts
+            return brought_up_to_date(report, connection, table, counts, self.config.top_k + more), counts
 
     def curves(self) -> LossCurves:
         """The loss over training; read again as the log grows, in at most a tenth of the time.
@@ -220,6 +232,10 @@ class LiveRun:
     def suggested(self, dataset: str, path: str) -> str:
         """A better caption of an item, if its figures hold one; "" otherwise."""
         return str((self.item(dataset, path) or {}).get("suggestion") or "")
+
+    def recount(self) -> None:
+        """Let the thread count again, as a decision about an item has changed."""
+        self._outdated.set()
 
     def sign(self) -> dict[str, Any]:
         """The state, the age of the shown figures in seconds, and whether a process writes to the run."""
@@ -283,7 +299,8 @@ class LiveRun:
                     self._read_first()
             self._seen = files
         self._change(busy="", problem="" if self._tables else "There are no records yet.")
-        if self._tables and (self._counts is None or self._counts[0] != self._tables[-1]):
+        if self._tables and (self._outdated.is_set() or self._counts is None or self._counts[0] != self._tables[-1]):
+            self._outdated.clear()
             with self._table() as (connection, table):
                 self._counts = table, counts_of(connection, table, self._decided())
             self._change(counted=self.state.version)
@@ -353,6 +370,12 @@ class LiveRun:
 
     def _change(self, **fields: Any) -> None:
         self.state = msgspec.structs.replace(self.state, **fields)
+
+
+def _cut(report: LossReport, k: int) -> LossReport:
+    """The report with the ``k`` worst items of each ranking."""
+    worst = report.worst
+    return msgspec.structs.replace(report, worst=Worst(worst.hard[:k], worst.caption_mismatch[:k]))
 
 
 def _listed(connection: duckdb.DuckDBPyConnection, table: str) -> str:
