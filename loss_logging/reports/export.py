@@ -26,7 +26,7 @@ from loss_logging.support.database import connect
 from loss_logging.support.files import whole_file
 from loss_logging.support.progress_bar import counted
 
-__all__ = ["Format", "ItemFilter", "export_items"]
+__all__ = ["Format", "ItemFilter", "exclude_lines", "export_items"]
 
 Format = Literal["csv", "parquet", "jsonl", "exclude-list"]
 _ROWS = 8_192
@@ -258,11 +258,23 @@ def _write_parquet(schema: pa.Schema, batches: _Batches, file: IO[bytes]) -> tup
 
 def _write_paths(_: pa.Schema, batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
     paths = dict.fromkeys(row["path"] for row in _rows(batches))
-    possible = [path for path in paths if len(path.splitlines()) == 1]
-    # A line that begins with "#" is a remark: such a path gets its folder in front.
-    file.writelines(f"{'./' if path.startswith('#') else ''}{path}\n".encode() for path in possible)
-    left_out = len(paths) - len(possible)
-    return len(possible), [f"{left_out} paths with line breaks in them are left out"] if left_out else []
+    lines = [line.encode() for line in exclude_lines(paths)]
+    file.writelines(lines)
+    left_out = len(paths) - len(lines)
+    return len(lines), [f"{left_out} paths with line breaks in them are left out"] if left_out else []
+
+
+def exclude_lines(paths: Iterable[str]) -> Iterator[str]:
+    """The lines of a list of paths, each once; a path with a line break in it has none, as it would be read as two.
+
+    A line that begins with "#" is a remark, so that such a path gets its folder in front.
+
+    >>> list(exclude_lines(["1.png", "#2.png", "3\\n.png", "1.png"]))
+    ['1.png\\n', './#2.png\\n']
+    """
+    for path in dict.fromkeys(paths):
+        if len(path.splitlines()) == 1:
+            yield f"{'./' if path.startswith('#') else ''}{path}\n"
 
 
 def _rows(batches: _Batches) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from example_run import write_run
 from view_server import Server
 from waiting import wait_until
 
-from loss_logging import LossLogger, LossReport, read_report
+from loss_logging import Exclusions, LossLogger, LossReport, TrainConfig, read_report
 from loss_logging.pages.served.editor import State
 from loss_logging.pages.served.item_query import ItemQuery
 from loss_logging.pages.served.kept_decisions import KeptDecisions
@@ -193,3 +193,22 @@ def test_a_page_of_rows_asks_for_their_decisions_alone(example: Path) -> None:
         assert ([row["decision"] for row in rows], asked) == (["later"] * 5, [])
         assert run.page(ItemQuery(decision="fine")) == ([], 0)
         assert asked == ["all"]
+
+
+def test_an_exclude_list_of_the_page_is_read_as_it_was_meant(tmp_path: Path) -> None:
+    """A path that begins with "#" is no remark, an image of two datasets is named once, and none is read as two."""
+    names = ["#1.png", "2.png", "3.png\n2.png", "4.png\u20282.png"]
+    with LossLogger(job_name="j", save_root=tmp_path, loggers=[], reporter="inline") as losses:
+        for dataset in "de":
+            losses.log_batch(1, [1.0] * 4, paths=names, datasets=dataset, captions=["a cat"] * 4)
+        losses.save_step(1).result()
+    server = Server(tmp_path)
+    try:
+        server.until(lambda state: state["items"] == 8)
+        text = server.ask("/exclude.txt", q="{}").text
+    finally:
+        server.stop()
+    assert text == "./#1.png\n2.png\n"
+    (tmp_path / "exclude.txt").write_text(text)
+    exclusions = Exclusions(TrainConfig(job_name="k", save_root=tmp_path, exclude=tmp_path / "exclude.txt"))
+    assert [exclusions.excludes(path) for path in names] == [True, True, False, False]
