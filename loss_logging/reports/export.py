@@ -117,6 +117,8 @@ def export_items(
         query, parameters = _query(selection, only_paths=only_paths, with_decisions=decisions is not None)
         if only_paths:
             warnings += _others_of(connection, query, parameters)
+            if _is_about_captions(selection):
+                warnings += _corrected_of(connection, query, parameters)
         reader = connection.sql(query, params=parameters or None).to_arrow_reader(_ROWS)
         writers: dict[Format, _Writer] = {
             "csv": _csv_writer(formulas),
@@ -180,10 +182,7 @@ def _query(selection: ItemFilter, *, only_paths: bool, with_decisions: bool) -> 
     if selection.verdicts:
         conditions.append("list_contains($verdicts, verdict) AND NOT list_contains($settled, coalesce(decision, ''))")
         parameters |= {"verdicts": list(selection.verdicts), "settled": list(SETTLED)}
-    ranked = None if selection.worst is None else selection.worst[0]
-    if only_paths and (
-        selection.flagged or selection.verdicts or selection.min_caption_mismatch is not None or ranked in _OF_CAPTIONS
-    ):
+    if only_paths and _is_about_captions(selection):
         conditions.append("coalesce(decision, '') <> 'fine'")
         if with_decisions:
             conditions.append("(path, caption) NOT IN (SELECT (path, caption) FROM corrected)")
@@ -199,6 +198,27 @@ def _query(selection: ItemFilter, *, only_paths: bool, with_decisions: bool) -> 
         f"SELECT {columns} FROM items LEFT JOIN flagged USING (dataset, path) "
         f"WHERE {' AND '.join(conditions)} ORDER BY {order} {limit}"
     ), parameters
+
+
+def _is_about_captions(selection: ItemFilter) -> bool:
+    ranked = None if selection.worst is None else selection.worst[0]
+    by_figure = selection.min_caption_mismatch is not None or ranked in _OF_CAPTIONS
+    return bool(selection.flagged or selection.verdicts) or by_figure
+
+
+def _corrected_of(connection: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, Any]) -> list[str]:
+    """A warning of selected items that were trained with a corrected caption, and maybe with the one before."""
+    corrected = (
+        f"WITH chosen AS ({query}) SELECT count(DISTINCT path), min(path) FROM items "
+        "WHERE (dataset, path) IN (SELECT (dataset, path) FROM chosen) AND decision = 'caption'"
+    )
+    n, path = connection.execute(corrected, parameters or None).fetchall()[0]
+    if not n:
+        return []
+    return [
+        f"{n:,} of these have a corrected caption: {path}, say. Records of before the correction, where the run has any, "
+        "still count, so that the figures are not of this caption alone: look before you exclude them"
+    ]
 
 
 def _others_of(connection: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, Any]) -> list[str]:
