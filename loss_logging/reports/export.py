@@ -216,8 +216,8 @@ def _corrected_of(connection: duckdb.DuckDBPyConnection, query: str, parameters:
     if not n:
         return []
     return [
-        f"{n:,} of these have a corrected caption: {path}, say. Records of before the correction, where the run has any, "
-        "still count, so that the figures are not of this caption alone: look before you exclude them"
+        f"{n:,} of these have a corrected caption: {path}, say. Records of before, where the run has "
+        "any, still count, so that the figures are not of this caption alone: look before you exclude them"
     ]
 
 
