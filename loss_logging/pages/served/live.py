@@ -233,6 +233,10 @@ class LiveRun:
         """A better caption of an item, if its figures hold one; "" otherwise."""
         return str((self.item(dataset, path) or {}).get("suggestion") or "")
 
+    def caption_of(self, dataset: str, path: str) -> str | None:
+        """The caption of an item as the log has it; None if there is no such item."""
+        return (self.item(dataset, path) or {}).get("caption")
+
     def recount(self) -> None:
         """Let the thread count again, as a decision about an item has changed."""
         self._outdated.set()
