@@ -43,8 +43,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
             decision no longer counts.
         caption: the caption that is fine, or the new caption.
         before: for ``"caption"``, the old caption.
-        trained: the caption that a run had trained with by then, if it is another text: a trainer may have put a trigger
-            word in front.
+        trained: the caption that a run had trained with by then, if it is another text: a trainer may have put a
+            trigger word in front.
         rules: for ``"fine"``, the rules that are wrong about the caption; None means all rules.
         who, when, why: optional words; ``when`` is an ISO 8601 time.
 

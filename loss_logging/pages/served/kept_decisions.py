@@ -62,11 +62,16 @@ class KeptDecisions:
             former = before or ""  # of an image without a caption, too: what is written later is no such correction
         elif wanted.decision == "caption":  # what came after the correction was undone
             former = self._decisions.before(path, wanted.caption)
-        trained = self._another(self._trained(dataset, path), wanted)
+        trained, caption = self._trained(dataset, path), wanted.caption
+        if caption is None and wanted.decision in ("fine", "later"):
+            caption = trained or ""  # not None, which would hold for any caption that somebody writes afterwards
         self._decisions.decide(
-            path, wanted.decision or "undone", caption=wanted.caption, before=former, trained=trained
+            path,
+            wanted.decision or "undone",
+            caption=caption,
+            before=former,
+            trained=self._another(trained, wanted),
         )
-        self._changed()
 
     @staticmethod
     def _another(trained: str | None, wanted: State) -> str | None:

@@ -83,3 +83,15 @@ def test_what_was_trained_with_a_trigger_word_is_decided_too(tmp_path: Path) -> 
     trained[paths[0]] = "ohwx, a bird"  # what is fine is the text on disk, which nothing has trained with
     kept.keep("a", paths[0], State("a cat", "fine"), "a cat")
     assert on(paths[0], "ohwx, a bird", "a cat") == [None, "fine"]
+
+
+@pytest.mark.parametrize("trained", [None, "a cat"])
+def test_fine_without_a_caption_on_disk_is_not_fine_with_any(tmp_path: Path, trained: str | None) -> None:
+    """It holds while there is no caption, and for what the run has trained with; not for a text of later."""
+    write(tmp_path, {"1.png": PNG})
+    path = str(tmp_path / "1.png")
+    decisions = Decisions(tmp_path)
+    KeptDecisions(decisions, Items(tmp_path), trained=lambda *_: trained).keep("a", path, State(None, "fine"), None)
+    found = decisions.of(path)
+    assert found is not None
+    assert [found.on(caption) for caption in (None, trained or "", "a dog")] == ["fine", "fine", None]
