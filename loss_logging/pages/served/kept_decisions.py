@@ -72,6 +72,7 @@ class KeptDecisions:
             before=former,
             trained=self._another(trained, wanted),
         )
+        self._changed()
 
     @staticmethod
     def _another(trained: str | None, wanted: State) -> str | None:

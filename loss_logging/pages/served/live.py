@@ -93,6 +93,7 @@ class LiveRun:
         self._changed = time.monotonic()
         self._curves, self._curves_version, self._curves_due = LossCurves(), -1, 0.0
         self._counts: tuple[str, ItemCounts] | None = None
+        self._count_due = 0.0
         self._outdated = threading.Event()  # whether something was decided since the counts
         self._answering = threading.Lock()
         # It has all columns, as a page that is opened before the log is read keeps the columns that it finds.
@@ -273,17 +274,23 @@ class LiveRun:
     # --- the thread -------------------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
-        pause = 0.0
-        while not self._stop.wait(pause):
+        due = 0.0
+        while not self._stop.wait(_LOOK_SECONDS if due else 0.0):
             before = time.monotonic()
+            is_due = before >= due
+            if not is_due and not (self._outdated.is_set() and before >= self._count_due):
+                continue
             try:
-                self._look()
+                if is_due:
+                    self._look()
+                self._count()
             except duckdb.Error as error:
                 self._trouble(error)
                 self.log.leave_out_damaged()  # or a shard was compacted: then the next listing is right
             except (LossLoggingError, OSError) as error:
                 self._trouble(error)
-            pause = min(max(_LOOK_SECONDS, (time.monotonic() - before) * (1 / _SHARE - 1)), _MOST_SECONDS)
+            if is_due:
+                due = _next_time(before)
 
     def _trouble(self, error: Exception) -> None:
         LOGGER.debug("the run could not be read", exc_info=error)
@@ -303,11 +310,17 @@ class LiveRun:
                     self._read_first()
             self._seen = files
         self._change(busy="", problem="" if self._tables else "There are no records yet.")
-        if self._tables and (self._outdated.is_set() or self._counts is None or self._counts[0] != self._tables[-1]):
-            self._outdated.clear()
-            with self._table() as (connection, table):
-                self._counts = table, counts_of(connection, table, self._decided())
-            self._change(counted=self.state.version)
+
+    def _count(self) -> None:
+        """Count over the items, if they or the decisions about them are others than before."""
+        if not self._tables or not (self._outdated.is_set() or not self._counts or self._counts[0] != self._tables[-1]):
+            return
+        before = time.monotonic()
+        self._outdated.clear()
+        with self._table() as (connection, table):
+            self._counts = table, counts_of(connection, table, self._decided())
+        self._count_due = _next_time(before)
+        self._change(counted=self.state.version)
 
     def _decided(self) -> DecidedItems | None:
         """What was decided about the items, if anything was."""
@@ -374,6 +387,12 @@ class LiveRun:
 
     def _change(self, **fields: Any) -> None:
         self.state = msgspec.structs.replace(self.state, **fields)
+
+
+def _next_time(before: float) -> float:
+    """When to do again what has taken from ``before`` until now."""
+    now = time.monotonic()
+    return now + min(max(_LOOK_SECONDS, (now - before) * (1 / _SHARE - 1)), _MOST_SECONDS)
 
 
 def _cut(report: LossReport, k: int) -> LossReport:
