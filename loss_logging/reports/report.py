@@ -402,11 +402,12 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
 
     @property
     def curves(self) -> dict[str, TimestepCurve]:
-        """The mean loss by timestep of each dataset, over the whole run."""
+        """The mean loss by timestep of each dataset with a finite loss, over the whole run."""
+        curves = {name: dataset.summary.loss_by_timestep for name, dataset in self.datasets.items()}
         return {
-            f"{self.prefix}/loss_by_timestep/{name}": dataset.summary.loss_by_timestep
-            for name, dataset in self.datasets.items()
-            if dataset.summary.loss_by_timestep is not None
+            f"{self.prefix}/loss_by_timestep/{name}": curve
+            for name, curve in curves.items()
+            if curve is not None and any(mean is not None for mean in curve.means)
         }
 
     @property
