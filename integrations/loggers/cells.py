@@ -11,7 +11,7 @@ from typing import Any
 
 from loss_logging.reports.report import Table
 
-__all__ = ["MAX_CELL", "clean", "csv_table", "fit_name", "markdown_text", "shorten"]
+__all__ = ["MAX_CELL", "clean", "clean_name", "csv_table", "fit_name", "markdown_text", "shorten"]
 
 MAX_CELL = 1000
 """Largest number of characters of a table cell. The JSON report holds the whole caption."""
@@ -27,6 +27,16 @@ def clean(text: str) -> str:
     'a�b'
     """
     return _UNPRINTABLE.sub("\ufffd", text)
+
+
+def clean_name(name: str) -> str:
+    r"""The name, or its cleaned text with a checksum, so that two names never become one.
+
+    >>> clean_name("loss/cats"), clean_name("loss/a\x00b")
+    ('loss/cats', 'loss/a�b-bea4adea')
+    """
+    cleaned = clean(name)
+    return name if cleaned == name else f"{cleaned}-{_checksum(name)}"
 
 
 def shorten(text: str, limit: int = MAX_CELL) -> str:
@@ -82,4 +92,8 @@ def fit_name(name: str, refused: re.Pattern[str], limit: int) -> str:
     fitting = refused.sub("_", name)
     if fitting == name and len(name) <= limit:
         return name
-    return f"{fitting[: limit - 9]}-{zlib.crc32(name.encode('utf-8', 'surrogatepass')):08x}"
+    return f"{fitting[: limit - 9]}-{_checksum(name)}"
+
+
+def _checksum(name: str) -> str:
+    return f"{zlib.crc32(name.encode('utf-8', 'surrogatepass')):08x}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loss_logging.integrations.loggers.cells import clean, csv_table
+from loss_logging.integrations.loggers.cells import clean_name, csv_table
 from loss_logging.reports.report import LossReport
 from loss_logging.trackers.backends import Requirements
 
@@ -86,7 +86,7 @@ class CometBackend:
             self._log_bars(name, curve.edges, [round((mean or 0.0) * 1e6) for mean in curve.means], step)
         for name, table in report.tables.items():
             text = csv_table(table)
-            experiment.log_asset_data(text, name=f"{clean(name)}/{step:09d}.csv", step=step)
+            experiment.log_asset_data(text, name=f"{clean_name(name)}/{step:09d}.csv", step=step)
         if report.json_path is not None and Path(report.json_path).exists():
             experiment.log_asset(report.json_path, file_name=Path(report.json_path).name, step=step)
         self._log_scalars(report.scalars, step)
@@ -108,14 +108,14 @@ class CometBackend:
 
     def _log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
         for name, value in scalars.items():
-            self._experiment.log_metric(clean(name), value, step=step, include_context=False)
+            self._experiment.log_metric(clean_name(name), value, step=step, include_context=False)
 
     def _log_bars(self, name: str, edges: Sequence[float], heights: Sequence[int], step: int) -> None:
         from comet_ml.data_structure import Histogram
 
         bars = Histogram()
         bars.add([(left + right) / 2 for left, right in itertools.pairwise(edges)], counts=list(heights))
-        self._experiment.log_histogram_3d(bars, name=clean(name), step=step)
+        self._experiment.log_histogram_3d(bars, name=clean_name(name), step=step)
 
     def _open(self) -> Any:
         if self._experiment is None:

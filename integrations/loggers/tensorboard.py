@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from loss_logging.integrations.loggers.cells import clean, markdown_text
+from loss_logging.integrations.loggers.cells import clean, clean_name, markdown_text
 from loss_logging.reports.report import LossReport, Picture, Table
 from loss_logging.trackers.backends import Requirements
 
@@ -89,7 +89,7 @@ class TensorBoardBackend:
         if self._own is not None:  # a trainer may have its own layout, and TensorBoard shows one per folder
             self._own.add_custom_scalars(custom_layout(report.prefix))
         for name, value in report.scalars.items():
-            writer.add_scalar(clean(name), value, step)
+            writer.add_scalar(clean_name(name), value, step)
         for name, histogram in report.histograms.items():
             _add_bars(writer, name, histogram.edges, [float(count) for count in histogram.counts], step)
         for name, curve in report.curves.items():
@@ -97,14 +97,14 @@ class TensorBoardBackend:
         for name, gallery in report.galleries.items():
             _add_gallery(writer, name, gallery, report.tables[name], step)
         for name, table in report.tables.items():
-            writer.add_text(clean(name), markdown_table(narrow(table)), step)
+            writer.add_text(clean_name(name), markdown_table(narrow(table)), step)
         writer.flush()
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         """Write the values, and flush."""
         writer = self._open()
         for name, value in scalars.items():
-            writer.add_scalar(clean(name), value, step)
+            writer.add_scalar(clean_name(name), value, step)
         writer.flush()
 
     def forget_after(self, step: int) -> bool:
@@ -171,7 +171,7 @@ def _add_bars(writer: SummaryWriter, name: str, edges: Sequence[float], heights:
     edges = edges[filled[0] : filled[-1] + 2]
     centers = [(left + right) / 2 for left, right in itertools.pairwise(edges)]
     writer.add_histogram_raw(
-        clean(name),
+        clean_name(name),
         min=edges[0],
         max=edges[-1],
         num=sum(heights),
@@ -190,7 +190,7 @@ def _add_gallery(writer: SummaryWriter, name: str, gallery: Sequence[Picture | N
     caption = table.columns.index("caption")
     labels = [f"{place}: {row[3]:.3g}" for place, row in enumerate(table.rows, 1)]
     captions = [clean(str(row[caption] or "")) for row in table.rows]
-    writer.add_image(clean(name), np.asarray(grid(gallery, labels, captions)), step, dataformats="HWC")
+    writer.add_image(clean_name(name), np.asarray(grid(gallery, labels, captions)), step, dataformats="HWC")
 
 
 def narrow(table: Table) -> Table:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from loss_logging.integrations.loggers.cells import clean, markdown_text
+from loss_logging.integrations.loggers.cells import clean_name, markdown_text
 from loss_logging.reports.report import LossReport, Table
 from loss_logging.trackers.backends import Requirements
 
@@ -109,7 +109,7 @@ class TrackioBackend:
             self._run = None
 
     def _log(self, run: Any, row: Mapping[str, Any], step: int) -> None:
-        run.log({clean(name): value for name, value in row.items()}, step=step)
+        run.log({clean_name(name): value for name, value in row.items()}, step=step)
         self._written.append(time.monotonic())
 
     def _open(self) -> Any:

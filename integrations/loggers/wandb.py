@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import quote
 
-from loss_logging.integrations.loggers.cells import clean
+from loss_logging.integrations.loggers.cells import clean_name
 from loss_logging.integrations.loggers.wandb_media import media
 from loss_logging.integrations.loggers.wandb_rows import FLUSH_SETTING, OwnRows, RowNumbers, Rows, RunRow, TrainersRows
 from loss_logging.reports.report import LossReport
@@ -185,7 +185,7 @@ class WandbBackend:
             self._rows.close()
 
     def _add(self, step: int, scalars: Mapping[str, float], media: dict[str, Any]) -> None:
-        self._open().add(RunRow(self._calls, step, {clean(name): value for name, value in scalars.items()}, media))
+        self._open().add(RunRow(self._calls, step, {clean_name(name): value for name, value in scalars.items()}, media))
         self._calls += 1
 
     def _open(self) -> Rows:

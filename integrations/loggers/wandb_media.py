@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from loss_logging.integrations.loggers.cells import clean, shorten
+from loss_logging.integrations.loggers.cells import clean_name, shorten
 from loss_logging.reports.report import Histogram, LossReport, Picture, Table, TimestepCurve
 
 __all__ = ["coarsen", "media"]
@@ -24,9 +24,12 @@ def media(report: LossReport) -> dict[str, Any]:
     lines = _curves(report)
     return {
         **({f"{report.prefix}/loss_by_timestep_of_all": lines} if lines is not None else {}),
-        **{clean(name): _bars(histogram.counts, histogram.edges) for name, histogram in histograms.items()},
-        **{clean(name): _bars([m or 0.0 for m in curve.means], curve.edges) for name, curve in report.curves.items()},
-        **{clean(name): _table(table, report.galleries.get(name, [])) for name, table in report.tables.items()},
+        **{clean_name(name): _bars(histogram.counts, histogram.edges) for name, histogram in histograms.items()},
+        **{
+            clean_name(name): _bars([m or 0.0 for m in curve.means], curve.edges)
+            for name, curve in report.curves.items()
+        },
+        **{clean_name(name): _table(table, report.galleries.get(name, [])) for name, table in report.tables.items()},
     }
 
 

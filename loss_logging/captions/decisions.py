@@ -43,6 +43,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
             decision no longer counts.
         caption: the caption that is fine, or the new caption.
         before: for ``"caption"``, the old caption.
+        trained: the caption that a run had trained with by then, if it is another text: a trainer may have put a
+            trigger word in front.
         rules: for ``"fine"``, the rules that are wrong about the caption; None means all rules.
         who, when, why: optional words; ``when`` is an ISO 8601 time.
 
@@ -57,6 +59,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     decision: Choice
     caption: str | None = None
     before: str | None = None
+    trained: str | None = None
     rules: tuple[str, ...] = ()
     who: str | None = None
     when: str | None = None
@@ -65,7 +68,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     def holds_for(self, caption: str | None) -> bool:
         """Whether the decision is about this caption. "fine" and "later" end when the caption changes. A caption that
         was trained with may be one line of the text that a person saw, without the white space around it."""
-        return self.decision == "exclude" or None in (self.caption, caption) or is_caption_in(caption, self.caption)
+        if self.decision == "exclude" or None in (self.caption, caption) or is_caption_in(caption, self.caption):
+            return True
+        return self.decision != "caption" and self._is_trained(caption)
 
     def on(self, caption: str | None) -> Choice | None:
         """What stands on an item with this caption, on every surface; None for nothing.
@@ -78,9 +83,14 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
         """
         if self.decision == "undone" or (self.decision == "fine" and self.rules):
             return None
+        if self.decision == "caption" and self._is_trained(caption):
+            return "caption"
         if self.decision == "caption" and None not in (self.before, caption) and is_caption_in(caption, self.before):
             return "caption"
         return self.decision if self.holds_for(caption) else None
+
+    def _is_trained(self, caption: str | None) -> bool:
+        return None not in (self.trained, caption) and is_caption_in(caption, self.trained)
 
     def over(self, farther: Decision | None) -> Decision:
         """Of two files' decisions about an image, the one that counts: this one, from the nearer file, unless it only
@@ -312,6 +322,7 @@ class Decisions:
         *,
         caption: str | None = None,
         before: str | None = None,
+        trained: str | None = None,
         who: str | None = None,
         why: str | None = None,
     ) -> None:
@@ -326,7 +337,9 @@ class Decisions:
             raise ConfigError(f"path: got {path!r}; allowed: the path of an image")
 
         def line(name: str) -> Decision:
-            return Decision(path=name, decision=decision, caption=caption, before=before, who=who, why=why)
+            return Decision(
+                path=name, decision=decision, caption=caption, before=before, trained=trained, who=who, why=why
+            )
 
         home = self._home if self._home is not None and self._home in image.parents else _folder_of(image)
         folder = next((one for one in image.parents if (one / DECISIONS_FILE).is_file()), home)
@@ -394,7 +407,7 @@ def _folder_of(image: Path) -> Path:
 def _check(decision: Decision) -> None:
     if not decision.path or "\0" in decision.path or ".." in decision.path.split("/"):
         raise ConfigError(f"path: got {decision.path!r}; allowed: a path in the folder of the file, without '..'")
-    for name in ("caption", "before", "who", "why"):
+    for name in ("caption", "before", "trained", "who", "why"):
         if len(getattr(decision, name) or "") > _MOST_TEXT:
             raise ConfigError(f"{name}: got {len(getattr(decision, name)):,} characters; allowed: {_MOST_TEXT:,}")
 

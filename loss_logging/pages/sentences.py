@@ -26,6 +26,9 @@ def caption_sentence(item: WorstItem, tries: tuple[int, int] | None = None) -> s
     better = (
         f" Its picture fits “{item.better_word}” better than “{item.word}”." if item.word and item.better_word else ""
     )
+    better += " It was corrected: records of before, where this run has any, still count." * (
+        item.decision == "caption"
+    )
     if item.score is None:
         return f"Its picture contradicts its caption; no loss without it is known yet.{better}"
     how = f"With its caption the loss is {_changed(item.score)} than with none"

@@ -26,7 +26,7 @@ from loss_logging.support.database import connect
 from loss_logging.support.files import whole_file
 from loss_logging.support.progress_bar import counted
 
-__all__ = ["Format", "ItemFilter", "export_items"]
+__all__ = ["Format", "ItemFilter", "exclude_lines", "export_items"]
 
 Format = Literal["csv", "parquet", "jsonl", "exclude-list"]
 _ROWS = 8_192
@@ -117,6 +117,8 @@ def export_items(
         query, parameters = _query(selection, only_paths=only_paths, with_decisions=decisions is not None)
         if only_paths:
             warnings += _others_of(connection, query, parameters)
+            if _is_about_captions(selection):
+                warnings += _corrected_of(connection, query, parameters)
         reader = connection.sql(query, params=parameters or None).to_arrow_reader(_ROWS)
         writers: dict[Format, _Writer] = {
             "csv": _csv_writer(formulas),
@@ -180,10 +182,7 @@ def _query(selection: ItemFilter, *, only_paths: bool, with_decisions: bool) -> 
     if selection.verdicts:
         conditions.append("list_contains($verdicts, verdict) AND NOT list_contains($settled, coalesce(decision, ''))")
         parameters |= {"verdicts": list(selection.verdicts), "settled": list(SETTLED)}
-    ranked = None if selection.worst is None else selection.worst[0]
-    if only_paths and (
-        selection.flagged or selection.verdicts or selection.min_caption_mismatch is not None or ranked in _OF_CAPTIONS
-    ):
+    if only_paths and _is_about_captions(selection):
         conditions.append("coalesce(decision, '') <> 'fine'")
         if with_decisions:
             conditions.append("(path, caption) NOT IN (SELECT (path, caption) FROM corrected)")
@@ -199,6 +198,27 @@ def _query(selection: ItemFilter, *, only_paths: bool, with_decisions: bool) -> 
         f"SELECT {columns} FROM items LEFT JOIN flagged USING (dataset, path) "
         f"WHERE {' AND '.join(conditions)} ORDER BY {order} {limit}"
     ), parameters
+
+
+def _is_about_captions(selection: ItemFilter) -> bool:
+    ranked = None if selection.worst is None else selection.worst[0]
+    by_figure = selection.min_caption_mismatch is not None or ranked in _OF_CAPTIONS
+    return bool(selection.flagged or selection.verdicts) or by_figure
+
+
+def _corrected_of(connection: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, Any]) -> list[str]:
+    """A warning of selected items that were trained with a corrected caption, and maybe with the one before."""
+    corrected = (
+        f"WITH chosen AS ({query}) SELECT count(DISTINCT path), min(path) FROM items "
+        "WHERE (dataset, path) IN (SELECT (dataset, path) FROM chosen) AND decision = 'caption'"
+    )
+    n, path = connection.execute(corrected, parameters or None).fetchall()[0]
+    if not n:
+        return []
+    return [
+        f"{n:,} of these have a corrected caption: {path}, say. Records of before, where the run has "
+        "any, still count, so that the figures are not of this caption alone: look before you exclude them"
+    ]
 
 
 def _others_of(connection: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, Any]) -> list[str]:
@@ -258,11 +278,23 @@ def _write_parquet(schema: pa.Schema, batches: _Batches, file: IO[bytes]) -> tup
 
 def _write_paths(_: pa.Schema, batches: _Batches, file: IO[bytes]) -> tuple[int, list[str]]:
     paths = dict.fromkeys(row["path"] for row in _rows(batches))
-    possible = [path for path in paths if len(path.splitlines()) == 1]
-    # A line that begins with "#" is a remark: such a path gets its folder in front.
-    file.writelines(f"{'./' if path.startswith('#') else ''}{path}\n".encode() for path in possible)
-    left_out = len(paths) - len(possible)
-    return len(possible), [f"{left_out} paths with line breaks in them are left out"] if left_out else []
+    lines = [line.encode() for line in exclude_lines(paths)]
+    file.writelines(lines)
+    left_out = len(paths) - len(lines)
+    return len(lines), [f"{left_out} paths with line breaks in them are left out"] if left_out else []
+
+
+def exclude_lines(paths: Iterable[str]) -> Iterator[str]:
+    """The lines of a list of paths, each once; a path with a line break in it has none, as it would be read as two.
+
+    A line that begins with "#" is a remark, so that such a path gets its folder in front.
+
+    >>> list(exclude_lines(["1.png", "#2.png", "3\\n.png", "1.png"]))
+    ['1.png\\n', './#2.png\\n']
+    """
+    for path in dict.fromkeys(paths):
+        if len(path.splitlines()) == 1:
+            yield f"{'./' if path.startswith('#') else ''}{path}\n"
 
 
 def _rows(batches: _Batches) -> Iterator[dict[str, Any]]:

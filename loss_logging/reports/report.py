@@ -402,11 +402,12 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
 
     @property
     def curves(self) -> dict[str, TimestepCurve]:
-        """The mean loss by timestep of each dataset, over the whole run."""
+        """The mean loss by timestep of each dataset with a finite loss, over the whole run."""
+        curves = {name: dataset.summary.loss_by_timestep for name, dataset in self.datasets.items()}
         return {
-            f"{self.prefix}/loss_by_timestep/{name}": dataset.summary.loss_by_timestep
-            for name, dataset in self.datasets.items()
-            if dataset.summary.loss_by_timestep is not None
+            f"{self.prefix}/loss_by_timestep/{name}": curve
+            for name, curve in curves.items()
+            if curve is not None and any(mean is not None for mean in curve.means)
         }
 
     @property
@@ -429,12 +430,14 @@ class LossReport(msgspec.Struct, frozen=True, kw_only=True, rename={"schema_": "
     def galleries(self) -> dict[str, list[Picture | None]]:
         """The pictures of a ranking's items, by the name of its table and in the order of its rows.
 
-        None for an item whose picture was not tried. A ranking without any picture is left out.
+        None for an item whose picture was not tried. A ranking without any picture is left out, as is what is beyond
+        the configuration's ``max_table_rows``.
         """
+        most = self.config.get("max_table_rows")
         pictures = {(picture.dataset, picture.path): picture for picture in self.pictures}
         rankings = {"worst/hard": self.worst.hard, "worst/caption_mismatch": self.suspects}
         galleries = {
-            f"{self.prefix}/{name}": [pictures.get((item.dataset, item.path)) for item in items]
+            f"{self.prefix}/{name}": [pictures.get((item.dataset, item.path)) for item in items[:most]]
             for name, items in rankings.items()
         }
         return {name: gallery for name, gallery in galleries.items() if any(gallery)}

@@ -27,6 +27,13 @@ def test_a_better_word_is_named() -> None:
     assert caption_sentence(item).endswith(" tries. Its picture fits “dog” better than “cat”.")
 
 
+@pytest.mark.parametrize("score", [0.5, None])
+def test_a_corrected_caption_is_not_judged_alone(score: float | None) -> None:
+    """In a run that went on after a correction, records of the caption before are in the figures."""
+    item = WorstItem("d", "1.png", "a dog", score, 8, 0.5, decision="caption")
+    assert caption_sentence(item).endswith(" It was corrected: records of before, where this run has any, still count.")
+
+
 def test_a_caption_that_only_its_picture_contradicts_is_said_to_be_so() -> None:
     """No loss is named where none was compared."""
     item = WorstItem("d", "1.png", "a cat", None, 0, 0.5, word="cat", better_word="dog")

@@ -87,7 +87,7 @@ def test_show(decided: Path) -> None:
     done = run("show", decided)
     assert "Captions: 4 very likely wrong" in done.stdout
     assert "000.png" not in done.stdout.partition("Highest hard")[0]
-    assert "corrected" in done.stdout
+    assert "corrected: records of before, where this run has any, still count\n" in done.stdout
     found = json.loads(run("show", decided, "--json").stdout)
     assert found["verdicts"]["very_likely_wrong"] == 4
 

@@ -211,8 +211,10 @@ def test_what_a_person_has_settled_is_in_no_list_of_captions(tmp_path: Path, sel
         "hard": ItemFilter(worst=("hard", 6)),
     }[selected]
     out = io.BytesIO()
-    export_items(made, out, "exclude-list", selection, decisions=decisions)
+    done = export_items(made, out, "exclude-list", selection, decisions=decisions)
     listed = {Path(path).stem for path in out.getvalue().decode().splitlines()}
+    warned = [names[5] in sentence for sentence in done.warnings if "corrected" in sentence]
+    assert warned == ([] if selected == "hard" else [True])  # it may have been trained with the former one, too
     expected = {"0", "1", "2", "3", "4", "5"} if selected == "hard" else {"2", "3", "4", "5"}
     assert listed | {"3"} == expected  # of what is excluded already, the one or the other
     table = io.BytesIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -59,6 +60,16 @@ class KeptFiles:
             NotWrittenError: the file is read-only, or is outside the folder.
             OSError: the file cannot be read or written, for example on a full disk.
         """
+        target, before = self.replaceable(path)
+        with target.open("rb") as old, whole_file(target) as out:
+            edit(old, out)
+            Path(out.name).chmod(before.st_mode)
+            self._keep(target)
+            if _identity(target.stat()) != _identity(before):
+                raise ConflictError(f"{path} was changed by somebody else just now; read the folder again")
+
+    def replaceable(self, path: Path) -> tuple[Path, os.stat_result]:
+        """The file behind ``path`` and its state, if `replace` would write it; it raises the same errors otherwise."""
         target = self._inside(path)
         try:
             before = target.stat()
@@ -66,12 +77,9 @@ class KeptFiles:
             raise ConflictError(f"{path} is no longer there; read the folder again") from error
         if not before.st_mode & 0o222:
             raise NotWrittenError(f"{path} is read-only; allow writing (chmod u+w) first")
-        with target.open("rb") as old, whole_file(target) as out:
-            edit(old, out)
-            Path(out.name).chmod(before.st_mode)
-            self._keep(target)
-            if _identity(target.stat()) != _identity(before):
-                raise ConflictError(f"{path} was changed by somebody else just now; read the folder again")
+        if not os.access(target.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target.parent))
+        return target, before
 
     def create(self, path: Path, data: bytes) -> None:
         """Write a new file.

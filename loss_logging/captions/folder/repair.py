@@ -36,7 +36,7 @@ class Repairer:
     Args:
         root: the folder; backups go to ``.captions-backup-TIME`` in it.
         problems: takes the files that could not be written.
-        write: False only notes the changes.
+        write: False only notes the changes that True would make.
     """
 
     def __init__(self, root: Path, problems: FolderProblems, *, write: bool) -> None:
@@ -46,6 +46,7 @@ class Repairer:
         self.backup = self._files.backup
         self._problems = problems
         self._write = write
+        self._targets = set[Path]()
 
     def repaired(self, file: CaptionedFile) -> CaptionedFile:
         """The file with its current caption on disk."""
@@ -58,6 +59,10 @@ class Repairer:
             repair = _repair(Path(file.source))
             if repair is None:
                 return file
+            target, _ = self._files.replaceable(Path(file.source))
+            if not self._write and target in self._targets:  # a link to a text that would be repaired by then
+                return file
+            self._targets.add(target)
             if self._write:
                 self._files.replace(Path(file.source), lambda old, out: _rewrite(repair, old, out))
         except (OSError, NotWrittenError) as error:

@@ -124,7 +124,7 @@ def _of_run(config: TrainConfig, images: Path | None, *, edit: bool) -> tuple[Se
     from loss_logging.pages.served.run_page import RunPage
 
     run = LiveRun(config, progress=True)
-    decisions = KeptDecisions(config.decisions, run)
+    decisions = KeptDecisions(config.decisions, run, run.recount, run.caption_of)
     run.decided, run.decision_of = decisions.all, decisions.of
     if not edit:
         return RunPage(run), None

@@ -142,10 +142,12 @@ def new_table(title: str, **columns: str) -> Table:
 
 
 def print_table(table: Table, console: Console) -> None:
-    """Print a table with its title on a separate line; inside a narrow table, the title would wrap."""
+    """Print a table with title and note on separate lines; inside a narrow table, they would wrap."""
     console.print(table.title, style="bold", soft_wrap=True)
-    table.title = None
+    note, table.title, table.caption = table.caption, None, None
     console.print(table)
+    if note:
+        console.print(note, soft_wrap=True)
 
 
 def item_cells(item: _Item, folder: str, width: int) -> list[Text]:
@@ -230,6 +232,8 @@ def _worst_table(title: str, items: list[WorstItem], folder: str, width: int) ->
     table = new_table(title, **dict.fromkeys(columns, "number"), dataset="text", path="name", caption="text")
     for item, *row in zip(items, *columns.values(), strict=True):
         table.add_row(*row, *item_cells(item, folder, width))
+    if "corrected" in decided["decided"]:
+        table.caption = Text("corrected: records of before, where this run has any, still count")
     return table
 
 

@@ -299,10 +299,10 @@ class Table {
 
   async downloadList() {
     if (!this.selected.size && this.source.downloadAll) return this.source.downloadAll(this.asked, "txt");
-    const paths = (await this.rows()).map((row) => row.path);
-    const plain = paths.filter((path) => !/[\r\n]/.test(path));
+    const paths = [...new Set((await this.rows()).map((row) => row.path))];
+    const plain = paths.filter((path) => !/[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/.test(path));
     if (plain.length < paths.length) toast(`${count(paths.length - plain.length)} paths hold a line break and are left out`);
-    download("exclude.txt", [plain.map((path) => `${path}\n`).join("")], "text/plain");
+    download("exclude.txt", [plain.map((path) => `${path.startsWith("#") ? "./" : ""}${path}\n`).join("")], "text/plain"); // "#" begins a remark
   }
 }
 

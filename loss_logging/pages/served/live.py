@@ -33,7 +33,7 @@ from loss_logging.pages.served.step_tables import StepTables, load_items_of, loo
 from loss_logging.records.log import RecordLog
 from loss_logging.reports.decided import DecidedItems
 from loss_logging.reports.items import ITEM_SCHEMA
-from loss_logging.reports.report import LossReport
+from loss_logging.reports.report import LossReport, Worst
 from loss_logging.runs.config import TrainConfig
 from loss_logging.runs.lock import is_locked
 from loss_logging.statistics.loss_curves import LossCurves, loss_curves
@@ -93,6 +93,8 @@ class LiveRun:
         self._changed = time.monotonic()
         self._curves, self._curves_version, self._curves_due = LossCurves(), -1, 0.0
         self._counts: tuple[str, ItemCounts] | None = None
+        self._count_due = 0.0
+        self._outdated = threading.Event()  # whether something was decided since the counts
         self._answering = threading.Lock()
         # It has all columns, as a page that is opened before the log is read keeps the columns that it finds.
         self._statistics.cursor().from_arrow(ITEM_SCHEMA.empty_table()).create("no_items")
@@ -153,16 +155,27 @@ class LiveRun:
         return with_marks(rows[0], self.flagged(step), self.decision_of) if rows else None
 
     def report(self, step: int | None = None) -> tuple[LossReport | None, ItemCounts | None]:
-        """The report of a save step, or the newest report with present figures; and the counts over all items.
+        """The report of a save step, or the newest report with present figures and decisions; and the counts over all
+        items.
 
         The counts are None before the log is read, or if the report has no items.
         """
-        if step is not None:
-            report = self._report_of(step)
-            if report is None or self._step_tables(report) is None:
-                return report, None
-            with self._table(step) as (connection, table):
-                return report, counts_of(connection, table)
+        if step is None:
+            decided = DecidedItems(self.config.decisions)
+            report, counts = self.ranked(len(self.decided()))
+            return None if report is None else _cut(decided.report(report), self.config.top_k), counts
+        report = self._report_of(step)
+        if report is None or self._step_tables(report) is None:
+            return report, None
+        with self._table(step) as (connection, table):
+            return report, counts_of(connection, table)
+
+    def ranked(self, more: int = 0) -> tuple[LossReport | None, ItemCounts | None]:
+        """The newest report with present figures, settled items included, and the counts; see `report`.
+
+        Args:
+            more: items of each ranking beyond ``top_k``, where there are figures after the report.
+        """
         if not self.reports:
             return None, None
         report, state = self.reports[-1], self.state
@@ -177,7 +190,7 @@ class LiveRun:
         with self._table() as (connection, shown):
             if table != shown:  # the count follows in a moment
                 return report, None
-            return brought_up_to_date(report, connection, table, counts, self.config.top_k), counts
+            return brought_up_to_date(report, connection, table, counts, self.config.top_k + more), counts
 
     def curves(self) -> LossCurves:
         """The loss over training; read again as the log grows, in at most a tenth of the time.
@@ -221,6 +234,14 @@ class LiveRun:
         """A better caption of an item, if its figures hold one; "" otherwise."""
         return str((self.item(dataset, path) or {}).get("suggestion") or "")
 
+    def caption_of(self, dataset: str, path: str) -> str | None:
+        """The caption of an item as the log has it; None if there is no such item."""
+        return (self.item(dataset, path) or {}).get("caption")
+
+    def recount(self) -> None:
+        """Let the thread count again, as a decision about an item has changed."""
+        self._outdated.set()
+
     def sign(self) -> dict[str, Any]:
         """The state, the age of the shown figures in seconds, and whether a process writes to the run."""
         seen = {"age": time.monotonic() - self._changed, "live": is_locked(self.config.records_dir, rank=0)}
@@ -253,17 +274,23 @@ class LiveRun:
     # --- the thread -------------------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
-        pause = 0.0
-        while not self._stop.wait(pause):
+        due = 0.0
+        while not self._stop.wait(_LOOK_SECONDS if due else 0.0):
             before = time.monotonic()
+            is_due = before >= due
+            if not is_due and not (self._outdated.is_set() and before >= self._count_due):
+                continue
             try:
-                self._look()
+                if is_due:
+                    self._look()
+                self._count()
             except duckdb.Error as error:
                 self._trouble(error)
                 self.log.leave_out_damaged()  # or a shard was compacted: then the next listing is right
             except (LossLoggingError, OSError) as error:
                 self._trouble(error)
-            pause = min(max(_LOOK_SECONDS, (time.monotonic() - before) * (1 / _SHARE - 1)), _MOST_SECONDS)
+            if is_due:
+                due = _next_time(before)
 
     def _trouble(self, error: Exception) -> None:
         LOGGER.debug("the run could not be read", exc_info=error)
@@ -283,10 +310,17 @@ class LiveRun:
                     self._read_first()
             self._seen = files
         self._change(busy="", problem="" if self._tables else "There are no records yet.")
-        if self._tables and (self._counts is None or self._counts[0] != self._tables[-1]):
-            with self._table() as (connection, table):
-                self._counts = table, counts_of(connection, table, self._decided())
-            self._change(counted=self.state.version)
+
+    def _count(self) -> None:
+        """Count over the items, if they or the decisions about them are others than before."""
+        if not self._tables or not (self._outdated.is_set() or not self._counts or self._counts[0] != self._tables[-1]):
+            return
+        before = time.monotonic()
+        self._outdated.clear()
+        with self._table() as (connection, table):
+            self._counts = table, counts_of(connection, table, self._decided())
+        self._count_due = _next_time(before)
+        self._change(counted=self.state.version)
 
     def _decided(self) -> DecidedItems | None:
         """What was decided about the items, if anything was."""
@@ -353,6 +387,18 @@ class LiveRun:
 
     def _change(self, **fields: Any) -> None:
         self.state = msgspec.structs.replace(self.state, **fields)
+
+
+def _next_time(before: float) -> float:
+    """When to do again what has taken from ``before`` until now."""
+    now = time.monotonic()
+    return now + min(max(_LOOK_SECONDS, (now - before) * (1 / _SHARE - 1)), _MOST_SECONDS)
+
+
+def _cut(report: LossReport, k: int) -> LossReport:
+    """The report with the ``k`` worst items of each ranking."""
+    worst = report.worst
+    return msgspec.structs.replace(report, worst=Worst(worst.hard[:k], worst.caption_mismatch[:k]))
 
 
 def _listed(connection: duckdb.DuckDBPyConnection, table: str) -> str:

@@ -31,8 +31,8 @@ def counts_of(connection: duckdb.DuckDBPyConnection, table: str, decided: Decide
 def brought_up_to_date(
     report: LossReport, connection: duckdb.DuckDBPyConnection, table: str, counts: ItemCounts, k: int
 ) -> LossReport:
-    """The report with the ``k`` worst items and the sums of a newer table. Median and quantiles of all losses are
-    unknown between save steps, and None."""
+    """The report with the ``k`` worst items, whatever was decided about them, and the sums of a newer table. Median and
+    quantiles of all losses are unknown between save steps, and None."""
     columns = columns_in(connection, table)
     summary = msgspec.structs.replace(
         report.global_,

@@ -83,8 +83,8 @@ class RunPage:
         return history_block(records).get(dataset, {}).get(path)
 
     def queue(self) -> list[tuple[str, str]]:
-        """The captions that may be wrong, the odd images and the flagged captions."""
-        report, counts = self.items.report()
+        """The captions that may be wrong, the odd images and the flagged captions, also those that are settled."""
+        report, counts = self.items.ranked()
         if report is None:
             return []
         wrong = [item for item in report.worst.caption_mismatch if bin_of(item)]

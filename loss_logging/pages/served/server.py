@@ -34,6 +34,7 @@ from loss_logging.pages.served.guard import OwnPageOnly, TokenOnly
 from loss_logging.pages.served.item_query import Filter, ItemQuery, QueryError
 from loss_logging.pages.served.served_page import ServedPage
 from loss_logging.reports.artifact import ReportError, spreadsheet_cell
+from loss_logging.reports.export import exclude_lines
 from loss_logging.support.thumbnails import NoThumbnailError, Thumbnail, existing, thumbnail
 
 __all__ = ["serve", "serve_text"]
@@ -184,12 +185,7 @@ class Viewer:
 
     def _exclude_list(self, request: Request) -> Response:
         batches = self._items.batches(_asked(request, Filter), _step(request))
-        # A path with a line break would be read as two paths.
-        lines = (
-            "".join(f"{path}\n" for path in batch["path"].to_pylist() if not {"\n", "\r"} & set(path))
-            for batch in batches
-        )
-        return _download(lines, "exclude.txt", "text/plain")
+        return _download(_exclude_parts(batches), "exclude.txt", "text/plain")
 
 
 def serve(
@@ -307,6 +303,14 @@ def _trouble(_: Request, error: Exception) -> Response:
 
 def _download(lines: Iterable[str], name: str, kind: str) -> Response:
     return StreamingResponse(lines, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _exclude_parts(batches: Iterable[Any]) -> Iterator[str]:
+    seen = set[str]()  # an image may be in several datasets
+    for batch in batches:
+        new = [path for path in batch["path"].to_pylist() if path not in seen]
+        seen.update(new)
+        yield "".join(exclude_lines(new))
 
 
 def _csv_lines(batches: Iterable[Any]) -> Iterator[str]:

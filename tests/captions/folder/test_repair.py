@@ -8,6 +8,7 @@ import pytest
 from checked_folders import found, tree, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from rich.console import Console
 
 from loss_logging.captions.folder.check import check_folder
@@ -51,6 +52,31 @@ def test_diff_changes_nothing(folder: Path) -> None:
     out = io.StringIO()
     print_repairs(check.repairer.repairs, Console(file=out, width=160))
     assert out.getvalue().splitlines()[1:] == ["- a cat\\u200b on  a sofa", "+ a cat on a sofa"]
+
+
+def test_a_diff_is_what_a_fix_makes(tmp_path: Path) -> None:
+    """A text outside the folder and a read-only one are named by both; one that two links lead to is repaired once."""
+    outside = write(tmp_path / "outside", {"1.txt": "a  cat"})
+    names = ["linked/1.txt", "once/2.txt", "once/3.txt", "own/4.txt", "own/5.txt"]
+    folder = write(tmp_path / "folder", {"own/4.txt": "a  dog", "own/5.txt": "a  fox"})
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save((folder / name).with_suffix(".png"))
+    (folder / names[0]).symlink_to(outside / "1.txt")
+    (folder / names[1]).write_text("a  cow")
+    (folder / names[2]).symlink_to("2.txt")
+    (folder / names[4]).chmod(0o444)
+    said = []
+    for repair in ("show", "write"):
+        check = check_folder(folder, repair=repair)
+        assert check.repairer is not None
+        said.append((found(check), [(one.before, one.after) for one in check.repairer.repairs]))
+    shown, made = said
+    assert shown[1] == made[1] == [("a  cow", "a cow"), ("a  dog", "a dog")]
+    unrepaired = [{one for one in problems if one[1] == "not_repaired"} for problems, _ in said]
+    assert unrepaired[0] == unrepaired[1]
+    assert {name for *_, name in unrepaired[0]} == {names[0], names[4]}
+    assert (outside / "1.txt").read_text() == "a  cat"
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="rights are a matter of POSIX")

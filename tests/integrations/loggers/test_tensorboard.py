@@ -178,6 +178,17 @@ def test_pictures(module: str | None, config: TrainConfig, tmp_path: Path, pictu
     assert len(event.encoded_image_string) < 20_000
 
 
+def test_fewer_rows_than_pictures(tmp_path: Path, pictured: LossReport) -> None:
+    """Where tables are cut below the ranking, its pictures are, too, and all other data of the report arrive."""
+    backend = TensorBoardBackend(log_dir=tmp_path)
+    backend.write(msgspec.structs.replace(pictured, config={"max_table_rows": 1}))
+    backend.close()
+    events = read(tmp_path)
+    (event,) = events.Images("loss_logging/worst/hard")
+    assert event.width == PIXELS + 16
+    assert text(events, "loss_logging/worst/hard").count("\n") == 2
+
+
 @pytest.mark.parametrize("options", [{}, {"writer": object(), "log_dir": "x"}])
 def test_one_destination(options: dict[str, Any]) -> None:
     """Neither or both of writer and log_dir is an error that names them."""

@@ -224,7 +224,9 @@ def test_all_figures_are_of_one_moment(tmp_path: Path, watched: Watched) -> None
             batch(2, 4.0)
             expect(tab.locator("#live")).to_contain_text("step 2")
             expect(tab.locator("#hard .card .figures").first).to_contain_text("records 2")
-            expect(tab.locator(".sub")).to_contain_text("Step 2; flags and histograms are those of save step 1")
+            expect(tab.locator(".sub")).to_contain_text(
+                "Step 2; flags, histograms and the losses of datasets are those of save step 1"
+            )
             card = tab.locator("#hard .card").first
             score = card.locator(".figures b").inner_text()
             expect(tab.locator(f'{ROWS} [tabulator-field="hard"]').first).to_have_text(score)
