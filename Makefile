@@ -4,6 +4,8 @@ OUT ?= runs/demo
 # Of a release: the oldest Python that the package takes, and the newest.
 PYTHONS ?= python3.10 python3.13
 LOGGERS ?= tensorboard
+# Of the tests: two for each of two cores, as half of a test's time is waiting for a process or a page.
+WORKERS ?= 4
 
 BIN := $(VENV)/bin
 comma := ,
@@ -25,7 +27,7 @@ demo: $(VENV)/.installed-$(EXTRAS)
 # lines ran, in the processes that tests start too; it makes the tests slower. LONG=yes runs the tests marked long, too,
 # and properties on forty times as many inputs.
 test: lint browser
-	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadgroup $(MEASURED) $(ALL)
+	$(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadgroup $(MEASURED) $(ALL)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(FOLDERS)
