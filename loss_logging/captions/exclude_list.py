@@ -53,7 +53,7 @@ def read_exclude_list(file: Path, where: str = "exclude") -> list[str]:
 
 
 def listed_paths(data: bytes) -> list[str]:
-    """The paths in the bytes of a list, each once; bytes that are no text stay what they are.
+    r"""The paths in the bytes of a list, each once; bytes that are no text stay what they are.
 
     >>> listed_paths(b"\xef\xbb\xbfa.png\r\n# blurred:\r\n./#1.png\r\n")
     ['a.png', './#1.png']
