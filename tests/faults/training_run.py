@@ -57,7 +57,7 @@ def main(root: str, resume: int, last: int, pause: float = 0.008, hold: float | 
     With ``hold``, go on from the first save step when its report is there, and wait at step ``hold`` to be killed.
     """
     recorder._DRAIN_SECONDS = 0.01
-    recorder._SLICE_BATCHES, recorder._SHARD_ROWS = 2, BATCH  # two steps a shard: they get compacted during the run
+    recorder._SLICE_BATCHES, recorder.SHARD_ROWS = 2, BATCH  # two steps a shard: they get compacted during the run
     with LossLogger(**options(root)) as losses:
         losses.resume(resume)
         for step in range(resume + 1, last + 1):
