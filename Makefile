@@ -4,7 +4,7 @@ OUT ?= runs/demo
 # Of a release: the oldest Python that the package takes, and the newest.
 PYTHONS ?= python3.10 python3.13
 LOGGERS ?= tensorboard
-# Of the tests: two for each of two cores, as half of a test's time is waiting for a process or a page.
+# Of the tests: two for each of two cores, as a test often waits for a process or a page.
 WORKERS ?= 4
 
 BIN := $(VENV)/bin

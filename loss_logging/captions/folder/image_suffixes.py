@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["ARCHIVES", "IMAGES", "IMAGES_THAT_NO_TRAINER_READS", "TEXTS", "VIDEOS"]
 
 _PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jxl", ".heic", ".heif"}
-VIDEOS = {".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v"}
+VIDEOS = frozenset({".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v"})
 
 IMAGES = frozenset(_PICTURES | VIDEOS)
 """Of pictures and videos."""
