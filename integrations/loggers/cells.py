@@ -8,10 +8,11 @@ import re
 import string
 import zlib
 from typing import Any
+from urllib.parse import quote
 
 from loss_logging.reports.report import Table
 
-__all__ = ["MAX_CELL", "clean", "clean_name", "csv_table", "fit_name", "markdown_text", "shorten"]
+__all__ = ["MAX_CELL", "clean", "clean_name", "csv_table", "file_stem", "fit_name", "markdown_text", "shorten"]
 
 MAX_CELL = 1000
 """Largest number of characters of a table cell. The JSON report holds the whole caption."""
@@ -93,6 +94,19 @@ def fit_name(name: str, refused: re.Pattern[str], limit: int) -> str:
     if fitting == name and len(name) <= limit:
         return name
     return f"{fitting[: limit - 9]}-{_checksum(name)}"
+
+
+def file_stem(kind: str, name: str | None) -> str:
+    """The name of a file without its suffix, unique to a kind and any name.
+
+    >>> file_stem("wandb", "my cats"), file_stem("wandb", "猫/犬"), len(file_stem("wandb", "猫" * 100))
+    ('wandb-my cats', 'wandb-%E7%8C%AB%2F%E7%8A%AC', 206)
+    """
+    quoted = quote(name or "", safe=" ")
+    return f"{kind}-{quoted if len(quoted) <= _MAX_STEM else f'{quoted[: _MAX_STEM - 9]}-{_checksum(quoted)}'}"
+
+
+_MAX_STEM = 200
 
 
 def _checksum(name: str) -> str:

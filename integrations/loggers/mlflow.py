@@ -8,11 +8,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import msgspec
 
-from loss_logging.integrations.loggers.cells import csv_table, fit_name
+from loss_logging.integrations.loggers.cells import csv_table, file_stem, fit_name
 from loss_logging.reports.report import LossReport
 from loss_logging.support.files import whole_file
 from loss_logging.support.warn import LOGGER
@@ -84,7 +83,7 @@ class MlflowBackend:
             experiment=experiment,
             tracking_uri=tracking_uri,
             run_name=run_name or config.job_name,
-            run_file=config.paths.delivered / f"mlflow-{quote(experiment or '', safe=' ')[:200]}.json",
+            run_file=config.paths.delivered / f"{file_stem('mlflow', experiment)}.json",
         )
 
     @classmethod

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from loss_logging.integrations.loggers.cells import clean, clean_name, markdown_text
+from loss_logging.integrations.loggers.cells import clean, clean_name, fit_name, markdown_text
 from loss_logging.reports.report import LossReport, Picture, Table
 from loss_logging.trackers.backends import Requirements
 
@@ -63,6 +63,9 @@ class TensorBoardBackend:
         self._borrowed = writer
         self._log_dir = None if log_dir is None else Path(log_dir)
         self._own: EventWriter | None = None
+        packages = {base.__module__.partition(".")[0] for base in type(writer).__mro__}
+        # It writes "_" for what it refuses, which would make one curve of two.
+        self._name = _tensorboardx_name if "tensorboardX" in packages else clean_name
 
     @classmethod
     def from_config(
@@ -89,11 +92,11 @@ class TensorBoardBackend:
         if self._own is not None:  # a trainer may have its own layout, and TensorBoard shows one per folder
             self._own.add_custom_scalars(custom_layout(report.prefix))
         for name, value in report.scalars.items():
-            writer.add_scalar(clean_name(name), value, step)
+            writer.add_scalar(self._name(name), value, step)
         for name, histogram in report.histograms.items():
-            _add_bars(writer, name, histogram.edges, [float(count) for count in histogram.counts], step)
+            _add_bars(writer, self._name(name), histogram.edges, [float(count) for count in histogram.counts], step)
         for name, curve in report.curves.items():
-            _add_bars(writer, name, curve.edges, [mean or 0.0 for mean in curve.means], step)
+            _add_bars(writer, self._name(name), curve.edges, [mean or 0.0 for mean in curve.means], step)
         for name, gallery in report.galleries.items():
             _add_gallery(writer, name, gallery, report.tables[name], step)
         for name, table in report.tables.items():
@@ -104,7 +107,7 @@ class TensorBoardBackend:
         """Write the values, and flush."""
         writer = self._open()
         for name, value in scalars.items():
-            writer.add_scalar(clean_name(name), value, step)
+            writer.add_scalar(self._name(name), value, step)
         writer.flush()
 
     def forget_after(self, step: int) -> bool:
@@ -141,6 +144,13 @@ class TensorBoardBackend:
         return self._own
 
 
+def _tensorboardx_name(name: str) -> str:
+    return fit_name(name, _REFUSED_BY_TENSORBOARDX, len(name) + 9)
+
+
+_REFUSED_BY_TENSORBOARDX = re.compile(r"[^-/\w.]")
+
+
 def custom_layout(prefix: str) -> dict[str, dict[str, list[Any]]]:
     """The layout of the dashboard "custom scalars": the losses of all datasets in one chart, flagged captions
     by rule in another, and captions that may be wrong in a third.
@@ -171,7 +181,7 @@ def _add_bars(writer: SummaryWriter, name: str, edges: Sequence[float], heights:
     edges = edges[filled[0] : filled[-1] + 2]
     centers = [(left + right) / 2 for left, right in itertools.pairwise(edges)]
     writer.add_histogram_raw(
-        clean_name(name),
+        name,
         min=edges[0],
         max=edges[-1],
         num=sum(heights),

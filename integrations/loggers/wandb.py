@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
-from urllib.parse import quote
 
-from loss_logging.integrations.loggers.cells import clean_name
+from loss_logging.integrations.loggers.cells import clean_name, file_stem, fit_name
 from loss_logging.integrations.loggers.wandb_media import media
 from loss_logging.integrations.loggers.wandb_rows import FLUSH_SETTING, OwnRows, RowNumbers, Rows, RunRow, TrainersRows
 from loss_logging.reports.report import LossReport
@@ -26,6 +25,7 @@ Mode = Literal["online", "offline", "disabled"]
 
 _OF_THE_TRAINERS_RUN = ("sweep_id", "sweep_param_path", "launch", "launch_config_path", "run_id", "resume")
 """Variables of the environment that a sweep's agent and Launch set for the run that they wait for."""
+_REFUSED_IN_ARTIFACTS = re.compile(r"[^a-zA-Z0-9_.-]")
 _FLUSH_SECONDS = 0.1  # rows in the memory of W&B's process are lost with it
 
 
@@ -118,7 +118,7 @@ class WandbBackend:
             mode=mode,
             id=id,
             dir=dir or config.out_dir,
-            run_file=config.paths.delivered / f"wandb-{quote(project or '', safe=' ')[:200]}.json",
+            run_file=config.paths.delivered / f"{file_stem('wandb', project)}.json",
             prefix=config.prefix,
             dashboard=dashboard,
         )
@@ -151,8 +151,8 @@ class WandbBackend:
         rows = self._open()
         # With a slow tracker and few kept reports, the file may be gone; the other data still count.
         if report.json_path is not None and Path(report.json_path).exists():
-            name = re.sub(r"[^a-zA-Z0-9_.-]", "_", report.job.name)[:100] + "-loss-report"
-            artifact = wandb.Artifact(name, type="loss_report", metadata={"step": report.job.step})
+            name = fit_name(report.job.name, _REFUSED_IN_ARTIFACTS, 100)
+            artifact = wandb.Artifact(f"{name}-loss-report", type="loss_report", metadata={"step": report.job.step})
             artifact.add_file(report.json_path, policy="immutable")
             rows.run.log_artifact(artifact)  # the same file again is the same artifact, so this call may be repeated
         self._add(report.job.step, report.scalars, media(report))

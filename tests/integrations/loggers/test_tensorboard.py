@@ -135,6 +135,20 @@ def test_borrowed_writer_stays_the_trainers(module: str, tmp_path: Path, make_re
     check_everything(events, reports)
 
 
+@pytest.mark.parametrize("module", ["torch.utils.tensorboard", "tensorboardX"])
+def test_datasets_stay_apart_in_a_borrowed_writer(module: str, tmp_path: Path) -> None:
+    """Names that tensorboardX would make one, as it writes "_" for what it does not take, are two."""
+    writer: Any = pytest.importorskip(module).SummaryWriter(str(tmp_path))
+    backend = TensorBoardBackend(writer=writer)
+    names = ["my cats", "my_cats", "my|cats", "猫", "my.cats"]
+    backend.write_scalars(1, {f"loss_logging/loss/{name}": float(place) for place, name in enumerate(names)})
+    writer.close()
+    events = read(tmp_path)
+    tags = events.Tags()["scalars"]
+    assert sorted(event.value for tag in tags for event in events.Scalars(tag)) == [0, 1, 2, 3, 4]
+    assert {f"loss_logging/loss/{name}" for name in ("my_cats", "猫", "my.cats")} < set(tags)
+
+
 def test_hostile_captions_are_inert_and_shown(config: TrainConfig, make_report: MakeReport) -> None:
     """As TensorBoard renders the table, a caption is plain text in its own cell, cut where it is long."""
     backend = TensorBoardBackend.from_config(config)

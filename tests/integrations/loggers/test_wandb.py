@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from PIL import Image
 from sample_report import HOSTILE
@@ -41,6 +42,21 @@ def check_report(found: OfflineRun, row: dict[str, Any], report: LossReport) -> 
     worst = found.table(row["loss_logging/worst/hard"])
     assert worst["columns"] == report.tables["loss_logging/worst/hard"].columns
     assert worst["data"] == report.tables["loss_logging/worst/hard"].rows
+
+
+def test_each_job_has_its_artifact(trainers_run: Any, tmp_path: Path, make_report: MakeReport) -> None:
+    """Jobs of one project whose names W&B does not take as they are keep their reports apart, also long ones."""
+    jobs = ["my cats", "my_cats", "my|cats", "x" * 120 + "1", "x" * 120 + "2", "猫", "犬"]
+    backend = WandbBackend(run=trainers_run)
+    for job in jobs:
+        report = make_report(10)
+        backend.write(msgspec.structs.replace(report, job=msgspec.structs.replace(report.job, name=job)))
+    backend.close()
+    trainers_run.finish()
+    names = {one.name for one in OfflineRun(tmp_path).artifacts if one.type == "loss_report"}
+    assert len(names) == len(jobs)
+    assert "my_cats-loss-report" in names
+    assert max(map(len, names)) <= 128
 
 
 def test_own_run_holds_what_was_logged(config: TrainConfig, make_report: MakeReport) -> None:
