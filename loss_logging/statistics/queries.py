@@ -26,7 +26,7 @@ _FEW_RECORDS = 20_000
 """The number of records that are held in memory for several queries: 10 MB at most, but for very long captions."""
 _ROWS_PER_WRITE = 1_000_000
 """The number of rows in memory that wait to be written to the parts of a log, over all parts."""
-_DUCKDB_SHARE = 0.75
+_DUCKDB_SHARE = 0.68
 """DuckDB's share of our memory limit, as its own limit does not count all of its memory."""
 
 
