@@ -8,7 +8,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from configparser import ConfigParser
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from typer.main import get_command
-from warm import WarmPython
+from warm import with_torch
 
 from loss_logging import TrainConfig
 from loss_logging.cli.commands import app
@@ -45,39 +44,31 @@ CALLS = sorted(
 )
 
 
-@pytest.fixture(scope="module")
-def python() -> Iterator[WarmPython]:
-    """With what most pages import."""
-    warm = WarmPython("torch", "numpy", "duckdb", "pyarrow.parquet", "loss_logging.training.logger")
-    yield warm
-    warm.stop()
-
-
-@pytest.mark.xdist_group("pages")
+@pytest.mark.xdist_group("torch")
 @pytest.mark.parametrize(
     "code",
     [pytest.param(code, id=page) for page, kind, code in BLOCKS if kind == "python" and page not in IN_ORDER],
 )
-def test_python_block_runs(code: str, tmp_path: Path, python: WarmPython) -> None:
+def test_python_block_runs(code: str, tmp_path: Path) -> None:
     """Each Python block runs as it stands, in an empty folder, without a warning, and prints what it says."""
-    run_python(python, code, tmp_path)
+    run_python(code, tmp_path)
 
 
-@pytest.mark.xdist_group("pages")
+@pytest.mark.xdist_group("torch")
 @pytest.mark.parametrize("page", IN_ORDER)
-def test_page_runs(page: str, tmp_path: Path, python: WarmPython) -> None:
+def test_page_runs(page: str, tmp_path: Path) -> None:
     """Python and shell blocks run one after the other in one folder, as a reader would run them."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     for name, language, code in BLOCKS:
         if name == page and language == "python":
-            run_python(python, code, tmp_path)
+            run_python(code, tmp_path)
         if name == page and language == "sh":
             done = subprocess.run(["bash", "-ec", code], cwd=tmp_path, capture_output=True, text=True, env=environment)
             assert done.returncode == 0, done.stderr
 
 
-def run_python(python: WarmPython, code: str, folder: Path) -> None:
-    done = python.run(code, folder)
+def run_python(code: str, folder: Path) -> None:
+    done = with_torch().run(code, folder)
     assert done.returncode == 0, done.stderr
     promised = re.findall(r"^print.*?# (.*)$", code, re.MULTILINE)
     assert [printed in promise for printed, promise in zip(done.stdout.splitlines(), promised, strict=False)].count(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from warm import WarmPython
+from warm import SCRIPT, WarmPython
 
 pytestmark = pytest.mark.xdist_group("warm")  # which is started once
 
@@ -55,3 +55,25 @@ def test_what_is_to_run_at_the_end_does(python: WarmPython, tmp_path: Path) -> N
         "threading.Thread(target=lambda: (time.sleep(0.01), print('first'))).start()"
     )
     assert python.run(code, tmp_path).stdout.split() == ["first", "last"]
+
+
+def test_what_takes_long_is_looked_at_and_ended(python: WarmPython) -> None:
+    """Its output comes line by line, its end is seen, and it is of the environment that it is given."""
+    code = "import os, signal; print(os.environ['NAME'], flush=True); signal.pause()"
+    process = python.start(code, environment={"NAME": "given"})
+    assert process.stdout.readline() == "given\n"
+    assert process.poll() is None
+    process.kill()
+    assert process.communicate() == ("", "")
+    assert process.returncode == process.poll() == -9
+
+
+def test_a_script_is_run_as_python_runs_it(python: WarmPython, tmp_path: Path) -> None:
+    """Its folder comes first where modules are looked for, then those of PYTHONPATH; it has its own arguments."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "script.py").write_text("import beside, elsewhere, sys; print(__name__, *sys.argv[1:])")
+    for folder, name in (("own", "beside"), (".", "elsewhere"), (".", "beside")):
+        (tmp_path / folder / f"{name}.py").write_text(f"print({folder!r})")
+    script = str(tmp_path / "own" / "script.py")
+    done = python.run(SCRIPT, tmp_path, script, "a", environment={"PYTHONPATH": str(tmp_path)})
+    assert (done.stdout, done.stderr) == ("own\n.\n__main__ a\n", "")

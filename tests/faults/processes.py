@@ -14,6 +14,7 @@ import psutil
 import pyarrow.parquet as pq
 from helpers import assert_same_figures, strict_json
 from training_run import BATCH, FLUSH, LAST, caption
+from warm import SCRIPT, WarmProcess, without_torch
 
 from loss_logging import read_report
 from loss_logging.records.log import RecordLog
@@ -22,25 +23,23 @@ SLACK = 1.5
 """Seconds that a busy machine may take from a flush that is due to a shard on disk."""
 
 
-def train(root: Path, resume: int = 0, *more: str, **environment: str) -> subprocess.Popen[str]:
+def train(root: Path, resume: int = 0, *more: str, **environment: str) -> WarmProcess:
     """Start the training run of `training_run`."""
     return start(root, Path(__file__).with_name("training_run.py"), str(resume), str(LAST), *more, **environment)
 
 
-def start(root: Path, script: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """Start a script; the first argument it gets is ``root``."""
+def start(root: Path, script: Path, *arguments: str, **environment: str) -> WarmProcess:
+    """Start a script in a process that has imported what it needs; the first argument it gets is ``root``."""
+    return without_torch().start(SCRIPT, str(script), str(root), *arguments, environment=_with_tests(environment))
+
+
+def _with_tests(environment: dict[str, str]) -> dict[str, str]:
     here = Path(__file__)
-    paths = [environment.pop("PYTHONPATH", ""), str(here.parents[2]), str(here.parents[1]), str(here.parent)]
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", str(script), str(root), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | environment | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
-    )
+    paths = [environment.get("PYTHONPATH", ""), str(here.parents[2]), str(here.parents[1]), str(here.parent)]
+    return environment | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
-def finish(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
+def finish(process: subprocess.Popen[str] | WarmProcess, code: int = 0) -> tuple[str, str]:
     """Its output and its warnings, once it has ended with ``code``."""
     out, err = process.communicate(timeout=120)
     assert process.returncode == code, err
@@ -48,7 +47,7 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
 
 
 def run_script(folder: Path, source: str) -> subprocess.Popen[str]:
-    """Start a script that may use the names of `training_run`; its ``root`` is ``folder``."""
+    """Start a script in a new interpreter that may use the names of `training_run`; its ``root`` is ``folder``."""
     script = folder / "script.py"
     script.write_text(
         "import os, signal, sys, time\n"
@@ -59,10 +58,16 @@ def run_script(folder: Path, source: str) -> subprocess.Popen[str]:
         f"root = sys.argv[1]\n{source}",
         encoding="utf-8",
     )
-    return start(folder, script)
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", str(script), str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | _with_tests({}),
+    )
 
 
-def reporters(process: subprocess.Popen[str]) -> list[psutil.Process]:
+def reporters(process: WarmProcess) -> list[psutil.Process]:
     """The reporter processes of a trainer."""
     return psutil.Process(process.pid).children()
 

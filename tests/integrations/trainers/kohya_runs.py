@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from warm import with_torch
 
 pytest.importorskip("accelerate")
 
@@ -38,7 +39,7 @@ def pictures(folder: Path, empty: int = 0) -> Path:
 
 
 def python(*arguments: object) -> str:
-    """Run Python as a user does; what it said on the error stream."""
+    """Run a new Python as a user does; what it said on the error stream."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
@@ -52,9 +53,31 @@ def arguments(images: Path, out: Path, *options: object) -> list[str]:
     return [*map(str, ("--train_data_dir", images, "--output_dir", out, "--output_name", "lora", *options))]
 
 
-BOTH = """
-import runpy, sys
+def launched(folder: Path, *arguments: object) -> str:
+    """Run the launcher; what it said on the error stream."""
+    return _said(_LAUNCHED, folder, *arguments)
+
+
+def both(folder: Path, planned: list[tuple[str, list[str], bool]]) -> str:
+    """Run scripts with their arguments, with the launcher or without it; what they said on the error stream."""
+    return _said(_BOTH, folder, repr(planned))
+
+
+def _said(code: str, folder: Path, *arguments: object) -> str:
+    done = with_torch().run(code, folder, *map(str, arguments))
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+_LAUNCHED = """
+import runpy, warnings
+warnings.simplefilter("ignore")
+runpy.run_module("loss_logging.integrations.trainers.kohya", run_name="__main__", alter_sys=True)
+"""
+_BOTH = """
+import runpy, sys, warnings
 from pathlib import Path
+warnings.simplefilter("ignore")
 from loss_logging.integrations.trainers import kohya, kohya_items
 for script, arguments, logged in eval(sys.argv[1]):
     if logged:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,14 +11,13 @@ from typing import Any
 import pytest
 import torch
 from records import by_step
-from warm import WarmPython
+from warm import with_torch
 
 from loss_logging import read_report
 from loss_logging.integrations.trainers import diffusion_pipe
 
-pytestmark = pytest.mark.xdist_group("diffusion_pipe")  # whose runs are made once
+pytestmark = pytest.mark.xdist_group("torch")  # and the runs are made once
 
-ROOT = Path(__file__).parents[3]
 SCRIPT = Path(__file__).parent / "diffusion_pipe_standin" / "train.py"
 RUN = "20260101_00-00-00"
 
@@ -47,25 +45,17 @@ runpy.run_module("loss_logging.integrations.trainers.diffusion_pipe", run_name="
 """
 
 
-@pytest.fixture(scope="module")
-def python() -> Iterator[WarmPython]:
-    """With what takes seconds to import."""
-    python = WarmPython("torch", "numpy", "pyarrow.parquet", "duckdb", path=str(ROOT))
-    yield python
-    python.stop()
-
-
-def train(python: WarmPython, config: Path, ours: Path | None) -> str:
+def train(config: Path, ours: Path | None) -> str:
     """What it said on the error stream."""
     more = () if ours is None else ("--loss_logging_config", str(ours))
     code = ALONE if ours is None else LAUNCHED
-    done = python.run(code, config.parent, str(SCRIPT), "--config", str(config), *more)
+    done = with_torch().run(code, config.parent, str(SCRIPT), "--config", str(config), *more)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
 
 @pytest.fixture(scope="module")
-def runs(python: WarmPython, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With and without the launcher."""
     folder = tmp_path_factory.mktemp("diffusion_pipe")
     for name, count in (("cats", 6), ("dogs", 6), ("held", 4)):
@@ -75,8 +65,8 @@ def runs(python: WarmPython, tmp_path_factory: pytest.TempPathFactory) -> Path:
             file.touch()
             file.with_suffix(".txt").write_text(f"number {i} of {name}")
     (folder / "losses.toml").write_text('[loss_logging]\nreporter = "inline"\nloggers = []\n', encoding="utf-8")
-    assert not train(python, configured(folder / "without", folder / "images"), None)
-    assert not train(python, configured(folder / "with", folder / "images"), folder / "losses.toml")
+    assert not train(configured(folder / "without", folder / "images"), None)
+    assert not train(configured(folder / "with", folder / "images"), folder / "losses.toml")
     return folder
 
 
@@ -111,10 +101,10 @@ def test_each_file_has_its_loss(runs: Path) -> None:
     assert read_report(reports[-1]).warnings == []
 
 
-def test_a_training_that_goes_on_resumes_the_log(python: WarmPython, runs: Path) -> None:
+def test_a_training_that_goes_on_resumes_the_log(runs: Path) -> None:
     """From a checkpoint, into the same folder."""
     before = json.loads((runs / "with" / RUN / "losses.json").read_text())
-    assert not train(python, configured(runs / "with", runs / "images", resume=3, steps=6), runs / "losses.toml")
+    assert not train(configured(runs / "with", runs / "images", resume=3, steps=6), runs / "losses.toml")
     assert_rows(runs / "with", before[:3] + json.loads((runs / "with" / RUN / "losses.json").read_text()))
     report = read_report(runs / "with" / RUN / "loss_logging" / "with_000000006.json")
     assert (report.job.resumed_from, report.global_.count) == (3, 24)
@@ -123,9 +113,9 @@ def test_a_training_that_goes_on_resumes_the_log(python: WarmPython, runs: Path)
 # --- bad input ----------------------------------------------------------------------------------------------------
 
 
-def test_several_stages_are_refused_in_one_sentence(python: WarmPython, runs: Path) -> None:
+def test_several_stages_are_refused_in_one_sentence(runs: Path) -> None:
     """The rank that reports would have no losses; it trains."""
-    said = train(python, configured(runs / "stages", runs / "images", pipeline_stages=2), runs / "losses.toml")
+    said = train(configured(runs / "stages", runs / "images", pipeline_stages=2), runs / "losses.toml")
     assert said.count("pipeline_stages is 2") == 1
     assert (runs / "stages" / RUN / "losses.json").exists()
     assert not (runs / "stages" / RUN / "loss_logging").exists()

@@ -15,7 +15,6 @@ import pytest
 import torch
 from kohya_runs import (
     BATCH,
-    BOTH,
     CATS,
     DOGS,
     LAUNCHER,
@@ -25,6 +24,8 @@ from kohya_runs import (
     SD_SCRIPTS,
     arguments,
     assert_same_training,
+    both,
+    launched,
     pictures,
     python,
 )
@@ -35,7 +36,7 @@ from loss_logging.integrations.trainers import kohya
 
 pytest.importorskip("accelerate")
 
-pytestmark = pytest.mark.xdist_group("kohya")  # whose runs are made once
+pytestmark = pytest.mark.xdist_group("torch")  # and the runs are made once
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def runs(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     example = (ROOT / "examples" / "kohya" / "losses.toml").read_text(encoding="utf-8")
     ours = 'top_k = 3\nreporter = "inline"\npaired_fraction = 0.5'
     config.write_text(example.replace("top_k = 20", ours), encoding="utf-8")
-    said = python(*LAUNCHER, SD_SCRIPTS, *arguments(images, folder / "sd", *sd), "--loss_logging_config", config)
+    said = launched(folder, SD_SCRIPTS, *arguments(images, folder / "sd", *sd), "--loss_logging_config", config)
     assert not said
     one_epoch = ("--max_train_steps", 5, "--save_every_n_steps", 2, "--t5", "t5.pth")
     spawn = (*one_epoch, "--max_data_loader_n_workers", 1, "--start_method", "spawn")
@@ -74,7 +75,7 @@ def runs(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (SD_SCRIPTS, arguments(blank, folder / "cached_without", *cached), False),
         (SD_SCRIPTS, arguments(blank, folder / "cached", *cached, "--loss_logging_config", config), True),
     ]
-    assert not python("-c", BOTH, repr(planned))
+    assert not both(folder, planned)
     return folder
 
 
@@ -345,5 +346,5 @@ def test_sd_scripts_with_masks_in_a_folder_knows_its_datasets_from_spawned_worke
 ) -> None:
     """The same where a worker imports sd-scripts anew."""
     workers = ("--max_data_loader_n_workers", 1, "--start_method", "spawn")
-    python("-c", BOTH, repr([(SD_SCRIPTS, arguments(images, tmp_path, *masks(images), *workers), True)]))
+    both(tmp_path, [(SD_SCRIPTS, arguments(images, tmp_path, *masks(images), *workers), True)])
     assert_own_datasets(tmp_path)

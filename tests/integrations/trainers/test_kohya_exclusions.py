@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kohya_runs import BOTH, MUSUBI, OPTIONS, SD_SCRIPTS, arguments, assert_same_training, pictures, python
+from kohya_runs import MUSUBI, OPTIONS, SD_SCRIPTS, arguments, assert_same_training, both, pictures
 from records import by_step
 
 from loss_logging import Exclusions, TrainConfig, read_report
@@ -21,7 +21,7 @@ pytest.importorskip("accelerate")
 
 from loss_logging.integrations.trainers.kohya_exclusions import sd_scripts_without
 
-pytestmark = pytest.mark.xdist_group("kohya_exclusions")  # of runs that are made once
+pytestmark = pytest.mark.xdist_group("torch")  # and the runs are made once
 GONE = ("10_cats/cats2.png", "5_dogs_reg/_reg4.png")
 
 
@@ -55,7 +55,7 @@ def left_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     ]
     planned.sort(key=lambda one: one[0] != MUSUBI)  # it is known by what has been imported
-    (folder / "said.txt").write_text(python("-c", BOTH, repr(planned)))
+    (folder / "said.txt").write_text(both(folder, planned))
     return folder
 
 

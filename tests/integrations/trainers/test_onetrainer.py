@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,18 +12,19 @@ from typing import Any
 import pytest
 import torch
 from records import by_step, component
+from warm import with_torch
 
 from loss_logging import read_report
 from loss_logging.integrations.trainers import onetrainer
 
-pytestmark = pytest.mark.xdist_group("onetrainer")  # whose runs are made once
+pytestmark = pytest.mark.xdist_group("torch")  # and the runs are made once
 
-ROOT = Path(__file__).parents[3]
 STANDIN = Path(__file__).parent / "onetrainer_standin"
 SCRIPT = STANDIN / "scripts" / "train.py"
 LIVE = {"train_text_encoder": True, "dropout_probability": 0.0}
 RUNS = """
-import runpy, sys
+import runpy, sys, warnings
+warnings.simplefilter("ignore")
 from pathlib import Path
 from loss_logging.integrations.trainers import onetrainer
 for config, ours in eval(sys.argv[1]):
@@ -79,9 +78,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     plans.append((folder / "again.json", ours))
     planned = repr([(str(config), str(ours)) for config, ours in plans])
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    command = [sys.executable, "-c", f"SCRIPT = {str(SCRIPT)!r}\n{RUNS}", planned]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    done = with_torch().run(f"SCRIPT = {str(SCRIPT)!r}\n{RUNS}", folder, planned)
     assert done.returncode == 0, done.stderr
     assert "loss_logging" not in done.stderr, done.stderr
     return folder

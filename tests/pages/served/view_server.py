@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from waiting import wait_until
+from warm import without_torch
 
 __all__ = ["PROGRAM", "Answer", "Server"]
 
@@ -32,12 +32,8 @@ class Answer(NamedTuple):
         return self.body.decode()
 
 
-_EAGER = """
-from loss_logging.cli import main
-from loss_logging.pages.served import live
-live._LOOK_SECONDS, live._SHARE = 0.1, 0.5
-main()
-"""
+_VIEW = "from loss_logging.cli import main; main()"
+_EAGER = f"from loss_logging.pages.served import live; live._LOOK_SECONDS, live._SHARE = 0.1, 0.5; {_VIEW}"
 
 
 class Server:
@@ -50,10 +46,8 @@ class Server:
     """
 
     def __init__(self, root: Path, *options: str, eager: bool = False) -> None:
-        program = [sys.executable, "-c", _EAGER] if eager else [PROGRAM]
-        command = [*program, "view", str(root), "--memory-limit", "512MB", *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
+        command = ("view", str(root), "--memory-limit", "512MB", *options)
+        self.process = without_torch().start(_EAGER if eager else _VIEW, *command)
         said = self.process.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)", said)
         assert found, said + self.stop()[1]
@@ -97,4 +91,4 @@ class Server:
     def stop(self) -> tuple[int, str]:
         self.process.send_signal(signal.SIGINT)
         _, err = self.process.communicate(timeout=120)
-        return self.process.returncode, err
+        return self.process.wait(), err

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import assert_same_figures
+from warm import WarmProcess, with_torch
 
 from loss_logging import LossLogger
 
-pytestmark = pytest.mark.xdist_group("ranks")  # of which a test starts several, and which are compared with one run
+pytestmark = pytest.mark.xdist_group("torch")  # and they are compared with one run
 
 PROGRAM = """
 import os, sys, time
@@ -53,18 +51,13 @@ losses.close()
 """
 
 
-def start(mode: str, world: int, root: Path, port: int, resume: int = -1, *options: str) -> list[subprocess.Popen[str]]:
-    common = {**os.environ, "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    command = [sys.executable, "-W", "error", "-c", PROGRAM, mode, str(root), str(resume), *options]
-    return [
-        subprocess.Popen(
-            command, env={**common, "RANK": str(rank)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for rank in range(world)
-    ]
+def start(mode: str, world: int, root: Path, port: int, resume: int = -1, *options: str) -> list[WarmProcess]:
+    common = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    command = (PROGRAM, mode, str(root), str(resume), *options)
+    return [with_torch().start(*command, environment={**common, "RANK": str(rank)}) for rank in range(world)]
 
 
-def finish(processes: list[subprocess.Popen[str]]) -> list[str]:
+def finish(processes: list[WarmProcess]) -> list[str]:
     outputs = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes), [err for _, err in outputs]
     return outputs[0][0].split()
