@@ -12,6 +12,7 @@ import numpy as np
 
 from loss_logging.integrations.loggers.cells import clean, clean_name, fit_name, markdown_text
 from loss_logging.reports.report import LossReport, Picture, Table
+from loss_logging.support.warn import warn_once
 from loss_logging.trackers.backends import Requirements
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from loss_logging.runs.config import TrainConfig
 
 __all__ = ["SummaryWriter", "TensorBoardBackend"]
+
+_LARGEST = float(np.finfo(np.float32).max)
+"""TensorBoard's scalars are float32; what is larger would be drawn at infinity."""
 
 
 class SummaryWriter(Protocol):
@@ -91,8 +95,7 @@ class TensorBoardBackend:
         writer = self._open()
         if self._own is not None:  # a trainer may have its own layout, and TensorBoard shows one per folder
             self._own.add_custom_scalars(custom_layout(report.prefix))
-        for name, value in report.scalars.items():
-            writer.add_scalar(self._name(name), value, step)
+        self._add_scalars(writer, report.scalars, step)
         for name, histogram in report.histograms.items():
             _add_bars(writer, self._name(name), histogram.edges, [float(count) for count in histogram.counts], step)
         for name, curve in report.curves.items():
@@ -106,8 +109,7 @@ class TensorBoardBackend:
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         """Write the values, and flush."""
         writer = self._open()
-        for name, value in scalars.items():
-            writer.add_scalar(self._name(name), value, step)
+        self._add_scalars(writer, scalars, step)
         writer.flush()
 
     def forget_after(self, step: int) -> bool:
@@ -130,6 +132,17 @@ class TensorBoardBackend:
         """Close our own files."""
         if self._own is not None:
             self._own.close()
+
+    def _add_scalars(self, writer: SummaryWriter, scalars: Mapping[str, float], step: int) -> None:
+        for name, value in scalars.items():
+            if abs(value) <= _LARGEST:
+                writer.add_scalar(self._name(name), value, step)
+                continue
+            warn_once(
+                f"TensorBoard {name}",
+                f"TensorBoard holds no number beyond {_LARGEST:.2g}: {name} is {value:.3g} at step {step}, and such "
+                "points are left out",
+            )
 
     def _open(self) -> SummaryWriter:
         return self._open_own() if self._borrowed is None else self._borrowed

@@ -24,6 +24,11 @@ _NULL_WORDS = frozenset({
 # fmt: on
 _VALUES = frozenset({"none", "null", "nil", "nan", "n/a", "undefined"})
 """Of several: one for each missing value."""
+_PRINTED = frozenset({
+    "NaT", "pd.NA", "\\N", "b''", 'b""', "[object Object]",
+    "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!",
+})  # fmt: skip
+"""What a program prints for a missing value, in this case alone."""
 _BETWEEN = re.compile(r"[\s,;|]+")
 _LONGEST_NULL = 32  # characters, with quotes and brackets
 
@@ -46,7 +51,8 @@ def empty(caption: Caption) -> Reason | None:
     span = (start := caption.text.index(text[0]), start + len(text))
     if len(text) <= _LONGEST_NULL and text.isascii():
         word = " ".join(text.casefold().strip(string.punctuation + string.whitespace).split())
-        if word in _NULL_WORDS or word.replace(".", "") in _NULL_WORDS or _VALUES.issuperset(_BETWEEN.split(word)):
+        is_null = word in _NULL_WORDS or word.replace(".", "") in _NULL_WORDS or text in _PRINTED
+        if is_null or _VALUES.issuperset(_BETWEEN.split(word)):
             return _reason(f"The caption is only {text!r}, which stands for a missing value: write a real one.", span)
     if not any(map(_is_content, text)):
         return _reason("The caption holds no letter, digit or pictograph: write a real one.", span)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from functools import cache
@@ -23,8 +24,19 @@ _PRINTED = ("\u3164", "\ufffd")  # of lost, control and invisible characters, wh
 _ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\x[0-9a-fA-F]{2}")
 # A line end as two characters: what is around it tells it from a path of Windows, a formula and an emoticon.
 _LINE_END = re.compile(r"(?:\\r)?\\n(?=\\n|\\r|[A-Z]|\s|[\"'*\u201c-]|\Z)|(?<=[.,;!?])\\n(?=[a-z])")
+_QUOTES = re.compile(r"""\\"[^"\\\n]{1,200}\\"|(?<=[A-Za-z])\\'(?=(?:s|t|d|m|re|ve|ll)\b)""")
 _JSON = ("{", "[")
-"""What begins so may be JSON, where these two characters are right."""
+"""What begins so may be JSON, where a backslash before a letter or a quote is right."""
+
+# What programs make of text for a URL or a mail: UTF-8 as two of a lead and a following byte, or a blank between words.
+_PERCENT = re.compile(r"%[C-Fc-f][0-9A-Fa-f]%[89ABab][0-9A-Fa-f]|%u[0-9a-fA-F]{4}|(?<=[A-Za-z])%20(?=[A-Za-z])")
+_EQUALS = re.compile(r"=[C-F][0-9A-F]=[89AB][0-9A-F]|=\?[\w-]{1,40}\?[BbQq]\?[^?\s]{1,80}\?=")
+_PLUS = re.compile(r"\+(?:a|an|the|in|on|of|at|with|and|is|to)\+")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+_OF_PICTURES = ("/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD")  # JPEG, PNG, WebP and GIF
+_LONGEST_WORD = 80  # what is a picture in base64 is longer
+_URL_SAFE = str.maketrans("-_", "+/")
+_DATA = re.compile(r"data:[\w/+.-]{1,80};base64,")
 
 # Wrongly decoded characters are pairs and triples of these; one of each pair is no letter of modern Russian or
 # Ukrainian.
@@ -41,15 +53,18 @@ _MOJIBAKE = re.compile(
 
 
 def encoding(caption: Caption) -> Reason | None:
-    """Lost characters, escapes that were never decoded, mojibake, control and invisible characters.
+    """Lost characters, escapes, base64, URLs' and mails' text that was never decoded, mojibake, control and invisible
+    characters.
 
     The reason names the first of these. Joiners in emoji, Persian and the scripts of India, line break hints in Thai
     and Khmer, and direction marks beside Arabic or Hebrew are fine. Without the package ftfy, the rule finds only the
     most common mojibake.
     """
     text = caption.text
-    if "\\" in text and (match := _ESCAPE.search(text) or _line_end(text)):
+    if "\\" in text and (match := _ESCAPE.search(text) or _escaped(text)):
         return _reason("error", 0.8, match, "an escape that was never decoded; read the source with its encoding")
+    if ("%" in text or "=" in text or " " not in text) and (match := _encoded(text)):
+        return _reason("error", 0.8, match, "text that was never decoded; decode it where captions are made")
     if text.isprintable() and not holds_any(text, _PRINTED):  # three times as fast as what follows
         return None if text.isascii() else _mojibake(text)
     if text.isascii():
@@ -60,8 +75,35 @@ def encoding(caption: Caption) -> Reason | None:
     return _mojibake(text) or _control(text) or _invisible(text)
 
 
-def _line_end(text: str) -> re.Match[str] | None:
-    return None if text.lstrip().startswith(_JSON) else _LINE_END.search(text)
+def _escaped(text: str) -> re.Match[str] | None:
+    """A line end or a quote as JSON writes it."""
+    return None if text.lstrip().startswith(_JSON) else _LINE_END.search(text) or _QUOTES.search(text)
+
+
+def _encoded(text: str) -> re.Match[str] | None:
+    """What is still encoded as for a URL or a mail."""
+    if match := _PERCENT.search(text) or _EQUALS.search(text) or _DATA.search(text):
+        return match
+    if " " in text:
+        return None
+    if text.count("+") > 2 and (match := _PLUS.search(text)):
+        return match
+    match = _BASE64.fullmatch(text.strip()) if text.isascii() else None
+    return match if match and _is_base64(match[0]) else None
+
+
+def _is_base64(word: str) -> bool:
+    """Whether a word is a picture in base64, or decodes to a text."""
+    if len(word) > _LONGEST_WORD and word.startswith(_OF_PICTURES):
+        return True
+    if word.isalpha() and (word.islower() or word.isupper() or word.istitle()):
+        return False
+    usual = word.rstrip("=").translate(_URL_SAFE)
+    try:
+        text = base64.b64decode(usual + "=" * (-len(usual) % 4), validate=True).decode()
+    except ValueError:
+        return False
+    return text.isprintable() and any(map(str.isalpha, text))
 
 
 def _mojibake(text: str) -> Reason | None:

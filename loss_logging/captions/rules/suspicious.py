@@ -26,7 +26,10 @@ _SUSPICIOUS = Alternatives(
             ("<", "["),
         ),
         "template": (r"\#{3,} | ```", ("###", "```")),
-        "repr": (r"""^\s*(?:\[["'] (?=.*["']\]\s*\Z) | <[\w.]{1,80}\ object\ at\ 0x)""", ("['", '["', " at 0x")),
+        "repr": (
+            r"\[object\ (?:Object|Array|Undefined|Null)\] | \nName:\ \w{1,40},\ dtype:\ \w{1,20}\s*\Z",
+            ("[object ", ", dtype: "),
+        ),
         "role": (
             r"(?:^|(?<=\n)) (?:ASSISTANT|USER|SYSTEM|Assistant|User|Human)\s?:",
             ("ASSISTANT", "USER", "SYSTEM", "Assistant", "User", "Human"),
@@ -45,9 +48,29 @@ _SUSPICIOUS = Alternatives(
     re.VERBOSE | re.DOTALL,
 )
 
+_OBJECT = r"""(?:[\w.]{1,80}\ object\ at\ 0x | class\ '[\w.]{1,80}' | (?:built-in\ )?function\ [\w.<]
+    | (?:generator|coroutine|map|zip|filter)\ object\  | bound\ method\  | PIL\.[\w.]{1,60}\ image\ mode=)"""
+_PRINTED = re.compile(
+    rf"""\s*(?:
+        b(?:'(?=.*'\s*\Z) | "(?=.*"\s*\Z))
+      | \[\ *["'](?=.*["']\ *\]\s*\Z)
+      | \((?=(?:'[^']*' | "[^"]*"),)(?=.*["'],?\)\s*\Z)
+      | \{{'(?=[^']{{0,200}}'\s?:)(?=.*\}}\s*\Z)
+      | \{{'(?=[^|]*'\}}\s*\Z)
+      | <{_OBJECT}
+      | (?:(?:np|numpy|torch|pd)\.)?
+        (?:str_|bytes_|array|tensor|Series|dict_values|dict_keys|OrderedDict|deque|frozenset)
+        \([\[('"{{](?=.*\)\s*\Z)
+      | [A-Z]\w{{0,60}}\(\w{{1,60}}=['"\[{{\d](?=.*\)\s*\Z)
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+"""The whole caption as Python prints a value: bytes, a list, a tuple, a dictionary, an array, an object."""
+_CLOSING = frozenset("'\"])}> \n")  # what such a value ends with, and few captions do
+
 # Each pattern needs one of these signs or words, so an ordinary caption is skipped quickly.
 _SIGNS = frozenset("<[#`")
-_WORDS = "none nan null undefined assistant user human system arafed araffe araffed araffes araffy"
+_WORDS = "none nan null undefined assistant user human system dtype arafed araffe araffed araffes araffy"
 _HINTS = frozenset(_WORDS.split())
 
 _NULL_TAGS = frozenset({"nan", "null", "undefined", "n/a", "<na>"})
@@ -71,19 +94,20 @@ def suspicious(caption: Caption) -> Reason | None:
     The reason names the worst one. Emoticon tags (``<o>_<o>``, ``\\m/``), escaped brackets (``\\(series\\)``) and
     textual-inversion tokens (``<s0>``, ``<my-cat>``) are fine, and so is JSON, which some trainers read.
     """
-    worst: re.Match[str] | None = None
+    text = caption.text
+    worst = _PRINTED.match(text) if text[-1:] in _CLOSING else None
     if not (_SIGNS.isdisjoint(caption.signs) and _HINTS.isdisjoint(caption.vocabulary)):
-        for match in _SUSPICIOUS.finditer(caption.text):
+        for match in _SUSPICIOUS.finditer(text):
             if worst is None or _score(match) > _score(worst):
                 worst = match
     if worst is None:
         return _null_tag(caption) if caption.style == "tags" else None
-    severity, score, advice = _ADVICE[worst.lastgroup or ""]
+    severity, score, advice = _ADVICE[worst.lastgroup or "repr"]
     return Reason("suspicious", severity, score, f"Contains {worst[0].strip()!a}: {advice}.", worst.span())
 
 
 def _score(match: re.Match[str]) -> float:
-    return _ADVICE[match.lastgroup or ""][1]
+    return _ADVICE[match.lastgroup or "repr"][1]
 
 
 def _null_tag(caption: Caption) -> Reason | None:

@@ -34,13 +34,15 @@ def _all(languages: dict[str, list[str]]) -> list[tuple[str, str]]:
 
 EMPTY = ["", " ", "\n\n", "\t", "\u200b", "...", "-", "?!", "—", "none", "None", "NULL", " nan ", "N/A", "n.a.", "<NA>",
          "[none]", '"null"', "todo", "TODO:", "Untitled", "No caption", "undefined", "not available", "placeholder",
-         "，。", "・・・", "caption", "(null)", "lorem ipsum"]  # fmt: skip
+         "，。", "・・・", "caption", "(null)", "lorem ipsum", "NaT", "#REF!", "b''", "[object Object]"]  # fmt: skip
 
 SUSPICIOUS = ["{} <unk> in the rain", "{} <|endoftext|>", "### {}", "</s> {}", "<s>{}</s>", "[INST] {} [/INST]",
               "<<SYS>> {}", "<pad><pad> {}", "{} <|im_end|>", "<image>{}", "[CLS] {} [SEP]", "{} [MASK] {}", "```{}```",
               "{} <extra_id_0>", "{}<0x0A>", "<think>the user wants a caption</think> {}", "{}<loc_512><loc_33>",
               "<|vision_start|>{}", "ASSISTANT: {}", "Human: describe it\nAssistant: {}", "['{}']", '["{}"]',
-              "<｜end▁of▁sentence｜>{}", "{} <start_of_turn>", "#### {}", "<grounding>{}", "<MORE_DETAILED_CAPTION>{}", "<CAPTION> {}", "User: {}?", "<OD>{}", "<box>{}</box>"]  # fmt: skip
+              "<｜end▁of▁sentence｜>{}", "{} <start_of_turn>", "#### {}", "<grounding>{}", "<MORE_DETAILED_CAPTION>{}", "<CAPTION> {}", "User: {}?", "<OD>{}", "<box>{}</box>",
+              "b'{}'", "('{}',)", "{'caption': '{}'}", "np.str_('{}')", "array(['{}'], dtype='<U80')", "Row(caption='{}')",
+              "[object Object], {}", "0    {}\nName: caption, dtype: object"]  # fmt: skip
 
 SUSPICIOUS_EN = ["a photo of None", "a painting by null, oil on canvas", "a portrait of NaN, in the rain",
                  "there is a arafed man with a hat", "araffe woman in a red dress standing on a balcony",
@@ -186,13 +188,17 @@ PREAMBLES = {
 
 ENCODING = ["{} \ufffd", "caf\ufffd, {}", "{} caf\\u00e9", "\\u732b {}", "{} \\xe9t\\xe9", "{}\x00", "\x1b[31m{}\x1b[0m",
             "\ufeff{}", "{} cafÃ©", "{} itâ€™s", "Ã¼ber {}", "{} â€œhelloâ€\x9d", "{} ï¿½", "{}\x85 rain", "{} \x07",
-            "caf\ud83d {}", "{} Â© 2020", "{} ðŸ˜€", "\x0bLM\x02 {}", "{} \\U0001f431"]  # fmt: skip
+            "caf\ud83d {}", "{} Â© 2020", "{} ðŸ˜€", "\x0bLM\x02 {}", "{} \\U0001f431",
+            "{} caf%C3%A9", "{} red%20hat", "{} caf=C3=A9", "{} =?utf-8?B?YSBjYXQ=?=", 'a sign that reads \\"open\\", {}',
+            "data:image/png;base64,iVBORw0KGgo= {}"]  # fmt: skip
 
 ENCODING_LATIN = ["a\u200b woman in\u200b a red dress", "a c\xada\xadt on a sofa", "a cat \u202eon a sofa", "a\u2060 dog in the snow",
                   "a cat\u200d on a mat", "a tree \u200e and a house", "a boat\ufeff on the lake", "die StraÃŸe im Regen",
                   "un garÃ§on joue", "el niÃ±o corre por la playa", "Ð\x9aÐ¾Ñ\x82 Ñ\x81Ð¿Ð¸Ñ\x82 Ð½Ð° Ð´Ð¸Ð²Ð°Ð½Ðµ",
                   "ã\x81\x93ã\x81®ç\x94»å\x83\x8f cat", "donâ€™t walk sign at night", "a caf\x82 in the rain", "voilÃ  un chat",
-                  "CAFÃ‰ DE PARIS", "HÃ”TEL DE VILLE", "O POSTER “AMANHÃ” NA PAREDE"]  # fmt: skip
+                  "CAFÃ‰ DE PARIS", "HÃ”TEL DE VILLE", "O POSTER “AMANHÃ” NA PAREDE",
+                  "YSBjYXQgb24gYSByZWQgc29mYQ==", "0YDRi9C20LjQuSDQutC+0YI=", "a%20cat%20on%20a%20red%20sofa",
+                  "a+cat+on+a+red+sofa", "%D1%80%D1%8B%D0%B6%D0%B8%D0%B9%20%D0%BA%D0%BE%D1%82", "a cat\\'s paw on the table"]  # fmt: skip
 
 MARKUP = ["<p>{}</p>", "{}<br>", "<b>{}</b>", "{} &amp; rain", "&quot;{}&quot;", "{} &#39;sign&#39;", "{} https://example.com/a.jpg",
           "{} www.example.com", "{}, photo by me@example.com", "![{}](https://example.com/1.png)", "**{}**", "# {}",

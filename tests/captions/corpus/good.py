@@ -293,6 +293,10 @@ GOOD: dict[str, list[str]] = {
         '{"caption": "a fox in the snow", "style": "photo", "camera": {"angle": "low"}}',
         '{"subject": "two chairs", "background": "white", "tags": ["chair", "wood"]}',
         "[{\"object\": \"lamp\", \"color\": \"brass\"}]",
+        '{"subject": "a shop", "sign": "it reads \\"open\\""}',
+        "a b'day cake, red+blue+green+white balloons, 50% off",
+        "('70s style) a disco, E=mc2 on a blackboard, 20%20 vision",
+        "supercalifragilisticexpialidocious, masterpiece_best_quality",
         "a fox in the snow\na second line that says more about the light\n",
     ],
     "dense": [

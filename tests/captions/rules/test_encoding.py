@@ -27,6 +27,59 @@ def test_damage_is_found_and_marked(token: str, severity: str) -> None:
     reason.message.encode()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "YSBjYXQgb24gYSBzb2Zh",  # a cat on a sofa
+        "QSB3b21hbiB3YWl0cyBmb3IgdGhlIHRyYW0_",
+        "0YDRi9C20LjQuSDQutC-0YI=",
+        "data:text/plain;base64,YSBjYXQ=",
+        "data:image/png;base64,iVBORw0KGgo=",
+        "/9j/4AAQSkZJRgABAQAAAQABAAD" + "A" * 60,
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB" + "CAYAAAAfFcSJ" * 5,
+        "a%20cat%20on%20a%20sofa",
+        "a photo, red%20cat",
+        "%D1%80%D1%8B%D0%B6%D0%B8%D0%B9%20%D0%BA%D0%BE%D1%82",
+        "caf%C3%A9 in Paris",
+        "%u0430%u0431%u0432",
+        "A+cat+on+a+red+sofa",
+        "caf=C3=A9 in Paris at night",
+        "=?utf-8?B?YSBjYXQ=?=",
+        'a sign that reads \\"open\\" on a door',
+        "a cat\\'s paw",
+    ],
+)
+def test_text_that_was_never_decoded_is_an_error(text: str) -> None:
+    """Base64, URLs' and mails' escapes, and quotes behind a backslash."""
+    reason = encoding(read(text))
+    assert reason is not None
+    assert reason.severity == "error"
+    assert reason.span is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "supercalifragilisticexpialidocious",
+        "masterpiece_best_quality_1girl_solo",
+        "Donaudampfschifffahrtsgesellschaft",
+        "a/very/long/path/of/words/in/one",
+        "AAAAAAAAAAAAAAAAAAAAAAAA",
+        "50% off, 20%20 vision, 100%25",
+        "red+blue+green+white",
+        "1girl+solo, C++ and a + b",
+        "E=mc2 on a blackboard, a=b",
+        "the year 1984%, 5%A",
+        r"saber \(fate\), \"/, >:\'(",
+        r'{"sign": "it reads \"open\""}',
+        "ohwxmanohwxmanohwxmanohwx",
+    ],
+)
+def test_what_only_looks_encoded_is_fine(text: str) -> None:
+    """Long words, percentages and sums."""
+    assert encoding(read(text)) is None
+
+
 def test_a_lost_character_matters_more_than_a_mark() -> None:
     """The worst is reported, wherever it stands."""
     reason = encoding(read("\ufeffa caf\ufffd in the snow"))

@@ -149,6 +149,19 @@ def test_datasets_stay_apart_in_a_borrowed_writer(module: str, tmp_path: Path) -
     assert {f"loss_logging/loss/{name}" for name in ("my_cats", "猫", "my.cats")} < set(tags)
 
 
+def test_what_float32_does_not_hold_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A curve has no point at infinity where a loss of float64 is finite, and a warning names it once."""
+    backend = TensorBoardBackend(log_dir=tmp_path)
+    for step, loss in enumerate((0.5, 1e39, -1e39, 3e38, 1e-50), 1):
+        backend.write_scalars(step, {"loss_logging/loss/cats": loss})
+    backend.close()
+    assert scalars(read(tmp_path), "loss_logging/loss/cats") == [(1, 0.5), (4, 3e38), (5, 0.0)]
+    assert [record.message for record in caplog.records if "loss_logging/loss/cats" in record.message] == [
+        "TensorBoard holds no number beyond 3.4e+38: loss_logging/loss/cats is 1e+39 at step 2, "
+        "and such points are left out"
+    ]
+
+
 def test_hostile_captions_are_inert_and_shown(config: TrainConfig, make_report: MakeReport) -> None:
     """As TensorBoard renders the table, a caption is plain text in its own cell, cut where it is long."""
     backend = TensorBoardBackend.from_config(config)
