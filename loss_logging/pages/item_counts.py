@@ -172,7 +172,7 @@ def _floors(codes: npt.NDArray[np.int64], hard: npt.NDArray[np.float64], n: int)
 def _medians(codes: npt.NDArray[np.int64], values: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
     finite = np.isfinite(values)
     codes, values = codes[finite], values[finite]
-    order = np.lexsort((values, codes))
+    order = np.argsort(codes, kind="stable")
     codes, values = codes[order], values[order]
     ends = np.searchsorted(codes, np.arange(n + 1))
     return np.array([np.median(values[a:b]) if b > a else np.nan for a, b in itertools.pairwise(ends)])

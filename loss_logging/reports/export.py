@@ -287,14 +287,16 @@ def _write_paths(_: pa.Schema, batches: _Batches, file: IO[bytes]) -> tuple[int,
 def exclude_lines(paths: Iterable[str]) -> Iterator[str]:
     """The lines of a list of paths, each once; a path with a line break in it has none, as it would be read as two.
 
-    A line that begins with "#" is a remark, so that such a path gets its folder in front.
+    A line that begins with "#" is a remark, a byte order mark at the beginning is none of a path, and a blank line is
+    none: such a path gets its folder in front.
 
     >>> list(exclude_lines(["1.png", "#2.png", "3\\n.png", "1.png"]))
     ['1.png\\n', './#2.png\\n']
     """
     for path in dict.fromkeys(paths):
         if len(path.splitlines()) == 1:
-            yield f"{'./' if path.startswith('#') else ''}{path}\n"
+            is_unread = path.startswith(("#", "\ufeff")) or not path.strip()
+            yield f"{'./' if is_unread else ''}{path}\n"
 
 
 def _rows(batches: _Batches) -> Iterator[dict[str, Any]]:

@@ -26,6 +26,7 @@ __all__ = ["ReportMaker"]
 
 _MOST_ITEMS_IN_JSON = 1_000_000
 """Half a gigabyte; what reads a JSON needs that much memory and more."""
+_MOST_NAMED = 3
 
 
 class ReportMaker:
@@ -109,7 +110,7 @@ class ReportMaker:
             timestep_scale=statistics.timestep_scale,
             recent=recent,
             excluded=dict(self._facts.excluded if excluded is None else excluded),
-            warnings=[*warnings, *self._warnings(), *paired_warnings(paired, distinct, judged=judged)],
+            warnings=[*warnings, *self._warnings(summaries), *paired_warnings(paired, distinct, judged=judged)],
             json_path=str(config.report_path(step)),
         )
         decided = self._decided.report(report)
@@ -171,7 +172,7 @@ class ReportMaker:
             return {"json" if self.statistics.count_items() <= _MOST_ITEMS_IN_JSON else "parquet"}
         return {"json", "parquet"} if items == "both" else {items}
 
-    def _warnings(self) -> list[str]:
+    def _warnings(self, summaries: Mapping[str | None, Summary]) -> list[str]:
         sentences = [f"{path.name} is left out of the log: {reason}" for path, reason in self._log.unreadable.items()]
         if (outside := self.statistics.timesteps_outside()) is not None:
             n, low, high = outside
@@ -179,9 +180,20 @@ class ReportMaker:
                 f"{n} timesteps lie outside {low:g} to {high:g} and count to the nearest bin; set timestep_scale in "
                 "the configuration"
             )
+        sentences += _non_finite(summaries)
         if not self._config.log_per_example:
             return sentences
         return [*sentences, *self.statistics.unjudged, *self.captions.warnings]
+
+
+def _non_finite(summaries: Mapping[str | None, Summary]) -> list[str]:
+    """A sentence where losses are in no figure, as trackers show no number of them."""
+    found = sorted((-one.non_finite, str(name), one.count) for name, one in summaries.items() if one.non_finite)
+    if not found:
+        return []
+    shown = ", ".join(f"{-lost} of {count} of {name}" for lost, name, count in found[:_MOST_NAMED])
+    others = f", and of {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    return [f"losses are NaN or infinite, and in no figure but their number: {shown}{others}"]
 
 
 def _without_figures(summary: Summary) -> Summary:

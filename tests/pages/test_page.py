@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import posixpath
 import re
 from pathlib import Path
 
 import pytest
 from example_run import HOSTILE, write_run
 from playwright.sync_api import Browser, Page, expect
+from searched import FOUND, TEXTS
 from watched import Watched
 
-from loss_logging import read_report
+from loss_logging import LossLogger, read_report
+from loss_logging.captions.exclude_list import listed_paths
+from loss_logging.pages.build import PageBuilder
+from loss_logging.reports.export import ItemFilter, export_items
+from loss_logging.runs.locate import find_run
 
 ROWS = "#table .tabulator-row"
 
@@ -148,6 +154,44 @@ def test_selection_is_downloaded(tab: Page) -> None:
     tab.click("#copy-paths")
     expect(tab.locator("#toast")).to_have_text("1 path copied")
     assert tab.evaluate("navigator.clipboard.readText()") == "=cmd()"
+
+
+def test_a_search_finds_in_any_case(tmp_path: Path, watched: Watched) -> None:
+    """However case and accents are written, in captions, in paths and in datasets, as in a page that is served."""
+    with LossLogger(job_name="job", save_root=tmp_path, loggers=[], reporter="inline") as losses:
+        losses.log_batch(
+            1, [0.5] * len(TEXTS), paths=[f"{i}.png" for i in range(len(TEXTS))], datasets=TEXTS, captions=TEXTS
+        )
+        losses.save_step(1).result(60)
+    tab = watched.open(PageBuilder(find_run(tmp_path)).write().as_uri())
+    for search, found in FOUND.items():
+        tab.fill("#search", search)
+        status(tab, f"{len(found)} {'item matches' if len(found) == 1 else 'items match'}")
+        assert sorted(paths(tab)) == sorted(f"{i}.png" for i in found)
+
+
+NAMES = ["#1.png", " #2.png", "\ufeff3.png", " ", "  lead.png", "trail.png ", 'quo"te.png', "it's.png", "a\nb.png",
+         "a\u2028b.png", "c\rd.png", "tab\t.png", "comma, colon;.png", "100%.png", "猫.png", "./dot.png", "=cmd().png",
+         "\\back.png", "a\x85b.png"]  # fmt: skip
+
+
+def test_the_exclude_list_is_that_of_export(tmp_path: Path, watched: Watched) -> None:
+    """What a page writes by JavaScript is what ``export`` writes, whatever paths hold, and is read as it was meant."""
+    with LossLogger(job_name="job", save_root=tmp_path, loggers=[], reporter="inline") as losses:
+        losses.log_batch(1, [0.5] * len(NAMES), paths=NAMES, datasets="d", captions=["a cat on a sofa"] * len(NAMES))
+        report = losses.save_step(1).result(60)
+    assert report is not None
+    out = tmp_path / "exclude.txt"
+    assert export_items(report, out, "exclude-list", ItemFilter(datasets=("d",))).warnings
+    tab = watched.open(PageBuilder(find_run(tmp_path)).write().as_uri())
+    tab.locator("#table .tabulator-header input[type=checkbox]").check()
+    with tab.expect_download() as download:
+        tab.click("#download-list")
+    data = download.value.path().read_bytes()
+    assert sorted(data.decode().split("\n")) == sorted(out.read_text("utf-8").split("\n"))
+    meant = {posixpath.normpath(name) for name in NAMES if len(name.splitlines()) == 1}
+    assert {posixpath.normpath(name) for name in listed_paths(data)} == meant
+    assert {posixpath.normpath(name) for name in listed_paths(out.read_bytes())} == meant
 
 
 def test_hostile_texts_are_inert(tab: Page) -> None:

@@ -428,3 +428,18 @@ def test_a_forked_child_does_not_close_its_parents_logger(tmp_path: Path) -> Non
             os._exit(losses.close() != [])
         assert os.waitpid(child, 0)[1] == 0
         assert saved(losses, 1)["global"]["count"] == 2
+
+
+def test_losses_that_are_no_numbers_are_warned_about(tmp_path: Path) -> None:
+    """A report says of which datasets, as their curves in trackers just end; of finite losses it says nothing."""
+    with logger(tmp_path) as losses:
+        log(losses, 1, dataset="fine")
+        assert saved(losses, 1)["warnings"] == []
+        for name, count in (("a", 1), ("b", 2), ("c", 3), ("e", 4)):
+            log(losses, 2, loss=float("nan"), n=count, dataset=name)
+        log(losses, 2, dataset="e")
+        (warning,) = saved(losses, 2)["warnings"]
+    assert warning == (
+        "losses are NaN or infinite, and in no figure but their number: 4 of 6 of e, 3 of 3 of c, 2 of 2 of b, "
+        "and of 1 more"
+    )

@@ -24,6 +24,13 @@ function figure(value, digits = 4) {
 
 const count = (n) => n.toLocaleString("en-US");
 
+/** A text as it is searched in: case and the ways to write an accent make no difference. `item_query.folded` is its twin. */
+function folded(text) {
+  const lower = text.toLowerCase();
+  if (!/[^\x00-\x7f]/.test(lower)) return lower;
+  return text.normalize("NFC").toLowerCase().replaceAll("i\u0307", "i").replaceAll("ς", "σ").replaceAll("ß", "ss");
+}
+
 /** The data block of a name. */
 const unpack = (name) => unpacked($(`block-${name}`)).json();
 

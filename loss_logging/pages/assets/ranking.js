@@ -36,8 +36,9 @@ const Ranking = {
   },
 
   search(text) {
+    const wanted = folded(text.trim());
     for (const row of document.querySelector(".sortable").tBodies[0].rows) {
-      row.hidden = !row.cells[0].title.toLowerCase().includes(text.trim().toLowerCase());
+      row.hidden = !folded(row.cells[0].title).includes(wanted);
     }
   },
 };

@@ -147,12 +147,12 @@ class FileSource {
   }
 
   match(search, dataset, reason, bounds) {
-    const wanted = search.toLowerCase();
+    const wanted = folded(search), part = folded(dataset);
     // Made once, at the first search: what is typed is looked for in one text per row.
     if (wanted && !this.texts) {
-      this.texts = this.data.path.map((path, i) => `${path}\n${this.data.caption[i]}`.toLowerCase());
+      this.texts = this.data.path.map((path, i) => folded(`${path}\n${this.data.caption[i]}`));
     }
-    const names = this.datasets().map((name) => name.toLowerCase().includes(dataset.toLowerCase()));
+    const names = this.datasets().map((name) => folded(name).includes(part));
     const places = [];
     const there = this.data.count; // at an earlier save step some items had not been seen
     for (let i = 0; i < this.block.rows; i++) {

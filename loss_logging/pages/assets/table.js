@@ -302,7 +302,8 @@ class Table {
     const paths = [...new Set((await this.rows()).map((row) => row.path))];
     const plain = paths.filter((path) => !/[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/.test(path));
     if (plain.length < paths.length) toast(`${count(paths.length - plain.length)} paths hold a line break and are left out`);
-    download("exclude.txt", [plain.map((path) => `${path.startsWith("#") ? "./" : ""}${path}\n`).join("")], "text/plain"); // "#" begins a remark
+    const unread = /^(?:[#\ufeff]|\s*$)/; // a remark, a byte order mark, or a line without a path
+    download("exclude.txt", [plain.map((path) => `${unread.test(path) ? "./" : ""}${path}\n`).join("")], "text/plain");
   }
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -49,7 +50,7 @@ class Order(msgspec.Struct, frozen=True):
 
 class Filter(msgspec.Struct, frozen=True):
     """A selection of items. ``search`` is a part of path or caption, ``dataset`` a part of the dataset's name, both in
-    any case; ``reason`` is a caption rule, ``decision`` a person's decision,
+    any case, see `folded`; ``reason`` is a caption rule, ``decision`` a person's decision,
     "none" for no decision."""
 
     search: Annotated[str, Meta(max_length=10_000)] = ""
@@ -84,11 +85,11 @@ def matching(
     """
     conditions, values = ["true"], list[Any]()
     if asked.search:
-        conditions.append("(contains(lower(path), lower(?)) OR contains(lower(caption), lower(?)))")
-        values += [asked.search, asked.search]
+        conditions.append(f"(contains({_FOLDED.format('path')}, ?) OR contains({_FOLDED.format('caption')}, ?))")
+        values += [folded(asked.search)] * 2
     if asked.dataset:
-        conditions.append("contains(lower(dataset), lower(?))")
-        values.append(asked.dataset)
+        conditions.append(f"contains({_FOLDED.format('dataset')}, ?)")
+        values.append(folded(asked.dataset))
     if asked.reason:
         found = [item for item, reasons in flagged.items() if asked.reason in reasons]
         conditions.append(_AMONG)
@@ -106,6 +107,21 @@ def matching(
     return " AND ".join(conditions), values
 
 
+def folded(text: str) -> str:
+    """A text as it is searched in: case and the ways to write an accent make no difference, on every page.
+
+    >>> folded("İSTANBUL"), folded("DIE STRAẞE"), folded("ΔΡΌΜΟΣ") == folded("δρόμος"), folded("cafe\u0301") == "café"
+    ('istanbul', 'die strasse', True, True)
+    """
+    lower = unicodedata.normalize("NFC", text).lower()
+    return lower.replace("i\u0307", "i").replace("ς", "σ").replace("ß", "ss")
+
+
+# The same in SQL, for which a text of ASCII needs no more than a text in lower case.
+_FOLDED = (
+    "(CASE WHEN strlen({0}) = length({0}) THEN lower({0}) ELSE "
+    "replace(replace(replace(lower(nfc_normalize({0})), 'i\u0307', 'i'), 'ς', 'σ'), 'ß', 'ss') END)"
+)
 _AMONG = "(dataset, path) IN (SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]))"
 
 

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pytest
+from searched import FOUND, TEXTS
 from view_server import Server
+
+from loss_logging.pages.served.item_query import Filter, matching
 
 pytestmark = pytest.mark.xdist_group("served")
 
@@ -47,3 +53,15 @@ def test_sql_in_texts_is_text(server: Server) -> None:
     for text in ("'; DROP TABLE items_1; --", "' OR '1'='1", "\\", "\0"):
         assert server.items(search=text, dataset=text)["total"] == 0
     assert server.items()["total"] == 120
+
+
+@pytest.mark.parametrize(("search", "found"), FOUND.items())
+def test_a_search_is_that_of_a_file(search: str, found: list[int]) -> None:
+    """What a page of one file finds by JavaScript is found by SQL: in any case, however accents are written."""
+    rows = pa.table({"path": [str(i) for i in range(len(TEXTS))], "caption": TEXTS, "dataset": TEXTS})
+    for asked in (Filter(search=search), Filter(dataset=search)):
+        where, values = matching(asked, rows.column_names, {}, dict)
+        with closing(duckdb.connect()) as connection:
+            connection.register("items", rows)
+            paths = connection.execute(f"SELECT path FROM items WHERE {where} ORDER BY path::INT", values).fetchall()
+        assert [int(path) for (path,) in paths] == found

@@ -227,6 +227,9 @@ def test_all_figures_are_of_one_moment(tmp_path: Path, watched: Watched) -> None
             expect(tab.locator(".sub")).to_contain_text(
                 "Step 2; flags, histograms and the losses of datasets are those of save step 1"
             )
+            expect(tab.locator("#datasets .note")).to_have_text(
+                '"Against the others" is of step 2, the other columns are of save step 1.'
+            )
             card = tab.locator("#hard .card").first
             score = card.locator(".figures b").inner_text()
             expect(tab.locator(f'{ROWS} [tabulator-field="hard"]').first).to_have_text(score)
@@ -237,6 +240,7 @@ def test_all_figures_are_of_one_moment(tmp_path: Path, watched: Watched) -> None
             tab.locator("#step option[value='1']").wait_for(state="attached")
             tab.select_option("#step", "1")
             expect(tab.locator(".sub")).to_contain_text("Save step 1,")
+            expect(tab.locator("#datasets .note")).to_have_count(0)
             expect(tab.locator("#hard .card .figures").first).to_contain_text("records 1")
             losses.close()
             expect(tab.locator("#live")).to_contain_text("not running")
