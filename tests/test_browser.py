@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import browser
 import pytest
+from warm import PYTEST, with_torch
 
 ROOT = Path(__file__).parents[1]
 INSTALLS = """#!/bin/sh
@@ -72,6 +71,7 @@ def test_a_program_that_does_not_run_is_no_browser(programs: Path) -> None:
     assert browser.installed_browser() is None
 
 
+@pytest.mark.xdist_group("torch")
 def test_without_a_browser_the_end_says_what_was_left_out(tmp_path: Path) -> None:
     """BROWSER=none leaves out every test that uses the browser, and no other; the end says how many."""
     for name in ("conftest.py", "browser.py"):
@@ -86,10 +86,9 @@ def test_without_a_browser_the_end_says_what_was_left_out(tmp_path: Path) -> Non
     )
     markers = "[pytest]\nmarkers =\n    browser: looks at a page\npythonpath = .\n"
     (tmp_path / "pytest.ini").write_text(markers, "utf-8")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-    environment = os.environ | {"BROWSER": "none", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    without = {"BROWSER": "none", "PYTHONPATH": str(ROOT)}
+    done = with_torch().run(PYTEST, tmp_path, "-p", "no:cacheprovider", environment=without)
     assert "BROWSER=none leaves out what needs a browser: 1 tests were not run" in done.stdout
     assert "1 passed, 1 skipped" in done.stdout
-    only = subprocess.run([*command, "-m", "not browser"], cwd=tmp_path, capture_output=True, text=True)
+    only = with_torch().run(PYTEST, tmp_path, "-p", "no:cacheprovider", "-m", "not browser")
     assert "1 passed, 1 deselected" in only.stdout

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from warm import PYTEST, with_torch
 
-pytestmark = pytest.mark.xdist_group("example_backend")  # which is installed once
+pytestmark = pytest.mark.xdist_group("torch")  # and the example is installed once
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,13 +25,11 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     command += ["--disable-pip-version-check", "--no-index", "--target", str(folder / "site"), str(folder / "source")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    return {**os.environ, "PYTHONPATH": f"{folder / 'site'}{os.pathsep}{ROOT}"}
+    return {"PYTHONPATH": f"{folder / 'site'}{os.pathsep}{ROOT}"}
 
 
-def run(environment: dict[str, str], cwd: Path, *command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
-    )
+def run(environment: dict[str, str], cwd: Path, code: str, *arguments: str) -> str:
+    done = with_torch().run(code, cwd, *arguments, environment=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -43,7 +42,7 @@ with LossLogger(job_name="cats", save_root="run", loggers=["jsonlines"]) as loss
     losses.log_batch(1, [0.25], paths=["1.png"], datasets="cats", captions=["a cat on a sofa"])
     losses.save_step(1)
 """
-    run(environment, tmp_path, "-c", code)
+    run(environment, tmp_path, code)
     assert '"loss_logging/loss/cats":0.25' in (tmp_path / "run" / "loss_logging" / "cats.jsonl").read_text()
 
 
@@ -52,5 +51,5 @@ def test_it_passes_the_conformance_suite(environment: dict[str, str], tmp_path: 
     """The command in its docstring passes every case, with what arrived compared."""
     options = ["--loss-logging-backend", "jsonlines", "--loss-logging-reader", "loss_logging_jsonlines:read"]
     plugin = ["-p", "loss_logging.testing.plugin", "-p", "no:cacheprovider"]
-    printed = run(environment, tmp_path, "-m", "pytest", "-q", *plugin, *options)
+    printed = run(environment, tmp_path, PYTEST, "-q", *plugin, *options)
     assert "17 passed" in printed

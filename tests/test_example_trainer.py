@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from warm import PYTEST, with_torch
 
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.xdist_group("torch")
 @pytest.mark.parametrize(
     ("cases", "passed"),
     [
@@ -27,14 +29,12 @@ def test_it_is_found_by_its_name_and_passes(cases: list[str], passed: str, tmp_p
     command += ["--disable-pip-version-check", "--target", str(tmp_path / "site"), str(tmp_path / "source")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}"}
+    environment = {"PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}"}
     plugin = ["-p", "loss_logging.testing.plugin", "-p", "no:cacheprovider"]
-    for arguments, printed in (
-        (["-m", "pytest", "-q", *plugin, "--loss-logging-trainer", "tiny", *cases], passed),
-        (["-c", "from loss_logging.cli import main; main()", "doctor"], "trainer tiny"),
+    for code, arguments, printed in (
+        (PYTEST, ["-q", *plugin, "--loss-logging-trainer", "tiny", *cases], passed),
+        ("from loss_logging.cli import main; main()", ["doctor"], "trainer tiny"),
     ):
-        done = subprocess.run(
-            [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
-        )
+        done = with_torch().run(code, tmp_path, *arguments, environment=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         assert printed in done.stdout

@@ -20,7 +20,7 @@ from typing import Any, NoReturn, TextIO
 
 from waiting import wait_until
 
-__all__ = ["SCRIPT", "WarmProcess", "WarmPython", "with_torch", "without_torch"]
+__all__ = ["PYTEST", "SCRIPT", "WarmProcess", "WarmPython", "with_torch", "without_torch"]
 
 SCRIPT = """
 import runpy, sys
@@ -29,6 +29,8 @@ sys.path[0] = sys.argv[0].rpartition("/")[0]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 """Code that runs the script that is its first argument, with the others, as ``python SCRIPT`` does."""
+PYTEST = "import sys, warnings, pytest; warnings.resetwarnings(); sys.exit(pytest.main(sys.argv[1:]))"
+"""Code that runs pytest with its arguments."""
 
 
 @cache
@@ -42,9 +44,12 @@ def without_torch() -> WarmPython:
 
 @cache
 def with_torch() -> WarmPython:
-    """With what trainers import. It takes seconds to begin: whoever uses it is in the xdist_group torch."""
+    """With what trainers import. It takes seconds to begin: whoever uses it is in the xdist_group torch.
+
+    Not loss_logging, which pytest rewrites where it is installed, and warns of where it is imported already.
+    """
     trainers = ("torch", "torch._dynamo", "torch.utils.data", "accelerate")
-    return _until_the_end(*trainers, "pandas", "duckdb", "loss_logging.training.logger")
+    return _until_the_end(*trainers, "pandas", "duckdb", "pyarrow.parquet", "pytest")
 
 
 def _until_the_end(*imports: str) -> WarmPython:

@@ -134,12 +134,14 @@ def _ratio(score: Floats, wrong: Any, share: float) -> Floats:
     columns = np.stack([score, *above], axis=1)
     chance = np.full(int((~wrong).sum()), share)
     odds = np.zeros(len(score))
+    # Each round begins where the one before has ended: a third of the time, and chances that are nearer to the limit.
+    model = LogisticRegression(C=10.0, solver="newton-cholesky", warm_start=True)
     for _ in range(_ROUNDS):
         right = np.maximum(1 - chance, 1e-6)
         weight = np.ones(len(score))
         weight[wrong] = len(right) / wrong.sum()
         weight[~wrong] = right * len(right) / right.sum()
-        model = LogisticRegression(C=10.0, solver="newton-cholesky").fit(columns, wrong, weight)
+        model.fit(columns, wrong, weight)
         odds = columns @ np.maximum(model.coef_[0], 0) + model.intercept_[0]
         before, chance = chance, share / (share + (1 - share) * np.exp(-odds[~wrong])) if share else chance
         if np.abs(chance - before).max() < _SETTLED:

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
-from view_server import PROGRAM
+from command import loss_logging
 
 
 @pytest.mark.parametrize(
@@ -22,9 +20,7 @@ def test_what_is_wrong_is_said(options: list[str], words: str, example: Path) ->
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         arguments = [option.replace("PORT", str(taken.getsockname()[1])) for option in options]
-        done = subprocess.run(
-            [PROGRAM, "view", *arguments], capture_output=True, text=True, cwd=example, env=os.environ, timeout=60
-        )
+        done = loss_logging("view", *arguments, cwd=example)
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr

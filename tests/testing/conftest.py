@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from warm import WarmPython
+from warm import PYTEST, WarmPython
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-MAIN = "import sys, warnings, pytest; warnings.resetwarnings(); sys.exit(pytest.main(sys.argv[1:]))"
 
 Run: TypeAlias = Callable[..., tuple[int, str]]
 
@@ -18,7 +17,7 @@ Run: TypeAlias = Callable[..., tuple[int, str]]
 @pytest.fixture(scope="session")
 def _pytest() -> Iterator[WarmPython]:
     # Not loss_logging, which pytest rewrites where it is installed, and warns of where it is imported already.
-    imports = ("pytest", "duckdb", "numpy", "pyarrow.parquet")
+    imports = ("pytest", "duckdb", "numpy", "pandas", "pyarrow.parquet")
     python = WarmPython(*imports, path=f"{ROOT}{os.pathsep}{HERE}")
     yield python
     python.stop()
@@ -30,7 +29,7 @@ def run(_pytest: WarmPython) -> Run:
 
     def run(cwd: Path, *options: str) -> tuple[int, str]:
         (cwd / "test_other.py").write_text("def test_other():\n    assert False\n")
-        done = _pytest.run(MAIN, cwd, "-p", "loss_logging.testing.plugin", "-p", "no:cacheprovider", *options)
+        done = _pytest.run(PYTEST, cwd, "-p", "loss_logging.testing.plugin", "-p", "no:cacheprovider", *options)
         return done.returncode, done.stdout + done.stderr
 
     return run

@@ -18,6 +18,7 @@ import pytest
 from helpers import HOSTILE, record, strict_json, write
 from reporting import gone, log, logger, reporters
 from waiting import wait_until
+from warm import SCRIPT, WarmProcess, WarmPython, with_torch, without_torch
 
 from loss_logging import TrainConfig
 from loss_logging.records.log import RecordLog
@@ -162,7 +163,16 @@ def train(folder: Path, script: str, **options: Any) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+def train_warm(folder: Path, script: str, python: WarmPython | None = None) -> WarmProcess:
+    """The same in a process that has imported what it needs."""
+    paths = {"PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[1:3]))}
+    python = python or without_torch()
+    path = folder / "train.py"
+    path.write_text(TRAIN + script, encoding="utf-8")
+    return python.start(SCRIPT, str(path), str(folder), environment=paths)
+
+
+def finish(process: subprocess.Popen[str] | WarmProcess, code: int = 0) -> str:
     """Its output, once it ended with ``code`` and nothing on standard error."""
     out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
@@ -252,7 +262,7 @@ def test_an_orderly_end(tmp_path: Path, ending: signal.Signals) -> None:
 def test_a_killed_trainer(tmp_path: Path) -> None:
     """What was asked for is still reported, the records flushed so far are in the log, the reporter ends by itself,
     and a new run can go on from there."""
-    process = train(
+    process = train_warm(
         tmp_path,
         """
 losses = make()
@@ -282,7 +292,7 @@ signal.pause()
 
 def test_killed_with_a_save_step_under_way(tmp_path: Path) -> None:
     """A trainer that dies right after its save step was handed over leaves the report behind."""
-    process = train(
+    process = train_warm(
         tmp_path,
         """
 losses = make()
@@ -317,7 +327,7 @@ def test_stdout_stays_the_trainers(tmp_path: Path) -> None:
         "    def write(self, report): print('hello from the tracker', flush=True)\n",
         encoding="utf-8",
     )
-    process = train(
+    process = train_warm(
         tmp_path,
         "with make(loggers=['noisy:Noisy']) as losses:\n"
         "    log(losses, 1)\n"
@@ -341,11 +351,12 @@ def test_the_process_is_polite(tmp_path: Path) -> None:
             assert [name for name in ("libtorch", "/pandas/", "/scipy/") if name in maps] == []
 
 
+@pytest.mark.xdist_group("torch")
 def test_forked_workers_are_harmless(tmp_path: Path) -> None:
     """A DataLoader with workers, forked while the logger runs, neither hangs nor writes; nor does a child that exits
     through atexit."""
     finish(
-        train(
+        train_warm(
             tmp_path,
             """
 import warnings
@@ -362,6 +373,7 @@ with make() as losses:
     log(losses, 10)
     losses.save_step(10).result()
 """,
+            with_torch(),
         )
     )
     assert report(tmp_path, 10)["global"]["count"] == 20

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from email.message import Message
@@ -17,9 +16,7 @@ from urllib.parse import urlencode
 from waiting import wait_until
 from warm import without_torch
 
-__all__ = ["PROGRAM", "Answer", "Server"]
-
-PROGRAM = str(Path(sys.executable).with_name("loss-logging"))
+__all__ = ["Answer", "Server"]
 
 
 class Answer(NamedTuple):
