@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Once numbagg and flox are installed xarray's means of groups of float32 losses are 2% off, with bottleneck pandas' std is 4 times as large.
+# Once numbagg and flox are installed xarray's means of groups of float32 losses are 2% off, with bottleneck pandas' std is 4 times its size.
 #
 # Versions: xarray 2026.9.0, flox 0.11.2, numbagg 0.9.6, pandas 3.1.1, bottleneck 1.6.0; Python 3.11
 # Behaviour: xarray and pandas hand their work to these packages where they can be imported, by default, and their guides advise them
