@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # DuckDB's sem() of two losses is 29% too small, of five 11%: it is stddev_pop / sqrt(n), though its stddev() is that of a sample.
 #
-# Versions: duckdb 2.0.1, polars 2.1.0, pandas 3.1.1, scipy 1.17.1; Python 3.11
+# Versions: duckdb 2.0.1, pandas 3.1.1, scipy 1.17.1; Python 3.11
 # Behaviour: the standard error of a mean estimates its spread from the sample, with n - 1, as pandas' sem and scipy's do, and as
 #   stddev(x) / sqrt(count(x)) in DuckDB. Its function "returns the standard error of the mean" with n, and 0 for one loss, where
 #   nothing is known of it: items that were seen once or twice look the surest, and their intervals are the shortest. Of 20,000
 #   items with two losses each, 95% of Student's intervals by sem hold the true mean in 93%.
-# Seen: "2 losses: sem 0.707 times stddev / sqrt(n), Student's 95% intervals hold 93.0% of the true means (with stddev 95.0%)", "5 losses:
-#   0.894, 92.1% (95.1%)", "1 loss: sem 0.0, stddev None"
+# Seen: "2 losses: sem 0.707 times stddev / sqrt(n), Student's 95% intervals hold 93.0% of the true means (with stddev 95.2%)", "5 losses:
+#   sem 0.894 times ..., 93.2% ... (with stddev 95.1%)", "1 loss: sem 0.0, stddev None"
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
