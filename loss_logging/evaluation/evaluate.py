@@ -27,7 +27,7 @@ from loss_logging.evaluation.local_engine import evaluate_locally
 from loss_logging.evaluation.ray_config import RayConfig
 from loss_logging.evaluation.selection import Selection
 from loss_logging.evidence.rivals import Rivals
-from loss_logging.records.columns import LAST_STEP
+from loss_logging.records.columns import whole_step
 from loss_logging.reports.artifact import read_report, write_csv
 from loss_logging.reports.report import LossReport
 from loss_logging.runs.config import TrainConfig
@@ -255,5 +255,4 @@ def _check_arguments(computation: Computation, fraction: float, most: int | None
         raise ConfigError(f"draws is {draws!r}; allowed: 1 and more")
     if draws > 1 and not computation.takes_draw:
         raise ConfigError(f"draws is {draws} but compute_fn has no parameter 'draw', so that all draws would be equal")
-    if not 0 <= step <= LAST_STEP:
-        raise ValueError(f"step is {step}; expected 0 or more, up to 2**62")
+    whole_step(step)

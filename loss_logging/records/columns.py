@@ -33,6 +33,7 @@ __all__ = [
     "rival_array",
     "table_from_records",
     "text_array",
+    "whole_step",
 ]
 
 SCHEMA = pa.schema(
@@ -60,6 +61,25 @@ LAST_STEP = 2**62
 _CHUNK = 65_536
 _REQUIRED = ("path", "dataset", "caption", "loss")
 _OPTIONAL = {field.name: field.default for field in msgspec.structs.fields(SampleRecord)[4:]} | {"components": None}
+
+
+def whole_step(step: Any) -> int:
+    """A step, of whatever whole type, as a plain number.
+
+    Raises:
+        TypeError: it is no whole number.
+        ValueError: it is negative, or above `LAST_STEP`.
+
+    >>> whole_step(np.int64(3))
+    3
+    """
+    try:
+        number = index(step)
+    except TypeError:
+        raise TypeError(f"step is {step!r}; expected a whole number, 0 or more, up to 2**62") from None
+    if not 0 <= number <= LAST_STEP:
+        raise ValueError(f"step is {number}; expected 0 or more, up to 2**62")
+    return number
 
 
 def table_from_records(records: Iterable[RecordLike]) -> pa.Table:

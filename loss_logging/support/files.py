@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +19,8 @@ def whole_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
     A link at ``path`` is replaced, never followed.
 
     Raises:
-        OSError: the disk is full or the folder is not writable; a file that was at ``path`` before is unchanged.
+        OSError: the disk is full or the folder is not writable; it names ``path``, or the folder where that is missing.
+            A file that was at ``path`` before is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     mode, options = ("x", {"encoding": "utf-8", "newline": ""}) if text else ("xb", {})
@@ -29,8 +30,14 @@ def whole_file(path: Path, *, text: bool = False) -> Iterator[IO[Any]]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.filename != str(temporary):
+            raise
+        wanted = path if path.parent.is_dir() else path.parent
+        raise type(error)(error.errno, error.strerror, str(wanted)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):  # then there is no such file either
+            temporary.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path, start: str) -> None:

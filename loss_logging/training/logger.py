@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from operator import index
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
@@ -18,7 +17,7 @@ import msgspec
 import pyarrow as pa
 
 from loss_logging.errors import ConfigError, LossLoggingError
-from loss_logging.records.columns import LAST_STEP, table_from_records
+from loss_logging.records.columns import table_from_records, whole_step
 from loss_logging.records.no_trace import no_trace
 from loss_logging.records.record import RecordLike
 from loss_logging.records.tables import table_of_records
@@ -143,10 +142,10 @@ class LossLogger:
 
         Raises:
             ValueError: ``step`` is negative.
+            TypeError: ``step`` is no whole number.
             LossLoggingError: a batch was logged already.
         """
-        if not 0 <= step <= LAST_STEP:
-            raise ValueError(f"step is {step}; expected the step to go on after, 0 or more, up to 2**62")
+        step = whole_step(step)
         if self._recorder is not None:
             raise LossLoggingError("resume() after a batch was logged; call it before the first log_batch()")
         if self._folder is not None and self._is_ours():
@@ -335,8 +334,7 @@ class LossLogger:
             ValueError: ``step`` is negative.
             TypeError: ``step`` is no whole number.
         """
-        if not 0 <= (step := index(step)) <= LAST_STEP:
-            raise ValueError(f"step is {step}; expected 0 or more, up to 2**62")
+        step = whole_step(step)
         # One that logged nothing takes no run over from one that does.
         recorder = None if self._is_idle() else self._recorder or self._open()
         if recorder is None:

@@ -14,7 +14,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,7 +21,7 @@ import pyarrow as pa
 
 from loss_logging.errors import LossLoggingError
 from loss_logging.records.batches import Batch, columns_of
-from loss_logging.records.columns import LAST_STEP, SCHEMA
+from loss_logging.records.columns import LAST_STEP, SCHEMA, whole_step
 from loss_logging.records.in_flight import FEW, hold, hold_components, hold_sized, names, numbers
 from loss_logging.records.log import SHARD_ROWS
 from loss_logging.support.warn import LOGGER, warn_once
@@ -139,15 +138,16 @@ class LossRecorder:
             and len(captions) == size
             and (type(datasets) is str or (type(datasets) in _PLAIN and len(datasets) == size))
             and (timesteps is None or (type(timesteps) is self._tensor and timesteps.is_cpu and timesteps.ndim == 1))
-            and self.last_step <= (number := index(step)) <= LAST_STEP
+            and type(step) is int
+            and self.last_step <= step <= LAST_STEP
             and self.appended - self._drained <= self._limit
             and len(figures := losses.tolist()) == size
             and (timesteps is None or len(times := timesteps.tolist()) == size)
         ):
             of = datasets if type(datasets) is str else tuple(datasets)
             read = None if timesteps is None else times
-            self._pending.append((number, figures, tuple(paths), of, tuple(captions), read))
-            self.last_step = number
+            self._pending.append((step, figures, tuple(paths), of, tuple(captions), read))
+            self.last_step = step
             self.appended += size
         else:
             self._append_any(
@@ -184,9 +184,8 @@ class LossRecorder:
             datasets = names("datasets", datasets, size)
         if rivals is not None or losses_rival is not None:
             rivals = _rivals(rivals, losses_rival, size)
-        step = index(step)
-        if not self.last_step <= step <= LAST_STEP:
-            _check_order(step, self.last_step)
+        if (step := whole_step(step)) < self.last_step:
+            _warn_of_order(step, self.last_step)
         if self.appended - self._drained > self._limit:
             self._wait_for_room()
         self._pending.append(
@@ -210,9 +209,8 @@ class LossRecorder:
 
     def append_table(self, step: int, table: pa.Table) -> None:
         """Take records that are in columns already; they get this step."""
-        step = index(step)
-        if not self.last_step <= step <= LAST_STEP:
-            _check_order(step, self.last_step)
+        if (step := whole_step(step)) < self.last_step:
+            _warn_of_order(step, self.last_step)
         if self.appended - self._drained > self._limit:
             self._wait_for_room()
         self._pending.append(table.set_column(0, SCHEMA.field(0), pa.array(np.full(table.num_rows, step))))
@@ -352,9 +350,7 @@ def _rivals(rivals: Collection[object] | None, losses: Any, size: int) -> Collec
     return tuple(rivals) if type(rivals) is list and len(rivals) == size else names("rivals", rivals, size)
 
 
-def _check_order(step: int, last_step: int) -> None:
-    if not 0 <= step <= LAST_STEP:
-        raise ValueError(f"step is {step}; expected 0 or more, up to 2**62")
+def _warn_of_order(step: int, last_step: int) -> None:
     warn_once(
         "step went back",
         f"step {step} was logged after step {last_step}. Both are kept; for a run that went back to a checkpoint, "

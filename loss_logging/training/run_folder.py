@@ -23,6 +23,8 @@ from loss_logging.training.ranks.meeting import Meeting, Rank
 
 __all__ = ["RunFolder"]
 
+_MOST_NAMED = 5
+
 
 class RunFolder:
     """The folder of a run: one writer for each rank; rank 0 puts it in order for all of them.
@@ -70,6 +72,24 @@ class RunFolder:
             ledger.forget(self._config)
         else:
             ledger.note_resumed(self._config, step)
+            self._say_if_others(step)
+
+    def _say_if_others(self, step: int) -> None:
+        """Warn where nothing is gone on with, and other runs are there: somebody may have renamed the job."""
+        if self.log.files():
+            return
+        records = self._config.records_dir
+        others = sorted(one.name for one in records.parent.iterdir() if one != records and any(one.glob("*.parquet")))
+        if others:
+            LOGGER.warning(
+                "resume(%d): %s has no record of the run %r up to step %d, only of %s. Reports are of what follows; to "
+                "go on with another run, give its job_name.",
+                step,
+                self._config.out_dir,
+                self._config.job_name,
+                step,
+                ", ".join(others[:_MOST_NAMED]) + ", ..." * (len(others) > _MOST_NAMED),
+            )
 
     def scalars_through(self) -> int:
         """The last step whose means were reported, as a run had it that goes on here; -1 when none were."""

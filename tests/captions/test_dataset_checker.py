@@ -40,10 +40,10 @@ def test_one_word_is_short_among_sentences_and_fine_among_triggers() -> None:
 
 
 def test_a_missing_caption_is_an_error() -> None:
-    """None is a caption file that is not there."""
+    """None is a caption that neither a file nor a row of a table has."""
     result = checked([*ENGLISH, None])
     assert reasons(result, "empty") == {f"{len(ENGLISH)}.png": "error"}
-    assert "no caption file" in result.flagged[0].details[0].message
+    assert "There is no caption for" in result.flagged[0].details[0].message
 
 
 def test_ignored_reasons_are_counted_and_idle_lines_named() -> None:

@@ -309,3 +309,13 @@ def test_a_filter_writes_the_address_once(tab: Page) -> None:
     tab.fill("#search", "b")
     expect(tab).to_have_url(re.compile("search=b"))
     assert tab.evaluate("window.written") == 2
+
+
+@pytest.mark.parametrize("step", ["15", "1e1", "<b>"])
+def test_a_link_to_a_save_step_that_is_gone(step: str, watched: Watched, page_file: Path) -> None:
+    """The newest is shown, and it is said: the reader of a link does not take it for the other."""
+    tab = watched.open(f"{page_file.as_uri()}#step={step}&search=number+11")
+    expect(tab.locator("#toast")).to_have_text(f"This page has no save step {step}: the newest is shown")
+    expect(tab).to_have_url(re.compile("#sort=[^&]*&search=number|#search=number[^&]*(&sort=[^&]*)?$"))
+    expect(tab.locator(".sub")).to_contain_text("Save step 30")
+    status(tab, "10 items match")

@@ -54,7 +54,7 @@ class Watched:
         if eager:
             self.page.add_init_script(_EAGER)
         parts = urlsplit(address)
-        self.origin = address if parts.scheme == "file" else f"{parts.scheme}://{parts.netloc}/"
+        self.origin = address.partition("#")[0] if parts.scheme == "file" else f"{parts.scheme}://{parts.netloc}/"
         self.page.goto(address)
         self.page.wait_for_selector("html[data-ready=true]", state="attached")
         if rows:

@@ -24,6 +24,32 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.txt": b"old"}
 
 
+@pytest.mark.parametrize(
+    ("place", "named", "kind"),
+    [
+        ("missing/a.txt", "missing", FileNotFoundError),
+        ("file/a.txt", "file", NotADirectoryError),
+        ("folder", "folder", IsADirectoryError),
+    ],
+)
+def test_an_error_names_what_was_given(place: str, named: str, kind: type[OSError], tmp_path: Path) -> None:
+    """The path, or the folder that it lacks, and nothing of a temporary file."""
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(kind) as error, whole_file(tmp_path / place) as file:
+        file.write(b"new")
+    assert (error.value.filename, error.value.filename2) == (str(tmp_path / named), None)
+    assert ".tmp" not in str(error.value)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_an_error_of_another_file_stays(tmp_path: Path) -> None:
+    """What is read while it is written has its own name."""
+    with pytest.raises(FileNotFoundError) as error, whole_file(tmp_path / "a.txt"):
+        (tmp_path / "other.txt").read_bytes()
+    assert error.value.filename == str(tmp_path / "other.txt")
+
+
 def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     """What it led to stays as it was."""
     (tmp_path / "target").write_bytes(b"old")

@@ -264,9 +264,9 @@ def test_one_dataset_name_of_a_subclass(recorder: Recorder) -> None:
         ({"losses": [[1.0], [1.0, 2.0]]}, ValueError, r"per_example is \[\[1.0\]"),
         ({"step": -1}, ValueError, "step is -1; expected 0 or more"),
         ({"step": 2**62 + 1}, ValueError, "expected 0 or more, up to 2"),
-        ({"step": 1.5}, TypeError, "float"),
-        ({"step": "3"}, TypeError, "str"),
-        ({"step": None}, TypeError, "NoneType"),
+        ({"step": 1.5}, TypeError, "step is 1.5; expected a whole number"),
+        ({"step": "3"}, TypeError, "step is '3'; expected a whole number"),
+        ({"step": None}, TypeError, "step is None; expected a whole number"),
     ],
 )
 @pytest.mark.parametrize("kind", [tuple, torch.tensor])

@@ -30,6 +30,22 @@ def test_resuming_an_empty_folder(tmp_path: Path) -> None:
         assert saved(losses, 101)["global"]["count"] == 2
 
 
+def test_resuming_under_another_name_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where the runs of the folder have other names, the one that was meant is not gone on with."""
+    for name in ("cats", "dogs"):
+        with logger(tmp_path, job_name=name) as losses:
+            log(losses, 1)
+    with logger(tmp_path, job_name="Cats") as losses:
+        losses.resume(1)
+        log(losses, 2)
+        assert saved(losses, 2)["global"]["count"] == 2
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert "no record of the run 'Cats' up to step 1, only of cats, dogs" in message
+    with logger(tmp_path, job_name="Cats") as losses:
+        losses.resume(2)
+    assert len(caplog.records) == 1
+
+
 def test_a_used_folder_is_archived(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Without resume, the earlier run is moved away whole, nothing of it enters the new one, and it is said once."""
     for run in range(3):

@@ -61,7 +61,7 @@ def empty(caption: Caption) -> Reason | None:
 
 def missing(path: str) -> Reason:
     """The reason for an image without any caption file."""
-    return _reason(f"There is no caption file for {path!a}: write one, or take the image out of the dataset.", None)
+    return _reason(f"There is no caption for {path!a}: write one, or take the image out of the dataset.", None)
 
 
 def _first_line(caption: Caption) -> Reason | None:

@@ -130,7 +130,7 @@ def _as_json(dataset: CleanedDataset, config: Path | None, *, written: bool) -> 
 
 def _tell(dataset: CleanedDataset, out: Path, to: Target, *, dry_run: bool) -> None:
     """Print the changes that were made or would be made."""
-    done = "would be in" if dry_run else "are in"
+    done = "would be in" if dry_run else "is in" if dataset.kept == 1 else "are in"
     excluded, corrected, how = dataset.excluded, dataset.corrected, "linked, with captions in .txt files"
     if to == "imagefolder":
         how = "linked, with captions in metadata.jsonl"

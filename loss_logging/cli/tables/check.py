@@ -145,7 +145,7 @@ def _summary(check: FolderCheck, examples: dict[str, Finding]) -> Text:
     counts: Counter[Severity] = Counter()
     for rule, n in _counts(check).items():
         counts[examples[rule].severity] += n
-    found = ", ".join(f"{counts[severity]:,} {severity}{'s' * (counts[severity] != 1)}" for severity in _SEVERITIES[:2])
-    found += f", {counts['info']:,} infos"
+    found = ", ".join(f"{counts[severity]:,} {severity}{'s' * (counts[severity] != 1)}" for severity in _SEVERITIES)
     ignored = f"; {check.captions.ignored:,} ignored" if check.captions.ignored else ""
-    return Text(f"{check.captions.captions:,} captions: {found}{ignored}", style="bold")
+    n = check.captions.captions
+    return Text(f"{n:,} caption{'s' * (n != 1)}: {found}{ignored}", style="bold")

@@ -47,7 +47,7 @@ class Steps {
     const fresh = this.last === undefined;
     const wanted = fresh ? Address.get("step") : before === this.last && !served ? last : before;
     this.last = last;
-    $("step").value = steps.includes(Number(wanted)) && wanted !== "" ? wanted : served ? "" : last;
+    $("step").value = steps.map(String).includes(wanted) ? wanted : served ? "" : last;
     $("step").closest("label").hidden = steps.length === 0;
   }
 
@@ -111,7 +111,12 @@ async function startRun(charts, shown, source, details, table, editing) {
   const steps = new Steps(source, charts, table, details, editing);
   if (served) follow(source, steps);
   await shown;
+  const linked = Address.get("step");
   steps.offer(charts.data.compared);
+  if (linked && linked !== steps.chosen) {
+    Address.set({ step: "" });
+    toast(`This page has no save step ${linked}: the newest is shown`);
+  }
   if (steps.earlier) {
     await table.built;
     await steps.choose();

@@ -27,3 +27,11 @@ def test_table(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     caption, mark = lines[place + 1 : place + 3]
     assert caption[mark.index("^") : mark.rindex("^") + 1] == "<unk>"
     assert lines[-1] == "9 captions: 6 errors, 1 warning, 0 infos"
+
+
+def test_one_of_each_is_one(tmp_path: Path) -> None:
+    """The last line counts in words as one would."""
+    write(tmp_path / "set", {"cats/1.txt": "tall trees"})
+    out = io.StringIO()
+    print_check(check_folder(tmp_path / "set", CaptionConfig()), Console(file=out, width=120))
+    assert out.getvalue().splitlines()[-1] == "1 caption: 0 errors, 0 warnings, 1 info"
