@@ -84,7 +84,7 @@ def test_wheel_contents(wheels: dict[str, Path], kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["tree", "sdist"])
 def test_an_index_takes_the_wheel(wheels: dict[str, Path], kind: str) -> None:
-    """Of less than 1 MB, well formed, and described in a text that an index can show."""
+    """Small, well formed, and described in a text that an index can show."""
     assert wheels[kind].stat().st_size < release().LARGEST_WHEEL
     for command in (["twine", "check", "--strict"], ["check_wheel_contents"]):
         pytest.importorskip(command[0])

@@ -173,6 +173,7 @@ class DecisionFile:
         lines = b"".join(
             msgspec.json.encode(msgspec.structs.replace(one, when=one.when or now)) + b"\n" for one in decisions
         )
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab"):  # a folder that takes no file says so at once; the lock would wait for it
             pass
         lock = FileLock(self.path.with_name(f".{self.path.name.lstrip('.')}.lock"), timeout=_LOCK_SECONDS)

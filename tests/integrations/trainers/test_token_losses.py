@@ -251,8 +251,9 @@ def test_examples_without_targets_have_no_loss(tmp_path: Path, caplog: pytest.Lo
     rows = [row for rows in by_step(tmp_path).values() for row in rows]
     assert [int(row["path"]) for row in rows] == [*range(4, 32)]
     assert {int(row["path"]) for row in rows if math.isnan(row["loss"])} == dead - {0, 1, 2, 3}
-    (line,) = report_of(tmp_path).warnings
-    assert "step 1: 1 batch was not logged (4 examples): the loss is 0 or no number" in line
+    batch, examples = report_of(tmp_path).warnings
+    assert "step 1: 1 batch was not logged (4 examples): the loss is 0 or no number" in batch
+    assert "losses are NaN or infinite, and in no figure but their number: 5 of 28" in examples
     assert not [record for record in caplog.records if record.name == "loss_logging"]
 
 

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 from view_server import Server
+from waiting import wait_until
 from watched import Watched
 
 from loss_logging import LossLogger, read_report
@@ -180,6 +181,7 @@ def test_live_while_training_writes(tmp_path: Path, watched: Watched) -> None:
             losses.log_batch(step, np.linspace(1, 2, n), paths=paths, datasets="cats", captions=captions)
 
         batch(1, ["a.png", "b.png"])
+        wait_until(lambda: [*tmp_path.glob("loss_logging/records/live/*")])
         server = Server(tmp_path, eager=True)
         try:
             server.until(lambda state: state["items"] == 2)
