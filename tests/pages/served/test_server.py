@@ -181,7 +181,7 @@ def test_live_while_training_writes(tmp_path: Path, watched: Watched) -> None:
             losses.log_batch(step, np.linspace(1, 2, n), paths=paths, datasets="cats", captions=captions)
 
         batch(1, ["a.png", "b.png"])
-        wait_until(lambda: [*tmp_path.glob("loss_logging/records/live/*")])
+        wait_until(lambda: [*tmp_path.glob("loss_logging/records/live/rank*.parquet")])
         server = Server(tmp_path, eager=True)
         try:
             server.until(lambda state: state["items"] == 2)
