@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from loss_logging.captions.decisions import Choice, Decisions
 from loss_logging.evidence.verdict import Verdict
-from loss_logging.reports.artifact import read_with_texts
+from loss_logging.reports.artifact import opened_report
 from loss_logging.reports.decided import DecidedItems, decided_report
 from loss_logging.reports.items import DECIDED, load_items
 from loss_logging.reports.report import DatasetReport, LossReport, Summary
@@ -272,7 +272,6 @@ def _load(
     progress: bool,
 ) -> LossReport:
     """The report without its items, and the table of those; its file is read once."""
-    report, texts = read_with_texts(path, progress=progress)
     column = "average_loss" if figure == "loss" else figure
     read = [*_READ, column, *(["n_paired"] if figure == "caption_mismatch" else [])]
     known = f"isfinite({column})" + (f" AND {DECIDED}" if figure == "caption_mismatch" else "")
@@ -280,11 +279,12 @@ def _load(
         "dataset, path, caption, p_wrong, verdict, decision, count - non_finite AS n, std_loss ** 2 * n AS m2, "
         f"CASE WHEN {known} THEN {column} END AS figure"
     )
-    load_items(items, table, select, path, read, texts=texts, progress=progress)
-    if decisions is None:
-        return report
-    DecidedItems(decisions).mark(items, table)
-    return decided_report(report, decisions, texts)
+    with opened_report(path, progress=progress) as (report, texts):
+        load_items(items, table, select, path, read, texts=texts, progress=progress)
+        if decisions is None:
+            return report
+        DecidedItems(decisions).mark(items, table)
+        return decided_report(report, decisions, texts)
 
 
 def _side(path: Path, report: LossReport, items: duckdb.DuckDBPyConnection, table: str) -> Side:
