@@ -210,21 +210,36 @@ def _comparison(
         overall=_change("all", _whole(reports[0]), _whole(reports[1]), continues, _total(counts)),
         worse=_changed(items, "change > 0", rows),
         better=_changed(items, "change < 0", rows),
-        recaptioned=_changed(items, "change IS NOT NULL AND caption_before IS NOT NULL", rows),
+        recaptioned=_changed(items, "change IS NOT NULL AND is_recaptioned", rows),
         only_before=items.execute(_ONLY.format("in_before AND NOT in_after"), [rows]).fetchall(),
         only_after=items.execute(_ONLY.format("in_after AND NOT in_before"), [rows]).fetchall(),
         flags=_flags(reports[0].flagged_summary, reports[1].flagged_summary),
     )
 
 
-_SIDE_BY_SIDE = """
+_TEXTS = """
+    SELECT
+        shown.*,
+        coalesce(after.caption, before.caption) AS caption,
+        CASE WHEN is_recaptioned THEN before.caption END AS caption_before,
+        before.p_wrong AS p_wrong_before,
+        after.p_wrong AS p_wrong_after,
+        before.verdict AS verdict_before,
+        after.verdict AS verdict_after,
+        CASE WHEN in_after THEN after.decision ELSE before.decision END AS decision
+    FROM ({}) AS shown
+    LEFT JOIN before ON before.rowid = before_row
+    LEFT JOIN after ON after.rowid = after_row
+"""
+"""Some of ``changes`` with the texts of the items."""
+_BY_CHANGE = "NOT is_recaptioned, abs(coalesce(z, 0)) DESC, abs(coalesce(change, 0)) DESC, dataset, path"
+_SIDE_BY_SIDE = f"""
     SELECT
         dataset, path, caption, caption_before, figure_before AS loss_before, figure_after AS loss_after,
         change AS loss_change, error AS change_error, z AS change_z, p_wrong_before, p_wrong_after,
         verdict_before, verdict_after, decision
-    FROM changes
-    ORDER BY caption_before IS NULL, abs(coalesce(z, 0)) DESC, abs(coalesce(change, 0)) DESC, dataset, path
-    LIMIT ?
+    FROM ({_TEXTS.format(f"FROM changes ORDER BY {_BY_CHANGE} LIMIT ?")})
+    ORDER BY {_BY_CHANGE}
 """
 _COUNTS = """
     SELECT
@@ -234,19 +249,18 @@ _COUNTS = """
         count(*) FILTER (in_before AND in_after) - count(*) FILTER (is_clear),
         count(*) FILTER (NOT in_after),
         count(*) FILTER (NOT in_before),
-        count(*) FILTER (caption_before IS NOT NULL)
+        count(*) FILTER (is_recaptioned)
     FROM changes
     GROUP BY dataset
 """
 _ONLY = "SELECT dataset, path FROM changes WHERE {} ORDER BY dataset, path LIMIT ?"
-_CHANGED = """
+_CLEAREST = "abs(coalesce(z, change)) DESC, dataset, path"
+_CHANGED = f"""
     SELECT
         dataset, path, caption, figure_before, figure_after, change, z, n_before, n_after, caption_before, error,
         p_wrong_before, p_wrong_after, verdict_before, verdict_after, decision
-    FROM changes
-    WHERE {}
-    ORDER BY abs(coalesce(z, change)) DESC, dataset, path
-    LIMIT ?
+    FROM ({_TEXTS.format(f"FROM changes WHERE {{}} ORDER BY {_CLEAREST} LIMIT ?")})
+    ORDER BY {_CLEAREST}
 """
 
 
