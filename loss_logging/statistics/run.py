@@ -241,9 +241,8 @@ class RunStatistics:
         return self.queries.cursor()
 
     def _by_dataset(self) -> str:
-        """The SQL of all items' figures, by dataset. To sort a million takes a sixth of a save step: those of one dataset
-        are not."""
-        several = self.queries.value("SELECT count(*) FROM paired_items") > 1
+        """The SQL of all items' figures, by dataset; to sort those of one would take a sixth of a save step."""
+        several = int(self.queries.value("SELECT count(*) FROM paired_items")) > 1
         return sql("item_figures") + " ORDER BY dataset" * several
 
     def _fold(self, target: str, after: int, through: int) -> None:
