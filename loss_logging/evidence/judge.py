@@ -134,7 +134,7 @@ def judge(
 def _losses(*pairs: LossEvidence | None, dropped: LossEvidence | None) -> LossEvidence | None:
     """All pairs together; unpaired records where no item has enough pairs."""
     given = [each for each in pairs if each is not None]
-    both = pooled(given) if given else None
+    both = pooled(given) if len(given) > 1 else next(iter(given), None)
     return both if both is not None and both.decided.any() else (both if dropped is None else dropped)
 
 

@@ -68,7 +68,7 @@ def odd_images(hard: Any) -> OddImages:
             continue
         unit = spread / _QUARTILE
         side = known[sign * (values[known] - middle) >= 0]
-        side = side[np.argsort(-sign * values[side], kind="stable")]
+        side = side[np.argsort(-sign * values[side])]  # equal ones get the same, in whatever order
         expected = len(known) * _upper_tail(sign * (values[side] - middle) / unit)
         ordinary = np.minimum(1, expected / np.arange(1, len(side) + 1))
         found.p_odd[side] = 1 - np.minimum.accumulate(ordinary[::-1])[::-1]

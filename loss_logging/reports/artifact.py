@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import inspect
+import io
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 import pyarrow as pa
@@ -15,6 +17,7 @@ import pyarrow.parquet as pq
 
 from loss_logging.captions.reason import DatasetCaptions
 from loss_logging.errors import LossLoggingError
+from loss_logging.reports.file_parts import ItemText, parts_of_file
 from loss_logging.reports.report import (
     READABLE,
     SCHEMA_NAME,
@@ -31,8 +34,8 @@ from loss_logging.support.progress_bar import announced
 
 __all__ = [
     "ReportError",
+    "opened_report",
     "read_report",
-    "read_with_texts",
     "read_without_items",
     "report_schema",
     "spreadsheet_cell",
@@ -47,6 +50,7 @@ _FEW_VALUES = ("dataset", "verdict", "evidence", "decision")
 _ITEM_FIELDS = ItemStats.__struct_fields__
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _encode = msgspec.json.encode
+_decode_items = msgspec.json.Decoder(dict[str, ItemStats]).decode
 
 
 class ReportError(LossLoggingError, ValueError):
@@ -125,22 +129,26 @@ def read_report(path: str | Path) -> LossReport:
         OSError: the file cannot be read.
     """
     url = as_url(path)
-    text = Path(path).read_bytes() if url is None else read_file(url)
-    try:
-        report = _decoded(path, text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ReportError(f"{path} is no loss report: {error}") from error
-    return msgspec.structs.replace(report, json_path=str(path))
+    with Path(path).open("rb", buffering=0) if url is None else io.BytesIO(read_file(url)) as file:
+        report, texts = _parts(path, file)
+        try:
+            datasets = {
+                name: msgspec.structs.replace(dataset, item_stats=_item_stats(texts[name]))
+                for name, dataset in report.datasets.items()
+            }
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ReportError(f"{path} is no loss report: {error}") from error
+    return msgspec.structs.replace(report, datasets=datasets)
 
 
-def _decoded(path: str | Path, text: bytes) -> LossReport:
-    try:
-        report = msgspec.json.decode(text, type=LossReport)
-    except msgspec.ValidationError:
-        _check_schema(path, msgspec.json.decode(text, type=_Head).schema_)  # of another version: that says more
-        raise
-    _check_schema(path, report.schema_)
-    return report
+def _item_stats(text: ItemText) -> dict[str, ItemStats]:
+    """The items in the object; of one with a line for each from a piece at a time, so that the text is not held."""
+    if not text.has_lines:
+        return _decode_items(text.read(0, len(text)))
+    found: dict[str, ItemStats] = {}
+    for piece in text.lines():
+        found.update(_decode_items(b"".join((b"{", piece, b"}"))))
+    return found
 
 
 def _check_schema(path: str | Path, name: str) -> None:
@@ -222,21 +230,58 @@ def read_without_items(path: Path, *, progress: bool = False) -> LossReport:
         ReportError: the file is no loss report, or has another version.
         OSError: the file cannot be read.
     """
-    return read_with_texts(path, progress=progress)[0]
+    with opened_report(path, progress=progress) as (report, _):
+        return report
 
 
-def read_with_texts(path: Path, *, progress: bool = False) -> tuple[LossReport, dict[str, memoryview]]:
-    """The report of `read_without_items`, and the JSON object of each dataset's items, for `read_items`."""
-    try:
+@contextmanager
+def opened_report(path: Path, *, progress: bool = False) -> Iterator[tuple[LossReport, dict[str, ItemText]]]:
+    """The report of `read_without_items`, and the JSON object of each dataset's items, for `read_items`: it is not read
+    before somebody asks for it, nor can it be read when the context has ended."""
+    with path.open("rb", buffering=0) as file:
         with announced(f"reading {path.name}", shown=progress and path.stat().st_size > _LARGE):
-            found = msgspec.json.decode(path.read_bytes(), type=_WithoutItems)
+            parts = _parts(path, file)
+        yield parts
+
+
+def _parts(path: str | Path, file: BinaryIO) -> tuple[LossReport, dict[str, ItemText]]:
+    """The report without its items, and those."""
+    try:
+        found, texts = _parts_of_ours(path, file) or _parts_of_any(path, file)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ReportError(f"{path} is no loss report: {error}") from error
-    _check_schema(path, found.schema_)
     fields: dict[str, Any] = {name: getattr(found, name) for name in LossReport.__struct_fields__}
     fields["datasets"] = {
         name: DatasetReport(dataset.summary, dataset.paired_items, dataset.captions, dataset.verdicts)
         for name, dataset in found.datasets.items()
     }
-    texts = {name: memoryview(dataset.item_stats) for name, dataset in found.datasets.items()}
-    return LossReport(**fields | {"json_path": str(path)}), texts
+    return LossReport(**fields | {"json_path": str(path)}), dict(zip(found.datasets, texts, strict=True))
+
+
+def _parts_of_ours(path: str | Path, file: BinaryIO) -> tuple[_WithoutItems, list[ItemText]] | None:
+    """Of a file that `write_report` has written; None of any other."""
+    if (parts := parts_of_file(file)) is None:
+        return None
+    text, items = parts
+    try:
+        found = _decoded(path, text)
+    except msgspec.DecodeError:
+        return None
+    return (found, items) if len(found.datasets) == len(items) else None
+
+
+def _parts_of_any(path: str | Path, file: BinaryIO) -> tuple[_WithoutItems, list[ItemText]]:
+    """Of a file of any form, which is held in memory."""
+    file.seek(0)
+    found = _decoded(path, file.read())
+    return found, [ItemText(io.BytesIO(memoryview(dataset.item_stats))) for dataset in found.datasets.values()]
+
+
+def _decoded(path: str | Path, text: bytes) -> _WithoutItems:
+    try:
+        found = msgspec.json.decode(text, type=_WithoutItems)
+    except msgspec.ValidationError:
+        _check_schema(path, msgspec.json.decode(text, type=_Head).schema_)  # of another version: that says more
+        raise
+    _check_schema(path, found.schema_)
+    return found

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from loss_logging.captions.decisions import Choice, Decisions
 from loss_logging.evidence.verdict import Verdict
-from loss_logging.reports.artifact import read_with_texts
+from loss_logging.reports.artifact import opened_report
 from loss_logging.reports.decided import DecidedItems, decided_report
 from loss_logging.reports.items import DECIDED, load_items
 from loss_logging.reports.report import DatasetReport, LossReport, Summary
@@ -210,21 +210,36 @@ def _comparison(
         overall=_change("all", _whole(reports[0]), _whole(reports[1]), continues, _total(counts)),
         worse=_changed(items, "change > 0", rows),
         better=_changed(items, "change < 0", rows),
-        recaptioned=_changed(items, "change IS NOT NULL AND caption_before IS NOT NULL", rows),
+        recaptioned=_changed(items, "change IS NOT NULL AND is_recaptioned", rows),
         only_before=items.execute(_ONLY.format("in_before AND NOT in_after"), [rows]).fetchall(),
         only_after=items.execute(_ONLY.format("in_after AND NOT in_before"), [rows]).fetchall(),
         flags=_flags(reports[0].flagged_summary, reports[1].flagged_summary),
     )
 
 
-_SIDE_BY_SIDE = """
+_TEXTS = """
+    SELECT
+        shown.*,
+        coalesce(after.caption, before.caption) AS caption,
+        CASE WHEN is_recaptioned THEN before.caption END AS caption_before,
+        before.p_wrong AS p_wrong_before,
+        after.p_wrong AS p_wrong_after,
+        before.verdict AS verdict_before,
+        after.verdict AS verdict_after,
+        CASE WHEN in_after THEN after.decision ELSE before.decision END AS decision
+    FROM ({}) AS shown
+    LEFT JOIN before ON before.rowid = before_row
+    LEFT JOIN after ON after.rowid = after_row
+"""
+"""Some of ``changes`` with the texts of the items."""
+_BY_CHANGE = "NOT is_recaptioned, abs(coalesce(z, 0)) DESC, abs(coalesce(change, 0)) DESC, dataset, path"
+_SIDE_BY_SIDE = f"""
     SELECT
         dataset, path, caption, caption_before, figure_before AS loss_before, figure_after AS loss_after,
         change AS loss_change, error AS change_error, z AS change_z, p_wrong_before, p_wrong_after,
         verdict_before, verdict_after, decision
-    FROM changes
-    ORDER BY caption_before IS NULL, abs(coalesce(z, 0)) DESC, abs(coalesce(change, 0)) DESC, dataset, path
-    LIMIT ?
+    FROM ({_TEXTS.format(f"FROM changes ORDER BY {_BY_CHANGE} LIMIT ?")})
+    ORDER BY {_BY_CHANGE}
 """
 _COUNTS = """
     SELECT
@@ -234,19 +249,18 @@ _COUNTS = """
         count(*) FILTER (in_before AND in_after) - count(*) FILTER (is_clear),
         count(*) FILTER (NOT in_after),
         count(*) FILTER (NOT in_before),
-        count(*) FILTER (caption_before IS NOT NULL)
+        count(*) FILTER (is_recaptioned)
     FROM changes
     GROUP BY dataset
 """
 _ONLY = "SELECT dataset, path FROM changes WHERE {} ORDER BY dataset, path LIMIT ?"
-_CHANGED = """
+_CLEAREST = "abs(coalesce(z, change)) DESC, dataset, path"
+_CHANGED = f"""
     SELECT
         dataset, path, caption, figure_before, figure_after, change, z, n_before, n_after, caption_before, error,
         p_wrong_before, p_wrong_after, verdict_before, verdict_after, decision
-    FROM changes
-    WHERE {}
-    ORDER BY abs(coalesce(z, change)) DESC, dataset, path
-    LIMIT ?
+    FROM ({_TEXTS.format(f"FROM changes WHERE {{}} ORDER BY {_CLEAREST} LIMIT ?")})
+    ORDER BY {_CLEAREST}
 """
 
 
@@ -272,7 +286,6 @@ def _load(
     progress: bool,
 ) -> LossReport:
     """The report without its items, and the table of those; its file is read once."""
-    report, texts = read_with_texts(path, progress=progress)
     column = "average_loss" if figure == "loss" else figure
     read = [*_READ, column, *(["n_paired"] if figure == "caption_mismatch" else [])]
     known = f"isfinite({column})" + (f" AND {DECIDED}" if figure == "caption_mismatch" else "")
@@ -280,11 +293,12 @@ def _load(
         "dataset, path, caption, p_wrong, verdict, decision, count - non_finite AS n, std_loss ** 2 * n AS m2, "
         f"CASE WHEN {known} THEN {column} END AS figure"
     )
-    load_items(items, table, select, path, read, texts=texts, progress=progress)
-    if decisions is None:
-        return report
-    DecidedItems(decisions).mark(items, table)
-    return decided_report(report, decisions, texts)
+    with opened_report(path, progress=progress) as (report, texts):
+        load_items(items, table, select, path, read, texts=texts, progress=progress)
+        if decisions is None:
+            return report
+        DecidedItems(decisions).mark(items, table)
+        return decided_report(report, decisions, texts)
 
 
 def _side(path: Path, report: LossReport, items: duckdb.DuckDBPyConnection, table: str) -> Side:

@@ -18,6 +18,7 @@ from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.captions.verdict import Verdict as CaptionVerdict
 from loss_logging.captions.verdict import flagged_caption, without_accepted
 from loss_logging.evidence.verdict import VERDICTS
+from loss_logging.reports.file_parts import ItemText
 from loss_logging.reports.items import read_items
 from loss_logging.reports.report import LossReport, Verdicts, WorstItem
 
@@ -27,9 +28,7 @@ _FOLDER = r"[^/]*$"
 _FOLDERS = "SELECT DISTINCT left(path, length(path) - length(parse_filename(path, false, 'forward_slash'))) FROM {}"
 
 
-def decided_report(
-    report: LossReport, decisions: Decisions, texts: Mapping[str, memoryview] | None = None
-) -> LossReport:
+def decided_report(report: LossReport, decisions: Decisions, texts: Mapping[str, ItemText] | None = None) -> LossReport:
     """A report that was read without its items, with what was decided since it was written.
 
     Items that are settled (found fine, or excluded) are not in the ranking of captions that may be wrong, nor in the
@@ -38,7 +37,7 @@ def decided_report(
     Args:
         report: with the path of its file.
         decisions: about images.
-        texts: of the file, from `read_with_texts`; without them it is read again where captions may be wrong.
+        texts: of the file, from `opened_report`; without them it is opened again where captions may be wrong.
 
     Raises:
         ReportError, OSError: the figures of its items cannot be read.

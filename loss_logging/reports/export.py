@@ -18,7 +18,7 @@ from loss_logging.captions.decisions import SETTLED, Decisions
 from loss_logging.captions.reason import FlaggedCaption
 from loss_logging.errors import LossLoggingError
 from loss_logging.evidence.verdict import Verdict
-from loss_logging.reports.artifact import read_with_texts, spreadsheet_cell
+from loss_logging.reports.artifact import opened_report, spreadsheet_cell
 from loss_logging.reports.decided import DecidedItems
 from loss_logging.reports.items import DECIDED, load_items
 from loss_logging.reports.report import SCHEMA_NAME, LossReport
@@ -97,10 +97,10 @@ def export_items(
     selection = selection or ItemFilter()
     if to == "exclude-list" and selection == ItemFilter():
         raise LossLoggingError("an exclude-list without a condition would hold every item; add a condition")
-    found, texts = read_with_texts(report, progress=progress)
-    warnings = _check(found, selection)
     with closing(connect()) as connection:
-        load_items(connection, "items", "*", report, texts=texts, progress=progress)
+        with opened_report(report, progress=progress) as (found, texts):
+            warnings = _check(found, selection)
+            load_items(connection, "items", "*", report, texts=texts, progress=progress)
         flagged = found.flagged
         if decisions is not None:
             decided = DecidedItems(decisions)

@@ -1,6 +1,9 @@
 -- Every item of two reports. Where the second goes on from the first ($continues), what is compared is the mean of the
 -- records that came in between with the mean of those before: the second's own mean contains both.
 --
+-- Texts stay where they are, in the rows `before_row` and `after_row`: only few are shown, and to move all takes as long as the
+-- rest. Two captions are told apart by hashes of 64 bits.
+--
 -- z = change / error, error = s * sqrt(1 / n_before + 1 / n_after), s being the standard deviation within items, pooled over the
 -- dataset: few records say little about the spread of one item's losses. An s below $rounding of the losses is none: they
 -- are equal.
@@ -8,15 +11,11 @@ WITH sides AS (
     SELECT
         coalesce(after.dataset, before.dataset) AS dataset,
         coalesce(after.path, before.path) AS path,
-        coalesce(after.caption, before.caption) AS caption,
-        CASE WHEN after.caption <> before.caption THEN before.caption END AS caption_before,
-        before.p_wrong AS p_wrong_before,
-        after.p_wrong AS p_wrong_after,
-        before.verdict AS verdict_before,
-        after.verdict AS verdict_after,
-        CASE WHEN after.path IS NULL THEN before.decision ELSE after.decision END AS decision,
-        before.path IS NOT NULL AS in_before,
-        after.path IS NOT NULL AS in_after,
+        coalesce(after.caption_hash <> before.caption_hash, false) AS is_recaptioned,
+        before.rowid AS before_row,
+        after.rowid AS after_row,
+        before_row IS NOT NULL AS in_before,
+        after_row IS NOT NULL AS in_after,
         before.n AS n_before,
         before.figure AS figure_before,
         before.m2 AS m2_before,
@@ -33,8 +32,8 @@ WITH sides AS (
                     after.m2 - before.m2 - (figure_after - figure_before) ** 2 * before.n * n_after / after.n, 0
                 )
         END AS m2_after
-    FROM before
-    FULL JOIN after USING (dataset, path)
+    FROM (SELECT *, rowid, hash(caption) AS caption_hash FROM before) AS before
+    FULL JOIN (SELECT *, rowid, hash(caption) AS caption_hash FROM after) AS after USING (dataset, path)
 ),
 
 spread AS (
@@ -50,13 +49,9 @@ spread AS (
 SELECT
     dataset,
     path,
-    caption,
-    caption_before,
-    p_wrong_before,
-    p_wrong_after,
-    verdict_before,
-    verdict_after,
-    decision,
+    is_recaptioned,
+    before_row,
+    after_row,
     in_before,
     in_after,
     n_before,

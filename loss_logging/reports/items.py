@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import get_type_hints
 
@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from loss_logging.captions.decisions import Choice
 from loss_logging.evidence.verdict import Verdict
-from loss_logging.reports.artifact import ReportError, read_with_texts
+from loss_logging.reports.artifact import ReportError, opened_report
+from loss_logging.reports.file_parts import ItemText
 from loss_logging.reports.names import items_path
 from loss_logging.reports.report import DECISIVE_PAIRS, ItemStats
 from loss_logging.support.database import connect
@@ -50,19 +51,19 @@ def read_items(
     report: Path,
     columns: Sequence[str] = ITEM_SCHEMA.names,
     *,
-    texts: Mapping[str, memoryview] | None = None,
+    texts: Mapping[str, ItemText] | None = None,
     progress: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """The figures of all items of ``report``, as batches of `ITEM_SCHEMA`, or of some of its columns; no batch if it
     has none.
 
-    A JSON file is held in memory as bytes, and becomes columns a piece at a time; Parquet is read in pieces. A figure
+    A file becomes columns a piece at a time; only a JSON file that somebody has formatted is held in memory. A figure
     that is no number is unknown.
 
     Args:
         report: a ``{job_name}_{step:09d}.json``.
         columns: those to read, in any order; fewer take less time.
-        texts: of the JSON file, from `read_with_texts`, which then need not be read again.
+        texts: of the JSON file, from `opened_report`, which then need not be opened again.
         progress: show a progress bar in a terminal if reading takes more than a second.
 
     Raises:
@@ -74,8 +75,18 @@ def read_items(
     if parquet.exists():
         yield from counted(_from_parquet(parquet, schema), parquet.name, shown=progress)
     else:
-        texts = read_with_texts(report)[1] if texts is None else texts
-        yield from counted(_from_json(report, texts, schema), report.name, shown=progress)
+        with _opened(report, texts) as known:
+            yield from counted(_from_json(report, known, schema), report.name, shown=progress)
+
+
+@contextmanager
+def _opened(report: Path, texts: Mapping[str, ItemText] | None) -> Iterator[Mapping[str, ItemText]]:
+    """``texts``, or those of the file while the context lasts."""
+    if texts is not None:
+        yield texts
+    else:
+        with opened_report(report) as (_, found):
+            yield found
 
 
 def _from_parquet(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -99,7 +110,7 @@ def load_items(
     report: Path,
     columns: Sequence[str] = ITEM_SCHEMA.names,
     *,
-    texts: Mapping[str, memoryview] | None = None,
+    texts: Mapping[str, ItemText] | None = None,
     progress: bool = False,
 ) -> None:
     """Make the DuckDB table ``table`` from the terms ``select`` of the rows of `read_items`, without Arrow in between.
@@ -118,9 +129,11 @@ def load_items(
             if source == parquet:
                 connection.read_parquet(glob.escape(str(parquet))).create_view("stored", replace=True)
                 rows = _rows_of_parquet(schema, pq.read_schema(parquet).names)
+                connection.execute(f"CREATE TABLE {table} AS SELECT {select} FROM ({rows})")
             else:
-                rows = _rows_of_json(connection, read_with_texts(report)[1] if texts is None else texts, schema)
-            connection.execute(f"CREATE TABLE {table} AS SELECT {select} FROM ({rows})")
+                with _opened(report, texts) as known:
+                    rows = _rows_of_json(connection, known, schema)
+                    connection.execute(f"CREATE TABLE {table} AS SELECT {select} FROM ({rows})")
         except (pa.ArrowException, msgspec.DecodeError, UnicodeDecodeError, duckdb.Error) as error:
             wrong = "is damaged" if source == parquet else "is no loss report"
             raise ReportError(f"{source} {wrong}: {error}") from error
@@ -133,7 +146,7 @@ def _rows_of_parquet(schema: pa.Schema, names: Sequence[str]) -> str:
     return f"SELECT {', '.join(columns)} FROM stored"
 
 
-def _from_json(path: Path, texts: Mapping[str, memoryview], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _from_json(path: Path, texts: Mapping[str, ItemText], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     try:
         with closing(connect(threads=1)) as connection:
             for batch in connection.sql(_rows_of_json(connection, texts, schema)).to_arrow_reader(_ROWS):
@@ -142,9 +155,10 @@ def _from_json(path: Path, texts: Mapping[str, memoryview], schema: pa.Schema) -
         raise ReportError(f"{path} is no loss report: {error}") from error
 
 
-def _rows_of_json(connection: duckdb.DuckDBPyConnection, texts: Mapping[str, memoryview], schema: pa.Schema) -> str:
+def _rows_of_json(connection: duckdb.DuckDBPyConnection, texts: Mapping[str, ItemText], schema: pa.Schema) -> str:
     """The SQL of the items in JSON objects, by their datasets."""
-    cut, items = (_lines, _OF_LINES) if all(map(_is_ours, texts.values())) else (_objects, _OF_OBJECTS)
+    ours = all(text.has_lines for text in texts.values())
+    cut, items = (ItemText.lines, _OF_LINES) if ours else (_objects, _OF_OBJECTS)
     pieces = (_piece(name, text) for name, whole in texts.items() for text in cut(whole))
     connection.register("pieces", pa.RecordBatchReader.from_batches(_PIECES, pieces))
     types = ", ".join(f"{field.name} {_SQL_TYPES[field.type]}" for field in schema if field.name in _FIELDS)
@@ -163,12 +177,10 @@ def _column_of(name: str) -> str:
 
 
 _PIECES = pa.schema([("dataset", pa.string()), ("text", pa.large_string())])
-_PIECE, _TAIL = 1 << 20, 1 << 14
 _REQUIRED = {"count", "caption"}
 _SQL_TYPES = {pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.string(): "VARCHAR"}
 _FIELDS = {field.name: field for field in msgspec.structs.fields(ItemStats)}
 
-_FIGURES = b'{"count":'
 _OF_LINES = """
     SELECT dataset, item, item.path AS path
     FROM (
@@ -180,7 +192,7 @@ _OF_LINES = """
         FROM (SELECT dataset, unnest(string_split(text, E',\\n')) AS line FROM pieces)
     )
 """
-"""Items from lines such as ``"1.png":{"count":2}``. No text has `_FIGURES` in it: a quote there follows a backslash."""
+"""Items from lines such as ``"1.png":{"count":2}``. No text has `file_parts.FIGURES` in it."""
 _OF_OBJECTS = """
     SELECT dataset, entry.value AS item, entry.key AS path
     FROM (SELECT dataset, unnest(map_entries(from_json(text, '"MAP(VARCHAR, STRUCT({types}))"'))) AS entry FROM pieces)
@@ -188,37 +200,9 @@ _OF_OBJECTS = """
 """Items from JSON objects of any form, in twice the time."""
 
 
-def _is_ours(text: memoryview) -> bool:
-    """Whether each item in the JSON object is a line, as `write_report` writes it."""
-    if len(text) == len(b"{}"):
-        return True
-    if bytes(text[:3]) != b'{\n"':  # by an earlier version, or formatted by somebody
-        return False
-    first, _, _ = bytes(next(_lines(text))).partition(b",\n")
-    try:
-        items = list(msgspec.json.decode(b"{%b}" % first, type=dict[str, msgspec.Raw]).values())
-    except msgspec.DecodeError:
-        return False
-    return len(items) == 1 and bytes(memoryview(items[0])[: len(_FIGURES)]) == _FIGURES
-
-
-def _lines(text: memoryview) -> Iterator[memoryview]:
-    """The lines of the JSON object, some at a time, without what separates those."""
-    start, last, size = len(b"{\n"), len(text) - len(b"}"), _PIECE
-    while start < last:
-        end = start + size
-        if end < last:
-            tail = max(start, end - _TAIL)
-            end = tail + bytes(text[tail:end]).rfind(b",\n")
-            if end < tail:  # one item has more text than that
-                size *= 2
-                continue
-        yield text[start : min(end, last)]
-        start, size = end + len(b",\n"), _PIECE
-
-
-def _objects(text: memoryview) -> Iterator[memoryview]:
+def _objects(whole: ItemText) -> Iterator[memoryview]:
     """The JSON object in objects of fewer members: earlier versions put a line break after a few thousand."""
+    text = memoryview(whole.read(0, len(whole)))
     lines = filter(None, map(bytes.strip, io.BytesIO(text[1:-1])))
     pieces = (memoryview(b"{%b}" % line.removesuffix(b",")) for line in lines)
     first = next(pieces, memoryview(b"{}"))

@@ -33,7 +33,6 @@ _EXACT_ITEMS = 2_000_000
 _FEW_ITEMS = 10_000
 """Up to this number, figures of items are kept as a table: to plan a query over them takes longer than to read them."""
 _STATE = ("cells", "bins", "items")
-_BY_DATASET = f"{sql('item_figures')} ORDER BY dataset"
 _MAY_OVERFLOW = ("picture_odds", "loss_odds")
 """Figures of items that may be infinite; SQL makes all others NULL."""
 
@@ -216,13 +215,13 @@ class RunStatistics:
 
     def items(self, *, by_dataset: bool = True) -> Iterator[pa.RecordBatch]:
         """Dataset, path and the figures of `ItemStats` of each item, by dataset or, which is faster, in no order."""
-        return self.queries.batches(_BY_DATASET if by_dataset else sql("item_figures"), rows=2_048)
+        return self.queries.batches(self._by_dataset() if by_dataset else sql("item_figures"), rows=2_048)
 
     def item_texts(self) -> Iterator[tuple[str, bytes]]:
         """The figures of `items` as the text of JSON, for `write_report`."""
         none = {name for (name,) in self.queries.rows("fields_of_none")}
         held = [name for name in ItemStats.__struct_fields__ if name not in none]
-        select = select_texts(held, f"({_BY_DATASET})", _MAY_OVERFLOW)
+        select = select_texts(held, f"({self._by_dataset()})", _MAY_OVERFLOW)
         return itertools.chain.from_iterable(map(texts_of, self.queries.batches(select, rows=ROWS_OF_TEXT)))
 
     def rival_items(self, most: int) -> pa.Table:
@@ -231,7 +230,7 @@ class RunStatistics:
 
     def keep_items(self, name: str) -> None:
         """Store the present figures of all items as the table ``name``, for `cursor`."""
-        self.queries.table(name, _BY_DATASET)
+        self.queries.table(name, self._by_dataset())
 
     def forget_items(self, name: str) -> None:
         """Drop a table of `keep_items`."""
@@ -240,6 +239,11 @@ class RunStatistics:
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A separate connection to the same tables, for another thread."""
         return self.queries.cursor()
+
+    def _by_dataset(self) -> str:
+        """The SQL of all items' figures, by dataset; to sort those of one would take a sixth of a save step."""
+        several = int(self.queries.value("SELECT count(*) FROM paired_items")) > 1
+        return sql("item_figures") + " ORDER BY dataset" * several
 
     def _fold(self, target: str, after: int, through: int) -> None:
         """Add the sums over the steps (after, through] to those that are carried."""

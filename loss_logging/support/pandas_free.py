@@ -21,8 +21,8 @@ def leave_pandas_out() -> None:
     """Have pyarrow note that there is no pandas, before it looks for it at the first array.
 
     It imports pandas wherever that is installed, only to ask whether a list is one of its series: 30 MB and 0.2 s of
-    the processor for each run's reporter. What needs pandas by name, such as a tracker or ``Table.to_pandas``, still
-    gets it.
+    the processor for each run's reporter, and for each command that makes an array. What needs pandas by name, such as
+    a tracker or ``Table.to_pandas``, still gets it.
     """
     if "pandas" in sys.modules:
         return

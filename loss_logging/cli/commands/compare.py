@@ -53,7 +53,9 @@ def compare(
 
     from loss_logging.reports.compare import compare_reports
     from loss_logging.runs.locate import decisions_about
+    from loss_logging.support.pandas_free import leave_pandas_out
 
+    leave_pandas_out()
     first, second = both_reports(before, after, job)
     if html is not None:
         require("view", "jinja2", "PIL")

@@ -107,8 +107,10 @@ def export(
     from loss_logging.evidence.verdict import VERDICTS
     from loss_logging.reports.export import ItemFilter, export_items
     from loss_logging.runs.locate import decisions_about
+    from loss_logging.support.pandas_free import leave_pandas_out
     from loss_logging.training.late_report import find_or_make_report
 
+    leave_pandas_out()
     if to == "parquet" and out is None and sys.stdout.isatty():
         raise typer.BadParameter("parquet is a binary format; give a file with --out", param_hint="--to")
     if as_json and out is None:

@@ -36,7 +36,9 @@ def html(
     """
     from loss_logging.runs.locate import place_of
     from loss_logging.support.object_store import as_url
+    from loss_logging.support.pandas_free import leave_pandas_out
 
+    leave_pandas_out()
     require("view", "jinja2", "PIL")
     from loss_logging.pages.build import PageBuilder
     from loss_logging.runs.locate import find_run

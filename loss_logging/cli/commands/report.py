@@ -34,8 +34,10 @@ def report(
     """
     from loss_logging.runs.locate import place_of
     from loss_logging.support.object_store import as_url
+    from loss_logging.support.pandas_free import leave_pandas_out
     from loss_logging.training.late_report import find_log, make_report
 
+    leave_pandas_out()
     asked = place_of(folder).step
     if step is not None and asked is not None and step != asked:
         raise typer.BadParameter(f"{folder} names step {asked}, --step names {step}; give one", param_hint="--step")

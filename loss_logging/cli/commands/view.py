@@ -67,7 +67,9 @@ def view(
     import webbrowser
 
     from loss_logging.runs.locate import is_run
+    from loss_logging.support.pandas_free import leave_pandas_out
 
+    leave_pandas_out()
     require("view", "jinja2", "PIL", "starlette", "uvicorn")
     from loss_logging.pages.served.server import serve, serve_text
 
