@@ -129,7 +129,7 @@ def read_report(path: str | Path) -> LossReport:
         OSError: the file cannot be read.
     """
     url = as_url(path)
-    with Path(path).open("rb", buffering=0) if url is None else io.BytesIO(read_file(url)) as file:
+    with Path(path).open("rb") if url is None else io.BytesIO(read_file(url)) as file:
         report, texts = _parts(path, file)
         try:
             datasets = {
@@ -238,7 +238,7 @@ def read_without_items(path: Path, *, progress: bool = False) -> LossReport:
 def opened_report(path: Path, *, progress: bool = False) -> Iterator[tuple[LossReport, dict[str, ItemText]]]:
     """The report of `read_without_items`, and the JSON object of each dataset's items, for `read_items`: it is not read
     before somebody asks for it, nor can it be read when the context has ended."""
-    with path.open("rb", buffering=0) as file:
+    with path.open("rb") as file:
         with announced(f"reading {path.name}", shown=progress and path.stat().st_size > _LARGE):
             parts = _parts(path, file)
         yield parts
