@@ -71,6 +71,8 @@ def judge_items(queries: Queries, seen: SeenCaptions) -> list[str]:
     items = queries.arrow("judged_by", enough=_FEWEST, most=_MOST if count <= _MOST else 0)
     columns, notes = _verdicts(items, seen)
     queries.replace("verdicts", pa.table({"item": items["item"], **columns}))
+    del items, columns
+    pa.default_memory_pool().release_unused()  # which Arrow would keep, beside what is needed next to write the items
     if count > _MOST:
         return [f"captions have no verdict: of {count:,} items at most {_MOST:,} can be judged together"]
     return notes
