@@ -15,7 +15,7 @@ import msgspec
 
 __all__ = ["FIGURES", "ItemText", "parts_of_file"]
 
-_NAME = b'"item_stats":'
+_NAME = b'"item_stats":{'
 """In no text: a quote there follows a backslash."""
 _SEPARATOR, _END = b"},\n", b"}}}\n"
 """What follows the items of a dataset, and those of the last one."""
@@ -124,7 +124,7 @@ def _starts(text: ItemText) -> Iterator[int]:
         piece = text.read(at, _PIECE)
         place = piece.find(_NAME)
         while place >= 0:
-            yield at + place + len(_NAME)
+            yield at + place + len(_NAME) - len(b"{")
             place = piece.find(_NAME, place + 1)
         at += len(piece) - len(_NAME) + 1
 
