@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import distributions, entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,7 +43,7 @@ def examine(folder: Path, loggers: Sequence[Any], timeout: float = 60.0) -> Iter
     """Examine the installation, the folder and the loggers, and send a report of 2 records to each logger.
 
     Args:
-        folder: a ``save_root``; no file stays in it.
+        folder: a ``save_root``; nothing stays in it, nor it itself where it was not there.
         loggers: entries as in ``TrainConfig.loggers``.
         timeout: seconds for each logger.
     """
@@ -52,14 +53,26 @@ def examine(folder: Path, loggers: Sequence[Any], timeout: float = 60.0) -> Iter
     for point in registered_trainers().values():
         yield Observation(f"trainer {point.name}", None, f"tested with pytest --loss-logging-trainer {point.name}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="loss_logging_doctor_", dir=folder) as scratch:
+        with _existing(folder), tempfile.TemporaryDirectory(prefix="loss_logging_doctor_", dir=folder) as scratch:
             report = _small_report(Path(scratch))
             yield Observation(str(folder), True, "can be written")
             for logger in loggers:
                 yield _try(logger, report, Path(scratch), timeout)
     except OSError as error:
         yield Observation(str(folder), False, f"cannot be written: {error}; choose another save_root")
+
+
+@contextmanager
+def _existing(folder: Path) -> Iterator[None]:
+    """Makes the folders that are missing, and takes them away again."""
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for parent in missing:
+            with suppress(OSError):  # somebody else has put something there
+                parent.rmdir()
 
 
 def _installed() -> Iterator[Observation]:

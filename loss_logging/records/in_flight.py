@@ -13,7 +13,7 @@ import numpy as np
 
 from loss_logging.records.columns import is_missing
 
-__all__ = ["FEW", "Pinned", "hold", "hold_components", "hold_sized", "names", "numbers"]
+__all__ = ["FEW", "Pinned", "hold", "hold_components", "hold_sized", "names", "numbers", "refuse_odd_tensors"]
 
 FEW = 64
 """So many figures are read sooner than torch makes a second tensor of them."""
@@ -101,6 +101,26 @@ def _one_by_one(values: Any) -> Any:
         return sys.modules["torch"].stack([value.detach() for value in values])
     plain = (value.detach() if hasattr(value, "detach") else value for value in values)
     return np.array([math.nan if is_missing(value) else float(value) for value in plain])
+
+
+def refuse_odd_tensors(given: Mapping[str, Any]) -> None:
+    """Looks, after torch could not read one of them, for tensors that hold their figures in no plain way.
+
+    Raises:
+        ValueError: one is sparse, nested or quantized; names it.
+    """
+    for name, values in given.items():
+        if hasattr(values, "detach") and (kind := _odd_kind(values)):
+            raise ValueError(
+                f"{name} is a {kind} tensor; expected a dense one of plain numbers, one for each example "
+                "(to_dense() or dequantize() makes it)"
+            )
+
+
+def _odd_kind(values: Any) -> str:
+    if values.is_nested or values.is_quantized:
+        return "nested" if values.is_nested else "quantized"
+    return str(values.layout).removeprefix("torch.").strip("_").replace("strided", "")
 
 
 # --- names --------------------------------------------------------------------------------------------------------

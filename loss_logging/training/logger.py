@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from loss_logging.errors import ConfigError, LossLoggingError
 from loss_logging.records.columns import table_from_records, whole_step
+from loss_logging.records.in_flight import refuse_odd_tensors
 from loss_logging.records.no_trace import no_trace
 from loss_logging.records.record import RecordLike
 from loss_logging.records.tables import table_of_records
@@ -194,20 +195,37 @@ class LossLogger:
         """
         recorder = self._recorder or self._open()
         if recorder is not None:
-            recorder.append(
-                step,
-                per_example,
-                paths,
-                datasets,
-                captions,
-                timesteps,
-                losses_empty,
-                components,
-                is_reg,
-                caption_dropped,
-                losses_rival,
-                rivals,
-            )
+            try:
+                recorder.append(
+                    step,
+                    per_example,
+                    paths,
+                    datasets,
+                    captions,
+                    timesteps,
+                    losses_empty,
+                    components,
+                    is_reg,
+                    caption_dropped,
+                    losses_rival,
+                    rivals,
+                )
+            except RuntimeError:  # torch's own says neither which argument nor what to do
+                refuse_odd_tensors(
+                    {
+                        "per_example": per_example,
+                        "paths": paths,
+                        "datasets": datasets,
+                        "captions": captions,
+                        "timesteps": timesteps,
+                        "losses_empty": losses_empty,
+                        "is_reg": is_reg,
+                        "caption_dropped": caption_dropped,
+                        "losses_rival": losses_rival,
+                    }
+                    | {f"components[{name!r}]": figures for name, figures in (components or {}).items()}
+                )
+                raise
 
     def log_records(self, step: int, records: Iterable[RecordLike] | pa.Table) -> None:
         """Log records as SampleRecords or mappings with at least path, dataset, caption, loss; or a table of columns.

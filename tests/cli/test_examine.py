@@ -22,6 +22,13 @@ def test_a_report_goes_through_a_tracker_and_leaves_nothing(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_was_not_there_is_not_there_afterwards(tmp_path: Path) -> None:
+    """What doctor made to try it is taken away, parents included."""
+    folder = tmp_path / "missing" / "run"
+    assert found(folder)[str(folder)].ok is True
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """A save_root in which nothing can be made is found, with the reason and what to do."""
     (tmp_path / "file").touch()

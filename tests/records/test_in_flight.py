@@ -215,4 +215,25 @@ def test_what_is_no_figure_is_named(tmp_path: Path, change: dict[str, Any], mess
         logged(tmp_path, **change)
 
 
+ODD: dict[str, Any] = {
+    "sparse_coo": lambda: torch.ones(2).to_sparse(),
+    "nested": lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    "quantized": lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
+    "mkldnn": lambda: torch.ones(2).to_mkldnn(),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, of prototypes
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("argument", ["per_example", "paths", "timesteps", "losses_empty", "is_reg", "components"])
+def test_a_tensor_that_is_not_dense_is_named(tmp_path: Path, kind: str, argument: str) -> None:
+    """The argument, the kind of tensor, and what to make of it."""
+    tensor = ODD[kind]()
+    change, name = {argument: tensor}, argument
+    if argument == "components":
+        change, name = {argument: {"kl": tensor}}, r"components\['kl'\]"
+    with pytest.raises(ValueError, match=f"{name} is a {kind} tensor; expected a dense one"):
+        logged(tmp_path, **change)
+
+
 # --- frames -------------------------------------------------------------------------------------------------------
