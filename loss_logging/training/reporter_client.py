@@ -44,8 +44,9 @@ _SILENT_SECONDS = 60.0
 _GRACE_SECONDS = 5.0
 """For what is left to do when a process has been killed; it takes milliseconds."""
 
-_SMALL = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
-"""What makes the process a smaller guest: Arrow's own pool keeps some MB, and there is little that goes through it."""
+_SMALL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "DUCKDB_JE_MALLOC_CONF": "background_thread:true"}
+"""What makes the process a smaller guest. Arrow's own pool keeps some MB, and there is little that goes through it.
+DuckDB's allocator gives freed memory back only when it is asked for more, at the next save step; now a thread does."""
 
 _MAX_DEATHS = 3
 """Deaths of the reporter without an answer in between, after which the save steps it owes fail."""

@@ -14,7 +14,7 @@ from waiting import HOURS, wait_until
 from loss_logging import read_report
 from loss_logging.records.log import RecordLog
 from loss_logging.trackers.memory import MemoryBackend
-from loss_logging.training.reporter_client import ReporterError
+from loss_logging.training.reporter_client import _SMALL, ReporterError
 
 pytestmark = [pytest.mark.usefixtures("nothing_stays"), pytest.mark.skipif(os.name == "nt", reason="signals")]
 
@@ -171,3 +171,15 @@ def test_a_stopped_reporter_does_not_hold_up_the_end(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert read_report(done.stdout.strip()).job.step == 2
     assert Path(done.stdout.strip()) == losses.config.report_path(2)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="DuckDB has an allocator of its own on Linux alone")
+def test_the_allocator_of_duckdb_gives_back_what_it_does_not_need() -> None:
+    """This DuckDB understands what the reporter process tells its allocator."""
+    told = {name: f"{value},stats_print:true" if name.startswith("DUCKDB") else value for name, value in _SMALL.items()}
+    command = [sys.executable, "-c", "import duckdb; duckdb.sql('SELECT 1').fetchall()"]
+    done = subprocess.run(command, env=os.environ | told, capture_output=True, text=True, check=True)
+    if "jemalloc statistics" not in done.stderr:
+        pytest.skip("a DuckDB without that allocator")
+    assert "opt.background_thread: true" in done.stderr
+    assert "Invalid conf" not in done.stderr
