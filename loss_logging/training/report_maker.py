@@ -180,7 +180,7 @@ class ReportMaker:
                 f"{n} timesteps lie outside {low:g} to {high:g} and count to the nearest bin; set timestep_scale in "
                 "the configuration"
             )
-        sentences += _non_finite(summaries)
+        sentences += [*_non_finite(summaries), *_beyond_sums(summaries)]
         if not self._config.log_per_example:
             return sentences
         return [*sentences, *self.statistics.unjudged, *self.captions.warnings]
@@ -194,6 +194,19 @@ def _non_finite(summaries: Mapping[str | None, Summary]) -> list[str]:
     shown = ", ".join(f"{-lost} of {count} of {name}" for lost, name, count in found[:_MOST_NAMED])
     others = f", and of {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
     return [f"losses are NaN or infinite, and in no figure but their number: {shown}{others}"]
+
+
+def _beyond_sums(summaries: Mapping[str | None, Summary]) -> list[str]:
+    """A sentence where losses are finite, and their sum or that of their squares is not."""
+    numbers = {name: one for name, one in summaries.items() if one.count > one.non_finite}
+    found = sorted(str(name) for name, one in numbers.items() if one.mean is None or one.std is None)
+    if not found:
+        return []
+    others = f", and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    return [
+        "losses are so large that a sum of them is infinite, and have no mean or spread: "
+        f"{', '.join(found[:_MOST_NAMED])}{others}"
+    ]
 
 
 def _without_figures(summary: Summary) -> Summary:

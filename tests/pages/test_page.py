@@ -319,3 +319,23 @@ def test_a_link_to_a_save_step_that_is_gone(step: str, watched: Watched, page_fi
     expect(tab).to_have_url(re.compile("#sort=[^&]*&search=number|#search=number[^&]*(&sort=[^&]*)?$"))
     expect(tab.locator(".sub")).to_contain_text("Save step 30")
     status(tab, "10 items match")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("where.nosuch=%3E5", "There is no figure “nosuch” here, so nothing is filtered by it."),
+        ("where.path=%3E5", "There is no figure “path” here, so nothing is filtered by it."),
+        ("flagged=nosuch", "No caption here is flagged “nosuch”, so nothing is filtered by that."),
+    ],
+)
+def test_a_link_with_a_filter_that_the_page_does_not_have(
+    watched: Watched, page_file: Path, asked: str, said: str
+) -> None:
+    """It is said: what is shown is more than the link promises. The filter stays in the address."""
+    tab = watched.open(f"{page_file.as_uri()}#{asked}&search=number")
+    expect(tab.locator("#filter-problem")).to_have_text(said)
+    tab.fill("#search", "number 11")
+    expect(tab.locator("#filter-problem")).to_have_text(said)
+    assert asked in tab.url
+    assert watched.problems == []

@@ -444,3 +444,16 @@ def test_losses_that_are_no_numbers_are_warned_about(tmp_path: Path) -> None:
         "losses are NaN or infinite, and in no figure but their number: 4 of 6 of e, 3 of 3 of c, 2 of 2 of b, "
         "and of 1 more"
     )
+
+
+@pytest.mark.parametrize(
+    ("figures", "named"), [([1e308, 1e308], "d"), ([1e200, 1.0], "d"), ([1.0, 2.0], ""), ([1e100], ""), ([np.nan], "")]
+)
+def test_losses_that_no_sum_holds_are_named(tmp_path: Path, figures: list[float], named: str) -> None:
+    """Their mean or spread is null, and the report says why; not so of a single loss, or of none that is finite."""
+    names: dict[str, Any] = {"paths": ["a", "b"][: len(figures)], "captions": ["x"] * len(figures)}
+    with LossLogger(job_name="run", save_root=tmp_path, loggers=[], reporter="inline") as losses:
+        losses.log_batch(1, figures, datasets="d", **names)
+        warnings = saved(losses, 1)["warnings"]
+    said = [sentence.rpartition(": ")[2] for sentence in warnings if "sum of them is infinite" in sentence]
+    assert said == ([named] if named else [])

@@ -61,7 +61,9 @@ class Table {
     $("search").value = Address.get("search");
     $("dataset-filter").value = Address.get("dataset");
     this.asksFor = Address.get("flagged");
-    this.given = new Map(this.source.columns().map(({ name }) => [name, Address.get(`where.${name}`)]));
+    if (!editable) return;
+    $("decision-filter").value = Address.get("decision");
+    if ($("decision-filter").selectedIndex === -1) $("decision-filter").value = ""; // there is no such decision
   }
 
   initialSort(columns) {
@@ -119,7 +121,7 @@ class Table {
     const button = element("button", { type: "button", className: "sorter", textContent: title });
     if (!number) return button;
     if (!this.bounds.has(name)) {
-      const input = element("input", { className: "bound", placeholder: "…", value: this.given.get(name) ?? "", autocomplete: "off", ariaLabel: `${title}: filter, such as >0.5` });
+      const input = element("input", { className: "bound", placeholder: "…", value: Address.get(`where.${name}`), autocomplete: "off", ariaLabel: `${title}: filter, such as >0.5` });
       for (const event of ["click", "keydown", "mousedown"]) input.addEventListener(event, (e) => e.stopPropagation());
       input.addEventListener("input", this.refresh);
       this.bounds.set(name, input);
@@ -153,9 +155,19 @@ class Table {
     return button;
   }
 
+  /** What the address asks for and this page, or this save step, does not have: it may be a link to another one. */
+  missing(figures) {
+    const asked = [...Address.values.keys()].filter((name) => name.startsWith("where.")).map((name) => name.slice("where.".length));
+    const unknown = asked.filter((field) => !figures.has(field)).map((field) => `There is no figure “${field.slice(0, 40)}” here, so nothing is filtered by it.`);
+    if (!this.asksFor || this.source.allReasons().includes(this.asksFor)) return unknown;
+    return [...unknown, `No caption here is flagged “${this.asksFor.slice(0, 40)}”, so nothing is filtered by that.`];
+  }
+
   filter() {
-    const found = [], problems = [], kept = {};
+    const figures = new Set(this.source.columns().filter(({ kind }) => kind !== "text").map(({ name }) => name));
+    const found = [], problems = this.missing(figures), kept = {};
     for (const [field, input] of this.bounds) {
+      if (!figures.has(field)) continue; // another save step has it
       const bound = bounds(field, input.value);
       const bad = input.value.trim() !== "" && bound === null;
       input.setAttribute("aria-invalid", String(bad));
@@ -166,7 +178,7 @@ class Table {
     $("filter-problem").textContent = problems.join(" ");
     $("filter-problem").hidden = problems.length === 0;
     const asked = { search: $("search").value, dataset: $("dataset-filter").value, reason: $("reason-filter").value, ...(editable ? { decision: $("decision-filter").value } : {}) };
-    Address.set({ ...kept, search: asked.search, dataset: asked.dataset, flagged: asked.reason });
+    Address.set({ ...kept, search: asked.search, dataset: asked.dataset, flagged: asked.reason || this.asksFor, ...(editable ? { decision: asked.decision } : {}) });
     return { ...asked, bounds: found };
   }
 
@@ -197,6 +209,7 @@ class Table {
   afterBuilt() {
     document.querySelector("#table .tabulator-tableholder").removeAttribute("tabindex"); // its rows can be reached
     for (const id of ["search", "dataset-filter", "reason-filter", ...(editable ? ["decision-filter"] : [])]) $(id).addEventListener("input", this.refresh);
+    $("reason-filter").addEventListener("input", () => (this.asksFor = ""));
     this.offer();
     const menu = $("columns").parentElement;
     document.addEventListener("click", (event) => menu.contains(event.target) || (menu.open = false));
@@ -211,10 +224,11 @@ class Table {
   offer() {
     $("dataset-names").replaceChildren(...this.source.datasets().slice(0, 1000).map((name) => element("option", { value: name })));
     $("reason-filter").replaceChildren($("reason-filter").firstElementChild, ...this.source.allReasons().map((name) => element("option", { value: name, textContent: name })));
-    if (this.asksFor) $("reason-filter").value = this.asksFor;
-    if (this.asksFor && $("reason-filter").value === this.asksFor) this.refresh();
-    this.asksFor = "";
     $("columns").replaceChildren(...this.grid.getColumns().filter((column) => column.getField() !== "chosen").map((column) => this.columnBox(column)));
+    if (!this.asksFor || !this.source.allReasons().includes(this.asksFor)) return;
+    $("reason-filter").value = this.asksFor;
+    this.asksFor = "";
+    this.refresh();
   }
 
   columnBox(column) {
@@ -228,10 +242,9 @@ class Table {
     await this.settled();
     const known = this.source.columns().map((column) => column.name).join();
     this.source = source;
-    if (source.columns().map((column) => column.name).join() !== known) {
-      this.grid.setColumns(this.allColumns());
-      this.offer();
-    }
+    const changed = source.columns().map((column) => column.name).join() !== known;
+    if (changed) this.grid.setColumns(this.allColumns());
+    if (changed || this.asksFor) this.offer();
     await this.grid.replaceData();
   }
 

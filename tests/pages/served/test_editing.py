@@ -177,6 +177,10 @@ def test_fine_exclude_later_and_the_keys(editing: Server, folder: Path, page: Pa
     assert decided == {"fine", "exclude", "later"}
     page.select_option("#decision-filter", "exclude")
     expect(page.locator("#table .tabulator-row")).to_have_count(1)
+    expect(page).to_have_url(re.compile("decision=exclude"))
+    page.reload()
+    expect(page.locator("#decision-filter")).to_have_value("exclude")
+    expect(page.locator("#table .tabulator-row")).to_have_count(1)
     assert watched.problems == []
 
 
