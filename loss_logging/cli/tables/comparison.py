@@ -27,6 +27,8 @@ __all__ = ["print_comparison"]
 
 BETTER, WORSE = "green", "red"
 _NAMES = 5
+_ALL_COUNTS, _SOME_COUNTS = 90, 75
+"""From so many columns on, the table of datasets has room for a name beside these counts."""
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -36,7 +38,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     folder = common_folder([item.path for item in (*comparison.worse, *comparison.better)])
     has_z = comparison.figure == "loss"
     tables = [
-        _dataset_table(comparison),
+        _dataset_table(comparison, console.width),
         _item_table("Got worse", comparison.worse, folder, console.width, has_z=has_z),
         _item_table("Got better", comparison.better, folder, console.width, has_z=has_z),
         _flag_table(comparison.flags),
@@ -75,9 +77,13 @@ def _meaning(comparison: Comparison) -> str:
     return f"{losses}: steps up to {first} (A), steps {first + 1} to {second} (B). Below 0 is better."
 
 
-def _dataset_table(comparison: Comparison) -> Table:
-    only = ("only_A", "only_B") if comparison.overall.items.only_before + comparison.overall.items.only_after else ()
-    numbers = ("A", "B", "change", "z", "better", "worse", "unclear", *only)
+def _dataset_table(comparison: Comparison, width: int) -> Table:
+    numbers = ["A", "B", "change", "z", "better", "worse", "unclear", "only_A", "only_B"]
+    alone = comparison.overall.items.only_before + comparison.overall.items.only_after
+    if not alone or width < _ALL_COUNTS:  # so many in all is said below the tables
+        numbers = numbers[:-2]
+    if width < _SOME_COUNTS:  # a name is worth more
+        numbers = [name for name in numbers if name not in ("z", "unclear")]
     table = new_table(
         "Loss per dataset, and how many items got better or worse", dataset="text", **dict.fromkeys(numbers, "number")
     )
@@ -88,17 +94,19 @@ def _dataset_table(comparison: Comparison) -> Table:
             table.add_section()
         before, after, change = losses[i :: len(rows)]
         items = row.items
-        table.add_row(
-            Text(cell(row.dataset, PATH_WIDTH), no_wrap=True, overflow="ellipsis"),
-            before,
-            after,
-            Text(_signed(change), style=_style(row)),
-            _z(row.z),
-            Text(f"{items.better:,}", style=BETTER if items.better else ""),
-            Text(f"{items.worse:,}", style=WORSE if items.worse else ""),
-            f"{items.unclear:,}",
-            *(f"{n:,}" for n in (items.only_before, items.only_after) if only),
-        )
+        cells: dict[str, Text | str] = {
+            "A": before,
+            "B": after,
+            "change": Text(_signed(change), style=_style(row)),
+            "z": _z(row.z),
+            "better": Text(f"{items.better:,}", style=BETTER if items.better else ""),
+            "worse": Text(f"{items.worse:,}", style=WORSE if items.worse else ""),
+            "unclear": f"{items.unclear:,}",
+            "only_A": f"{items.only_before:,}",
+            "only_B": f"{items.only_after:,}",
+        }
+        name = Text(cell(row.dataset, PATH_WIDTH), no_wrap=True, overflow="ellipsis")
+        table.add_row(name, *(cells[number] for number in numbers))
     return table
 
 
