@@ -4,8 +4,8 @@
 # Versions: diffusers 0.42.1, torch 2.13.0; Python 3.11
 # Behaviour: Karras' sigmas end with the smallest, and the final sigma is the smallest once more: the last step has the length 0, in which
 #   order 3 measures both steps before it: infinity over infinity. Order 2 is right. Below 15 steps lower_order_final makes that
-#   step one of the first order, which is harmless. "sigma_min" is what algorithm_type="dpmsolver" asks for by its error message. Exponential sigmas do the same; DPMSolverSinglestep
-#   is right. Here the model is exact.
+#   step one of the first order, which is harmless. "sigma_min" is what algorithm_type="dpmsolver" asks for by its error
+#   message. Exponential sigmas do the same; DPMSolverSinglestep is right. Here the model is exact.
 # Seen: mean error of a pixel in 10, 14, 15 and 30 steps, Karras and dpmsolver++: "order 2: 0.022, 0.013, 0.011, 0.003",
 #   "order 3: 0.040, 0.008, nan, nan", "DPMSolverSinglestep, order 3: 0.011, 0.003, 0.003, 0.000"
 set -euo pipefail
