@@ -4,7 +4,7 @@
 # Versions: clearml 2.1.12; Python 3.11
 # Behaviour: report_scalar replaces them. One line of the log, at INFO, says so for the first NaN and the first infinite value of a
 #   process, and names Logger.set_reporting_nan_value and set_reporting_inf_value; plots, and tables of runs sorted by their least loss,
-#   show 0 as if it were a loss. The setting takes any number, and none that is kept as missing. TensorBoard, MLflow and W&B keep NaN.
+#   show 0 as if it were a loss. The setting takes any number, and none that is kept as missing. Comet and Trackio keep NaN.
 # Seen: "reported: [2.0, 1.5, nan, inf, -inf]", "stored: [2.0, 1.5, 0.0, 0.0, 0.0]", "with set_reporting_nan_value(-1): nan -> -1"
 set -euo pipefail
 folder=$(mktemp -d)
