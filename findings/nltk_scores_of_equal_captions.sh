@@ -3,7 +3,7 @@
 #
 # Versions: nltk 3.10.4, sacrebleu 2.6.0; Python 3.11
 # Behaviour: sentence_chrf takes the mean over n-grams of 1 to 6 characters, and those that a text of less than 6 is too short for
-#   count as 0 (blanks are left out first). The papers' own chrF++.py and sacrebleu leave them out, and give 1 for equal texts.
+#   count as 0 (blanks are left out first). sacrebleu leaves them out, and gives 1 for equal texts.
 #   sentence_ribes gives 0 where it finds fewer than two words to rank, and it ranks no words that come more than once.
 # Seen: "'dog': chrF 0.500, sacrebleu 1.000, RIBES 0.000", "'a dog': chrF 0.667, sacrebleu 1.000, RIBES 1.000", "'no no no': chrF
 #   1.000, sacrebleu 1.000, RIBES 0.000"

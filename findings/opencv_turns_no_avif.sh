@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# OpenCV turns JPEG, PNG and WebP upright as EXIF says, and leaves AVIF on its side: the same photo is read in two ways.
+# OpenCV turns JPEG, PNG and WebP upright, and leaves an AVIF that Pillow saved of the same photo on its side.
 #
 # Versions: opencv-python-headless 5.0.0.93, pillow 12.3.0, pyvips 3.2.0; Python 3.11
-# Behaviour: the docs of imread say that EXIF's orientation is applied unless IMREAD_IGNORE_ORIENTATION or IMREAD_UNCHANGED is given, and
-#   exempt no format. An AVIF holds it as EXIF and as a turn of its own (irot), which a reader has to apply; libvips does.
+# Behaviour: the docs of imread say that EXIF's orientation is applied unless IMREAD_IGNORE_ORIENTATION is given, and exempt no format. AVIF
+#   has a turn of its own (irot), which Pillow writes for that of EXIF, and reads back as it; libvips applies it, OpenCV does not.
 #   A data set that was saved again as AVIF has its photos of phones on their side, with captions and boxes that no longer fit.
 # Seen: "JPEG: 48 x 64, libvips 48 x 64", "PNG: 48 x 64, ...", "WEBP: 48 x 64, ...", "AVIF: 64 x 48, libvips 48 x 64"
 set -euo pipefail
