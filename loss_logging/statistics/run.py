@@ -23,7 +23,7 @@ from loss_logging.statistics.items import add_items, sum_items
 from loss_logging.statistics.losses import empty_summary
 from loss_logging.statistics.queries import Queries, sql
 from loss_logging.statistics.summaries import summaries_of
-from loss_logging.statistics.timestep_bins import MOST_BINS, bins_of_scale, first_timesteps
+from loss_logging.statistics.timestep_bins import MOST_BINS, are_of_two_scales, bins_of_scale, first_timesteps
 from loss_logging.statistics.verdicts import SeenFile, judge_items
 
 __all__ = ["RunStatistics"]
@@ -180,6 +180,10 @@ class RunStatistics:
         if self._edges is None or outside <= (0 if self.timestep_scale is not None else known / MOST_BINS):
             return None
         return outside, self._edges[0], self._edges[-1]
+
+    def timesteps_are_mixed(self) -> bool:
+        """Whether the first timesteps are of two scales, so that one curve shows two things."""
+        return self.timestep_scale is None and self._edges is not None and are_of_two_scales(self._edges)
 
     def worst_hard(self, k: int) -> list[WorstItem]:
         """The ``k`` items with the highest loss for their timestep and time of training."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from loss_logging.statistics.queries import Queries
 
-__all__ = ["MOST_BINS", "bins_of_scale", "bins_of_timesteps", "first_timesteps"]
+__all__ = ["MOST_BINS", "are_of_two_scales", "bins_of_scale", "bins_of_timesteps", "first_timesteps"]
 
 MOST_BINS = 20
 _ENOUGH = 10 * MOST_BINS
@@ -55,6 +55,23 @@ def bins_of_timesteps(values: npt.ArrayLike, counts: npt.ArrayLike) -> list[floa
     starts = np.arange(1, len(at)) if len(at) <= MOST_BINS else _starts(np.cumsum(counts))
     inner = at[starts - 1] / 2 + at[starts] / 2  # halved: the sum of two may exceed the largest float
     return [float(at[0]), *inner.tolist(), float(at[-1])]
+
+
+def are_of_two_scales(edges: list[float]) -> bool:
+    """Whether bins of equal counts are of timesteps from 0 to 1 and of hundreds, and hardly any between.
+
+    Sigmas reach from below 1 to above 100 as well, but many of them lie between 1 and 10.
+
+    >>> are_of_two_scales([0.0, 0.3, 0.7, 50.0, 400.0, 700.0, 999.0]), are_of_two_scales([0.0, 250.0, 500.0, 999.0])
+    (True, False)
+    >>> are_of_two_scales([0.01, 0.1, 0.4, 1.5, 4.0, 20.0, 80.0, 300.0])
+    False
+    """
+    inner = edges[1:-1]
+    low = sum(0 < edge < 1 for edge in inner)
+    between = sum(1 <= edge <= 10 for edge in inner)
+    high = sum(edge > 10 for edge in inner)
+    return edges[0] >= 0 and edges[-1] > 100 and low >= 2 and between <= 1 and high >= 2  # 1: halfway
 
 
 def _starts(through: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -180,6 +180,10 @@ class ReportMaker:
                 f"{n} timesteps lie outside {low:g} to {high:g} and count to the nearest bin; set timestep_scale in "
                 "the configuration"
             )
+        if self.statistics.timesteps_are_mixed():
+            sentences.append(
+                "timesteps from 0 to 1 and timesteps of hundreds share one curve; log all of them on the same scale"
+            )
         sentences += [*_non_finite(summaries), *_beyond_sums(summaries)]
         if not self._config.log_per_example:
             return sentences

@@ -225,3 +225,16 @@ def test_timesteps_that_change_are_said_to(tmp_path: Path) -> None:
     (warning,) = read_report(path).warnings
     assert "timesteps lie outside 0.0" in warning
     assert warning.endswith("count to the nearest bin; set timestep_scale in the configuration")
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+def test_timesteps_of_two_scales_are_said_to_be(tmp_path: Path, mixed: bool) -> None:
+    """Those from 0 to 1 beside those from 0 to 999 are warned about; either alone is not."""
+    with LossLogger(job_name="cats", save_root=tmp_path, loggers=[], reporter="inline") as losses:
+        for step in range(1, 41):
+            at = [(step * 10 + i * 37) % 1000 for i in range(10)]
+            scaled = [t / 1000 if mixed and i % 2 else float(t) for i, t in enumerate(at)]
+            losses.log_records(step, [record(path=str(i), timestep=t) for i, t in enumerate(scaled)])
+        path = losses.save_step(40).result()
+    assert path is not None
+    assert ["share one curve" in warning for warning in read_report(path).warnings] == [True] * mixed
