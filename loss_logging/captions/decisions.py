@@ -173,7 +173,6 @@ class DecisionFile:
         lines = b"".join(
             msgspec.json.encode(msgspec.structs.replace(one, when=one.when or now)) + b"\n" for one in decisions
         )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab"):  # a folder that takes no file says so at once; the lock would wait for it
             pass
         lock = FileLock(self.path.with_name(f".{self.path.name.lstrip('.')}.lock"), timeout=_LOCK_SECONDS)
@@ -224,8 +223,8 @@ class Decisions:
     The decision about an image is in the file of its folder or of a folder above it; the nearest file counts. What is
     undone there hides what files farther away say, unless that was decided later. The files above the folder that a
     link leads to count after those above the link. For an image in a tar, its folder is the folder of the tar. A new
-    decision goes to the nearest existing file, else to a new file in the image's folder; if that folder is not
-    writable, to the run's own file.
+    decision goes to the nearest existing file, else to a new file in the image's folder; if that folder is
+    missing or not writable, to the run's own file.
 
     Args:
         base: the folder that relative paths of items start from; the working directory when None.
@@ -236,6 +235,7 @@ class Decisions:
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "cats").mkdir()
         >>> decisions = Decisions(base=folder)
         >>> decisions.decide("cats/1.png", "fine", caption="a cat")
         >>> decisions.ignores("short", "cats/1.png", "a cat"), decisions.ignores("short", "cats/1.png", "a dog")

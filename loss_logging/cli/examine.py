@@ -53,7 +53,10 @@ def examine(folder: Path, loggers: Sequence[Any], timeout: float = 60.0) -> Iter
     for point in registered_trainers().values():
         yield Observation(f"trainer {point.name}", None, f"tested with pytest --loss-logging-trainer {point.name}")
     try:
-        with _existing(folder), tempfile.TemporaryDirectory(prefix="loss_logging_doctor_", dir=folder) as scratch:
+        with (
+            _existing(folder) as there,
+            tempfile.TemporaryDirectory(prefix="loss_logging_doctor_", dir=there) as scratch,
+        ):
             report = _small_report(Path(scratch))
             yield Observation(str(folder), True, "can be written")
             for logger in loggers:
@@ -63,12 +66,13 @@ def examine(folder: Path, loggers: Sequence[Any], timeout: float = 60.0) -> Iter
 
 
 @contextmanager
-def _existing(folder: Path) -> Iterator[None]:
+def _existing(folder: Path) -> Iterator[Path]:
     """Makes the folders that are missing, and takes them away again."""
+    folder = folder.resolve()  # so that "missing/../mine" is not taken for a missing one
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        yield
+        yield folder
     finally:
         for parent in missing:
             with suppress(OSError):  # somebody else has put something there

@@ -189,7 +189,8 @@ class LossLogger:
             rivals: B other captions, as `rivals_of` gives them; where one is "", its loss is that of the empty caption.
 
         Raises:
-            ValueError: a length or shape does not fit (B,), or ``step`` is negative; names the argument.
+            ValueError: a length or shape does not fit (B,), a tensor is sparse, nested or quantized, or ``step`` is
+                negative; names the argument.
             TypeError: ``paths`` or ``captions`` is one text, or ``step`` no whole number.
             LossLoggingError: the logger is closed, or another process writes the run.
         """

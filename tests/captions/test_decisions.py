@@ -225,6 +225,14 @@ def test_a_run_keeps_what_a_folder_does_not_take(tmp_path: Path) -> None:
     assert not decisions.excludes("/proc/1.png")
 
 
+def test_a_decision_makes_no_folder_of_images(tmp_path: Path) -> None:
+    """Where images lie on another machine, what is decided about them is kept beside the run."""
+    decisions = Decisions(base=tmp_path, own=tmp_path / DECISIONS_FILE)
+    decisions.decide("cats/1.png", "exclude")
+    assert decisions.excludes("cats/1.png")
+    assert not (tmp_path / "cats").exists()
+
+
 def test_what_is_undone_nearer_hides_what_was_decided_before(tmp_path: Path) -> None:
     """Undoing counts even where the file that excludes cannot be written; what is decided later counts again."""
     (tmp_path / "cats").mkdir()

@@ -29,6 +29,14 @@ def test_a_folder_that_was_not_there_is_not_there_afterwards(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_of_the_users_stays(tmp_path: Path) -> None:
+    """Also an empty one, by whatever way it is named."""
+    (tmp_path / "mine").mkdir()
+    folder = tmp_path / "missing" / ".." / "mine"
+    assert found(folder)[str(folder)].ok is True
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """A save_root in which nothing can be made is found, with the reason and what to do."""
     (tmp_path / "file").touch()

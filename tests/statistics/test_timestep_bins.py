@@ -102,3 +102,37 @@ def test_one_bin_where_timesteps_do_not_tell(tmp_path: Path, timestep: float | N
     hard = hard_items(rows, tmp_path)
     z = (losses - losses.mean()) / losses.std()
     assert [hard[str(i)] for i in range(50)] == pytest.approx((z / 6).tolist())
+
+
+def _drawn(kind: str, random: np.random.Generator) -> np.ndarray:
+    return {
+        "uniform": lambda: random.uniform(size=2_000),
+        "indices": lambda: random.integers(0, 1000, 2_000),
+        "early indices": lambda: (1000 * random.beta(1, 6, 2_000)).astype(int),
+        "shifted flow": lambda: 1000 / (1 + np.exp(-random.normal(0, 1, 2_000))),
+        "EDM's sigmas": lambda: np.exp(random.normal(-1.2, 1.2, 2_000)),
+        "a video model's sigmas": lambda: np.exp(random.normal(0.7, 1.6, 2_000)),
+        "wide sigmas": lambda: np.exp(random.uniform(np.log(0.002), np.log(700), 2_000)),
+        "mixed": lambda: np.append(random.uniform(size=600), random.integers(0, 1000, 1_400)),
+    }[kind]()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "uniform",
+        "indices",
+        "early indices",
+        "shifted flow",
+        "EDM's sigmas",
+        "a video model's sigmas",
+        "wide sigmas",
+        "mixed",
+    ],
+)
+def test_only_a_mixture_is_of_two_scales(kind: str, seed: int) -> None:
+    """What trainers draw is no mixture, however wide it is."""
+    values, counts = np.unique(_drawn(kind, np.random.default_rng(seed)).astype(float), return_counts=True)
+    edges = timestep_bins.bins_of_timesteps(values, counts)
+    assert timestep_bins.are_of_two_scales(edges) == (kind == "mixed")
